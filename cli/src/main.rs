@@ -1,0 +1,2 @@
+//! The binary `simple-dist`.
+fn main() {}
