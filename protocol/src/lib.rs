@@ -1,1 +1,28 @@
-//! To be written.
+//! What travels between clients, the distributor and workers, and how.
+//!
+//! ```text
+//!  client --Submit, Cancel, Ask, Noted, Report--> distributor --Place--> pool --> worker
+//!  client <--Deliveries------------------------- distributor <--Answers, Started, Beat-- worker
+//!                                                distributor --Control--> worker
+//!                                                distributor --Presence--> everybody
+//! ```
+//!
+//! This is the only crate that names the broker's client library and the codec: the others
+//! speak in the types below.
+
+mod address;
+pub mod codec;
+mod function;
+mod id;
+mod json;
+pub mod limits;
+pub mod message;
+pub mod topology;
+
+pub use address::{Address, AddressError, Selector};
+pub use function::{Argument, Erased, Function, RunError};
+pub use id::{
+    Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
+    UserNameError, WorkerId,
+};
+pub use json::{JsonError, arguments_from_json, value_to_json};

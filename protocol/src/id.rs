@@ -1,0 +1,255 @@
+//! Who is who: every id that crosses a function boundary or the wire has a type of its own.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::Address;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $make:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id, unlike any made before, anywhere.
+            #[expect(clippy::new_without_default, reason = "an id is made on purpose, never by default")]
+            pub fn new() -> Self {
+                Self(Uuid::$make())
+            }
+
+            /// An id with a chosen number, for tests and stories.
+            pub const fn from_u128(number: u128) -> Self {
+                Self(Uuid::from_u128(number))
+            }
+
+            /// The last eight hexadecimal digits, to tell few from each other at a glance.
+            pub fn short(self) -> String {
+                let text = self.0.simple().to_string();
+                format!("{}{}", $prefix, &text[24..])
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.simple())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                text.strip_prefix($prefix).unwrap_or(text).parse().map(Self)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// One call of a function, from submission to answer. Made by the client (UUID v7), it is the
+    /// idempotency key: the same job submitted twice is one job.
+    JobId, now_v7, ""
+}
+uuid_id! {
+    /// One start of a worker process: a worker that restarts is another worker.
+    WorkerId, new_v4, "w-"
+}
+uuid_id! {
+    /// One `Client` of a program.
+    ClientId, new_v4, "c-"
+}
+uuid_id! {
+    /// One start of a distributor process.
+    DistributorId, new_v4, "d-"
+}
+
+/// One distributor's time of being active. A new one is drawn at random each time, so that what
+/// an earlier term left behind is told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Term(pub u64);
+
+impl Term {
+    /// A new term.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A link's count of connections. The names of a process's own queues end in it, since after a
+/// half-open cut the broker's old connection still holds the old names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The name of a login at the broker: `[a-z0-9_-]{1,64}`. No dots, since the rights of a user
+/// are written as a prefix of the names of its queues.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserName(Arc<str>);
+
+/// A user name with other characters than `[a-z0-9_-]`, or not 1 to 64 of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a user name is 1 to 64 of a-z, 0-9, '_', '-'")]
+pub struct UserNameError;
+
+impl UserName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserName {
+    type Err = UserNameError;
+
+    fn from_str(text: &str) -> Result<Self, UserNameError> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        if fits { Ok(Self(text.into())) } else { Err(UserNameError) }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for UserName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What the distributor and the workers know a job by: ids are made by clients, so one user's
+/// must never collide with another's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobKey {
+    /// Whose job: the login the broker checked.
+    pub user: UserName,
+    /// Which job of that user.
+    pub id: JobId,
+}
+
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.user, self.id)
+    }
+}
+
+/// One execution of a job on a worker: the term that placed it, and the count within that term,
+/// from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The term that made the placement.
+    pub term: Term,
+    /// The count of placements of this job in that term, from 1.
+    pub number: u32,
+}
+
+/// The workers that serve the same set of functions and share one queue. Computed from the set,
+/// so that replicas of one image meet without being told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PoolId(u64);
+
+impl PoolId {
+    /// The pool of the workers that serve just these functions, in whatever order.
+    pub fn of(functions: &[Address]) -> Self {
+        let mut sorted: Vec<&Address> = functions.iter().collect();
+        sorted.sort();
+        sorted.dedup();
+        let mut hasher = blake3::Hasher::new();
+        for address in sorted {
+            hasher.update(address.to_string().as_bytes()).update(b"\n");
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(u64::from_be_bytes(first))
+    }
+}
+
+impl fmt::Display for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for PoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_have_no_dots() {
+        assert!("guest".parse::<UserName>().is_ok());
+        for text in ["", "u1.x", "Guest", "a b", "*", &"u".repeat(65)] {
+            assert_eq!(text.parse::<UserName>(), Err(UserNameError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pool_is_its_set_of_functions() {
+        let of = |names: &[&str]| {
+            PoolId::of(&names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["fib@1", "echo@2"]), of(&["echo@2", "fib@1", "fib@1"]));
+        assert_ne!(of(&["fib@1"]), of(&["fib@2"]));
+    }
+
+    #[test]
+    fn ids_read_back_what_they_print() {
+        let (job, worker) = (JobId::new(), WorkerId::new());
+        assert_eq!(job.to_string().parse::<JobId>(), Ok(job));
+        assert_eq!(worker.to_string().parse::<WorkerId>(), Ok(worker));
+    }
+}

@@ -1,0 +1,91 @@
+//! The numbers that bound everything: sizes, counts and times, each with its reason.
+
+use std::time::Duration;
+
+/// The largest argument or value, in bytes of MessagePack.
+pub const ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
+/// The deepest nesting of a message, and of an argument where we decode one.
+pub const DEPTH: usize = 32;
+/// The most jobs that one message carries.
+pub const LIST_JOBS: usize = 256;
+/// The most bytes of jobs that one message carries, unless it carries one large job alone.
+pub const LIST_BYTES: usize = 1024 * 1024;
+/// The most measured run time that one message to a pool carries: longer jobs are never lumped
+/// together, where one slot would run them in a row while others idle.
+pub const LIST_WORK: Duration = Duration::from_millis(10);
+/// What a list holds back past its turn: what waits longer is handed back unstarted.
+pub const LIST_PATIENCE: Duration = Duration::from_millis(100);
+/// The measured work that a pool's queue holds beyond its slots.
+pub const WINDOW_WORK: Duration = Duration::from_millis(20);
+/// Jobs of less than this are short: a worker looks ahead by a second prefetch, and no `Started`
+/// is published for them.
+pub const SHORT_JOB: Duration = Duration::from_millis(20);
+
+/// A call's time when the caller names none.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+/// The longest time of a call.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// The highest priority; the lowest is 0.
+pub const PRIORITY_MAX: u8 = 9;
+/// The priority of a call when the caller names none.
+pub const PRIORITY_DEFAULT: u8 = 4;
+/// What a job may cost: attempts that came back or were lost with their worker.
+pub const STRIKES: usize = 3;
+
+/// How often workers and the active distributor say how they are.
+pub const BEAT: Duration = Duration::from_secs(1);
+/// A worker whose beat is late by this is probed.
+pub const BEAT_LATE: Duration = Duration::from_millis(500);
+/// A process silent for this long is lost.
+pub const SILENCE: Duration = Duration::from_secs(3);
+/// A distributor whose own presence has not come back for this long judges nobody.
+pub const ECHO: Duration = Duration::from_secs(1);
+/// How long a new term listens to the workers before it places jobs: every beat came once.
+pub const TERM_LISTENS: Duration = Duration::from_millis(1500);
+/// How long a function that was served before an outage of the broker is expected back.
+pub const EXPECTED_BACK: Duration = Duration::from_secs(15);
+/// How often placed jobs are held against the beats.
+pub const SWEEP: Duration = Duration::from_secs(1);
+/// A placed job that no beat made this long after its queue was seen empty names is gone.
+pub const SWEEP_AFTER: Duration = Duration::from_secs(1);
+/// The same for a marked job, whose `Started` is waited for.
+pub const SWEEP_MARKED_AFTER: Duration = Duration::from_secs(3);
+
+/// A submission unconfirmed for this long is sent again.
+pub const RESEND: Duration = Duration::from_secs(2);
+/// How often a client asks after what is outstanding.
+pub const ASK: Duration = Duration::from_secs(15);
+/// A link whose publishes are unconfirmed for this long is not to be counted on.
+pub const UNCONFIRMED: Duration = Duration::from_secs(1);
+/// How often a client reports what it ran itself.
+pub const REPORT: Duration = Duration::from_secs(5);
+
+/// How long a message waits in the distributor's intakes: the client sends it again, and one that
+/// kills whoever reads it is gone by then.
+pub const INTAKE_TTL: Duration = Duration::from_secs(10);
+/// The bytes that may wait in each of the distributor's intakes.
+pub const INTAKE_BYTES: u64 = 1024 * 1024 * 1024;
+/// Messages delivered to the distributor and not yet acked, per intake.
+pub const INTAKE_PREFETCH: u16 = 1000;
+/// How long the queue of a pool without workers is kept.
+pub const POOL_EXPIRES: Duration = Duration::from_secs(3600);
+/// How long a client's queue outlives its client.
+pub const CLIENT_EXPIRES: Duration = Duration::from_secs(60);
+/// The bytes of answers that wait for a client that does not read.
+pub const CLIENT_BYTES: u64 = 64 * 1024 * 1024;
+/// What could not be decoded is kept for a person to look at: messages, and bytes.
+pub const PARKED: (u64, u64) = (10_000, 64 * 1024 * 1024);
+/// How often a quorum queue hands out a message again before it gives it up.
+pub const DELIVERY_LIMIT: u64 = 10;
+
+/// The jobs that a distributor holds at once, and the bytes of their arguments.
+pub const LEDGER: (usize, usize) = (1_000_000, 1024 * 1024 * 1024);
+/// The recent answers that a distributor keeps for jobs sent again: bytes and age.
+pub const RECENT: (usize, Duration) = (256 * 1024 * 1024, Duration::from_secs(120));
+
+/// Heartbeats of connections: a dead peer is found after two to three of them.
+pub const HEARTBEAT: Duration = Duration::from_secs(4);
+/// The wait for an answer to the protocol header, before the real connection is tried.
+pub const PREFLIGHT: Duration = Duration::from_secs(3);
+/// The wait for anything of the broker: a connection, a declaration, a confirm.
+pub const BROKER: Duration = Duration::from_secs(8);

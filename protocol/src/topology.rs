@@ -1,0 +1,372 @@
+//! The names of every queue and exchange, and what they are declared with. No name is written
+//! anywhere else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lapin::types::ShortString;
+
+use crate::{ClientId, DistributorId, Generation, PoolId, UserName, WorkerId, limits};
+
+/// The name of a queue, an exchange or a routing key: at most 255 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(ShortString);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(crate) fn short(&self) -> ShortString {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How the shared queues are kept by the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QueueKind {
+    /// One node: fast, gone with its disk.
+    #[default]
+    Classic,
+    /// Several nodes: survives one of them.
+    Quorum,
+}
+
+/// A prefix other than `[a-z0-9_-]{1,32}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a prefix is 1 to 32 of a-z, 0-9, '_', '-'")]
+pub struct PrefixError;
+
+/// The names of one installation, under one prefix. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    prefix: Arc<str>,
+    kind: QueueKind,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self { prefix: "sd".into(), kind: QueueKind::Classic }
+    }
+}
+
+/// Something to declare.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Declaration {
+    /// A durable exchange.
+    Exchange {
+        /// Its name.
+        name: Name,
+        /// Where it sends what it gets.
+        kind: ExchangeKind,
+    },
+    /// A queue.
+    Queue(QueueSpec),
+    /// A queue's binding to an exchange.
+    Binding {
+        /// The queue.
+        queue: Name,
+        /// The exchange.
+        exchange: Name,
+        /// The routing key.
+        key: Name,
+    },
+}
+
+/// Where an exchange sends what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeKind {
+    /// To the queues bound with the message's key.
+    Direct,
+    /// To every bound queue.
+    Fanout,
+}
+
+/// A queue as it is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSpec {
+    /// Its name.
+    pub name: Name,
+    /// Only for the connection that declares it, and gone with it. All others are durable.
+    pub exclusive: bool,
+    /// The `x-` arguments.
+    pub arguments: Vec<(&'static str, ArgumentValue)>,
+}
+
+/// The value of an `x-` argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArgumentValue {
+    /// A number.
+    Number(i64),
+    /// A word.
+    Text(&'static str),
+}
+
+impl Topology {
+    /// The names under a prefix other than `sd`.
+    pub fn new(prefix: &str, kind: QueueKind) -> Result<Self, PrefixError> {
+        let fits = (1..=32).contains(&prefix.len())
+            && prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        if fits { Ok(Self { prefix: prefix.into(), kind }) } else { Err(PrefixError) }
+    }
+
+    fn name(&self, rest: impl fmt::Display) -> Name {
+        name(&format!("{}.{rest}", self.prefix))
+    }
+
+    /// The exchange clients submit to.
+    pub fn submit(&self) -> Name {
+        self.name("submit")
+    }
+
+    /// The exchange of the workers' answers.
+    pub fn results(&self) -> Name {
+        self.name("results")
+    }
+
+    /// The exchange of the workers' beats.
+    pub fn beats(&self) -> Name {
+        self.name("beats")
+    }
+
+    /// The exchange of the active distributor's beats.
+    pub fn presence(&self) -> Name {
+        self.name("presence")
+    }
+
+    /// The default exchange, which reaches every queue by its name.
+    pub fn default_exchange(&self) -> Name {
+        name("")
+    }
+
+    /// The key of jobs at [`Self::submit`].
+    pub fn submit_key(&self) -> Name {
+        name("submit")
+    }
+
+    /// The key of everything else at [`Self::submit`].
+    pub fn control_key(&self) -> Name {
+        name("control")
+    }
+
+    /// The key at [`Self::results`].
+    pub fn answers_key(&self) -> Name {
+        name("answers")
+    }
+
+    /// The key at [`Self::beats`].
+    pub fn beat_key(&self) -> Name {
+        name("beat")
+    }
+
+    /// The key at [`Self::presence`].
+    pub fn presence_key(&self) -> Name {
+        name("")
+    }
+
+    /// The queue of submitted jobs.
+    pub fn submissions(&self) -> Name {
+        self.name("submissions")
+    }
+
+    /// The queue of cancels, questions and receipts.
+    pub fn control(&self) -> Name {
+        self.name("control")
+    }
+
+    /// The queue of the workers' answers.
+    pub fn answers(&self) -> Name {
+        self.name("answers")
+    }
+
+    /// The queue of what could not be decoded.
+    pub fn parked(&self) -> Name {
+        self.name("parked")
+    }
+
+    /// The queue whose holder is the active distributor.
+    pub fn leader(&self) -> QueueSpec {
+        exclusive(self.name("leader"), vec![])
+    }
+
+    /// A pool's queue.
+    pub fn pool(&self, pool: PoolId) -> QueueSpec {
+        let mut arguments = self.shared_arguments();
+        arguments.push(("x-expires", millis(limits::POOL_EXPIRES)));
+        QueueSpec { name: self.name(format_args!("pool.{pool}")), exclusive: false, arguments }
+    }
+
+    /// A worker's control queue.
+    pub fn worker(&self, user: &UserName, worker: WorkerId, generation: Generation) -> QueueSpec {
+        exclusive(self.name(format_args!("worker.{user}.{worker}.{generation}")), vec![])
+    }
+
+    /// A distributor's queue of beats.
+    pub fn heard(&self, distributor: DistributorId, generation: Generation) -> QueueSpec {
+        let name = self.name(format_args!("distributor.{distributor}.{generation}.beats"));
+        exclusive(name, vec![("x-max-length", ArgumentValue::Number(100_000)), DROP_HEAD])
+    }
+
+    /// A distributor's queue of presence.
+    pub fn seen(&self, distributor: DistributorId, generation: Generation) -> QueueSpec {
+        let name = self.name(format_args!("distributor.{distributor}.{generation}.presence"));
+        exclusive(name, vec![("x-max-length", ArgumentValue::Number(16)), DROP_HEAD])
+    }
+
+    /// A client's queue of answers.
+    pub fn client(&self, user: &UserName, client: ClientId, generation: Generation) -> QueueSpec {
+        QueueSpec {
+            name: self.name(format_args!("client.{user}.{client}.{generation}")),
+            exclusive: false,
+            arguments: vec![
+                ("x-expires", millis(limits::CLIENT_EXPIRES)),
+                ("x-max-length-bytes", number(limits::CLIENT_BYTES)),
+                REJECT_PUBLISH,
+            ],
+        }
+    }
+
+    /// A client's queue of presence: the newest beat alone.
+    pub fn client_presence(
+        &self,
+        user: &UserName,
+        client: ClientId,
+        generation: Generation,
+    ) -> QueueSpec {
+        let name = self.name(format_args!("client.{user}.{client}.{generation}.presence"));
+        exclusive(name, vec![("x-max-length", ArgumentValue::Number(1)), DROP_HEAD])
+    }
+
+    /// Binds a queue to presence.
+    pub fn bound_to_presence(&self, queue: &QueueSpec) -> Declaration {
+        let (exchange, key) = (self.presence(), self.presence_key());
+        Declaration::Binding { queue: queue.name.clone(), exchange, key }
+    }
+
+    /// Binds a queue to the beats of workers.
+    pub fn bound_to_beats(&self, queue: &QueueSpec) -> Declaration {
+        let (exchange, key) = (self.beats(), self.beat_key());
+        Declaration::Binding { queue: queue.name.clone(), exchange, key }
+    }
+
+    /// All that is shared: declared by the distributor before it does anything else.
+    pub fn shared(&self) -> Vec<Declaration> {
+        let exchange = |name, kind| Declaration::Exchange { name, kind };
+        let bind = |queue, exchange, key| Declaration::Binding { queue, exchange, key };
+        vec![
+            exchange(self.submit(), ExchangeKind::Direct),
+            exchange(self.results(), ExchangeKind::Direct),
+            exchange(self.beats(), ExchangeKind::Direct),
+            exchange(self.presence(), ExchangeKind::Fanout),
+            Declaration::Queue(self.intake(self.submissions(), true)),
+            Declaration::Queue(self.intake(self.control(), true)),
+            Declaration::Queue(self.intake(self.answers(), false)),
+            Declaration::Queue(self.parking()),
+            bind(self.submissions(), self.submit(), self.submit_key()),
+            bind(self.control(), self.submit(), self.control_key()),
+            bind(self.answers(), self.results(), self.answers_key()),
+        ]
+    }
+
+    fn intake(&self, name: Name, expiring: bool) -> QueueSpec {
+        let mut arguments = self.shared_arguments();
+        arguments.push(("x-max-length-bytes", number(limits::INTAKE_BYTES)));
+        arguments.push(REJECT_PUBLISH);
+        if expiring {
+            arguments.push(("x-message-ttl", millis(limits::INTAKE_TTL)));
+        }
+        QueueSpec { name, exclusive: false, arguments }
+    }
+
+    fn parking(&self) -> QueueSpec {
+        let (messages, bytes) = limits::PARKED;
+        QueueSpec {
+            name: self.parked(),
+            exclusive: false,
+            arguments: vec![
+                ("x-max-length", number(messages)),
+                ("x-max-length-bytes", number(bytes)),
+                DROP_HEAD,
+            ],
+        }
+    }
+
+    fn shared_arguments(&self) -> Vec<(&'static str, ArgumentValue)> {
+        match self.kind {
+            QueueKind::Classic => vec![],
+            QueueKind::Quorum => vec![
+                ("x-queue-type", ArgumentValue::Text("quorum")),
+                ("x-delivery-limit", number(limits::DELIVERY_LIMIT)),
+            ],
+        }
+    }
+}
+
+const DROP_HEAD: (&str, ArgumentValue) = ("x-overflow", ArgumentValue::Text("drop-head"));
+const REJECT_PUBLISH: (&str, ArgumentValue) = ("x-overflow", ArgumentValue::Text("reject-publish"));
+
+fn exclusive(name: Name, arguments: Vec<(&'static str, ArgumentValue)>) -> QueueSpec {
+    QueueSpec { name, exclusive: true, arguments }
+}
+
+fn number(value: u64) -> ArgumentValue {
+    ArgumentValue::Number(i64::try_from(value).expect("our limits fit"))
+}
+
+fn millis(span: std::time::Duration) -> ArgumentValue {
+    ArgumentValue::Number(i64::try_from(span.as_millis()).expect("our limits fit"))
+}
+
+fn name(text: &str) -> Name {
+    Name(ShortString::try_new(text).expect("prefix, user name and ids are short enough"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_name_fits() {
+        let topology = Topology::new(&"p".repeat(32), QueueKind::Classic).unwrap();
+        let user: UserName = "u".repeat(64).parse().unwrap();
+        let queue = topology.client_presence(&user, ClientId::new(), Generation(u32::MAX));
+        assert!(queue.name.as_str().len() <= 255);
+    }
+
+    #[test]
+    fn no_queue_bears_the_name_of_an_exchange() {
+        let declarations = Topology::default().shared();
+        let exchanges: Vec<&Name> = declarations
+            .iter()
+            .filter_map(|declaration| match declaration {
+                Declaration::Exchange { name, .. } => Some(name),
+                Declaration::Queue(_) | Declaration::Binding { .. } => None,
+            })
+            .collect();
+        for declaration in &declarations {
+            if let Declaration::Queue(queue) = declaration {
+                assert!(!exchanges.contains(&&queue.name), "{}", queue.name);
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_plain() {
+        for prefix in ["", "a.b", "A", "sd*", &"p".repeat(33)] {
+            assert_eq!(Topology::new(prefix, QueueKind::Classic).err(), Some(PrefixError));
+        }
+    }
+}
