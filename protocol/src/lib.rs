@@ -16,6 +16,7 @@ mod function;
 mod id;
 mod json;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod topology;
 

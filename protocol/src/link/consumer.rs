@@ -1,0 +1,163 @@
+//! Consumers: each hands the deliveries of one queue to the owner.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use lapin::message::Delivery as Received;
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::acks::{Acker, Receipts};
+use super::connection::reason;
+use super::generation::{Faults, Live};
+use super::publisher::VERSION_HEADER;
+use super::{Consume, Delivery, Event, Reason, Source};
+
+/// A channel that consumes one queue, or did: it stays open for what is unacked, and is used
+/// again for the same source.
+pub(super) struct Intake {
+    pub(super) source: Source,
+    pub(super) channel: Channel,
+    receipts: Arc<Receipts>,
+    /// What it consumes now.
+    pub(super) consumed: Option<Consumed>,
+}
+
+/// A consumer at the broker.
+pub(super) struct Consumed {
+    pub(super) tag: ShortString,
+    /// Cancelled when we end it: then its end is no fault.
+    pub(super) leaving: CancellationToken,
+}
+
+/// A consumer that the broker has granted; its deliveries wait until it is begun.
+pub(super) struct Granted {
+    consume: Consume,
+    channel: Channel,
+    consumer: lapin::Consumer,
+}
+
+/// Asks for a consumer, its limit first.
+pub(super) async fn consume(channel: Channel, consume: Consume) -> Result<Granted, lapin::Error> {
+    // 0 would mean no limit at all.
+    let prefetch = consume.prefetch.max(1);
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions { exclusive: consume.exclusive, ..Default::default() };
+    let (queue, tag) = (consume.queue.short(), ShortString::default());
+    let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
+    Ok(Granted { consume, channel, consumer })
+}
+
+/// A channel for a consumer of this source: an idle one, or a new one.
+pub(super) async fn channel(
+    idle: Option<Channel>,
+    connection: &Connection,
+) -> Result<Channel, lapin::Error> {
+    match idle {
+        Some(channel) => Ok(channel),
+        None => connection.create_channel().await,
+    }
+}
+
+impl Granted {
+    /// Hands over what comes from now on.
+    pub(super) fn begin(self, live: &Live, intakes: &mut Vec<Intake>) {
+        let Self { consume, channel, consumer } = self;
+        let leaving = CancellationToken::new();
+        let consumed = Consumed { tag: consumer.tag(), leaving: leaving.clone() };
+        let known = intakes.iter_mut().find(|intake| intake.channel == channel);
+        let receipts = match known {
+            Some(intake) => {
+                intake.consumed = Some(consumed);
+                intake.receipts.clone()
+            }
+            None => {
+                let receipts = acked(live, channel.clone());
+                let (receipts, source) = (receipts, consume.source);
+                let kept = receipts.clone();
+                intakes.push(Intake { source, channel, receipts: kept, consumed: Some(consumed) });
+                receipts
+            }
+        };
+        let forwarder = Forwarder {
+            consume,
+            consumer,
+            receipts,
+            leaving,
+            events: live.events.clone(),
+            faults: live.faults.clone(),
+        };
+        live.spawn(forwarder.run(live.closing.clone()));
+    }
+}
+
+fn acked(live: &Live, channel: Channel) -> Arc<Receipts> {
+    let (desk, receipts) = Receipts::new(live.faults.clone());
+    let (patience, faults) = (live.patience.clone(), live.faults.clone());
+    live.spawn(Acker { channel, receipts, patience, faults }.run(live.closing.clone()));
+    desk
+}
+
+/// Hands deliveries to the owner, as fast as it takes them. Ends when the consumer does.
+struct Forwarder {
+    consume: Consume,
+    consumer: lapin::Consumer,
+    receipts: Arc<Receipts>,
+    leaving: CancellationToken,
+    events: mpsc::Sender<Event>,
+    faults: Faults,
+}
+
+impl Forwarder {
+    async fn run(mut self, closing: CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                next = self.consumer.next() => next,
+                () = closing.cancelled() => return,
+            };
+            let received = match next {
+                Some(Ok(received)) => received,
+                Some(Err(error)) => return self.faults.tell(reason(&error)),
+                None if self.leaving.is_cancelled() => return,
+                None => {
+                    let text = format!("the broker ended the consumer of {}", self.consume.queue);
+                    return self.faults.tell(Reason::Lost(text));
+                }
+            };
+            let event = Event::Delivery(self.delivery(received));
+            tokio::select! {
+                sent = self.events.send(event) => if sent.is_err() { return },
+                () = closing.cancelled() => return,
+            }
+        }
+    }
+
+    fn delivery(&self, received: Received) -> Delivery {
+        let properties = &received.properties;
+        Delivery {
+            source: self.consume.source,
+            user: properties.user_id().as_ref().and_then(|user| user.as_str().parse().ok()),
+            version: properties.headers().as_ref().and_then(version),
+            redelivered: received.redelivered,
+            receipt: self.receipts.receipt(received.delivery_tag),
+            body: Bytes::from(received.data),
+        }
+    }
+}
+
+fn version(headers: &FieldTable) -> Option<u8> {
+    match *headers.inner().get(VERSION_HEADER)? {
+        AMQPValue::ShortShortInt(value) => value.try_into().ok(),
+        AMQPValue::ShortShortUInt(value) => Some(value),
+        AMQPValue::ShortInt(value) => value.try_into().ok(),
+        AMQPValue::ShortUInt(value) => value.try_into().ok(),
+        AMQPValue::LongInt(value) => value.try_into().ok(),
+        AMQPValue::LongUInt(value) => value.try_into().ok(),
+        AMQPValue::LongLongInt(value) => value.try_into().ok(),
+        _ => None,
+    }
+}

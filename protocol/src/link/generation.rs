@@ -1,0 +1,170 @@
+//! One generation of a link while it lives: its connections, its tasks, and how they tell that
+//! something is wrong.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Broker, Desk, reason};
+use super::consumer::Intake;
+use super::{Event, Reason};
+use crate::limits;
+
+/// A generation that lives. The supervisor owns it; a `Session` only looks whether it is there.
+pub(super) struct Live {
+    pub(super) broker: Broker,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) faults: Faults,
+    pub(super) patience: Patience,
+    /// Cancelled when the link closes: everything finishes what waits and ends.
+    pub(super) closing: CancellationToken,
+    /// Declares on the consuming connection.
+    pub(super) declares: Desk,
+    /// Asks on the publishing connection: depth, purge.
+    pub(super) questions: Desk,
+    /// Asks who holds an exclusive queue, by a message to it.
+    pub(super) claims: Desk,
+    pub(super) intakes: Mutex<Vec<Intake>>,
+    tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+impl Live {
+    pub(super) fn new(
+        broker: Broker,
+        events: mpsc::Sender<Event>,
+        faults: Faults,
+        blocked: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            broker,
+            events,
+            faults,
+            patience: Patience { blocked },
+            closing: CancellationToken::new(),
+            declares: Desk::new(false),
+            questions: Desk::new(false),
+            claims: Desk::new(true),
+            intakes: Mutex::new(Vec::new()),
+            tasks: Mutex::new(Some(JoinSet::new())),
+        }
+    }
+
+    /// Spawns a task of this generation, unless it is over.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) {
+            tasks.spawn(task);
+        }
+    }
+
+    /// Waits until all tasks have ended by themselves.
+    pub(super) async fn finish(&self) {
+        self.closing.cancel();
+        if let Some(mut tasks) = self.take_tasks() {
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    /// Ends all tasks now: no event of this generation follows.
+    pub(super) async fn abort(&self) {
+        if let Some(mut tasks) = self.take_tasks() {
+            tasks.shutdown().await;
+        }
+    }
+
+    fn take_tasks(&self) -> Option<JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// How the tasks of a generation tell its supervisor what went wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Faults(mpsc::Sender<Reason>);
+
+impl Faults {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Reason>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// The first fault ends the generation; those that do not fit behind it say nothing new.
+    pub(super) fn tell(&self, reason: Reason) {
+        let _told_or_known = self.0.try_send(reason);
+    }
+}
+
+/// The wait for answers of the broker: [`BROKER`](limits::BROKER) long, but the time in which it
+/// is blocked does not count.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    blocked: watch::Receiver<bool>,
+}
+
+impl Patience {
+    pub(super) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    /// Waits for an answer that a blocked broker gives later.
+    pub(super) async fn wait<T>(
+        &mut self,
+        answer: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Reason> {
+        tokio::pin!(answer);
+        tokio::select! {
+            biased;
+            answer = &mut answer => answer.map_err(|error| reason(&error)),
+            () = self.run_out() => Err(late()),
+        }
+    }
+
+    async fn run_out(&mut self) {
+        loop {
+            let unblocked = self.blocked.wait_for(|blocked| !blocked).await.is_ok();
+            tokio::select! {
+                () = sleep(limits::BROKER) => return,
+                // When nobody watches any more the generation ends anyway, after this last wait.
+                changed = self.blocked.changed(), if unblocked => {
+                    if changed.is_err() {
+                        return sleep(limits::BROKER).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits for an answer that is of use now or never.
+pub(super) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limits::BROKER, answer).await {
+        Ok(answer) => answer.map_err(Failure::Answer),
+        Err(_) => Err(Failure::Late),
+    }
+}
+
+/// Why there is no answer to a question.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The broker, or the connection, said so.
+    Answer(lapin::Error),
+    /// None came in time.
+    Late,
+}
+
+impl From<Failure> for Reason {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Answer(error) => reason(&error),
+            Failure::Late => late(),
+        }
+    }
+}
+
+fn late() -> Reason {
+    Reason::Lost(format!("no answer within {:?}", limits::BROKER))
+}

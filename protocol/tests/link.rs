@@ -1,0 +1,568 @@
+//! The link against a real broker, at `AMQP_URL`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::{Connection, ConnectionProperties};
+use simple_dist_protocol::link::{
+    Consume, Depth, Event, Lane, Link, Options, Outcome, Outgoing, Plan, Reason, Route, Session,
+    Source,
+};
+use simple_dist_protocol::message::{FromClient, Ids, VERSION};
+use simple_dist_protocol::topology::{
+    ArgumentValue, Declaration, Name, QueueKind, QueueSpec, Topology,
+};
+use simple_dist_protocol::{ClientId, Generation, JobId, PoolId, codec};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Nothing here takes longer, unless it is broken.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn broker() -> String {
+    std::env::var("AMQP_URL").expect(
+        "these tests need a RabbitMQ: set AMQP_URL, for example amqp://guest:guest@127.0.0.1:5672",
+    )
+}
+
+/// An installation of its own at the broker, swept away at the end.
+struct Installation {
+    topology: Topology,
+    admin: Connection,
+    queues: Vec<Name>,
+}
+
+impl Installation {
+    async fn new() -> Self {
+        let prefix = format!("t{}", JobId::new().short());
+        let topology = Topology::new(&prefix, QueueKind::Classic).unwrap();
+        let properties = ConnectionProperties::default();
+        let admin = Connection::connect(&broker(), properties).await.unwrap();
+        Self { topology, admin, queues: Vec::new() }
+    }
+
+    /// A pool's queue: not exclusive, so that all can see it.
+    fn queue(&mut self, number: u32) -> QueueSpec {
+        let function = format!("function@{number}").parse().unwrap();
+        let queue = self.topology.pool(PoolId::of(&[function]));
+        self.queues.push(queue.name.clone());
+        queue
+    }
+
+    async fn delete(&self, queue: &Name) {
+        let channel = self.admin.create_channel().await.unwrap();
+        let options = QueueDeleteOptions::default();
+        channel.queue_delete(queue.as_str().into(), options).await.unwrap();
+    }
+
+    async fn sweep(self) {
+        let shared = [
+            self.topology.submissions(),
+            self.topology.control(),
+            self.topology.answers(),
+            self.topology.parked(),
+        ];
+        for queue in self.queues.iter().chain(&shared) {
+            self.delete(queue).await;
+        }
+        let channel = self.admin.create_channel().await.unwrap();
+        for exchange in [
+            self.topology.submit(),
+            self.topology.results(),
+            self.topology.beats(),
+            self.topology.presence(),
+        ] {
+            let options = ExchangeDeleteOptions::default();
+            channel.exchange_delete(exchange.as_str().into(), options).await.unwrap();
+        }
+        self.admin.close(200, "OK".into()).await.unwrap();
+    }
+
+    /// Straight to a queue, each message alone.
+    fn route(&self, queue: &Name) -> Arc<Route> {
+        Arc::new(Route {
+            exchange: self.topology.default_exchange(),
+            key: queue.clone(),
+            mandatory: true,
+            envelope: None,
+        })
+    }
+}
+
+/// A link under test.
+struct Tested {
+    link: Link,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Tested {
+    fn start_at(url: &str, plan: impl Fn(Generation) -> Plan + Send + Sync + 'static) -> Self {
+        let (link, events) = Link::start(Options {
+            url: url.parse().unwrap(),
+            name: "simple-dist test".to_owned(),
+            signed: true,
+            plan: Box::new(plan),
+        });
+        Self { link, events }
+    }
+
+    fn start(plan: Plan) -> Self {
+        Self::start_at(&broker(), move |_| plan.clone())
+    }
+
+    async fn next(&mut self) -> Event {
+        timeout(LIMIT, self.events.recv()).await.expect("an event in time").expect("a link")
+    }
+
+    async fn up(&mut self) -> Session {
+        match self.next().await {
+            Event::Up(session) => session,
+            other => panic!("up, not {other:?}"),
+        }
+    }
+
+    /// Waits through further tries.
+    async fn up_again(&mut self) -> Session {
+        loop {
+            match self.next().await {
+                Event::Up(session) => return session,
+                Event::Down(_) => {}
+                other => panic!("up or down, not {other:?}"),
+            }
+        }
+    }
+
+    async fn down(&mut self) -> Reason {
+        match self.next().await {
+            Event::Down(reason) => reason,
+            other => panic!("down, not {other:?}"),
+        }
+    }
+
+    /// What became of this many tokens.
+    async fn settled(&mut self, count: usize) -> HashMap<u64, Outcome> {
+        let mut outcomes = HashMap::new();
+        while outcomes.len() < count {
+            match self.next().await {
+                Event::Settled(settled) => {
+                    for token in settled.tokens {
+                        assert_eq!(outcomes.insert(token, settled.outcome), None, "{token} twice");
+                    }
+                }
+                other => panic!("settled, not {other:?}"),
+            }
+        }
+        outcomes
+    }
+
+    async fn nothing_follows(&mut self) {
+        let silence = timeout(Duration::from_millis(300), self.events.recv()).await;
+        assert!(silence.is_err(), "nothing, not {silence:?}");
+    }
+}
+
+fn declared(queues: &[&QueueSpec]) -> Plan {
+    let declare = queues.iter().map(|queue| Declaration::Queue((*queue).clone())).collect();
+    Plan { declare, consume: vec![] }
+}
+
+fn consumed(source: Source, queue: &Name) -> Consume {
+    Consume { source, queue: queue.clone(), prefetch: 100, exclusive: false }
+}
+
+fn outgoing(route: &Arc<Route>, token: u64, lane: Lane) -> Outgoing {
+    let body = Bytes::from(token.to_be_bytes().to_vec());
+    Outgoing { route: route.clone(), body, work: Duration::ZERO, token: Some(token), lane }
+}
+
+fn ask(ids: Vec<JobId>) -> FromClient {
+    FromClient::Ask(Ids { client: ClientId::from_u128(1), generation: Generation(1), ids })
+}
+
+#[tokio::test]
+async fn items_travel_as_lists_and_arrive_signed() {
+    let installation = Installation::new().await;
+    let topology = &installation.topology;
+    let consume = vec![consumed(Source::ClientControl, &topology.control())];
+    let mut tested = Tested::start(Plan { declare: topology.shared(), consume });
+    let session = tested.up().await;
+    let route = Arc::new(Route {
+        exchange: topology.submit(),
+        key: topology.control_key(),
+        mandatory: true,
+        envelope: Some(codec::envelope(&ask(vec![]))),
+    });
+    let sent: Vec<JobId> = (0..1000).map(JobId::from_u128).collect();
+    for (token, id) in (0..).zip(&sent) {
+        let body = codec::encode(id).unwrap().into();
+        let item = outgoing(&route, token, Lane::Control);
+        session.publish(Outgoing { body, ..item }).unwrap();
+    }
+
+    let (mut came, mut messages, mut outcomes) = (vec![], 0, BTreeMap::new());
+    while came.len() < sent.len() || outcomes.len() < sent.len() {
+        match tested.next().await {
+            Event::Delivery(delivery) => {
+                assert_eq!(delivery.user.as_ref(), Some(session.user()));
+                assert_eq!(delivery.version, Some(VERSION));
+                assert_eq!((delivery.source, delivery.redelivered), (Source::ClientControl, false));
+                let FromClient::Ask(ask) = codec::decode(&delivery.body).unwrap() else { panic!() };
+                came.extend(ask.ids);
+                messages += 1;
+                delivery.receipt.ack();
+            }
+            Event::Settled(settled) => {
+                outcomes.extend(settled.tokens.into_iter().map(|token| (token, settled.outcome)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(came, sent);
+    assert!(messages <= 10, "1000 items in {messages} messages");
+    assert!(outcomes.values().all(|outcome| *outcome == Outcome::Confirmed));
+    tested.link.close().await;
+
+    let mut after = Tested::start(Plan::default());
+    let depth = after.up().await.depth(topology.control()).await.unwrap();
+    assert_eq!(depth, Some(Depth { messages: 0, consumers: 0 }), "all are acked");
+    after.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn outcomes_never_swap_however_much_is_under_way() {
+    let mut installation = Installation::new().await;
+    let (open, mut full, missing) =
+        (installation.queue(1), installation.queue(2), installation.queue(3));
+    full.arguments = vec![
+        ("x-max-length", ArgumentValue::Number(1)),
+        ("x-overflow", ArgumentValue::Text("reject-publish")),
+    ];
+    let mut tested = Tested::start(declared(&[&open, &full]));
+    let session = tested.up().await;
+    session.publish(outgoing(&installation.route(&full.name), 0, Lane::Jobs)).unwrap();
+    assert_eq!(tested.settled(1).await[&0], Outcome::Confirmed);
+
+    let routes = [&open, &full, &missing].map(|queue| installation.route(&queue.name));
+    let expected = [Outcome::Confirmed, Outcome::Refused, Outcome::Returned];
+    let count = 6000;
+    for token in 0..count {
+        let lane = if token % 2 == 0 { Lane::Jobs } else { Lane::Control };
+        session.publish(outgoing(&routes[kind(token)], token, lane)).unwrap();
+    }
+    let outcomes = tested.settled(usize::try_from(count).unwrap()).await;
+    for (token, outcome) in outcomes {
+        assert_eq!(outcome, expected[kind(token)], "of {token}");
+    }
+    tested.nothing_follows().await;
+    tested.link.close().await;
+    installation.sweep().await;
+}
+
+/// Which of three, without a pattern that a window could have.
+fn kind(token: u64) -> usize {
+    usize::try_from(token.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).unwrap() % 3
+}
+
+#[tokio::test]
+async fn only_what_reaches_no_queue_is_returned() {
+    let mut installation = Installation::new().await;
+    let (there, missing) = (installation.queue(1), installation.queue(2));
+    let mut tested = Tested::start(declared(&[&there]));
+    let session = tested.up().await;
+    let routes = [&there, &missing].map(|queue| installation.route(&queue.name));
+    for token in 0..600 {
+        let route = &routes[usize::from(token % 10 == 7)];
+        session.publish(outgoing(route, token, Lane::Jobs)).unwrap();
+    }
+    for (token, outcome) in tested.settled(600).await {
+        let expected = if token % 10 == 7 { Outcome::Returned } else { Outcome::Confirmed };
+        assert_eq!(outcome, expected, "of {token}");
+    }
+    tested.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn a_deleted_queue_ends_the_generation_and_the_next_has_it_again() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let consume = vec![consumed(Source::Pool, &queue.name)];
+    let mut tested = Tested::start(Plan { consume, ..declared(&[&queue]) });
+    let first = tested.up().await;
+    installation.delete(&queue.name).await;
+    assert!(matches!(tested.down().await, Reason::Lost(_)));
+    let second = tested.up_again().await;
+    assert_eq!(second.generation(), first.generation().next());
+
+    let route = installation.route(&queue.name);
+    first.publish(outgoing(&route, 1, Lane::Jobs)).expect_err("its generation is over");
+    assert!(matches!(first.depth(queue.name.clone()).await, Err(Reason::Lost(_))));
+    second.publish(outgoing(&route, 2, Lane::Jobs)).unwrap();
+    let delivered = async {
+        loop {
+            if let Event::Delivery(delivery) = tested.next().await {
+                return delivery.receipt.ack();
+            }
+        }
+    };
+    delivered.await;
+    tested.link.close().await;
+    installation.sweep().await;
+}
+
+/// Stands between a link and the broker, and can cut all connections at once.
+struct Cable {
+    url: String,
+    cut: watch::Sender<u32>,
+    _connections: JoinSet<()>,
+}
+
+impl Cable {
+    async fn lay() -> Self {
+        let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far: simple_dist_protocol::link::BrokerUrl = broker().parse().unwrap();
+        let own = near.local_addr().unwrap().to_string();
+        let url = broker().replace(&far.address(), &own);
+        assert_ne!(url, broker(), "AMQP_URL names its port");
+        let (cut, cuts) = watch::channel(0);
+        let mut connections = JoinSet::new();
+        connections.spawn(async move {
+            let mut pipes = JoinSet::new();
+            while let Ok((mut here, _)) = near.accept().await {
+                let (address, mut cuts) = (far.address(), cuts.clone());
+                cuts.mark_unchanged();
+                pipes.spawn(async move {
+                    let mut there = TcpStream::connect(address).await.unwrap();
+                    tokio::select! {
+                        _ended = copy_bidirectional(&mut here, &mut there) => {}
+                        _cut = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, cut, _connections: connections }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_is_followed_by_another_generation_with_queues_of_its_own() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let cable = Cable::lay().await;
+    let topology = installation.topology.clone();
+    let (shared, user) = (queue.clone(), "guest".parse().unwrap());
+    let worker = simple_dist_protocol::WorkerId::new();
+    let mut tested = Tested::start_at(&cable.url, move |generation| {
+        let own = topology.worker(&user, worker, generation);
+        let consume = vec![consumed(Source::WorkerControl, &own.name)];
+        Plan { consume, ..declared(&[&shared, &own]) }
+    });
+    for number in 1..=3 {
+        let session = tested.up_again().await;
+        assert_eq!(session.generation(), Generation(number));
+        let route = installation.route(&queue.name);
+        session.publish(outgoing(&route, 1, Lane::Jobs)).unwrap();
+        assert_eq!(tested.settled(1).await[&1], Outcome::Confirmed);
+        cable.cut();
+        assert!(matches!(tested.down().await, Reason::Lost(_)));
+    }
+    tested.up_again().await;
+    tested.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
+    let installation = Installation::new().await;
+    let leader = installation.topology.leader();
+    let (mut one, mut other) = (Tested::start(Plan::default()), Tested::start(Plan::default()));
+    let (first, second) = (one.up().await, other.up().await);
+    let (a, b) = tokio::join!(first.claim(leader.clone()), second.claim(leader.clone()));
+    let claims = [a.unwrap(), b.unwrap()];
+    assert!(claims[0] != claims[1], "one of them: {claims:?}");
+    let (holder, mut standby, session) =
+        if claims[0] { (one, other, second) } else { (other, one, first) };
+    for _ in 0..3 {
+        assert_eq!(session.claim(leader.clone()).await, Ok(false));
+    }
+    holder.link.close().await;
+    assert_eq!(session.claim(leader.clone()).await, Ok(true));
+    for _ in 0..3 {
+        assert_eq!(session.claim(leader.clone()).await, Ok(false), "it is ours already");
+    }
+    session.consume(consumed(Source::Presence, &leader.name)).await.unwrap();
+    // Asking has left no messages in it.
+    standby.nothing_follows().await;
+    standby.link.close().await;
+}
+
+#[tokio::test]
+async fn asking_after_what_is_missing_disturbs_nothing() {
+    let mut installation = Installation::new().await;
+    let (there, missing) = (installation.queue(1), installation.queue(2));
+    let consume = vec![consumed(Source::Pool, &there.name)];
+    let mut tested = Tested::start(Plan { consume, ..declared(&[&there]) });
+    let session = tested.up().await;
+    for _ in 0..3 {
+        assert_eq!(session.depth(missing.name.clone()).await, Ok(None));
+        let purged = session.purge(missing.name.clone()).await;
+        assert!(matches!(purged, Err(Reason::Missing(_))));
+        let consumed = session.consume(consumed(Source::LookAhead, &missing.name)).await;
+        assert!(matches!(consumed, Err(Reason::Missing(_))));
+        let mut otherwise = there.clone();
+        otherwise.arguments.push(("x-max-length", ArgumentValue::Number(5)));
+        let declared = session.declare(Declaration::Queue(otherwise)).await;
+        assert!(matches!(declared, Err(Reason::Mismatch(_))));
+        let depth = session.depth(there.name.clone()).await;
+        assert_eq!(depth, Ok(Some(Depth { messages: 0, consumers: 1 })));
+    }
+    tested.nothing_follows().await;
+    tested.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let mut tested = Tested::start(declared(&[&queue]));
+    let session = tested.up().await;
+    let route = installation.route(&queue.name);
+    let ahead = Consume { prefetch: 1, ..consumed(Source::LookAhead, &queue.name) };
+    for round in 0..3 {
+        session.consume(ahead.clone()).await.unwrap();
+        session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
+        let mut delivery = None;
+        let mut settled = false;
+        while delivery.is_none() || !settled {
+            match tested.next().await {
+                Event::Delivery(came) => delivery = Some(came),
+                Event::Settled(_) => settled = true,
+                other => panic!("{other:?}"),
+            }
+        }
+        session.cancel(Source::LookAhead).await.unwrap();
+        delivery.unwrap().receipt.ack();
+        session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
+        assert_eq!(tested.settled(1).await[&round], Outcome::Confirmed);
+        tested.nothing_follows().await;
+        session.purge(queue.name.clone()).await.unwrap();
+    }
+    tested.link.close().await;
+    let mut after = Tested::start(Plan::default());
+    let depth = after.up().await.depth(queue.name.clone()).await;
+    assert_eq!(depth, Ok(Some(Depth { messages: 0, consumers: 0 })));
+    after.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn what_is_unacked_comes_again_and_says_so() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let consume = vec![consumed(Source::Pool, &queue.name)];
+    let plan = Plan { consume, ..declared(&[&queue]) };
+    let mut tested = Tested::start(plan.clone());
+    let session = tested.up().await;
+    let route = installation.route(&queue.name);
+    for token in 0..3 {
+        let item = outgoing(&route, token, Lane::Jobs);
+        session.publish(Outgoing { token: None, ..item }).unwrap();
+    }
+    for token in 0_u64..3 {
+        let Event::Delivery(delivery) = tested.next().await else { panic!("a delivery") };
+        assert_eq!((delivery.redelivered, &delivery.body[..]), (false, &token.to_be_bytes()[..]));
+        if token != 1 {
+            delivery.receipt.ack();
+        }
+    }
+    tested.link.close().await;
+    let mut after = Tested::start(plan);
+    after.up().await;
+    let Event::Delivery(delivery) = after.next().await else { panic!("a delivery") };
+    assert_eq!((delivery.redelivered, &delivery.body[..]), (true, &1_u64.to_be_bytes()[..]));
+    delivery.receipt.ack();
+    after.nothing_follows().await;
+    after.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn closing_publishes_what_waits() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let mut tested = Tested::start(declared(&[&queue]));
+    let session = tested.up().await;
+    let route = installation.route(&queue.name);
+    for token in 0..2000 {
+        session.publish(outgoing(&route, token, Lane::Jobs)).unwrap();
+    }
+    tested.link.close().await;
+    session.publish(outgoing(&route, 0, Lane::Jobs)).expect_err("it is closed");
+    let mut after = Tested::start(Plan::default());
+    let depth = after.up().await.depth(queue.name.clone()).await;
+    assert_eq!(depth, Ok(Some(Depth { messages: 2000, consumers: 0 })));
+    after.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn what_others_have_not_declared_yet_is_waited_for() {
+    let installation = Installation::new().await;
+    let topology = installation.topology.clone();
+    let (user, client) = ("guest".parse().unwrap(), ClientId::new());
+    let mut tested = Tested::start_at(&broker(), move |generation| {
+        let own = topology.client_presence(&user, client, generation);
+        let binding = topology.bound_to_presence(&own);
+        let consume = vec![consumed(Source::Presence, &own.name)];
+        Plan { declare: vec![Declaration::Queue(own), binding], consume }
+    });
+    for _ in 0..2 {
+        assert!(matches!(tested.down().await, Reason::Missing(_)));
+    }
+    let shared = Plan { declare: installation.topology.shared(), consume: vec![] };
+    let mut distributor = Tested::start(shared);
+    distributor.up().await;
+    let session = tested.up_again().await;
+    assert_eq!(session.generation(), Generation(1), "it is no other connection");
+    tested.link.close().await;
+    distributor.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told() {
+    let far: simple_dist_protocol::link::BrokerUrl = broker().parse().unwrap();
+    let url = format!("amqp://guest:wrong@{}", far.address());
+    let mut tested = Tested::start_at(&url, |_| Plan::default());
+    for _ in 0..2 {
+        assert!(matches!(tested.down().await, Reason::Refused(_)));
+    }
+    tested.link.close().await;
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_each_time() {
+    let port = {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        gone.local_addr().unwrap().port()
+    };
+    let url = format!("amqp://127.0.0.1:{port}");
+    let mut tested = Tested::start_at(&url, |_| Plan::default());
+    for _ in 0..3 {
+        assert!(matches!(tested.down().await, Reason::Unreachable { .. }));
+    }
+    tested.link.close().await;
+}
