@@ -1,1 +1,32 @@
-//! To be written.
+//! Serve functions: a worker takes the jobs of its pool from the broker, runs them on threads of
+//! its own and answers.
+//!
+//! ```text
+//!   broker --deliveries--> Service --events--> Floor (pure: what is held, what is due)
+//!          <--answers-----    |    <--effects--
+//!                             +--runs--> Slots (threads) --what they ran--> Service
+//! ```
+//!
+//! ```no_run
+//! use simple_dist_protocol::Function;
+//! use simple_dist_worker::{Worker, shutdown_signal};
+//!
+//! const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n).deterministic();
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), simple_dist_worker::Error> {
+//! Worker::builder("amqp://localhost").serve(&SQUARE).slots(8).run(shutdown_signal()).await
+//! # }
+//! ```
+
+mod builder;
+mod floor;
+mod post;
+mod registry;
+mod requests;
+mod service;
+mod signal;
+mod slots;
+
+pub use builder::{Builder, Error, Worker};
+pub use signal::shutdown_signal;

@@ -1,0 +1,95 @@
+//! The functions, as constants that the worker serves and the client calls.
+
+use std::time::Duration;
+
+use serde_bytes::ByteBuf;
+use simple_dist_protocol::{Erased, Function};
+
+/// The n-th Fibonacci number, the slow way.
+pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();
+/// How many primes are below n.
+pub const PRIMES: Function<u64, u64> = Function::new("primes", 1, primes).deterministic();
+/// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel.
+pub const MANDELBROT: Function<(u32, u32, u32), Vec<u16>> =
+    Function::new("mandelbrot", 1, mandelbrot).deterministic();
+/// Sleeps for so many milliseconds, and returns them.
+pub const SLEEP: Function<u64, u64> = Function::new("sleep", 1, sleep);
+/// Returns the bytes it gets.
+pub const ECHO: Function<ByteBuf, ByteBuf> =
+    Function::new("echo", 1, |bytes| bytes).deterministic();
+/// Panics with the message it gets.
+pub const FAIL: Function<String, ()> = Function::new("fail", 1, fail);
+/// Ends the process that runs it, as a bug in foreign code would.
+pub const ABORT: Function<(), ()> = Function::new("abort", 1, |()| std::process::abort());
+
+/// All but [`ABORT`], which nobody should serve unasked.
+pub fn all() -> Vec<Erased> {
+    vec![
+        FIB.erased(),
+        PRIMES.erased(),
+        MANDELBROT.erased(),
+        SLEEP.erased(),
+        ECHO.erased(),
+        FAIL.erased(),
+    ]
+}
+
+fn fib(n: u64) -> u64 {
+    if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+}
+
+fn primes(below: u64) -> u64 {
+    let is_prime = |n: u64| (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
+    (2..below).filter(|n| is_prime(*n)).fold(0, |count, _| count + 1)
+}
+
+fn mandelbrot((y, width, height): (u32, u32, u32)) -> Vec<u16> {
+    let imaginary = f64::from(y) / f64::from(height) * 2.5 - 1.25;
+    let real = |x: u32| f64::from(x) / f64::from(width) * 3.5 - 2.5;
+    (0..width).map(|x| iterations(real(x), imaginary)).collect()
+}
+
+/// After how many steps of z = z * z + c it is clear that c is outside, 1,000 if never.
+fn iterations(real: f64, imaginary: f64) -> u16 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for step in 0..1000 {
+        if re * re + im * im > 4.0 {
+            return step;
+        }
+        (re, im) = (re * re - im * im + real, 2.0 * re * im + imaginary);
+    }
+    1000
+}
+
+fn sleep(millis: u64) -> u64 {
+    std::thread::sleep(Duration::from_millis(millis));
+    millis
+}
+
+fn fail(message: String) {
+    panic!("{message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_right() {
+        assert_eq!(FIB.run(20), 6765);
+        assert_eq!(PRIMES.run(100), 25);
+        assert_eq!(PRIMES.run(0), 0);
+    }
+
+    #[test]
+    fn a_row_of_the_set_has_its_inside_and_its_outside() {
+        let row = MANDELBROT.run((50, 100, 100));
+        assert_eq!(row.len(), 100);
+        assert!(row.contains(&1000) && row[99] < 1000);
+    }
+
+    #[test]
+    fn abort_is_not_served_unasked() {
+        assert!(all().iter().all(|function| *function.address() != ABORT.address()));
+    }
+}

@@ -1,0 +1,196 @@
+//! What a worker is told before it runs.
+
+use std::fmt;
+use std::io;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use simple_dist_protocol::link::{BrokerUrl, UrlError};
+use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
+use simple_dist_protocol::{Address, Argument, Erased, Function};
+
+use crate::registry::Registry;
+use crate::service::{Options, Service};
+
+/// A worker has this many slots at most: each is a thread, and a place in its beats.
+const SLOTS_MAX: usize = 1024;
+/// What running jobs get when the worker is told to leave.
+const GRACE: Duration = Duration::from_secs(30);
+/// The stack of a slot's thread: as much as a program's first thread usually has.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// A process that serves functions; see [`Worker::builder`].
+#[derive(Debug)]
+pub struct Worker(());
+
+impl Worker {
+    /// A worker to be, for the broker at this URL.
+    ///
+    /// ```
+    /// use simple_dist_protocol::Function;
+    /// use simple_dist_worker::Worker;
+    ///
+    /// const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n);
+    ///
+    /// let worker = Worker::builder("amqp://localhost").serve(&SQUARE).slots(4);
+    /// ```
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder {
+            url: url.into(),
+            functions: vec![],
+            slots: available_parallelism().map_or(1, NonZero::get),
+            grace: GRACE,
+            stack: STACK,
+            prefix: "sd".to_owned(),
+            host: None,
+        }
+    }
+}
+
+/// Why a worker cannot run. Once it runs, no fault of the broker's ends it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The broker's URL is of no use: correct it.
+    #[error("the broker's URL cannot be used")]
+    Url(#[from] UrlError),
+    /// The prefix is of no use: correct it.
+    #[error("the prefix cannot be used")]
+    Prefix(#[from] PrefixError),
+    /// There is nothing to serve: call [`Builder::serve`].
+    #[error("there is no function to serve")]
+    NoFunctions,
+    /// Two functions bear one address: give one of them another name or version.
+    #[error("two functions are called {0}")]
+    Twice(Address),
+    /// The system starts no more threads: ask for fewer slots, or smaller stacks.
+    #[error("a slot's thread cannot be started")]
+    Threads(#[source] io::Error),
+}
+
+/// A worker to be; [`Builder::run`] makes it one.
+#[must_use = "a worker does nothing until it is run"]
+pub struct Builder {
+    url: String,
+    functions: Vec<Erased>,
+    slots: usize,
+    grace: Duration,
+    stack: usize,
+    prefix: String,
+    host: Option<String>,
+}
+
+// By hand: the URL may contain a password.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("functions", &self.functions)
+            .field("slots", &self.slots)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Serves a function.
+    pub fn serve<A: Argument, R: Argument>(self, function: &Function<A, R>) -> Self {
+        self.serve_erased(function.erased())
+    }
+
+    /// Serves a function without its types.
+    pub fn serve_erased(mut self, function: Erased) -> Self {
+        self.functions.push(function);
+        self
+    }
+
+    /// How many jobs run at once: 1 to 1024, as many as there are cores by default.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots.clamp(1, SLOTS_MAX);
+        self
+    }
+
+    /// How long running jobs may run on when the worker is told to leave, before they are handed
+    /// back: 30 s by default. Leaving takes up to 4 s more for goodbyes.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The stack of each slot's thread, in bytes: 8 MiB by default.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack = bytes;
+        self
+    }
+
+    /// The prefix of the installation's queues and exchanges: `sd` by default.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// What people see as the machine it runs on: the system's host name by default.
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.host = Some(name.into());
+        self
+    }
+
+    /// Serves until `shutdown` ends, and then leaves in good order: takes no more jobs, hands
+    /// back what has not begun, waits for what runs and for the confirms of its answers. Without
+    /// a broker it goes on trying. Dropped, it leaves at once, which loses no job either.
+    ///
+    /// # Errors
+    /// Only before it begins; see [`Error`].
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let registry = Registry::new(self.functions)?;
+        let topology = Topology::new(&self.prefix, QueueKind::Classic)?;
+        let url: BrokerUrl = self.url.parse()?;
+        let host = self.host.unwrap_or_else(host_name);
+        let (slots, grace, stack) = (self.slots, self.grace, self.stack);
+        let options = Options { url, topology, registry, slots, grace, stack, host };
+        let service = Service::start(options).map_err(Error::Threads)?;
+        Box::pin(service.run(shutdown)).await;
+        Ok(())
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Function<u64, u64> = Function::new("one", 1, |n| n);
+
+    async fn error(builder: Builder) -> Error {
+        builder.run(std::future::ready(())).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_worker_without_functions_is_refused() {
+        let error = error(Worker::builder("amqp://localhost")).await;
+        assert!(matches!(error, Error::NoFunctions));
+    }
+
+    #[tokio::test]
+    async fn two_functions_of_one_address_are_refused() {
+        let error = error(Worker::builder("amqp://localhost").serve(&ONE).serve(&ONE)).await;
+        assert!(matches!(error, Error::Twice(address) if address == ONE.address()));
+    }
+
+    #[tokio::test]
+    async fn a_prefix_is_plain() {
+        let error = error(Worker::builder("amqp://localhost").serve(&ONE).prefix("a.b")).await;
+        assert!(matches!(error, Error::Prefix(_)));
+    }
+
+    #[test]
+    fn the_machine_has_a_name_and_a_password_is_not_printed() {
+        assert!(!host_name().is_empty());
+        let builder = Worker::builder("amqp://user:secret@localhost").slots(0);
+        assert_eq!(builder.slots, 1);
+        assert!(!format!("{builder:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,285 @@
+//! What a worker holds and does about it, as a pure machine: events and the time in, effects out.
+//!
+//! ```text
+//!  Placed --> waiting lists --> slots --Ran--> outbox --Settled--> Ack
+//!                  |               |              ^
+//!                  +-- late, drain, link down ----+  Returned
+//! ```
+//!
+//! A list takes one slot and runs in order. Nothing here knows threads, the broker's client or
+//! the clock; the service turns effects into deeds and what comes of them into events.
+
+mod jobs;
+mod link;
+mod outbox;
+mod pace;
+mod passage;
+#[cfg(test)]
+mod stories;
+mod time;
+
+use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use simple_dist_protocol::link::{Outcome, Source};
+use simple_dist_protocol::message::{Answer, Control, Ended, Place, Started, WorkerBeat};
+use simple_dist_protocol::{Address, Attempt, Generation, JobKey, PoolId, WorkerId, limits};
+
+use self::jobs::Jobs;
+pub(crate) use self::jobs::{DeliveryId, Number};
+use self::outbox::Outbox;
+use self::pace::Pace;
+
+/// How long a leaving worker waits for the confirms of what it handed back at the very end.
+const LAST_CONFIRMS: Duration = Duration::from_secs(2);
+
+/// What does not change about a worker.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) worker: WorkerId,
+    pub(crate) host: String,
+    pub(crate) functions: Vec<Address>,
+    pub(crate) slots: usize,
+    /// How long what runs may run on when the worker is told to leave.
+    pub(crate) grace: Duration,
+}
+
+/// What happens to a worker.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The link is up.
+    Up(Generation),
+    /// The link is down.
+    Down,
+    /// Jobs came.
+    Placed { delivery: DeliveryId, source: Source, redelivered: bool, place: Place },
+    /// The distributor says something.
+    Control(Control),
+    /// A slot ran a job.
+    Ran { slot: usize, number: Number, answer: Answer, took: Duration },
+    /// A slot was told to begin nothing more of its run, of which it had begun this many.
+    Recalled { slot: usize, begun: usize },
+    /// What became of something published.
+    Settled { token: Token, outcome: Outcome },
+    /// A queue could not be consumed.
+    NotConsuming(Source),
+    /// The worker is to leave.
+    Shutdown,
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// A slot is to run these, in order.
+    Run { slot: usize, jobs: Vec<Work> },
+    /// A slot is to begin nothing more of its run; answered by [`Event::Recalled`].
+    Recall { slot: usize },
+    /// Something is to be published.
+    Publish(Publication),
+    /// A delivery is settled.
+    Ack(DeliveryId),
+    /// The pool's queue is to be consumed.
+    Consume { source: Source, pool: PoolId },
+    /// And no longer.
+    Cancel(Source),
+}
+
+/// One job for a slot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Work {
+    pub(crate) number: Number,
+    pub(crate) key: JobKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) function: Address,
+    pub(crate) args: Bytes,
+    pub(crate) trace: Option<String>,
+}
+
+/// What a worker publishes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Publication {
+    /// How it is.
+    Beat(WorkerBeat),
+    /// Jobs run that are worth a word.
+    Running(Started),
+    /// A marked job begins once this is confirmed.
+    Begins { started: Started, token: Token },
+    /// An attempt has ended.
+    Ended { ended: Ended, token: Token },
+}
+
+/// What a publication is settled by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// The `Started` of a marked job.
+    Begins(Number),
+    /// The end of an attempt.
+    Ended(Number),
+}
+
+impl From<Token> for u64 {
+    fn from(token: Token) -> Self {
+        match token {
+            Token::Begins(Number(number)) => number << 1 | 1,
+            Token::Ended(Number(number)) => number << 1,
+        }
+    }
+}
+
+impl From<u64> for Token {
+    fn from(token: u64) -> Self {
+        let number = Number(token >> 1);
+        if token & 1 == 1 { Self::Begins(number) } else { Self::Ended(number) }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    profile: Profile,
+    seq: u64,
+    beat_at: Instant,
+    link: Option<Generation>,
+    /// The pool the distributor welcomed this link to.
+    pool: Option<PoolId>,
+    consuming: HashSet<Source>,
+    intake: Intake,
+    looks_ahead: bool,
+    stance: Stance,
+    jobs: Jobs,
+    waiting: VecDeque<List>,
+    slots: Vec<Option<Turn>>,
+    outbox: Outbox,
+    pace: Pace,
+    effects: Vec<Effect>,
+}
+
+/// Whether the worker takes jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stance {
+    Live,
+    Draining,
+    /// Told to leave, and when to hand back what still runs.
+    Leaving {
+        by: Instant,
+    },
+    /// All is handed back; until when its confirms are waited for.
+    Left {
+        until: Instant,
+    },
+}
+
+/// Whether there is a reason of our own not to consume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// A list found no slot in time: until one is free no more are taken.
+    Overfull,
+    /// The broker refused: at the next beat it is tried again.
+    Refused,
+}
+
+/// Jobs that came together and wait for a slot.
+#[derive(Debug)]
+struct List {
+    jobs: VecDeque<Number>,
+    source: Source,
+    came: Instant,
+}
+
+/// What occupies a slot.
+#[derive(Debug)]
+struct Turn {
+    /// What of the list the slot has not been given.
+    list: VecDeque<Number>,
+    /// What it has been given and has not ended; or the one job whose `Started` is awaited.
+    run: VecDeque<Number>,
+    /// How many of the run have ended.
+    ended: usize,
+    began: Instant,
+    /// Whether what had not begun was taken back.
+    recalled: bool,
+}
+
+impl Floor {
+    pub(crate) fn new(profile: Profile, now: Instant) -> Self {
+        let slots = (0..profile.slots).map(|_| None).collect();
+        Self {
+            profile,
+            seq: 0,
+            beat_at: now,
+            link: None,
+            pool: None,
+            consuming: HashSet::new(),
+            intake: Intake::Open,
+            looks_ahead: false,
+            stance: Stance::Live,
+            jobs: Jobs::default(),
+            waiting: VecDeque::new(),
+            slots,
+            outbox: Outbox::default(),
+            pace: Pace::default(),
+            effects: vec![],
+        }
+    }
+
+    /// Takes an event in; what is to be done about it, in this order.
+    pub(crate) fn apply(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        match event {
+            Event::Up(generation) => self.up(generation, now),
+            Event::Down => self.down(now),
+            Event::Placed { delivery, source, redelivered, place } => {
+                self.placed(delivery, source, redelivered, place, now);
+            }
+            Event::Control(control) => self.control(control, now),
+            Event::Ran { slot, number, answer, took } => self.ran(slot, number, answer, took, now),
+            Event::Recalled { slot, begun } => self.recalled(slot, begun, now),
+            Event::Settled { token, outcome } => self.settled(token, outcome, now),
+            Event::NotConsuming(source) => {
+                self.consuming.remove(&source);
+                self.intake = Intake::Refused;
+            }
+            Event::Shutdown => {
+                self.stance = Stance::Leaving { by: now + self.profile.grace };
+                self.drain(now);
+            }
+            Event::Tick => {}
+        }
+        self.fill_slots(now);
+        self.pass_time(now);
+        self.steer_intake();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When time itself changes something next.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let late = self.waiting.front().map(|list| list.came + limits::LIST_PATIENCE);
+        let turns = self.slots.iter().flatten().filter_map(|turn| self.turn_due(turn));
+        let leaves = match self.stance {
+            Stance::Leaving { by: then } | Stance::Left { until: then } => Some(then),
+            Stance::Live | Stance::Draining => None,
+        };
+        let linked = self.link.and(Some(self.beat_at)).into_iter();
+        let linked = linked.chain(self.link.and_then(|_| self.outbox.due()));
+        linked.chain(late).chain(turns).chain(leaves).min()
+    }
+
+    /// Whether a worker that was told to leave may do so.
+    pub(crate) fn may_leave(&self, now: Instant) -> bool {
+        match self.stance {
+            Stance::Leaving { .. } => self.jobs.is_empty(),
+            Stance::Left { until } => self.jobs.is_empty() || until <= now,
+            Stance::Live | Stance::Draining => false,
+        }
+    }
+}
+
+impl Turn {
+    /// Whether there is something in it that waits and can still be taken back.
+    fn is_patient(&self) -> bool {
+        !self.recalled && (self.run.len() > 1 || !self.list.is_empty())
+    }
+}

@@ -1,0 +1,104 @@
+//! The link, what the distributor says, and the worker's beats.
+
+use std::time::Instant;
+
+use simple_dist_protocol::link::Source;
+use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
+use simple_dist_protocol::{Generation, limits};
+
+use super::{Effect, Floor, Intake, Publication, Stance};
+
+impl Floor {
+    pub(super) fn up(&mut self, generation: Generation, now: Instant) {
+        self.link = Some(generation);
+        self.beat(now);
+    }
+
+    /// What is unacked will be delivered again, here or elsewhere, and never run by whoever gets
+    /// it; so what has not begun goes back, while what runs goes on and its value is kept.
+    pub(super) fn down(&mut self, now: Instant) {
+        self.link = None;
+        self.pool = None;
+        self.consuming.clear();
+        self.intake = Intake::Open;
+        self.looks_ahead = false;
+        self.jobs.lose_deliveries();
+        self.outbox.lose_sent(now);
+        self.hand_back_unstarted(now);
+    }
+
+    pub(super) fn control(&mut self, control: Control, now: Instant) {
+        match control {
+            Control::Welcome { term: _, pool } => {
+                self.pool = self.link.and(Some(pool));
+                if self.intake == Intake::Refused {
+                    self.intake = Intake::Open;
+                }
+            }
+            Control::Cancel { keys } => self.cancel(&keys.into_iter().collect(), now),
+            Control::Drain => {
+                if self.stance == Stance::Live {
+                    self.stance = Stance::Draining;
+                    self.drain(now);
+                }
+            }
+            Control::Resume => {
+                if self.stance == Stance::Draining {
+                    self.stance = Stance::Live;
+                    self.beat(now);
+                }
+            }
+            Control::Probe => {}
+        }
+    }
+
+    pub(super) fn drain(&mut self, now: Instant) {
+        self.hand_back_unstarted(now);
+        self.beat(now);
+    }
+
+    pub(super) fn beat(&mut self, now: Instant) {
+        let Some(generation) = self.link else { return };
+        self.seq += 1;
+        self.beat_at = now + limits::BEAT;
+        if self.intake == Intake::Refused {
+            self.intake = Intake::Open;
+        }
+        self.looks_ahead = self.pace.is_short();
+        let beat = WorkerBeat {
+            worker: self.profile.worker,
+            seq: self.seq,
+            generation,
+            host: self.profile.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            functions: self.profile.functions.clone(),
+            slots: u32::try_from(self.profile.slots).unwrap_or(u32::MAX),
+            state: match self.stance {
+                Stance::Live => WorkerState::Live,
+                Stance::Draining | Stance::Leaving { .. } | Stance::Left { .. } => {
+                    WorkerState::Draining
+                }
+            },
+            held: self.jobs.iter().map(|job| job.held(now)).collect(),
+        };
+        self.effects.push(Effect::Publish(Publication::Beat(beat)));
+    }
+
+    /// Consumes what should be consumed and nothing else.
+    pub(super) fn steer_intake(&mut self) {
+        let pool = self.pool.filter(|_| self.stance == Stance::Live && self.intake == Intake::Open);
+        self.looks_ahead &= self.pace.is_short();
+        let ahead = pool.filter(|_| self.looks_ahead);
+        for (source, wanted) in [(Source::Pool, pool), (Source::LookAhead, ahead)] {
+            match wanted {
+                Some(pool) if self.consuming.insert(source) => {
+                    self.effects.push(Effect::Consume { source, pool });
+                }
+                None if self.consuming.remove(&source) => {
+                    self.effects.push(Effect::Cancel(source));
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The functions of one worker, by address, and how one of them is run.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use simple_dist_protocol::message::Answer;
+use simple_dist_protocol::{Address, Erased, RunError, limits};
+
+use crate::Error;
+
+/// The most of a panic's message that is passed on.
+const MESSAGE_CHARS: usize = 4096;
+
+/// Functions without their types.
+#[derive(Debug)]
+pub(crate) struct Registry(BTreeMap<Address, Erased>);
+
+impl Registry {
+    /// At least one function, each under an address of its own.
+    pub(crate) fn new(functions: Vec<Erased>) -> Result<Self, Error> {
+        let mut registry = BTreeMap::new();
+        for function in functions {
+            let address = function.address().clone();
+            if registry.insert(address.clone(), function).is_some() {
+                return Err(Error::Twice(address));
+            }
+        }
+        if registry.is_empty() { Err(Error::NoFunctions) } else { Ok(Self(registry)) }
+    }
+
+    /// In order.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Runs a function on the calling thread. Whatever it does short of ending the process is an
+    /// answer.
+    pub(crate) fn run(&self, function: &Address, args: &[u8]) -> Answer {
+        let Some(function) = self.0.get(function) else { return Answer::NotServed };
+        match catch_unwind(AssertUnwindSafe(|| function.run(args))) {
+            Ok(Ok(value)) if value.len() > limits::ARGUMENT_BYTES => {
+                Answer::TooLarge { bytes: value.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
+            }
+            Ok(Ok(value)) => Answer::Value(Bytes::from(value)),
+            Ok(Err(error @ RunError::Argument { .. })) => {
+                Answer::BadArguments { message: error.to_string() }
+            }
+            Ok(Err(error @ RunError::Value(_))) => Answer::Panicked { message: error.to_string() },
+            Err(payload) => Answer::Panicked { message: message(payload) },
+        }
+    }
+}
+
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.as_str()
+    } else {
+        // Dropping a value of the user's may panic in its turn.
+        std::mem::forget(payload);
+        return "a value that is not text".to_owned();
+    };
+    text.chars().take(MESSAGE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::{Function, codec};
+
+    use super::*;
+
+    const CHECKED: Function<u64, u64> = Function::new("checked", 1, |n| {
+        assert!(n < 10, "{n} is too many");
+        n
+    });
+    const BYTES: Function<u64, Bytes> =
+        Function::new("bytes", 1, |n| Bytes::from(vec![0; usize::try_from(n).unwrap()]));
+    const ODD: Function<(), ()> = Function::new("odd", 1, |()| std::panic::panic_any(7_u8));
+
+    fn run<A: serde::Serialize>(function: &str, argument: &A) -> Answer {
+        let functions = vec![CHECKED.erased(), BYTES.erased(), ODD.erased()];
+        let registry = Registry::new(functions).unwrap();
+        registry.run(&function.parse().unwrap(), &codec::encode(argument).unwrap())
+    }
+
+    #[test]
+    fn a_value_is_an_answer() {
+        assert_eq!(run("checked@1", &7_u64), Answer::Value(Bytes::from_static(&[7])));
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_with_its_message() {
+        let Answer::Panicked { message } = run("checked@1", &10_u64) else { panic!("no panic") };
+        assert_eq!(message, "10 is too many");
+        assert!(matches!(run("odd@1", &()), Answer::Panicked { .. }));
+    }
+
+    #[test]
+    fn a_value_over_the_limit_is_too_large() {
+        let answer = run("bytes@1", &(limits::ARGUMENT_BYTES as u64));
+        assert!(matches!(answer, Answer::TooLarge { bytes, limit } if bytes > limit));
+    }
+
+    #[test]
+    fn a_wrong_argument_and_a_wrong_function_are_told_apart() {
+        assert!(matches!(run("checked@1", &"seven"), Answer::BadArguments { .. }));
+        assert_eq!(run("checked@2", &7_u64), Answer::NotServed);
+    }
+
+    #[test]
+    fn two_functions_of_one_address_are_refused() {
+        let error = Registry::new(vec![CHECKED.erased(), CHECKED.erased()]).unwrap_err();
+        assert!(matches!(error, Error::Twice(address) if address == CHECKED.address()));
+    }
+}

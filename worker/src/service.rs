@@ -1,0 +1,322 @@
+//! The shell of a worker: the one task that owns the link, the slots and the floor, turns what
+//! happens into events, and effects into deeds. It is woken by the link, the slots, the end of
+//! `shutdown` and the floor's own time; it ends when the floor may leave.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use serde::de::DeserializeOwned;
+use simple_dist_protocol::link::{
+    self, BrokerUrl, Consume, Delivery, Link, Outcome, Plan, Reason, Receipt, Session, Source,
+};
+use simple_dist_protocol::message::VERSION;
+use simple_dist_protocol::topology::{Declaration, Topology};
+use simple_dist_protocol::{PoolId, WorkerId, codec};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info, warn};
+
+use crate::floor::{DeliveryId, Effect, Event, Floor, Profile, Publication, Token};
+use crate::post::Post;
+use crate::registry::Registry;
+use crate::requests::{Asked, Request, Requests};
+use crate::slots::Slots;
+
+/// Jobs that slots have run and the service has not yet looked at.
+const RAN: usize = 1024;
+/// Control messages that may be unacked.
+const CONTROL_PREFETCH: u16 = 100;
+
+/// What a worker needs to run.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) url: BrokerUrl,
+    pub(crate) topology: Topology,
+    pub(crate) registry: Registry,
+    pub(crate) slots: usize,
+    pub(crate) grace: Duration,
+    pub(crate) stack: usize,
+    pub(crate) host: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Service {
+    worker: WorkerId,
+    topology: Topology,
+    prefetch: u16,
+    floor: Floor,
+    slots: Slots,
+    ran: mpsc::Receiver<Event>,
+    post: Post,
+    link: Link,
+    events: mpsc::Receiver<link::Event>,
+    session: Option<Session>,
+    down: Option<Reason>,
+    requests: Requests,
+    last_delivery: u64,
+    receipts: HashMap<DeliveryId, Receipt>,
+    undecodable: u64,
+}
+
+/// What wakes the service.
+#[derive(Debug)]
+enum Wake {
+    Link(Option<link::Event>),
+    Ran,
+    Asked(Asked),
+    Shutdown,
+    Time,
+}
+
+impl Service {
+    pub(crate) fn start(options: Options) -> io::Result<Self> {
+        let worker = WorkerId::new();
+        let functions = options.registry.addresses();
+        let (ran_sender, ran) = mpsc::channel(RAN);
+        let registry = Arc::new(options.registry);
+        let slots = Slots::start(options.slots, options.stack, &registry, &ran_sender)?;
+        let topology = options.topology;
+        let (user, names) = (options.url.user().clone(), topology.clone());
+        let (link, events) = Link::start(link::Options {
+            url: options.url,
+            name: format!("simple-dist worker {worker}"),
+            signed: true,
+            plan: Box::new(move |generation| control(names.worker(&user, worker, generation))),
+        });
+        let (host, slot_count, grace) = (options.host, options.slots, options.grace);
+        info!(worker.id = %worker, ?functions, slots = slot_count, "serving");
+        let profile = Profile { worker, host, functions, slots: slot_count, grace };
+        Ok(Self {
+            worker,
+            post: Post::new(&topology, worker),
+            topology,
+            prefetch: u16::try_from(slot_count).unwrap_or(u16::MAX),
+            floor: Floor::new(profile, now()),
+            slots,
+            ran,
+            link,
+            events,
+            session: None,
+            down: None,
+            requests: Requests::default(),
+            last_delivery: 0,
+            receipts: HashMap::new(),
+            undecodable: 0,
+        })
+    }
+
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown.fuse());
+        let mut ran = Vec::with_capacity(RAN);
+        while !self.may_leave() {
+            let due = self.floor.next_wake();
+            let wake = tokio::select! {
+                event = self.events.recv() => Wake::Link(event),
+                _count = self.ran.recv_many(&mut ran, RAN) => Wake::Ran,
+                asked = self.requests.next() => Wake::Asked(asked),
+                () = &mut shutdown => Wake::Shutdown,
+                () = sleep_until(due) => Wake::Time,
+            };
+            match wake {
+                Wake::Link(Some(event)) => self.on_link(event),
+                Wake::Link(None) => {
+                    error!(worker.id = %self.worker, "the link has ended, which it never should");
+                    return;
+                }
+                Wake::Ran => ran.drain(..).for_each(|event| self.apply(event)),
+                Wake::Asked(asked) => self.on_asked(asked),
+                Wake::Shutdown => {
+                    info!(worker.id = %self.worker, "leaving");
+                    self.apply(Event::Shutdown);
+                }
+                Wake::Time => self.apply(Event::Tick),
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Nothing is held, nothing is asked, and nothing waits to be looked at.
+    fn may_leave(&self) -> bool {
+        let quiet = self.requests.is_empty() && self.events.is_empty();
+        self.floor.may_leave(now()) && (quiet || self.session.is_none())
+    }
+
+    async fn leave(self) {
+        let Self { link, mut events, worker, .. } = self;
+        let drained = async {
+            while events.recv().await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = link.close() => {}
+            () = drained => {}
+        }
+        info!(worker.id = %worker, "left");
+    }
+
+    fn on_link(&mut self, event: link::Event) {
+        match event {
+            link::Event::Up(session) => {
+                let generation = session.generation();
+                info!(worker.id = %self.worker, %generation, "connected");
+                self.session = Some(session);
+                self.down = None;
+                self.apply(Event::Up(generation));
+            }
+            link::Event::Down(reason) => {
+                self.session = None;
+                self.requests.clear();
+                self.receipts.clear();
+                if self.down.as_ref() != Some(&reason) {
+                    warn!(worker.id = %self.worker, %reason, "no connection; trying on");
+                    self.down = Some(reason);
+                }
+                self.apply(Event::Down);
+            }
+            link::Event::Blocked => warn!(worker.id = %self.worker, "the broker takes nothing"),
+            link::Event::Unblocked => info!(worker.id = %self.worker, "the broker takes messages"),
+            link::Event::Delivery(delivery) => self.on_delivery(delivery),
+            link::Event::Settled(settled) => {
+                for token in settled.tokens.into_iter().map(Token::from) {
+                    self.apply(Event::Settled { token, outcome: settled.outcome });
+                }
+            }
+        }
+    }
+
+    fn on_delivery(&mut self, delivery: Delivery) {
+        let Delivery { source, body, version, redelivered, receipt, user: _ } = delivery;
+        match source {
+            Source::Pool | Source::LookAhead => {
+                let Some(place) = self.decode(&body, version) else { return receipt.ack() };
+                self.last_delivery += 1;
+                let delivery = DeliveryId(self.last_delivery);
+                self.receipts.insert(delivery, receipt);
+                self.apply(Event::Placed { delivery, source, redelivered, place });
+            }
+            Source::WorkerControl => {
+                receipt.ack();
+                if let Some(control) = self.decode(&body, version) {
+                    self.apply(Event::Control(control));
+                }
+            }
+            Source::Submissions
+            | Source::ClientControl
+            | Source::Answers
+            | Source::Beats
+            | Source::Presence
+            | Source::Deliveries => {
+                debug!(?source, "not a worker's source");
+                receipt.ack();
+            }
+        }
+    }
+
+    /// A message, or none if it is not one of ours: it is counted, and logged the first time.
+    fn decode<T: DeserializeOwned>(&mut self, body: &Bytes, version: Option<u8>) -> Option<T> {
+        let problem = match codec::decode(body) {
+            Ok(message) if version == Some(VERSION) => return Some(message),
+            Ok(_) => format!("it is of version {version:?}"),
+            Err(error) => error.to_string(),
+        };
+        metrics::counter!("simple_dist_worker_undecodable_total").increment(1);
+        if self.undecodable == 0 {
+            warn!(worker.id = %self.worker, problem, "a message cannot be read; dropped, as any further");
+        }
+        self.undecodable += 1;
+        None
+    }
+
+    fn on_asked(&mut self, Asked { request, result }: Asked) {
+        let Err(reason) = result else { return };
+        match request {
+            Request::Consume(consume) => {
+                warn!(worker.id = %self.worker, queue = %consume.queue, %reason, "cannot consume yet");
+                self.apply(Event::NotConsuming(consume.source));
+            }
+            // A cancel fails with its channel, and that ends the generation.
+            Request::Cancel(source) => debug!(?source, %reason, "cannot cancel"),
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        let now = now();
+        let mut effects = VecDeque::from(self.floor.apply(event, now));
+        while let Some(effect) = effects.pop_front() {
+            let event = match effect {
+                Effect::Run { slot, jobs } => {
+                    self.slots.run(slot, jobs);
+                    None
+                }
+                Effect::Recall { slot } => {
+                    let begun = self.slots.recall(slot);
+                    Some(Event::Recalled { slot, begun })
+                }
+                Effect::Publish(publication) => self.publish(publication),
+                Effect::Ack(delivery) => {
+                    if let Some(receipt) = self.receipts.remove(&delivery) {
+                        receipt.ack();
+                    }
+                    None
+                }
+                Effect::Consume { source, pool } => {
+                    self.ask(Request::Consume(self.consume(source, pool)));
+                    None
+                }
+                Effect::Cancel(source) => {
+                    self.ask(Request::Cancel(source));
+                    None
+                }
+            };
+            if let Some(event) = event {
+                effects.extend(self.floor.apply(event, now));
+            }
+        }
+    }
+
+    /// Publishes; what the publisher does not take is as if the broker had refused it.
+    fn publish(&self, publication: Publication) -> Option<Event> {
+        let token = publication.token();
+        let message = self.post.message(publication);
+        let taken = self.session.as_ref().is_some_and(|session| session.publish(message).is_ok());
+        let token = token.filter(|_| !taken)?;
+        Some(Event::Settled { token, outcome: Outcome::Refused })
+    }
+
+    fn consume(&self, source: Source, pool: PoolId) -> Consume {
+        let queue = self.topology.pool(pool).name;
+        Consume { source, queue, prefetch: self.prefetch, exclusive: false }
+    }
+
+    fn ask(&mut self, request: Request) {
+        if let Some(session) = &self.session {
+            self.requests.push(session.clone(), request);
+        }
+    }
+}
+
+fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan {
+    let consume = Consume {
+        source: Source::WorkerControl,
+        queue: queue.name.clone(),
+        prefetch: CONTROL_PREFETCH,
+        exclusive: true,
+    };
+    Plan { declare: vec![Declaration::Queue(queue)], consume: vec![consume] }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,42 @@
+//! The signals by which a process is told to end. The caller owns them: the library only says
+//! what they are.
+
+use std::future::pending;
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Ends at the next SIGTERM or SIGINT.
+///
+/// The first ends a worker in good order. A program that lets a second one end it at once drops
+/// `run` at that:
+///
+/// ```no_run
+/// # async fn example(worker: simple_dist_worker::Builder) -> Result<(), simple_dist_worker::Error> {
+/// use simple_dist_worker::shutdown_signal;
+///
+/// let twice = async {
+///     shutdown_signal().await;
+///     shutdown_signal().await;
+/// };
+/// tokio::select! {
+///     result = worker.run(shutdown_signal()) => result,
+///     () = twice => Ok(()),
+/// }
+/// # }
+/// ```
+pub async fn shutdown_signal() {
+    if let Err(error) = next_signal().await {
+        tracing::error!(%error, "signals cannot be listened for; only a kill will end this");
+        pending::<()>().await;
+    }
+}
+
+async fn next_signal() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _signal = terminate.recv() => Ok(()),
+        _signal = interrupt.recv() => Ok(()),
+    }
+}
