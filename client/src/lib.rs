@@ -1,1 +1,66 @@
-//! To be written.
+//! Calls of pure functions that run on other machines, and always end.
+//!
+//! ```text
+//!  fib.call(20).await          one thread per Client
+//!        |                  .---------------------------.
+//!        |--Begin---------->|  Actor: the Table of all  |--Submit, Cancel, Ask, Noted--> broker
+//!        |<-value or error--|  calls in flight          |<-answers, presence------------ broker
+//!        '--drop: cancel--->|     | no worker in reach, |
+//!                           |     v or out of time      |
+//!                           |  Pool: local threads      |
+//!                           '---------------------------'
+//! ```
+//!
+//! The caller holds its job until the answer is in hand: everything between may lose everything,
+//! and the job is sent again under the same id. When no worker can be reached, the function runs
+//! in this process, unless the caller chose another [`Fallback`]. The value says where it came
+//! from, if asked: see [`Call::detailed`].
+//!
+//! ```no_run
+//! use simple_dist_client::Client;
+//! use simple_dist_protocol::Function;
+//!
+//! pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();
+//!
+//! fn fib(n: u64) -> u64 {
+//!     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::connect("amqp://localhost")?;
+//!     let fib = client.function(&FIB);
+//!     println!("{}", fib.call(20).blocking()?);
+//!     let total = fib.map(0..45).blocking().sum::<Result<u64, _>>()?;
+//!     println!("{total}");
+//!     Ok(())
+//! }
+//! ```
+
+mod client;
+mod handle;
+
+mod call;
+mod dynamic;
+mod map;
+
+mod answer;
+mod error;
+mod options;
+
+mod actor;
+mod blocking;
+mod callee;
+mod local;
+mod place;
+mod sight;
+mod table;
+mod wire;
+
+pub use answer::{Answer, Ran, Reason};
+pub use call::{Call, Detailed};
+pub use client::{Builder, Client};
+pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall};
+pub use error::{CallError, ConnectError};
+pub use handle::Handle;
+pub use map::{BlockingMap, DetailedMap, Map};
+pub use options::Fallback;

@@ -56,7 +56,8 @@ pub(crate) struct Service {
     link: Link,
     events: mpsc::Receiver<link::Event>,
     session: Option<Session>,
-    down: Option<Reason>,
+    /// Why the pool could not be consumed, so that each reason is logged once.
+    refused: Option<Reason>,
     requests: Requests,
     last_delivery: u64,
     receipts: HashMap<DeliveryId, Receipt>,
@@ -102,7 +103,7 @@ impl Service {
             link,
             events,
             session: None,
-            down: None,
+            refused: None,
             requests: Requests::default(),
             last_delivery: 0,
             receipts: HashMap::new(),
@@ -163,19 +164,17 @@ impl Service {
         match event {
             link::Event::Up(session) => {
                 let generation = session.generation();
-                info!(worker.id = %self.worker, %generation, "connected");
+                debug!(worker.id = %self.worker, %generation, "up");
                 self.session = Some(session);
-                self.down = None;
+                self.refused = None;
                 self.apply(Event::Up(generation));
             }
             link::Event::Down(reason) => {
                 self.session = None;
                 self.requests.clear();
                 self.receipts.clear();
-                if self.down.as_ref() != Some(&reason) {
-                    warn!(worker.id = %self.worker, %reason, "no connection; trying on");
-                    self.down = Some(reason);
-                }
+                // The link has logged it.
+                debug!(worker.id = %self.worker, %reason, "down");
                 self.apply(Event::Down);
             }
             link::Event::Blocked => warn!(worker.id = %self.worker, "the broker takes nothing"),
@@ -236,7 +235,10 @@ impl Service {
         let Err(reason) = result else { return };
         match request {
             Request::Consume(consume) => {
-                warn!(worker.id = %self.worker, queue = %consume.queue, %reason, "cannot consume yet");
+                if self.refused.as_ref() != Some(&reason) {
+                    warn!(worker.id = %self.worker, queue = %consume.queue, %reason, "cannot consume yet");
+                    self.refused = Some(reason);
+                }
                 self.apply(Event::NotConsuming(consume.source));
             }
             // A cancel fails with its channel, and that ends the generation.

@@ -1,0 +1,185 @@
+//! The one task of a client: everything that happens becomes an event of the [`Table`], and what
+//! follows from it is carried out here.
+
+use std::sync::Arc;
+
+use simple_dist_protocol::message::{Deliveries, Presence};
+use simple_dist_protocol::topology::Topology;
+use simple_dist_protocol::{ClientId, codec, link};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Shared;
+use crate::local::{LocalEnd, Pool, Work};
+use crate::table::{Begin, Effect, Event, Table};
+use crate::wire::Wire;
+
+/// What is taken in before its consequences are carried out.
+const BATCH: usize = 1024;
+
+/// Owns the table, the link's events and the local threads. Woken by calls, drops, the broker,
+/// ends of local runs and time; ends with `shutdown`, or when the link or all handles are gone.
+pub(crate) struct Actor {
+    pub(crate) id: ClientId,
+    pub(crate) topology: Topology,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) begins: mpsc::Receiver<Begin>,
+    pub(crate) events: mpsc::Receiver<link::Event>,
+    /// Why there is no connection, for whoever asks.
+    pub(crate) problem: watch::Sender<Option<link::Reason>>,
+    pub(crate) local_slots: usize,
+}
+
+impl Actor {
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let Self { id, topology, shared, mut begins, mut events, problem, local_slots } = self;
+        let (pool, mut ended) = Pool::new(local_slots);
+        let table = Table::new(local_slots, Instant::now());
+        let mut desk = Desk { id, topology, problem, table, pool, wire: None };
+        let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+        loop {
+            let wake = desk.table.wake(Instant::now());
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                count = begins.recv_many(&mut begun, BATCH) => if count == 0 { break },
+                count = events.recv_many(&mut happened, BATCH) => if count == 0 { break },
+                () = shared.dropped.changed() => {}
+                Some(end) = ended.recv() => desk.ran(end),
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+            let now = Instant::now();
+            begun.drain(..).for_each(|begin| desk.table.apply(Event::Begin(begin), now));
+            shared.dropped.take().into_iter().for_each(|id| {
+                desk.table.apply(Event::Dropped(id), now);
+            });
+            happened.drain(..).for_each(|event| desk.happened(event, now));
+            desk.carry_out(now);
+        }
+        let now = Instant::now();
+        desk.table.apply(Event::Close, now);
+        desk.carry_out(now);
+    }
+}
+
+/// The table with what carries its effects out.
+struct Desk {
+    id: ClientId,
+    topology: Topology,
+    problem: watch::Sender<Option<link::Reason>>,
+    table: Table,
+    pool: Pool,
+    /// The present generation's publishing side.
+    wire: Option<Wire>,
+}
+
+impl Desk {
+    fn ran(&mut self, end: LocalEnd) {
+        let LocalEnd { id, end, took } = end;
+        self.table.apply(Event::Ran { id, end, took }, Instant::now());
+    }
+
+    fn happened(&mut self, event: link::Event, now: Instant) {
+        let event = match event {
+            link::Event::Up(session) => {
+                tracing::info!(generation = %session.generation(), "connected to the broker");
+                self.wire = Some(Wire::new(session, self.id, &self.topology));
+                self.problem.send_replace(None);
+                Event::Up
+            }
+            link::Event::Blocked => {
+                tracing::warn!("the broker takes no messages for now");
+                Event::Blocked
+            }
+            link::Event::Unblocked => {
+                tracing::info!("the broker takes messages again");
+                Event::Unblocked
+            }
+            link::Event::Down(reason) => {
+                self.wire = None;
+                self.down(&reason);
+                Event::Down(reason)
+            }
+            link::Event::Settled(settled) => Event::Settled(settled),
+            link::Event::Delivery(delivery) => match read(delivery) {
+                Some(event) => event,
+                None => return,
+            },
+        };
+        self.table.apply(event, now);
+    }
+
+    /// Tells of a problem once, however often it is met.
+    fn down(&self, reason: &link::Reason) {
+        let news = self.problem.send_if_modified(|problem| {
+            let news = problem.as_ref() != Some(reason);
+            *problem = Some(reason.clone());
+            news
+        });
+        if news {
+            tracing::warn!(%reason, "no connection to the broker");
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        for effect in self.table.effects(now) {
+            self.carry_out_one(effect, now);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect, now: Instant) {
+        let wire = self.wire.as_ref();
+        match effect {
+            Effect::Submit { submission, token } => {
+                if wire.is_none_or(|wire| wire.submit(&submission, token).is_err()) {
+                    self.table.apply(Event::NotTaken { token }, now);
+                }
+            }
+            Effect::Run { id, callee, args, reason } => {
+                tracing::debug!(job.id = %id, function = %callee.name, %reason, "runs here");
+                metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
+                    .increment(1);
+                if let Some(end) = self.pool.run(Work { id, callee, args, reason }) {
+                    self.ran(end);
+                }
+            }
+            Effect::End { id, reply, outcome } => {
+                if let Err(error) = &outcome {
+                    tracing::debug!(job.id = %id, %error, "a call has no value");
+                }
+                // A caller that has gone meanwhile wants no answer.
+                let _gone = reply.send(outcome);
+            }
+            Effect::Cancel(ids) => wire.into_iter().for_each(|wire| wire.cancel(ids.clone())),
+            Effect::Ask(ids) => wire.into_iter().for_each(|wire| wire.ask(ids.clone())),
+            Effect::Noted { id, marks } => {
+                wire.into_iter().for_each(|wire| wire.noted(id, marks.clone()));
+            }
+            Effect::Report(runs) => wire.into_iter().for_each(|wire| wire.report(runs.clone())),
+        }
+    }
+}
+
+/// The event in a message. One that cannot be read is counted and gone: the job is asked after.
+fn read(delivery: link::Delivery) -> Option<Event> {
+    let event = match delivery.source {
+        link::Source::Deliveries => {
+            codec::decode::<Deliveries>(&delivery.body).map(Event::Deliveries)
+        }
+        link::Source::Presence => codec::decode::<Presence>(&delivery.body).map(Event::Presence),
+        link::Source::Submissions
+        | link::Source::ClientControl
+        | link::Source::Answers
+        | link::Source::Beats
+        | link::Source::Pool
+        | link::Source::LookAhead
+        | link::Source::WorkerControl => return None, // not in a client's plan
+    };
+    delivery.receipt.ack();
+    event
+        .inspect_err(|error| {
+            metrics::counter!("simple_dist_client_unreadable_total").increment(1);
+            tracing::warn!(%error, source = ?delivery.source, "a message cannot be read");
+        })
+        .ok()
+}

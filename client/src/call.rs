@@ -1,0 +1,264 @@
+//! One call, as its caller holds it.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use simple_dist_protocol::{Argument, JobId, codec, limits};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::answer::Outcome;
+use crate::callee::Callee;
+use crate::options::Options;
+use crate::table::Begin;
+use crate::{Answer, CallError, Client, Fallback, blocking};
+
+/// The options of a call, on every kind of call.
+macro_rules! options {
+    ($pending:ident) => {
+        /// How long it may take: 60 s by default, an hour at most. A local run that begins when
+        /// the time has passed takes as long as it takes.
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.$pending.options.timeout = timeout;
+            self
+        }
+
+        /// Which jobs go first: 0 to 9, 9 first, 4 by default.
+        pub fn priority(mut self, priority: u8) -> Self {
+            self.$pending.options.priority = priority;
+            self
+        }
+
+        /// When it runs in this process instead.
+        pub fn fallback(mut self, fallback: Fallback) -> Self {
+            self.$pending.options.fallback = fallback;
+            self
+        }
+
+        /// A W3C `traceparent`, passed on to the worker.
+        pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
+            self.$pending.options.trace = Some(traceparent.into().into());
+            self
+        }
+    };
+}
+pub(crate) use options;
+
+/// A call of a function: a future of its value. It begins when it is first polled; dropping it
+/// cancels it.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use simple_dist_client::{Client, Fallback};
+/// # use simple_dist_protocol::Function;
+/// # const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
+/// # async fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
+/// let fib = client.function(&FIB);
+/// let urgent = fib.call(21).timeout(Duration::from_secs(5)).priority(9).await?;
+/// let strict = fib.call(23).fallback(Fallback::Never).await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call begins when it is awaited"]
+pub struct Call<A, R> {
+    argument: Option<A>,
+    pending: Pending,
+    value: PhantomData<fn() -> R>,
+}
+
+impl<A: Argument, R: Argument> Call<A, R> {
+    pub(crate) fn new(argument: A, pending: Pending) -> Self {
+        Self { argument: Some(argument), pending, value: PhantomData }
+    }
+
+    options!(pending);
+
+    pub(crate) fn with(mut self, options: Options) -> Self {
+        self.pending.options = options;
+        self
+    }
+
+    /// With where it ran and how long it took.
+    pub fn detailed(self) -> Detailed<A, R> {
+        Detailed { call: self }
+    }
+
+    /// Waits for the value on this thread, in a program without a runtime.
+    pub fn blocking(self) -> Result<R, CallError> {
+        blocking::check()?;
+        blocking::wait(self)
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError>> {
+        let Self { argument, pending, .. } = self;
+        let outcome = ready!(pending.poll(context, || {
+            let bytes = argument.take().map(|argument| codec::encode(&argument));
+            match bytes.expect("encoded once, at the first poll") {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(error) => Err(CallError::BadArguments { message: error.to_string() }),
+            }
+        }));
+        Poll::Ready(outcome.and_then(crate::answer::Ended::decode))
+    }
+}
+
+// Nothing in it is pinned: the argument is only ever moved out.
+impl<A, R> Unpin for Call<A, R> {}
+
+impl<A: Argument, R: Argument> Future for Call<A, R> {
+    type Output = Result<R, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_answer(context).map_ok(|answer| answer.value)
+    }
+}
+
+impl<A, R> fmt::Debug for Call<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("pending", &self.pending).finish_non_exhaustive()
+    }
+}
+
+/// A call whose future gives an [`Answer`]: see [`Call::detailed`].
+#[must_use = "a call begins when it is awaited"]
+#[derive(Debug)]
+pub struct Detailed<A, R> {
+    call: Call<A, R>,
+}
+
+impl<A: Argument, R: Argument> Detailed<A, R> {
+    /// Waits for the answer on this thread, in a program without a runtime.
+    pub fn blocking(self) -> Result<Answer<R>, CallError> {
+        blocking::check()?;
+        blocking::wait(self)
+    }
+}
+
+impl<A: Argument, R: Argument> Future for Detailed<A, R> {
+    type Output = Result<Answer<R>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.call.poll_answer(context)
+    }
+}
+
+/// A call without its types.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    client: Client,
+    callee: Arc<Callee>,
+    pub(crate) options: Options,
+    state: State,
+}
+
+enum State {
+    New,
+    /// The client's thread has much to take in.
+    Beginning {
+        id: JobId,
+        begun: Beginning,
+        end: oneshot::Receiver<Outcome>,
+    },
+    Waiting {
+        id: JobId,
+        end: oneshot::Receiver<Outcome>,
+    },
+    Ended,
+}
+
+type Beginning = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("New"),
+            Self::Beginning { id, .. } => write!(f, "Beginning({id})"),
+            Self::Waiting { id, .. } => write!(f, "Waiting({id})"),
+            Self::Ended => f.write_str("Ended"),
+        }
+    }
+}
+
+impl Pending {
+    pub(crate) fn new(client: Client, callee: Arc<Callee>) -> Self {
+        Self { client, callee, options: Options::default(), state: State::New }
+    }
+
+    /// Goes on; `encode` is asked for the argument at the first poll.
+    pub(crate) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        encode: impl FnOnce() -> Result<Bytes, CallError>,
+    ) -> Poll<Outcome> {
+        if let State::New = self.state {
+            self.state = match encode().and_then(|args| self.begin(args)) {
+                Ok(state) => state,
+                Err(error) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Err(error));
+                }
+            };
+        }
+        let outcome = ready!(self.poll_begun(context));
+        self.state = State::Ended;
+        Poll::Ready(outcome)
+    }
+
+    fn begin(&self, args: Bytes) -> Result<State, CallError> {
+        self.options.check()?;
+        if args.len() > limits::ARGUMENT_BYTES {
+            let (bytes, limit) = (args.len() as u64, limits::ARGUMENT_BYTES as u64);
+            return Err(CallError::TooLarge { bytes, limit });
+        }
+        let (id, (reply, end)) = (JobId::new(), oneshot::channel());
+        let (callee, options, at) =
+            (Arc::clone(&self.callee), self.options.clone(), Instant::now());
+        let begin = Begin { id, callee, args, options, at, reply };
+        match self.client.begins().try_send(begin) {
+            Ok(()) => Ok(State::Waiting { id, end }),
+            Err(TrySendError::Closed(_)) => Err(CallError::Closed),
+            Err(TrySendError::Full(begin)) => {
+                let begins = self.client.begins().clone();
+                let begun = async move { begins.send(begin).await.map_err(|_| CallError::Closed) };
+                Ok(State::Beginning { id, begun: Box::pin(begun), end })
+            }
+        }
+    }
+
+    fn poll_begun(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        if let State::Beginning { begun, .. } = &mut self.state {
+            ready!(begun.as_mut().poll(context))?;
+            if let State::Beginning { id, end, .. } =
+                std::mem::replace(&mut self.state, State::Ended)
+            {
+                self.state = State::Waiting { id, end };
+            }
+        }
+        match &mut self.state {
+            State::Waiting { end, .. } => {
+                let outcome = ready!(Pin::new(end).poll(context));
+                Poll::Ready(outcome.unwrap_or(Err(CallError::Closed)))
+            }
+            State::New | State::Beginning { .. } | State::Ended => {
+                panic!("a call was polled after its end")
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // The receiver goes first: a call that has not been seen yet is then known to be dropped.
+        if let State::Waiting { id, end } = std::mem::replace(&mut self.state, State::Ended) {
+            drop(end);
+            self.client.drop_call(id);
+        }
+    }
+}

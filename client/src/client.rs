@@ -1,0 +1,268 @@
+//! The handle to a client, and the thread behind it.
+
+use std::borrow::Borrow;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use simple_dist_protocol::link::{self, BrokerUrl, Link};
+use simple_dist_protocol::topology::{QueueKind, Topology};
+use simple_dist_protocol::{AddressError, Argument, ClientId, Erased, Function, JobId, Selector};
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::actor::Actor;
+use crate::callee::Callee;
+use crate::table::Begin;
+use crate::wire;
+use crate::{ConnectError, Dynamic, Handle};
+
+/// Calls on their way to the client's thread: more wait in their callers.
+const BEGINNING: usize = 4096;
+/// How long the last handle, dropped, waits for the thread to take its leave of the broker.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Calls functions on workers. Cheap to clone; the connection behind it, on a thread of its own,
+/// lasts as long as there is a client, a handle or a call.
+///
+/// ```no_run
+/// use simple_dist_client::Client;
+/// use simple_dist_protocol::Function;
+///
+/// const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+///
+/// fn fib(n: u64) -> u64 {
+///     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("amqp://localhost")?;
+/// let value = client.function(&FIB).call(20).await?;
+/// assert_eq!(value, 6765);
+/// client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    begins: mpsc::Sender<Begin>,
+    shared: Arc<Shared>,
+    problem: watch::Receiver<Option<link::Reason>>,
+    shutdown: CancellationToken,
+    ended: CancellationToken,
+    thread: Option<Running>,
+}
+
+/// The client's thread. Its end shows as a closed channel.
+#[derive(Debug)]
+struct Running {
+    id: ThreadId,
+    end: Mutex<Receiver<()>>,
+}
+
+/// What calls tell the client's task beside its channel.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) dropped: Dropped,
+}
+
+/// Calls dropped by their callers: at most those that had begun.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    ids: Mutex<Vec<JobId>>,
+    changed: Notify,
+}
+
+impl Dropped {
+    pub(crate) fn push(&self, id: JobId) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn take(&self) -> Vec<JobId> {
+        std::mem::take(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Client {
+    /// Begins to connect, and goes on for ever. An unusable URL is the only error to expect: a
+    /// broker that is not there makes calls run here.
+    pub fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect()
+    }
+
+    /// A client with other than the usual settings.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// let client = Client::builder("amqp://localhost").prefix("staging").local_slots(2).connect()?;
+    /// # Ok::<(), simple_dist_client::ConnectError>(())
+    /// ```
+    pub fn builder(url: impl Into<String>) -> Builder {
+        let local_slots = thread::available_parallelism().map_or(1, usize::from);
+        let (prefix, name) = (None, "client".to_owned());
+        Builder { url: url.into(), prefix, name, local_slots }
+    }
+
+    /// A function to call.
+    pub fn function<A: Argument, R: Argument>(
+        &self,
+        function: impl Borrow<Function<A, R>>,
+    ) -> Handle<A, R> {
+        let callee = Callee::known(function.borrow().erased());
+        Handle::new(self.clone(), Arc::new(callee))
+    }
+
+    /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
+    /// version served. It cannot run in this process.
+    pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
+        let callee = Callee::named(function.parse::<Selector>()?);
+        Ok(Dynamic::new(self.clone(), Arc::new(callee)))
+    }
+
+    /// A function whose types are not known, called with JSON, that can run in this process.
+    pub fn dynamic_with(&self, function: Erased) -> Dynamic {
+        Dynamic::new(self.clone(), Arc::new(Callee::known(function)))
+    }
+
+    /// Why there is no connection, if there is none: for people, since a client goes on trying.
+    pub fn problem(&self) -> Option<link::Reason> {
+        self.inner.problem.borrow().clone()
+    }
+
+    /// Ends the client, whoever else has a handle to it: calls in flight end as
+    /// [`Closed`](crate::CallError::Closed), their jobs are cancelled, and the connection is
+    /// closed. Takes two seconds at most.
+    pub async fn close(self) {
+        self.inner.shutdown.cancel();
+        self.inner.ended.cancelled().await;
+    }
+
+    pub(crate) fn begins(&self) -> &mpsc::Sender<Begin> {
+        &self.inner.begins
+    }
+
+    pub(crate) fn drop_call(&self, id: JobId) {
+        self.inner.shared.dropped.push(id);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let Some(running) = self.thread.take() else { return };
+        if running.id == thread::current().id() {
+            return;
+        }
+        let end = running.end.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if end.recv_timeout(LEAVE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the client takes long to leave; its thread goes on with it");
+        }
+    }
+}
+
+/// Settings of a [`Client`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct Builder {
+    url: String,
+    prefix: Option<String>,
+    name: String,
+    local_slots: usize,
+}
+
+impl Builder {
+    /// The installation's prefix, if it is not `sd`: `[a-z0-9_-]{1,32}`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// What the client is called at the broker, for people: `client` by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How many functions run in this process at once: its cores by default. With 0 none ever
+    /// does, as with [`Fallback::Never`](crate::Fallback::Never) at every call.
+    pub fn local_slots(mut self, slots: usize) -> Self {
+        self.local_slots = slots;
+        self
+    }
+
+    /// Begins to connect: see [`Client::connect`].
+    pub fn connect(self) -> Result<Client, ConnectError> {
+        let Self { url, prefix, name, local_slots } = self;
+        let url: BrokerUrl = url.parse()?;
+        let topology = match prefix {
+            Some(prefix) => Topology::new(&prefix, QueueKind::Classic)?,
+            None => Topology::default(),
+        };
+        let id = ClientId::new();
+        let options = wire::options(url, id, topology.clone(), &name);
+        start(id, topology, local_slots, move || {
+            let (link, events) = Link::start(options);
+            (Some(link), events)
+        })
+    }
+}
+
+/// Starts the thread, its runtime and the task in it.
+fn start(
+    id: ClientId,
+    topology: Topology,
+    local_slots: usize,
+    connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event>) + Send + 'static,
+) -> Result<Client, ConnectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ConnectError::Thread)?;
+    let (begin, begins) = mpsc::channel(BEGINNING);
+    let (tell_problem, problem) = watch::channel(None);
+    let (at_end, end) = std::sync::mpsc::channel::<()>();
+    let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
+    let shared = Arc::new(Shared::default());
+    let end_guard = (at_end, ended.clone().drop_guard());
+    let actor = {
+        let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
+        async move {
+            let (link, events) = connect();
+            let problem = tell_problem;
+            let actor = Actor { id, topology, shared, begins, events, problem, local_slots };
+            actor.run(shutdown).await;
+            if let Some(link) = link {
+                link.close().await;
+            }
+        }
+    };
+    let thread = thread::Builder::new()
+        .name("simple-dist-client".to_owned())
+        .spawn(move || live(&runtime, actor, end_guard))
+        .map_err(ConnectError::Thread)?;
+    let running = Running { id: thread.thread().id(), end: Mutex::new(end) };
+    let thread = Some(running);
+    let inner = Inner { begins: begin, shared, problem, shutdown, ended, thread };
+    Ok(Client { inner: Arc::new(inner) })
+}
+
+/// The life of the client's thread; the guards tell of its end, even by a panic.
+fn live(
+    runtime: &Runtime,
+    actor: impl Future<Output = ()>,
+    _tell_end: (std::sync::mpsc::Sender<()>, DropGuard),
+) {
+    runtime.block_on(actor);
+}

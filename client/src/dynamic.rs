@@ -1,0 +1,119 @@
+//! Functions not known when the caller was compiled: JSON in, JSON out.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use simple_dist_protocol::{arguments_from_json, value_to_json};
+
+use crate::call::{Pending, options};
+use crate::callee::Callee;
+use crate::{Answer, CallError, Client, Fallback, blocking};
+
+/// A function called with JSON: see [`Client::dynamic`] and [`Client::dynamic_with`]. Cheap to
+/// clone.
+///
+/// ```no_run
+/// # use simple_dist_client::Client;
+/// use serde_json::json;
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let value = client.dynamic("fib@1")?.call(json!(20)).await?;
+/// let power = client.dynamic("pow")?.call_args(&[json!(2), json!(10)]).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Dynamic {
+    client: Client,
+    callee: Arc<Callee>,
+}
+
+impl Dynamic {
+    pub(crate) fn new(client: Client, callee: Arc<Callee>) -> Self {
+        Self { client, callee }
+    }
+
+    /// A call with one argument, which begins when it is awaited.
+    #[expect(clippy::needless_pass_by_value, reason = "`call(json!(20))` is what one writes")]
+    pub fn call(&self, argument: Value) -> DynamicCall {
+        self.call_args(std::slice::from_ref(&argument))
+    }
+
+    /// A call with any number of arguments: several are a tuple, none is nil.
+    pub fn call_args(&self, arguments: &[Value]) -> DynamicCall {
+        let arguments = arguments_from_json(arguments).map(Bytes::from);
+        let arguments =
+            arguments.map_err(|error| CallError::BadArguments { message: error.to_string() });
+        let pending = Pending::new(self.client.clone(), Arc::clone(&self.callee));
+        DynamicCall { arguments: Some(arguments), pending }
+    }
+}
+
+/// A call whose value is JSON. It begins when it is first polled; dropping it cancels it.
+#[must_use = "a call begins when it is awaited"]
+#[derive(Debug)]
+pub struct DynamicCall {
+    arguments: Option<Result<Bytes, CallError>>,
+    pending: Pending,
+}
+
+impl DynamicCall {
+    options!(pending);
+
+    /// With where it ran and how long it took.
+    pub fn detailed(self) -> DetailedDynamic {
+        DetailedDynamic { call: self }
+    }
+
+    /// Waits for the value on this thread, in a program without a runtime.
+    pub fn blocking(self) -> Result<Value, CallError> {
+        blocking::check()?;
+        blocking::wait(self)
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<Value>, CallError>> {
+        let Self { arguments, pending } = self;
+        let outcome = ready!(
+            pending.poll(context, || { arguments.take().expect("taken once, at the first poll") })
+        );
+        Poll::Ready(outcome.and_then(|ended| {
+            ended.read(|bytes| value_to_json(bytes).map_err(|error| error.to_string()))
+        }))
+    }
+}
+
+impl Future for DynamicCall {
+    type Output = Result<Value, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_answer(context).map_ok(|answer| answer.value)
+    }
+}
+
+/// A call whose future gives an [`Answer`]: see [`DynamicCall::detailed`].
+#[must_use = "a call begins when it is awaited"]
+#[derive(Debug)]
+pub struct DetailedDynamic {
+    call: DynamicCall,
+}
+
+impl DetailedDynamic {
+    /// Waits for the answer on this thread, in a program without a runtime.
+    pub fn blocking(self) -> Result<Answer<Value>, CallError> {
+        blocking::check()?;
+        blocking::wait(self)
+    }
+}
+
+impl Future for DetailedDynamic {
+    type Output = Result<Answer<Value>, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.call.poll_answer(context)
+    }
+}

@@ -1,0 +1,164 @@
+//! Threads that run functions in this process, apart from the one that talks to the broker.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use simple_dist_protocol::{JobId, RunError};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::callee::Callee;
+use crate::{CallError, Reason};
+
+/// As much as a program's main thread has: functions recurse.
+const STACK: usize = 8 * 1024 * 1024;
+
+/// The threads, started as they are needed. They end when the pool is dropped and their runs have
+/// ended.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    slots: usize,
+    started: usize,
+    work: SyncSender<Work>,
+    taken_from: Arc<Mutex<Receiver<Work>>>,
+    ends: mpsc::Sender<LocalEnd>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) id: JobId,
+    pub(crate) callee: Arc<Callee>,
+    pub(crate) args: Bytes,
+    pub(crate) reason: Reason,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct LocalEnd {
+    pub(crate) id: JobId,
+    pub(crate) end: Result<Bytes, CallError>,
+    pub(crate) took: Duration,
+}
+
+impl Pool {
+    pub(crate) fn new(slots: usize) -> (Self, mpsc::Receiver<LocalEnd>) {
+        let (work, taken_from) = sync_channel(slots);
+        let (ends, ended) = mpsc::channel(slots.max(1));
+        let taken_from = Arc::new(Mutex::new(taken_from));
+        (Self { slots, started: 0, work, taken_from, ends }, ended)
+    }
+
+    /// Begins a run. Never more than there are slots, which the table counts. A run that cannot
+    /// begin comes back as its end.
+    pub(crate) fn run(&mut self, work: Work) -> Option<LocalEnd> {
+        if self.started < self.slots {
+            match self.start() {
+                Ok(()) => self.started += 1,
+                Err(error) => {
+                    tracing::error!(%error, "a thread for local runs cannot be started");
+                }
+            }
+        }
+        if self.started == 0 {
+            return Some(LocalEnd::unavailable(&work));
+        }
+        self.work.try_send(work).err().map(|error| {
+            let (std::sync::mpsc::TrySendError::Full(work)
+            | std::sync::mpsc::TrySendError::Disconnected(work)) = error;
+            LocalEnd::unavailable(&work)
+        })
+    }
+
+    fn start(&self) -> std::io::Result<()> {
+        let (taken_from, ends) = (Arc::clone(&self.taken_from), self.ends.clone());
+        let name = format!("local-run-{}", self.started);
+        let run = move || run_all(&taken_from, &ends);
+        // Not joined: a function may run for ever, and its end has no taker then.
+        thread::Builder::new().name(name).stack_size(STACK).spawn(run).map(drop)
+    }
+}
+
+impl LocalEnd {
+    fn unavailable(work: &Work) -> Self {
+        let end = Err(CallError::Unavailable { reason: work.reason });
+        Self { id: work.id, end, took: Duration::ZERO }
+    }
+}
+
+fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
+    loop {
+        let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Work { id, callee, args, reason: _ }) = work else { return };
+        let begun = Instant::now();
+        let end = run(&callee, &args);
+        if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
+            return; // the client is gone
+        }
+    }
+}
+
+fn run(callee: &Callee, args: &[u8]) -> Result<Bytes, CallError> {
+    let Some(function) = &callee.local else {
+        return Err(CallError::Unavailable { reason: Reason::NotServed });
+    };
+    match catch_unwind(AssertUnwindSafe(|| function.run(args))) {
+        Ok(Ok(value)) => Ok(value.into()),
+        Ok(Err(error @ RunError::Argument { .. })) => {
+            Err(CallError::BadArguments { message: error.to_string() })
+        }
+        Ok(Err(error @ RunError::Value(_))) => {
+            Err(CallError::BadValue { message: error.to_string() })
+        }
+        Err(panic) => Err(CallError::Panicked { message: said(panic.as_ref()) }),
+    }
+}
+
+fn said(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without words".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::{Function, codec};
+
+    use super::*;
+
+    fn work(function: Function<u64, u64>, argument: u64) -> Work {
+        Work {
+            id: JobId::new(),
+            callee: Arc::new(Callee::known(function.erased())),
+            args: codec::encode(&argument).unwrap().into(),
+            reason: Reason::NoConnection,
+        }
+    }
+
+    #[test]
+    fn a_function_runs_on_its_own_thread() {
+        let (mut pool, mut ended) = Pool::new(1);
+        assert!(pool.run(work(Function::new("double", 1, |n| n * 2), 21)).is_none());
+        let end = ended.blocking_recv().unwrap().end.unwrap();
+        assert_eq!(codec::decode::<u64>(&end).unwrap(), 42);
+    }
+
+    #[test]
+    fn a_panic_is_an_end_like_any_other() {
+        let (mut pool, mut ended) = Pool::new(1);
+        assert!(pool.run(work(Function::new("never", 1, |n| panic!("not {n}")), 1)).is_none());
+        let end = ended.blocking_recv().unwrap().end;
+        assert_eq!(end, Err(CallError::Panicked { message: "not 1".to_owned() }));
+        assert!(pool.run(work(Function::new("same", 1, |n| n), 1)).is_none());
+        assert!(ended.blocking_recv().unwrap().end.is_ok());
+    }
+}

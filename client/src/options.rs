@@ -1,0 +1,85 @@
+//! What a caller may ask of one call.
+
+use std::time::Duration;
+
+use simple_dist_protocol::limits;
+
+use crate::CallError;
+
+/// When a function runs in this process instead of on a worker.
+///
+/// Whatever is chosen here, a job that a worker was lost with never runs in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Fallback {
+    /// When no worker can be reached or the call's time has passed.
+    #[default]
+    WhenUnavailable,
+    /// Never: the call then ends as `Unavailable` or `Timeout`.
+    Never,
+    /// When no answer has come after this time, beside the worker: the first end wins. And when
+    /// no worker can be reached.
+    After(Duration),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) timeout: Duration,
+    pub(crate) priority: u8,
+    pub(crate) fallback: Fallback,
+    pub(crate) trace: Option<Box<str>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: limits::TIMEOUT_DEFAULT,
+            priority: limits::PRIORITY_DEFAULT,
+            fallback: Fallback::default(),
+            trace: None,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn check(&self) -> Result<(), CallError> {
+        let message = if self.timeout.is_zero() {
+            "a call's time is more than zero"
+        } else if self.timeout > limits::TIMEOUT_MAX {
+            "a call's time is at most an hour"
+        } else if self.priority > limits::PRIORITY_MAX {
+            "a priority is 0 to 9"
+        } else if self.trace.as_ref().is_some_and(|trace| trace.len() > TRACE_BYTES) {
+            "a trace is at most 128 bytes"
+        } else {
+            return Ok(());
+        };
+        Err(CallError::BadOptions { message })
+    }
+}
+
+/// A W3C `traceparent` has 55 bytes; a later version of it may have more.
+const TRACE_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_have_ranges() {
+        let check = |change: fn(&mut Options)| {
+            let mut options = Options::default();
+            change(&mut options);
+            options.check()
+        };
+        assert_eq!(check(|_| ()), Ok(()));
+        for change in [
+            (|options| options.timeout = Duration::ZERO) as fn(&mut Options),
+            |options| options.timeout = limits::TIMEOUT_MAX + Duration::from_millis(1),
+            |options| options.priority = 10,
+            |options| options.trace = Some("x".repeat(129).into()),
+        ] {
+            assert!(matches!(check(change), Err(CallError::BadOptions { .. })));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Local runs: when, in which order, and what becomes of the remote side.
+
+use std::time::Duration;
+
+use simple_dist_protocol::message::Answer;
+
+use super::story::Seen::{Cancelled, Failed, Reported, Runs, Submitted};
+use super::story::*;
+use crate::{CallError, Fallback, Reason};
+
+fn hedged(job: u128, after: u64) -> What {
+    call_as(job, Fallback::After(Duration::from_millis(after)), 60_000)
+}
+
+#[test]
+fn a_call_out_of_time_runs_here_and_is_cancelled_there() {
+    check(
+        [
+            at(0, up()),
+            at(0, call_as(1, Fallback::WhenUnavailable, 500)),
+            at(1, confirmed(1)),
+            at(510, answered(1, Answer::Cancelled)),
+            at(520, ran(1)),
+        ],
+        [Submitted(1), Runs(1, Reason::TimedOut), Cancelled(vec![1]), local(1, Reason::TimedOut)],
+    );
+}
+
+#[test]
+fn a_job_expired_at_the_distributor_runs_here() {
+    check(
+        [at(0, up()), at(0, call(1)), at(1, answered(1, Answer::Expired)), at(2, ran(1))],
+        [Submitted(1), Runs(1, Reason::TimedOut), local(1, Reason::TimedOut)],
+    );
+}
+
+#[test]
+fn an_unknown_function_out_of_time_ends() {
+    check(
+        beats(60_000).chain([at(0, up()), at(0, call_unknown(1)), at(1, confirmed(1))]),
+        [Submitted(1), Seen::Asked(vec![1]), Seen::Asked(vec![1]), Seen::Asked(vec![1])]
+            .into_iter()
+            .chain([timed_out(1), Cancelled(vec![1])]),
+    );
+}
+
+#[test]
+fn an_answer_that_comes_while_it_runs_here_wins() {
+    check(
+        [
+            at(0, up()),
+            at(0, call_as(1, Fallback::WhenUnavailable, 500)),
+            at(1, confirmed(1)),
+            at(510, value(1)),
+            at(520, ran(1)),
+        ],
+        [Submitted(1), Runs(1, Reason::TimedOut), Cancelled(vec![1]), remote(1)],
+    );
+}
+
+#[test]
+fn a_hedge_runs_beside_the_worker_and_the_first_end_cancels_the_other() {
+    let story = || [at(0, up()), at(0, hedged(1, 50)), at(1, confirmed(1))];
+    check(
+        story().into_iter().chain([at(60, ran(1)), at(61, value(1))]),
+        [Submitted(1), Runs(1, Reason::After), local(1, Reason::After), Cancelled(vec![1])],
+    );
+    check(
+        story().into_iter().chain([at(60, value(1)), at(61, ran(1))]),
+        [Submitted(1), Runs(1, Reason::After), remote(1)],
+    );
+    check(
+        story().into_iter().chain([at(40, value(1)), at(100, nothing())]),
+        [Submitted(1), remote(1)],
+    );
+}
+
+#[test]
+fn a_panic_here_is_the_end_of_its_call() {
+    let panicked = || CallError::Panicked { message: "no".to_owned() };
+    check(
+        [at(0, down()), at(1, call(1)), at(2, ran_badly(1, panicked()))],
+        [Runs(1, Reason::NoConnection), Failed(1, panicked())],
+    );
+}
+
+#[test]
+fn calls_wait_their_turn_for_a_local_slot() {
+    check(
+        [at(0, down()), at(1, call(1)), at(2, call(2)), at(3, ran(1))],
+        [
+            Runs(1, Reason::NoConnection),
+            local(1, Reason::NoConnection),
+            Runs(2, Reason::NoConnection),
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_waits_for_a_local_slot_goes_to_a_worker_when_it_can() {
+    check(
+        [
+            at(0, down()),
+            at(1, call(1)),
+            at(2, call(2)),
+            at(100, up()),
+            at(101, value(2)),
+            at(102, ran(1)),
+        ],
+        [Runs(1, Reason::NoConnection), Submitted(2), remote(2), local(1, Reason::NoConnection)],
+    );
+}
+
+#[test]
+fn a_slot_whose_call_was_dropped_is_free_when_the_run_ends() {
+    check(
+        [at(0, down()), at(1, call(1)), at(2, call(2)), at(3, dropped(1)), at(4, ran(1))],
+        [Runs(1, Reason::NoConnection), Runs(2, Reason::NoConnection)],
+    );
+}
+
+#[test]
+fn too_many_waiting_end_by_their_time_and_the_others_run_after_it() {
+    let calls = (1..=18).map(|job| at(1, call_as(job, Fallback::WhenUnavailable, 500)));
+    check(
+        calls.chain([at(0, down()), at(600, ran(1))]),
+        [
+            Runs(1, Reason::NoConnection),
+            unavailable(18, Reason::NoConnection),
+            local(1, Reason::NoConnection),
+            Runs(2, Reason::NoConnection),
+        ],
+    );
+}
+
+#[test]
+fn too_many_out_of_time_at_once_time_out() {
+    let calls = (1..=18).map(|job| at(0, call_as(job, Fallback::WhenUnavailable, 500)));
+    let seen = tell([at(0, up())].into_iter().chain(calls).chain([at(600, nothing())]));
+    assert_eq!(seen.iter().filter(|seen| matches!(seen, Runs(_, Reason::TimedOut))).count(), 1);
+    let ended = |seen: &&Seen| matches!(seen, Failed(_, CallError::Timeout));
+    assert!(seen.iter().filter(ended).count() >= 1);
+}
+
+#[test]
+fn local_runs_are_reported_every_five_seconds() {
+    check(
+        beats(6_000).chain([
+            at(0, up()),
+            at(0, hedged(1, 0)),
+            at(1, confirmed(1)),
+            at(2, ran(1)),
+            at(3, hedged(2, 0)),
+            at(4, value(2)),
+            at(6_000, nothing()),
+        ]),
+        [
+            Submitted(1),
+            Runs(1, Reason::After),
+            local(1, Reason::After),
+            Cancelled(vec![1]),
+            Submitted(2),
+            Runs(2, Reason::After),
+            remote(2),
+            Reported(2),
+        ],
+    );
+}

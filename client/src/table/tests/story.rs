@@ -1,0 +1,306 @@
+//! How a story is told: times in milliseconds, jobs as numbers, one local slot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use simple_dist_protocol::message::{
+    Answer, Answered, Delivered, Deliveries, Delivery, Marks, Presence,
+};
+use simple_dist_protocol::{DistributorId, Function, JobId, Term, WorkerId, link};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::super::{Begin, Effect, Event, Table};
+use crate::answer::Outcome;
+use crate::callee::Callee;
+use crate::options::Options;
+use crate::{CallError, Fallback, Ran, Reason};
+
+/// What happens.
+pub(super) enum What {
+    Call {
+        job: u128,
+        callee: Callee,
+        options: Options,
+    },
+    Settle {
+        job: u128,
+        outcome: link::Outcome,
+    },
+    Deliver {
+        job: u128,
+        body: Delivered,
+    },
+    /// The publisher did not take the job.
+    Full {
+        job: u128,
+    },
+    Event(Event),
+    /// Only time passes.
+    Nothing,
+}
+
+/// What is seen to follow.
+#[derive(Debug, PartialEq)]
+pub(super) enum Seen {
+    Submitted(u128),
+    Cancelled(Vec<u128>),
+    Asked(Vec<u128>),
+    Noted(u128, Marks),
+    Reported(u64),
+    /// A local run begins.
+    Runs(u128, Reason),
+    Value(u128, Ran),
+    Failed(u128, CallError),
+}
+
+pub(super) type Told = (u64, What);
+
+/// Tells a story and holds what is seen against what is expected.
+#[track_caller]
+pub(super) fn check(
+    story: impl IntoIterator<Item = Told>,
+    expected: impl IntoIterator<Item = Seen>,
+) {
+    assert_eq!(tell(story), expected.into_iter().collect::<Vec<_>>());
+}
+
+/// Tells a story, the clock going on by itself as the table asks; what is seen, in order.
+pub(super) fn tell(story: impl IntoIterator<Item = Told>) -> Vec<Seen> {
+    let mut story: Vec<Told> = story.into_iter().collect();
+    story.sort_by_key(|(at, _)| *at);
+    let start = Instant::now();
+    let mut teller = Teller {
+        table: Table::new(1, start),
+        tokens: HashMap::new(),
+        replies: Vec::new(),
+        seen: Vec::new(),
+    };
+    let mut now = start;
+    for (at, what) in story {
+        let then = start + Duration::from_millis(at);
+        while let Some(wake) = teller.table.wake(now).filter(|wake| *wake <= then) {
+            now = wake.max(now);
+            teller.look(now);
+        }
+        now = then;
+        teller.happen(what, now);
+        teller.look(now);
+    }
+    teller.seen
+}
+
+struct Teller {
+    table: Table,
+    tokens: HashMap<u128, u64>,
+    replies: Vec<(JobId, oneshot::Receiver<Outcome>)>,
+    seen: Vec<Seen>,
+}
+
+impl Teller {
+    fn happen(&mut self, what: What, now: Instant) {
+        let event = match what {
+            What::Call { job, callee, options } => {
+                let (reply, end) = oneshot::channel();
+                self.replies.push((id(job), end));
+                let (id, args) = (id(job), Bytes::from_static(&[20]));
+                Event::Begin(Begin { id, callee: Arc::new(callee), args, options, at: now, reply })
+            }
+            What::Settle { job, outcome } => {
+                Event::Settled(link::Settled { tokens: vec![self.tokens[&job]], outcome })
+            }
+            What::Deliver { job, body } => {
+                let jobs = vec![Delivery { id: id(job), body }];
+                Event::Deliveries(Deliveries { term: Term(1), jobs })
+            }
+            What::Full { job } => Event::NotTaken { token: self.tokens[&job] },
+            What::Event(event) => event,
+            What::Nothing => return,
+        };
+        self.table.apply(event, now);
+    }
+
+    fn look(&mut self, now: Instant) {
+        for effect in self.table.effects(now) {
+            let seen = match effect {
+                Effect::Submit { submission, token } => {
+                    let job = number(submission.id);
+                    self.tokens.insert(job, token);
+                    Seen::Submitted(job)
+                }
+                Effect::Cancel(ids) => Seen::Cancelled(numbers(ids)),
+                Effect::Ask(ids) => Seen::Asked(numbers(ids)),
+                Effect::Noted { id, marks } => Seen::Noted(number(id), marks),
+                Effect::Report(runs) => {
+                    Seen::Reported(runs.values().flat_map(|reasons| reasons.values()).sum())
+                }
+                Effect::Run { id, reason, .. } => Seen::Runs(number(id), reason),
+                Effect::End { id, outcome: Ok(ended), .. } => Seen::Value(number(id), ended.ran),
+                Effect::End { id, outcome: Err(error), .. } => Seen::Failed(number(id), error),
+            };
+            self.seen.push(seen);
+        }
+    }
+}
+
+fn id(job: u128) -> JobId {
+    JobId::from_u128(job)
+}
+
+fn number(id: JobId) -> u128 {
+    (0..1_000).find(|number| JobId::from_u128(*number) == id).unwrap()
+}
+
+fn numbers(ids: Vec<JobId>) -> Vec<u128> {
+    let mut numbers: Vec<u128> = ids.into_iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+pub(super) fn at(ms: u64, what: What) -> Told {
+    (ms, what)
+}
+
+const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
+
+pub(super) fn call(job: u128) -> What {
+    call_as(job, Fallback::WhenUnavailable, 60_000)
+}
+
+pub(super) fn call_as(job: u128, fallback: Fallback, timeout: u64) -> What {
+    let timeout = Duration::from_millis(timeout);
+    let options = Options { fallback, timeout, ..Options::default() };
+    What::Call { job, callee: Callee::known(FIB.erased()), options }
+}
+
+pub(super) fn call_unknown(job: u128) -> What {
+    let callee = Callee::named("fib@1".parse().unwrap());
+    What::Call { job, callee, options: Options::default() }
+}
+
+pub(super) fn dropped(job: u128) -> What {
+    What::Event(Event::Dropped(id(job)))
+}
+
+pub(super) fn up() -> What {
+    What::Event(Event::Up)
+}
+
+pub(super) fn down() -> What {
+    What::Event(Event::Down(link::Reason::Lost("cut".to_owned())))
+}
+
+pub(super) fn missing() -> What {
+    What::Event(Event::Down(link::Reason::Missing("exchange".to_owned())))
+}
+
+pub(super) fn blocked() -> What {
+    What::Event(Event::Blocked)
+}
+
+pub(super) fn unblocked() -> What {
+    What::Event(Event::Unblocked)
+}
+
+pub(super) fn closed() -> What {
+    What::Event(Event::Close)
+}
+
+pub(super) fn full(job: u128) -> What {
+    What::Full { job }
+}
+
+pub(super) fn confirmed(job: u128) -> What {
+    What::Settle { job, outcome: link::Outcome::Confirmed }
+}
+
+pub(super) fn returned(job: u128) -> What {
+    What::Settle { job, outcome: link::Outcome::Returned }
+}
+
+pub(super) fn refused(job: u128) -> What {
+    What::Settle { job, outcome: link::Outcome::Refused }
+}
+
+pub(super) fn nothing() -> What {
+    What::Nothing
+}
+
+pub(super) fn answered(job: u128, answer: Answer) -> What {
+    let worker = Some(worker(7));
+    let body = Answered { answer, worker, attempt: 1, waited_ms: 2, took_us: 3 };
+    What::Deliver { job, body: Delivered::Answer(body) }
+}
+
+pub(super) fn value(job: u128) -> What {
+    answered(job, Answer::Value(Bytes::from_static(&[20])))
+}
+
+pub(super) fn unknown(job: u128) -> What {
+    What::Deliver { job, body: Delivered::Unknown }
+}
+
+pub(super) fn struck(job: u128, marks: Marks) -> What {
+    What::Deliver { job, body: Delivered::Struck(marks) }
+}
+
+pub(super) fn ran(job: u128) -> What {
+    let end = Ok(Bytes::from_static(&[20]));
+    What::Event(Event::Ran { id: id(job), end, took: Duration::ZERO })
+}
+
+pub(super) fn ran_badly(job: u128, error: CallError) -> What {
+    What::Event(Event::Ran { id: id(job), end: Err(error), took: Duration::ZERO })
+}
+
+/// A beat of the distributor that lists `fib@1` as served.
+pub(super) fn presence(term: u64) -> What {
+    presence_with(term, true, true)
+}
+
+pub(super) fn presence_with(term: u64, served: bool, room: bool) -> What {
+    What::Event(Event::Presence(Presence {
+        distributor: DistributorId::from_u128(1),
+        term: Term(term),
+        seq: 1,
+        functions: served.then(|| FIB.address()).into_iter().collect(),
+        backlog: 0,
+        room,
+    }))
+}
+
+/// Beats of term 1 every second, from 0 to `until`.
+pub(super) fn beats(until: u64) -> impl Iterator<Item = Told> {
+    (0..=until).step_by(1_000).map(|ms| at(ms, presence(1)))
+}
+
+pub(super) fn worker(number: u128) -> WorkerId {
+    WorkerId::from_u128(number)
+}
+
+pub(super) fn marked() -> Marks {
+    Marks { mark: true, strikes: vec![] }
+}
+
+pub(super) fn strike() -> Marks {
+    Marks { mark: false, strikes: vec![worker(7)] }
+}
+
+/// The value of a job from a worker.
+pub(super) fn remote(job: u128) -> Seen {
+    Seen::Value(job, Ran::Remote { worker: worker(7), attempt: 1 })
+}
+
+pub(super) fn local(job: u128, reason: Reason) -> Seen {
+    Seen::Value(job, Ran::Local { reason })
+}
+
+pub(super) fn unavailable(job: u128, reason: Reason) -> Seen {
+    Seen::Failed(job, CallError::Unavailable { reason })
+}
+
+pub(super) fn timed_out(job: u128) -> Seen {
+    Seen::Failed(job, CallError::Timeout)
+}
