@@ -409,6 +409,21 @@ async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_dropped_link_leaves_at_once() {
+    let installation = Installation::new().await;
+    let leader = installation.topology.leader();
+    let (mut holder, mut standby) =
+        (Tested::start(Plan::default()), Tested::start(Plan::default()));
+    let (first, second) = (holder.up().await, standby.up().await);
+    assert_eq!(first.claim(leader.clone()).await, Ok(true));
+    drop(holder);
+    let claimed = async { while second.claim(leader.clone()).await != Ok(true) {} };
+    timeout(LIMIT, claimed).await.expect("the connection is gone though its session is held");
+    assert!(matches!(first.claim(leader).await, Err(Reason::Lost(_))));
+    standby.link.close().await;
+}
+
+#[tokio::test]
 async fn asking_after_what_is_missing_disturbs_nothing() {
     let mut installation = Installation::new().await;
     let (there, missing) = (installation.queue(1), installation.queue(2));

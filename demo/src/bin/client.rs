@@ -1,39 +1,52 @@
-//! A client of the demo's functions: what a user writes to call.
-//!
-//! ```text
-//! AMQP_URL=amqp://localhost cargo run --release -p simple-dist-demo --bin client
-//! ```
-#![expect(clippy::print_stdout, reason = "it shows values")]
+//! A client that calls the demo's functions: `AMQP_URL=amqp://localhost cargo run --bin client`.
+//! It prints the same without a broker, only slower.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::env;
 use std::time::Duration;
 
-use anyhow::Context;
 use futures_util::TryStreamExt;
-use simple_dist_client::{Client, Ran};
-use simple_dist_demo::{FIB, PRIMES};
+use serde_bytes::ByteBuf;
+use simple_dist_client::{CallError, Client};
+use simple_dist_demo::{ECHO, FAIL, FIB, MANDELBROT, PRIMES};
+
+const WIDTH: u32 = 78;
+const HEIGHT: u32 = 32;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = env::var("AMQP_URL").unwrap_or_else(|_| "amqp://localhost".to_owned());
-    let client = Client::connect(&url).context("the broker's URL")?;
+    let client = Client::connect(&url)?;
+
     let fib = client.function(FIB);
-
-    // A worker's value when one can be had, and this process's own when not.
     println!("fib(20) = {}", fib.call(20).await?);
+    let answer = fib.call(30).timeout(Duration::from_secs(5)).detailed().await?;
+    println!("fib(30) = {}, from {:?} in {:?}", answer.value, answer.ran, answer.took);
 
-    // Options of one call, and where it ran.
-    let answer = fib.call(30).timeout(Duration::from_secs(5)).priority(9).detailed().await?;
-    match answer.ran {
-        Ran::Remote { worker, .. } => println!("fib(30) = {} from {worker}", answer.value),
-        Ran::Local { reason } => println!("fib(30) = {} here: {reason}", answer.value),
+    let primes = client.function(PRIMES).call(100_000).priority(9).await?;
+    println!("there are {primes} primes below 100000");
+    let bytes = client.function(ECHO).call(ByteBuf::from("hello")).await?;
+    println!("echo: {}", String::from_utf8_lossy(&bytes));
+
+    let rows = (0..HEIGHT).map(|y| (y, WIDTH, HEIGHT));
+    let mut picture = client.function(MANDELBROT).map(rows).in_flight(64).ordered();
+    while let Some(row) = picture.try_next().await? {
+        println!("{}", row.into_iter().map(shade).collect::<String>());
     }
 
-    // Many calls at once, their values in order.
-    let mut values = client.function(PRIMES).map((1..=10).map(|n| n * 1_000)).ordered();
-    while let Some(count) = values.try_next().await? {
-        println!("{count} primes");
+    match client.function(FAIL).call("as it was told to".to_owned()).await {
+        Err(CallError::Panicked { message, .. }) => println!("fail panicked: {message}"),
+        other => println!("fail ended otherwise: {other:?}"),
     }
-    client.close().await;
     Ok(())
+}
+
+fn shade(iterations: u16) -> char {
+    match iterations {
+        0..4 => ' ',
+        4..8 => '.',
+        8..16 => ':',
+        16..64 => '*',
+        _ => '#',
+    }
 }

@@ -24,7 +24,7 @@ pub(super) struct Live {
     pub(super) closing: CancellationToken,
     /// Declares on the consuming connection.
     pub(super) declares: Desk,
-    /// Asks on the publishing connection: depth, purge.
+    /// Depth and purge, on the consuming connection too: it is never blocked.
     pub(super) questions: Desk,
     /// Asks who holds an exclusive queue, by a message to it.
     pub(super) claims: Desk,

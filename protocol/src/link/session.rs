@@ -11,7 +11,7 @@ use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc;
 
 use super::connection::is_locked;
-use super::consumer::{channel, consume};
+use super::consumer::{Intake, channel, consume};
 use super::generation::{Failure, Live, in_time};
 use super::plan::{declare, declare_queue};
 use super::publisher::properties;
@@ -92,6 +92,9 @@ impl Session {
     /// declaration is an error in the broker's log.
     pub async fn claim(&self, queue: QueueSpec) -> Result<bool, Reason> {
         let live = self.live()?;
+        if live.patience.is_blocked() {
+            return Err(Reason::Lost("the broker takes no messages".to_owned()));
+        }
         let asking = answered(&live, live.claims.take(&live.broker.publishing)).await?;
         let free = answered(&live, is_nowhere(&asking, queue.name.short())).await?;
         live.claims.keep(asking);
@@ -114,8 +117,10 @@ impl Session {
         let live = self.live()?;
         let idle = {
             let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |intake: &&mut super::consumer::Intake| {
-                intake.source == next.source && intake.consumed.is_none()
+            let fits = |intake: &&mut Intake| {
+                intake.source == next.source
+                    && intake.consumed.is_none()
+                    && intake.channel.status().connected()
             };
             intakes.iter_mut().find(fits).map(|intake| intake.channel.clone())
         };
@@ -147,7 +152,7 @@ impl Session {
     /// How many messages wait in a queue; none if there is no such queue.
     pub async fn depth(&self, queue: Name) -> Result<Option<Depth>, Reason> {
         let live = self.live()?;
-        let channel = answered(&live, live.questions.take(&live.broker.publishing)).await?;
+        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let asked = channel.queue_declare(queue.short(), options, FieldTable::default());
         match answered(&live, asked).await {
@@ -164,7 +169,7 @@ impl Session {
     /// Drops what waits in a queue.
     pub async fn purge(&self, queue: Name) -> Result<(), Reason> {
         let live = self.live()?;
-        let channel = answered(&live, live.questions.take(&live.broker.publishing)).await?;
+        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
         answered(&live, channel.queue_purge(queue.short(), QueuePurgeOptions::default())).await?;
         live.questions.keep(channel);
         Ok(())

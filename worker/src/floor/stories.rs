@@ -1,5 +1,6 @@
 //! Stories on the floor: what happens, and what a worker does about it.
 
+mod anything;
 mod ends;
 mod leaving;
 mod link;

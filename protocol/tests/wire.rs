@@ -1,0 +1,289 @@
+//! The bytes of every message, held in `wire.golden`: a change there is a change of the wire, and
+//! old readers must still read it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Write};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use simple_dist_protocol::message::{
+    Answer, Answered, Answers, Control, Delivered, Deliveries, Delivery, End, Ended, FromClient,
+    FromWorker, Held, Ids, Marks, Noted, Place, Placement, Presence, Report, Started, StartedJob,
+    Submission, Submit, WorkerBeat, WorkerState,
+};
+use simple_dist_protocol::{
+    Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, WorkerId,
+    codec,
+};
+
+const GOLDEN: &str = include_str!("wire.golden");
+
+/// Compares messages with the golden bytes, and keeps count of them.
+#[derive(Default)]
+struct Checked(BTreeSet<String>);
+
+impl Checked {
+    #[track_caller]
+    fn message<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) {
+        let bytes = codec::encode(value).unwrap();
+        let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        });
+        let line = format!("{name} {hex}");
+        assert!(GOLDEN.lines().any(|golden| golden == line), "not in wire.golden:\n{line}");
+        assert_eq!(&codec::decode::<T>(&bytes).unwrap(), value);
+        self.0.insert(name.to_owned());
+    }
+
+    fn all(self) {
+        let golden = GOLDEN.lines().filter(|line| !line.starts_with('#'));
+        let names = golden.map(|line| line.split(' ').next().unwrap().to_owned());
+        assert_eq!(self.0, names.collect::<BTreeSet<String>>());
+    }
+}
+
+fn job() -> JobId {
+    JobId::from_u128(0x1111)
+}
+
+fn client() -> ClientId {
+    ClientId::from_u128(0x2222)
+}
+
+fn worker() -> WorkerId {
+    WorkerId::from_u128(0x3333)
+}
+
+fn key() -> JobKey {
+    JobKey { user: "ada".parse().unwrap(), id: job() }
+}
+
+fn attempt() -> Attempt {
+    Attempt { term: Term(7), number: 1 }
+}
+
+fn fib() -> Address {
+    "fib@1".parse().unwrap()
+}
+
+/// The argument 20 in MessagePack.
+fn args() -> Bytes {
+    Bytes::from_static(&[20])
+}
+
+fn marks() -> Marks {
+    Marks { mark: true, strikes: vec![worker()] }
+}
+
+fn submission() -> Submission {
+    Submission {
+        id: job(),
+        function: "fib@1".to_owned(),
+        args: args(),
+        budget_ms: 60_000,
+        priority: 4,
+        marks: Marks::default(),
+        trace: None,
+    }
+}
+
+fn submit(jobs: Vec<Submission>) -> FromClient {
+    FromClient::Submit(Submit { client: client(), generation: Generation(1), jobs })
+}
+
+fn placement() -> Placement {
+    Placement {
+        key: key(),
+        function: fib(),
+        args: args(),
+        budget_ms: 59_990,
+        attempt: 1,
+        start_confirmed: false,
+        trace: None,
+    }
+}
+
+fn answered(answer: Answer) -> Deliveries {
+    let answered =
+        Answered { answer, worker: Some(worker()), attempt: 1, waited_ms: 2, took_us: 300 };
+    deliveries(Delivered::Answer(answered))
+}
+
+fn deliveries(body: Delivered) -> Deliveries {
+    Deliveries { term: Term(7), jobs: vec![Delivery { id: job(), body }] }
+}
+
+fn ended(end: End) -> FromWorker {
+    let jobs = vec![Ended { key: key(), attempt: attempt(), end, took_us: 300 }];
+    FromWorker::Answers(Answers { worker: worker(), jobs })
+}
+
+#[test]
+fn every_message_has_the_bytes_it_always_had() {
+    let mut checked = Checked::default();
+    from_client(&mut checked);
+    to_client(&mut checked);
+    to_and_from_workers(&mut checked);
+    checked.all();
+}
+
+fn from_client(checked: &mut Checked) {
+    checked.message("submit", &submit(vec![submission()]));
+    let traced = Submission { marks: marks(), trace: Some("00-1-2-01".to_owned()), ..submission() };
+    checked.message("submit-again", &submit(vec![traced]));
+    let ids = Ids { client: client(), generation: Generation(1), ids: vec![job()] };
+    checked.message("cancel", &FromClient::Cancel(ids.clone()));
+    checked.message("ask", &FromClient::Ask(ids));
+    let (client, generation) = (client(), Generation(1));
+    let noted = Noted { client, generation, id: job(), marks: marks() };
+    checked.message("noted", &FromClient::Noted(noted));
+    let runs = BTreeMap::from([("unavailable".to_owned(), 3)]);
+    let local = BTreeMap::from([("fib@1".to_owned(), runs)]);
+    checked.message("report", &FromClient::Report(Report { client, local }));
+}
+
+fn to_client(checked: &mut Checked) {
+    let message = || "why".to_owned();
+    for answer in [
+        Answer::Value(args()),
+        Answer::Panicked { message: message() },
+        Answer::Poisoned { workers: vec![worker()] },
+        Answer::NotServed,
+        Answer::BadArguments { message: message() },
+        Answer::TooLarge { bytes: 9_000_000, limit: 8_388_608 },
+        Answer::Busy,
+        Answer::Cancelled,
+        Answer::Expired,
+    ] {
+        checked.message(&format!("delivery-{}", answer.kind()), &answered(answer));
+    }
+    checked.message("delivery-struck", &deliveries(Delivered::Struck(marks())));
+    checked.message("delivery-unknown", &deliveries(Delivered::Unknown));
+    checked.message(
+        "presence",
+        &Presence {
+            distributor: DistributorId::from_u128(0x4444),
+            term: Term(7),
+            seq: 5,
+            functions: vec![fib()],
+            backlog: 12,
+            room: true,
+        },
+    );
+}
+
+fn to_and_from_workers(checked: &mut Checked) {
+    checked.message("place", &Place { term: Term(7), jobs: vec![placement()] });
+    let marked =
+        Placement { start_confirmed: true, trace: Some("00-1-2-01".to_owned()), ..placement() };
+    checked.message("place-marked", &Place { term: Term(7), jobs: vec![marked] });
+    checked.message("answers-value", &ended(End::Answer(Answer::Value(args()))));
+    checked.message("answers-returned", &ended(End::Returned { willing: true }));
+    let jobs = vec![StartedJob { key: key(), attempt: attempt() }];
+    checked.message("started", &FromWorker::Started(Started { worker: worker(), seq: 9, jobs }));
+    let beat = |state, slot| {
+        let held = Held { key: key(), function: fib(), attempt: attempt(), slot, age_ms: 40 };
+        FromWorker::Beat(WorkerBeat {
+            worker: worker(),
+            seq: 9,
+            generation: Generation(2),
+            host: "host".to_owned(),
+            version: "0.1.0".to_owned(),
+            functions: vec![fib()],
+            slots: 8,
+            state,
+            held: vec![held],
+        })
+    };
+    checked.message("beat", &beat(WorkerState::Live, Some(0)));
+    checked.message("beat-draining", &beat(WorkerState::Draining, None));
+    let pool = PoolId::of(&[fib()]);
+    checked.message("control-welcome", &Control::Welcome { term: Term(7), pool });
+    checked.message("control-cancel", &Control::Cancel { keys: vec![key()] });
+    checked.message("control-drain", &Control::Drain);
+    checked.message("control-resume", &Control::Resume);
+    checked.message("control-probe", &Control::Probe);
+}
+
+/// These bytes with a field more in the map that is their last `length` bytes.
+fn with_unknown_field(bytes: &[u8], length: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let map = bytes.len() - length;
+    assert!((0x80..0x8f).contains(&bytes[map]), "a map of at most 14 fields");
+    bytes[map] += 1;
+    bytes.extend(codec::encode("later").unwrap());
+    bytes.extend(codec::encode(&vec![1, 2, 3]).unwrap());
+    bytes
+}
+
+#[track_caller]
+fn tolerant<M, I>(message: &M, last: &I)
+where
+    M: Serialize + DeserializeOwned + PartialEq + Debug,
+    I: Serialize,
+{
+    let newer =
+        with_unknown_field(&codec::encode(message).unwrap(), codec::encode(last).unwrap().len());
+    assert_eq!(&codec::decode::<M>(&newer).unwrap(), message);
+}
+
+#[test]
+fn an_old_reader_reads_new_fields() {
+    tolerant(&submit(vec![submission()]), &submission());
+    let FromClient::Submit(inner) = submit(vec![submission()]) else { unreachable!() };
+    tolerant(&FromClient::Submit(inner.clone()), &inner);
+    let place = Place { term: Term(7), jobs: vec![placement()] };
+    tolerant(&place, &placement());
+    tolerant(&place, &place);
+    let news = deliveries(Delivered::Struck(marks()));
+    tolerant(&news, &marks());
+    tolerant(&news, &news.jobs[0]);
+    tolerant(&news, &news);
+    let FromWorker::Answers(answers) = ended(End::Returned { willing: false }) else {
+        unreachable!()
+    };
+    tolerant(&FromWorker::Answers(answers.clone()), &answers.jobs[0]);
+    tolerant(&FromWorker::Answers(answers.clone()), &answers);
+}
+
+#[test]
+fn a_new_reader_reads_what_had_fewer_fields() {
+    #[derive(Serialize)]
+    struct OldSubmission {
+        id: JobId,
+        function: String,
+        args: Bytes,
+        budget_ms: u64,
+        priority: u8,
+    }
+    let Submission { id, function, args, budget_ms, priority, .. } = submission();
+    let old = codec::encode(&OldSubmission { id, function, args, budget_ms, priority }).unwrap();
+    assert_eq!(codec::decode::<Submission>(&old).unwrap(), submission());
+
+    #[derive(Serialize)]
+    struct OldPlacement {
+        key: JobKey,
+        function: Address,
+        args: Bytes,
+        budget_ms: u64,
+        attempt: u32,
+    }
+    let Placement { key, function, args, budget_ms, attempt, .. } = placement();
+    let old = codec::encode(&OldPlacement { key, function, args, budget_ms, attempt }).unwrap();
+    assert_eq!(codec::decode::<Placement>(&old).unwrap(), placement());
+
+    #[derive(Serialize)]
+    struct OldAnswered {
+        answer: Answer,
+    }
+    let old = codec::encode(&OldAnswered { answer: Answer::Busy }).unwrap();
+    let answered = codec::decode::<Answered>(&old).unwrap();
+    assert_eq!((answered.answer, answered.worker, answered.attempt), (Answer::Busy, None, 0));
+}
