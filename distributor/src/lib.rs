@@ -1,1 +1,15 @@
-//! To be written.
+//! The distributor: takes jobs in, places them in pools, knows who runs what, answers clients.
+//!
+//! ```text
+//!              deliveries             events              effects             publishes
+//!  broker link ----------> [intake] ----------> [Ledger] ----------> [outbox] ----------> broker link
+//!                             |                  (pure)
+//!                             +--> what cannot be understood: parked, counted
+//! ```
+
+mod intake;
+pub mod ledger;
+mod outbox;
+mod service;
+
+pub use service::{Builder, Distributor, Error};

@@ -1,0 +1,238 @@
+//! Who runs what: the heart of the distributor, as a pure state machine. Events in, effects out;
+//! no clock, no task, no I/O.
+//!
+//! ```text
+//!  Submitted --> door --> [queue of its function] --> placing --> Place --> (pool, worker)
+//!                              ^                                               |
+//!                              |   came back, swept, purged, worker lost       | Answers
+//!                              +---------------- suspicion <-------------------+--> ends --> Deliver
+//! ```
+//!
+//! What holds at every moment: the books balance; a job is in exactly one place; a job that has
+//! ended is forgotten but for its answer; nothing is placed, and nobody judged, unless our own
+//! presence comes back to us through the broker.
+
+mod beats;
+mod books;
+mod door;
+mod effect;
+mod ends;
+mod event;
+mod functions;
+mod holding;
+mod jobs;
+mod placing;
+mod pools;
+mod queue;
+mod recent;
+mod silence;
+mod snapshot;
+#[cfg(test)]
+mod stories;
+mod suspicion;
+mod sweep;
+mod term;
+mod users;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use simple_dist_protocol::message::Control;
+use simple_dist_protocol::{
+    ClientId, DistributorId, Generation, PoolId, Term, UserName, WorkerId, limits,
+};
+
+pub use books::Books;
+pub use effect::{Effect, Origin, Token};
+pub use event::{Event, Via};
+pub use snapshot::{
+    FunctionView, JobPlace, JobStatus, JobView, Phase, PoolView, Snapshot, WorkerFate, WorkerView,
+};
+
+use functions::Functions;
+use jobs::{JobRef, Jobs};
+use pools::Pools;
+use recent::Recent;
+use sweep::Sweep;
+use term::LinkState;
+use users::{UserRef, Users};
+use workers::Workers;
+
+/// How often [`Event::Tick`] is wanted: fine enough for the shortest of our spans, half a second.
+pub const TICK: Duration = Duration::from_millis(100);
+/// The most jobs ended by one tick: their answers must not burst the publisher's queue.
+const ENDED_PER_TICK: usize = 10_000;
+
+/// What a ledger is told once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This process.
+    pub distributor: DistributorId,
+    /// The jobs held at once, and the bytes of their arguments.
+    pub capacity: (usize, usize),
+    /// The recent answers kept: bytes and age.
+    pub recent: (usize, Duration),
+}
+
+impl Config {
+    /// The limits of the protocol.
+    pub fn new(distributor: DistributorId) -> Self {
+        Self { distributor, capacity: limits::LEDGER, recent: limits::RECENT }
+    }
+}
+
+/// Who runs what.
+///
+/// ```
+/// use std::time::Duration;
+/// use simple_dist_distributor::ledger::{Config, Effect, Event, Ledger};
+/// use simple_dist_protocol::{DistributorId, Term};
+///
+/// let mut ledger = Ledger::new(Config::new(DistributorId::new()));
+/// ledger.apply(Event::LinkUp, Duration::ZERO);
+/// let effects: Vec<Effect> =
+///     ledger.apply(Event::Leading { term: Term::random() }, Duration::from_millis(5)).collect();
+/// assert!(matches!(effects[..], [Effect::AskDepths { .. }]));
+/// ```
+#[derive(Debug)]
+pub struct Ledger {
+    config: Config,
+    now: Duration,
+    link: LinkState,
+    users: Users,
+    clients: HashMap<(UserRef, ClientId), Client>,
+    functions: Functions,
+    pools: Pools,
+    workers: Workers,
+    jobs: Jobs,
+    /// Jobs that wait for their client's receipt.
+    unnoted: BTreeSet<JobRef>,
+    /// The jobs that bear a strike by each lost worker, which takes it back if it is heard.
+    strikers: BTreeMap<WorkerId, BTreeSet<JobRef>>,
+    recent: Recent,
+    sweep: Sweep,
+    books: Books,
+    /// Runs at the clients, by function and reason.
+    local: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Pools where there may be room for a job that waits.
+    open: BTreeSet<PoolId>,
+    sent: HashMap<Token, Sent>,
+    tokens: u64,
+    ages: u64,
+    effects: Vec<Effect>,
+}
+
+/// A client with jobs here.
+#[derive(Debug)]
+struct Client {
+    /// The newest we heard.
+    generation: Generation,
+    jobs: BTreeSet<JobRef>,
+}
+
+/// What a token stands for.
+#[derive(Debug, Clone, Copy)]
+enum Sent {
+    Placement { job: JobRef, attempt: u32, pool: PoolId },
+    Delivery { user: UserRef, client: ClientId, generation: Generation },
+    Control { worker: WorkerId, generation: Generation },
+}
+
+impl Ledger {
+    /// A ledger that knows nobody, with no link.
+    pub fn new(config: Config) -> Self {
+        Self {
+            now: Duration::ZERO,
+            link: LinkState::default(),
+            users: Users::default(),
+            clients: HashMap::new(),
+            functions: Functions::default(),
+            pools: Pools::new(),
+            workers: Workers::default(),
+            jobs: Jobs::default(),
+            unnoted: BTreeSet::new(),
+            strikers: BTreeMap::new(),
+            recent: Recent::new(config.recent),
+            sweep: Sweep::default(),
+            books: Books::default(),
+            local: BTreeMap::new(),
+            open: BTreeSet::new(),
+            sent: HashMap::new(),
+            tokens: 0,
+            ages: 0,
+            effects: Vec::new(),
+            config,
+        }
+    }
+
+    /// The one way in: what happened, at this time since the process began, and all that is to be
+    /// done about it.
+    pub fn apply(&mut self, event: Event, now: Duration) -> std::vec::Drain<'_, Effect> {
+        self.now = self.now.max(now);
+        self.watch_link();
+        match event {
+            Event::LinkUp => self.link_up(),
+            Event::LinkDown => self.link_down(),
+            Event::Blocked => self.block(true),
+            Event::Unblocked => self.block(false),
+            Event::Leading { term } => self.lead(term),
+            Event::Seen(presence) => self.seen(&presence),
+            Event::Submitted { user, submit } => self.submitted(&user, submit),
+            Event::Cancelled { user, ids } => self.cancelled(&user, &ids),
+            Event::Asked { user, ids } => self.asked(&user, &ids),
+            Event::Noted { user, noted } => self.noted(&user, noted),
+            Event::Reported { report, .. } => self.reported(report),
+            Event::Beat { user, beat } => self.beat(&user, beat),
+            Event::Started { user, started, via } => self.started(&user, &started, via),
+            Event::Answers { user, answers } => self.answers(&user, answers),
+            Event::Settled { tokens, outcome } => self.settled(&tokens, outcome),
+            Event::PoolDeclared { pool, declared } => self.pool_declared(pool, declared),
+            Event::Depths { asked_at, pools, answers } => self.depths(asked_at, &pools, answers),
+            Event::Tick => self.tick(),
+            Event::Drain(worker) => self.want_draining(worker, true),
+            Event::Resume(worker) => self.want_draining(worker, false),
+            Event::CancelJob(key) => self.cancel_by_hand(&key),
+        }
+        self.place_waiting();
+        self.effects.drain(..)
+    }
+
+    /// The term, while this distributor is the active one.
+    pub fn term(&self) -> Option<Term> {
+        self.link.leading().map(|leading| leading.term)
+    }
+
+    /// What was taken in and what became of it.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    fn tick(&mut self) {
+        self.mind_the_gap();
+        self.expire();
+        self.go_on_with_the_term();
+        if self.link.judges {
+            self.judge_silence();
+            self.give_up_unserved();
+        }
+        self.tell_unnoted_again();
+        self.sweep();
+        self.mend_pools();
+        self.age();
+    }
+
+    fn token(&mut self, sent: Sent) -> Token {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.sent.insert(token, sent);
+        token
+    }
+
+    fn control(&mut self, worker: WorkerId, control: Control) {
+        let Some(found) = self.workers.get(worker) else { return };
+        let (user, generation): (UserName, Generation) = (found.user.clone(), found.generation);
+        let token = self.token(Sent::Control { worker, generation });
+        self.effects.push(Effect::Control { user, worker, generation, control, token });
+    }
+}

@@ -1,0 +1,244 @@
+//! What workers say of themselves: beats, the pools they form by them, welcome, drain.
+
+use std::collections::BTreeSet;
+
+use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
+use simple_dist_protocol::{PoolId, UserName, WorkerId};
+
+use super::Ledger;
+use super::functions::FunctionRef;
+use super::jobs::JobRef;
+use super::pools::{POOLS, Pool, PoolQueue};
+use super::workers::Fate;
+
+/// The most functions of a worker, and jobs in its hands, that a beat may name.
+const NAMED: (usize, usize) = (1024, 65_536);
+/// The most slots that a worker may claim.
+const SLOTS: u32 = 65_536;
+
+impl Ledger {
+    pub(super) fn beat(&mut self, user: &UserName, beat: WorkerBeat) {
+        if !self.link.is_up() {
+            return;
+        }
+        let id = beat.worker;
+        let mut back = true;
+        if let Some(known) = self.workers.get(id) {
+            if known.user != *user {
+                self.books.forged += 1;
+                return;
+            }
+            if known.is_heard() && (beat.generation, beat.seq) <= (known.generation, known.seq) {
+                return;
+            }
+            back = !(known.is_heard() && known.is_alive());
+        }
+        let Some(pool) = self.meet_pool(id, &beat) else {
+            self.books.crowded += 1;
+            return;
+        };
+        let now = self.now;
+        let Some(worker) = self.workers.meet(id, user, now) else {
+            self.books.crowded += 1;
+            return;
+        };
+        worker.generation = beat.generation;
+        worker.seq = beat.seq;
+        worker.host = beat.host;
+        worker.version = beat.version;
+        worker.functions = beat.functions;
+        worker.slots = beat.slots.min(SLOTS);
+        worker.state = beat.state;
+        worker.heard = Some(now);
+        worker.fate = Fate::Heard;
+        worker.wanted = worker.wanted.filter(|wanted| *wanted != beat.state);
+        if worker.pool != Some(pool) {
+            self.change_pool(id, pool);
+        }
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            pool.workers.insert(id);
+            if beat.state == WorkerState::Live {
+                pool.heard = Some(now);
+            }
+        }
+        if back {
+            self.take_strikes_back(id);
+        }
+        self.hear_held(id, beat.held);
+        if back {
+            for ended in self.recent.prove(user, id) {
+                self.ended(id, ended);
+            }
+        }
+        self.want_declared(pool);
+        self.welcome(id);
+        self.want_again(id);
+        self.recount(id);
+    }
+
+    /// The pool of a beat; none if there are too many, or it serves nothing.
+    fn meet_pool(&mut self, worker: WorkerId, beat: &WorkerBeat) -> Option<PoolId> {
+        if let Some(known) = self.workers.get(worker)
+            && let Some(pool) = known.pool
+            && known.functions == beat.functions
+            && self.pools.contains_key(&pool)
+        {
+            return Some(pool);
+        }
+        let (functions, jobs) = NAMED;
+        if beat.functions.is_empty() || beat.functions.len() > functions || beat.held.len() > jobs {
+            return None;
+        }
+        let id = PoolId::of(&beat.functions);
+        if !self.pools.contains_key(&id) {
+            if self.pools.len() >= POOLS {
+                return None;
+            }
+            let mut served = vec![];
+            for address in &beat.functions {
+                let function = self.functions.meet(&address.clone().into())?;
+                if self.functions.get_mut(function).pools.insert(id) {
+                    served.push(function);
+                }
+            }
+            self.pools.insert(id, Pool::new(served));
+        }
+        Some(id)
+    }
+
+    /// A worker belongs to a pool from now on. That never changes, but nothing forbids it.
+    fn change_pool(&mut self, id: WorkerId, pool: PoolId) {
+        let Some(worker) = self.workers.get_mut(id) else { return };
+        let before = worker.pool.replace(pool);
+        let counted = std::mem::take(&mut worker.counted);
+        worker.welcomed = None;
+        if let Some(before) = before
+            && let Some(left) = self.pools.get_mut(&before)
+        {
+            left.workers.remove(&id);
+            left.slots -= counted;
+            self.empty_if_deserted(before);
+        }
+    }
+
+    /// Lets a worker consume its pool, once on every link of it in every term.
+    fn welcome(&mut self, id: WorkerId) {
+        let Some(term) = self.term() else { return };
+        let Some(worker) = self.workers.get_mut(id) else { return };
+        let Some(pool) = worker.pool else { return };
+        let declared = self.pools.get(&pool).is_some_and(|pool| pool.queue == PoolQueue::Declared);
+        let now = Some((worker.generation, term));
+        if declared && worker.is_alive() && worker.welcomed != now {
+            worker.welcomed = now;
+            self.control(id, Control::Welcome { term, pool });
+        }
+    }
+
+    pub(super) fn pool_declared(&mut self, id: PoolId, declared: bool) {
+        let now = self.now;
+        let Some(pool) = self.pools.get_mut(&id).filter(|pool| pool.queue == PoolQueue::Asked)
+        else {
+            return;
+        };
+        if !declared {
+            pool.queue = PoolQueue::Failed { at: now };
+            return;
+        }
+        pool.queue = PoolQueue::Declared;
+        self.open.insert(id);
+        for worker in pool.workers.clone() {
+            self.welcome(worker);
+            self.recount(worker);
+        }
+    }
+
+    /// A person wants a worker to drain, or to go on.
+    pub(super) fn want_draining(&mut self, id: WorkerId, draining: bool) {
+        let wanted = if draining { WorkerState::Draining } else { WorkerState::Live };
+        let Some(worker) = self.workers.get_mut(id).filter(|worker| worker.is_alive()) else {
+            return;
+        };
+        worker.wanted = Some(wanted);
+        self.want_again(id);
+        self.recount(id);
+    }
+
+    fn want_again(&mut self, id: WorkerId) {
+        if self.link.leading().is_none() {
+            return;
+        }
+        match self.workers.get(id).and_then(|worker| worker.wanted) {
+            Some(WorkerState::Draining) => self.control(id, Control::Drain),
+            Some(WorkerState::Live) => self.control(id, Control::Resume),
+            None => {}
+        }
+    }
+
+    /// Whether any of these pools takes jobs.
+    pub(super) fn is_live(&self, pools: &BTreeSet<PoolId>) -> bool {
+        pools.iter().any(|pool| self.pools.get(pool).is_some_and(|pool| pool.slots > 0))
+    }
+
+    /// Counts a worker's slots in its pool, after anything about it has changed.
+    pub(super) fn recount(&mut self, id: WorkerId) {
+        let term = self.term();
+        let Some(worker) = self.workers.get_mut(id) else { return };
+        let slots = if worker.takes_jobs(term) { worker.slots } else { 0 };
+        let counted = std::mem::replace(&mut worker.counted, slots);
+        let Some((pool_id, pool)) =
+            worker.pool.and_then(|id| self.pools.get_mut(&id).map(|pool| (id, pool)))
+        else {
+            return;
+        };
+        let before = pool.slots;
+        pool.slots = before - counted + slots;
+        if pool.slots == before {
+            return;
+        }
+        self.open.insert(pool_id);
+        let lives = pool.slots > 0;
+        if lives == (before > 0) {
+            return;
+        }
+        if let Some(leading) = self.link.leading_mut() {
+            leading.changed = true;
+        }
+        for function in pool.functions.clone() {
+            let known = self.functions.get_mut(function);
+            if lives {
+                known.expected = false;
+                self.resolve_waiting(function);
+            }
+        }
+    }
+
+    /// Jobs that wait for any version of a function go to the one that is served now.
+    fn resolve_waiting(&mut self, function: FunctionRef) {
+        let Some(any) = self.functions.unresolved(self.functions.get(function).selector.name())
+        else {
+            return;
+        };
+        let from = self.functions.get(any);
+        let waiting: Vec<JobRef> = from.calm.jobs().chain(from.suspects.jobs()).collect();
+        for job in waiting {
+            self.detach(job);
+            self.enqueue(job);
+        }
+    }
+
+    /// A job that asked for any version gets the highest that is live.
+    pub(super) fn resolve_again(&mut self, job: JobRef) {
+        let Some(before) = self.jobs.get(job).map(|job| job.function) else { return };
+        let known = self.functions.get(before);
+        if known.address.is_some() {
+            return;
+        }
+        if let (Some(function), true) = self.resolve(&known.selector)
+            && let Some(found) = self.jobs.get_mut(job)
+        {
+            found.function = function;
+            self.functions.get_mut(before).jobs -= 1;
+            self.functions.get_mut(function).jobs += 1;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What was taken in, and what became of it. At every moment
+//! `accepted = queued + placed + running + done + failed`.
+
+use std::collections::BTreeMap;
+
+use simple_dist_protocol::message::Answer;
+
+/// Counts since the process began; those under way are of this term.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Books {
+    /// Jobs taken in. What a term's end makes us forget is taken off again: its clients send it
+    /// anew, to whoever leads then.
+    pub accepted: u64,
+    /// Jobs that wait here.
+    pub queued: u64,
+    /// Jobs in a pool's queue, or with a worker that has not begun them as far as we heard.
+    pub placed: u64,
+    /// Jobs that a worker runs.
+    pub running: u64,
+    /// Jobs that ended with a value.
+    pub done: u64,
+    /// Jobs that ended without one.
+    pub failed: u64,
+    /// The failed, by the kind of their answer.
+    pub failed_by: BTreeMap<&'static str, u64>,
+    /// Jobs not taken in, by the kind of their answer: counted apart.
+    pub refused_by: BTreeMap<&'static str, u64>,
+    /// Jobs forgotten when a term ended.
+    pub forgotten: u64,
+    /// Jobs sent again that we knew, running or answered.
+    pub resent: u64,
+    /// Placements made.
+    pub placements: u64,
+    /// Attempts handed back.
+    pub returned: u64,
+    /// Attempts handed back by the worker's own will.
+    pub willing: u64,
+    /// Attempts whose message was found to be gone.
+    pub swept: u64,
+    /// Marks given.
+    pub marks: u64,
+    /// Strikes given.
+    pub strikes: u64,
+    /// Strikes taken back, because the worker was heard again.
+    pub unstruck: u64,
+    /// Workers lost.
+    pub lost: u64,
+    /// Answers for jobs that had ended: another attempt was first, or nobody waited any more.
+    pub late: u64,
+    /// Hand-backs and starts of older attempts.
+    pub outdated: u64,
+    /// Messages of workers that cannot be theirs: a foreign login, a function they do not serve,
+    /// an answer that no worker gives.
+    pub forged: u64,
+    /// Messages beyond a limit: too many users, workers, or functions.
+    pub crowded: u64,
+}
+
+/// Which of the three a job under way is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Under {
+    Queued,
+    Placed,
+    Running,
+}
+
+impl Books {
+    /// Jobs that have not ended.
+    pub fn under_way(&self) -> u64 {
+        self.queued + self.placed + self.running
+    }
+
+    /// Whether they balance.
+    pub fn balance(&self) -> bool {
+        self.accepted == self.under_way() + self.done + self.failed
+            && self.failed == self.failed_by.values().sum::<u64>()
+    }
+
+    pub(super) fn enter(&mut self, under: Under) {
+        *self.column(under) += 1;
+    }
+
+    pub(super) fn leave(&mut self, under: Under) {
+        *self.column(under) -= 1;
+    }
+
+    pub(super) fn end(&mut self, answer: &Answer) {
+        if matches!(answer, Answer::Value(_)) {
+            self.done += 1;
+        } else {
+            self.failed += 1;
+            *self.failed_by.entry(answer.kind()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn refuse(&mut self, answer: &Answer) {
+        *self.refused_by.entry(answer.kind()).or_default() += 1;
+    }
+
+    /// The term is over: what was under way is its clients' again.
+    pub(super) fn forget(&mut self) {
+        let under_way = self.under_way();
+        self.accepted -= under_way;
+        self.forgotten += under_way;
+        (self.queued, self.placed, self.running) = (0, 0, 0);
+    }
+
+    fn column(&mut self, under: Under) -> &mut u64 {
+        match under {
+            Under::Queued => &mut self.queued,
+            Under::Placed => &mut self.placed,
+            Under::Running => &mut self.running,
+        }
+    }
+}

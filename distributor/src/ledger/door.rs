@@ -1,0 +1,330 @@
+//! What clients say: jobs to be let in, joined or refused; cancels, questions, receipts, reports.
+
+use std::time::Duration;
+
+use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, STRIKES, TIMEOUT_MAX};
+use simple_dist_protocol::message::{
+    Answer, Answered, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
+};
+use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
+
+use super::ends::Caller;
+use super::functions::{FUNCTIONS, FunctionRef};
+use super::jobs::{Job, JobRef, Key, State};
+use super::pools::Pool;
+use super::suspicion::Suspicion;
+use super::users::UserRef;
+use super::{Client, Ledger};
+
+/// The longest `traceparent` that is passed on; the standard has 55 characters.
+const TRACE_BYTES: usize = 128;
+/// The most kinds of reason kept in the reports of one function.
+const REASONS: usize = 16;
+
+/// A client's queue as a message of it says.
+type Sender = (UserRef, ClientId, Generation);
+
+impl Ledger {
+    pub(super) fn submitted(&mut self, user: &UserName, submit: Submit) {
+        if self.link.leading().is_none() {
+            return;
+        }
+        let Some(user) = self.users.meet(user) else {
+            self.books.crowded += submit.jobs.len() as u64;
+            return;
+        };
+        let sender = self.greet((user, submit.client, submit.generation));
+        for submission in submit.jobs {
+            self.submission(sender, submission);
+        }
+    }
+
+    pub(super) fn cancelled(&mut self, user: &UserName, ids: &Ids) {
+        let Some(user) = self.known(user) else { return };
+        for id in &ids.ids {
+            let key = Key { user, id: *id };
+            match self.jobs.find(key) {
+                Some(job) => self.cancel(job, Caller::Cancelled),
+                // The cancel was faster than its job.
+                None => self.recent.keep(key, plain(Answer::Cancelled), false, self.now),
+            }
+        }
+    }
+
+    pub(super) fn asked(&mut self, user: &UserName, ids: &Ids) {
+        let Some(user) = self.known(user) else { return };
+        let sender = self.greet((user, ids.client, ids.generation));
+        for id in &ids.ids {
+            let key = Key { user, id: *id };
+            if let Some(job) = self.jobs.find(key) {
+                self.take_over(job, sender);
+                if self.unnoted.contains(&job) {
+                    self.tell_marks(job);
+                }
+            } else {
+                let kept = self.recent.find(key).filter(|kept| !kept.unchecked);
+                let news = kept
+                    .map_or(Delivered::Unknown, |kept| Delivered::Answer(kept.answered.clone()));
+                self.deliver_to(sender, *id, news);
+            }
+        }
+    }
+
+    pub(super) fn noted(&mut self, user: &UserName, noted: Noted) {
+        let Some(user) = self.known(user) else { return };
+        self.greet((user, noted.client, noted.generation));
+        let Some(job) = self.jobs.find(Key { user, id: noted.id }) else { return };
+        let Some(suspicion) = self.jobs.get_mut(job).and_then(|job| job.suspicion.as_mut()) else {
+            return;
+        };
+        suspicion.note(noted.marks);
+        if suspicion.is_noted() && self.unnoted.contains(&job) {
+            self.detach(job);
+            self.weigh(job);
+        }
+    }
+
+    pub(super) fn reported(&mut self, report: Report) {
+        for (function, reasons) in report.local.into_iter().take(64) {
+            let full = self.local.len() >= FUNCTIONS && !self.local.contains_key(&function);
+            if full || function.parse::<Selector>().is_err() {
+                self.books.crowded += 1;
+                continue;
+            }
+            let counts = self.local.entry(function).or_default();
+            for (reason, runs) in reasons.into_iter().take(REASONS) {
+                if counts.len() < REASONS || counts.contains_key(&reason) {
+                    let count = counts.entry(reason).or_default();
+                    *count = count.saturating_add(runs);
+                }
+            }
+        }
+    }
+
+    /// The user, if we lead: whoever does not lead knows no jobs.
+    fn known(&mut self, user: &UserName) -> Option<UserRef> {
+        self.link.leading()?;
+        self.users.meet(user)
+    }
+
+    /// A client's newest generation, from whatever it says.
+    fn greet(&mut self, (user, client, generation): Sender) -> Sender {
+        match self.clients.get_mut(&(user, client)) {
+            Some(known) => {
+                known.generation = known.generation.max(generation);
+                (user, client, known.generation)
+            }
+            None => (user, client, generation),
+        }
+    }
+
+    fn submission(&mut self, sender: Sender, submission: Submission) {
+        let key = Key { user: sender.0, id: submission.id };
+        if let Some(job) = self.jobs.find(key) {
+            self.books.resent += 1;
+            self.take_over(job, sender);
+            return self.resent(job, submission);
+        }
+        if let Some(answered) = self.answered_recently(key, &submission.function) {
+            self.books.resent += 1;
+            return self.deliver_to(sender, key.id, Delivered::Answer(answered));
+        }
+        let id = submission.id;
+        match self.admit(sender, submission) {
+            Ok(job) => self.settle_in(job),
+            Err(answer) => self.refuse(sender, id, answer),
+        }
+    }
+
+    fn refuse(&mut self, sender: Sender, id: JobId, answer: Answer) {
+        self.books.refuse(&answer);
+        self.deliver_to(sender, id, Delivered::Answer(plain(answer)));
+    }
+
+    /// The recent answer to a job that is sent again. One that came while its job was unknown
+    /// counts only now, and only if its worker serves the function.
+    fn answered_recently(&mut self, key: Key, function: &str) -> Option<Answered> {
+        let kept = self.recent.find(key)?;
+        if kept.unchecked {
+            let worker = kept.answered.worker.and_then(|worker| self.workers.get(worker));
+            let serves = function
+                .parse()
+                .is_ok_and(|selector| worker.is_some_and(|worker| worker.serves(&selector)));
+            if !serves {
+                self.books.forged += 1;
+                self.recent.forget(key);
+                return None;
+            }
+        }
+        Some(kept.answered.clone())
+    }
+
+    /// The job's answer goes to whoever sent it last.
+    fn take_over(&mut self, job: JobRef, (user, client, generation): Sender) {
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        let before = std::mem::replace(&mut found.client, client);
+        if before != client {
+            if let Some(known) = self.clients.get_mut(&(user, before)) {
+                known.jobs.remove(&job);
+                if known.jobs.is_empty() {
+                    self.clients.remove(&(user, before));
+                }
+            }
+            self.owns((user, client, generation), job);
+        }
+    }
+
+    fn owns(&mut self, (user, client, generation): Sender, job: JobRef) {
+        let known = self
+            .clients
+            .entry((user, client))
+            .or_insert_with(|| Client { generation, jobs: Default::default() });
+        known.jobs.insert(job);
+    }
+
+    /// A job that we know is sent again.
+    fn resent(&mut self, job: JobRef, submission: Submission) {
+        self.jobs.hurry(job, self.now.saturating_add(budget(submission.budget_ms)));
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        if found.suspicion.is_none() && submission.marks.count() == 0 {
+            return;
+        }
+        let suspicion = found.suspicion_mut();
+        let alive = |worker: &_| self.workers.is_alive(*worker);
+        suspicion.bring(&submission.marks, alive);
+        suspicion.note(submission.marks);
+        let (noted, out) = (suspicion.is_noted(), found.out().is_some());
+        self.remember_strikers(job);
+        if !out {
+            self.detach(job);
+            self.weigh(job);
+        } else if !noted {
+            self.tell_marks(job);
+        }
+    }
+
+    /// A new job is let in, or refused.
+    fn admit(&mut self, sender: Sender, submission: Submission) -> Result<JobRef, Answer> {
+        let selector: Selector = submission
+            .function
+            .parse()
+            .map_err(|error| Answer::BadArguments { message: format!("{error}") })?;
+        let bytes = submission.args.len();
+        if bytes > ARGUMENT_BYTES {
+            return Err(Answer::TooLarge { bytes: bytes as u64, limit: ARGUMENT_BYTES as u64 });
+        }
+        let suspicion = self.brought(submission.marks);
+        if let Some(suspicion) = suspicion.as_ref().filter(|suspicion| suspicion.is_fatal()) {
+            return Err(suspicion.poisoned());
+        }
+        if !self.has_room_for(bytes) {
+            return Err(Answer::Busy);
+        }
+        let priority = submission.priority.min(PRIORITY_MAX);
+        let time = budget(submission.budget_ms);
+        let (resolved, live) = self.resolve(&selector);
+        if suspicion.is_none() {
+            // A marked job is told neither: its client might run it at once.
+            if !live && self.now >= self.hopeless_at(resolved) {
+                return Err(Answer::NotServed);
+            }
+            if resolved.is_some_and(|function| self.wait(function, priority, sender.0) > time) {
+                return Err(Answer::Busy);
+            }
+        }
+        let function = match resolved {
+            Some(function) => function,
+            None => self.functions.meet(&selector).ok_or(Answer::Busy)?,
+        };
+        self.functions.get_mut(function).jobs += 1;
+        self.books.accepted += 1;
+        self.ages += 1;
+        let job = self.jobs.insert(Job {
+            key: Key { user: sender.0, id: submission.id },
+            client: sender.1,
+            function,
+            args: submission.args,
+            trace: submission.trace.filter(|trace| trace.len() <= TRACE_BYTES),
+            priority,
+            age: self.ages,
+            since: self.now,
+            deadline: self.now.saturating_add(time),
+            began: None,
+            attempts: 0,
+            state: State::Nowhere,
+            suspicion,
+        });
+        self.owns(sender, job);
+        self.remember_strikers(job);
+        Ok(job)
+    }
+
+    /// What a client brings along, without strikes by workers that live.
+    fn brought(&self, marks: Marks) -> Option<Box<Suspicion>> {
+        if marks.count() == 0 {
+            return None;
+        }
+        let mut suspicion = Suspicion::default();
+        suspicion.bring(&marks, |worker| self.workers.is_alive(*worker));
+        suspicion.note(marks);
+        (suspicion.count() > 0).then(|| Box::new(suspicion))
+    }
+
+    /// Whether there is room for one more job of so many bytes.
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        let (jobs, most) = self.config.capacity;
+        self.jobs.len() < jobs && self.jobs.bytes() + bytes <= most
+    }
+
+    /// The function that a selector means, and whether it is live. Without a version: the highest
+    /// live one, else whichever comes first.
+    pub(super) fn resolve(&self, selector: &Selector) -> (Option<FunctionRef>, bool) {
+        let is_live = |function: &FunctionRef| self.is_live(&self.functions.get(*function).pools);
+        match selector.address() {
+            Some(address) => {
+                let function = self.functions.find(&address);
+                (function, function.as_ref().is_some_and(is_live))
+            }
+            None => match self.functions.versions(selector.name()).find(is_live) {
+                Some(function) => (Some(function), true),
+                None => (self.functions.unresolved(selector.name()), false),
+            },
+        }
+    }
+
+    /// How long a new job of the function is expected to wait: the measured work of what goes
+    /// before it, in every function of its pool, over the pool's slots; in the best of its pools.
+    fn wait(&self, function: FunctionRef, priority: u8, user: UserRef) -> Duration {
+        let known = self.functions.get(function);
+        if known.calm.is_empty() {
+            return Duration::ZERO;
+        }
+        let wait = |pool: &Pool| {
+            let work: f64 = pool
+                .functions
+                .iter()
+                .map(|function| self.functions.get(*function))
+                .filter(|function| !function.calm.is_empty())
+                .filter_map(|function| {
+                    let work = function.work.mean()?.as_secs_f64();
+                    Some(work * function.calm.ahead_of(priority, user) as f64)
+                })
+                .sum();
+            Duration::try_from_secs_f64(work / f64::from(pool.slots)).unwrap_or(Duration::MAX)
+        };
+        let pools = known.pools.iter().filter_map(|pool| self.pools.get(pool));
+        let live = pools.filter(|pool| pool.slots > 0);
+        live.map(wait).min().unwrap_or(Duration::ZERO)
+    }
+}
+
+/// An answer that no worker gave.
+fn plain(answer: Answer) -> Answered {
+    Answered { answer, worker: None, attempt: 0, waited_ms: 0, took_us: 0 }
+}
+
+fn budget(budget_ms: u64) -> Duration {
+    Duration::from_millis(budget_ms).min(TIMEOUT_MAX)
+}
+
+const _: () = assert!(STRIKES == 3, "promise 4 says three");

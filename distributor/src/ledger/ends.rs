@@ -1,0 +1,316 @@
+//! How attempts and jobs end: answers, hand-backs, deadlines, cancels; and what becomes of what
+//! was published.
+
+use std::time::Duration;
+
+use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::message::{
+    Answer, Answered, Answers, Control, Delivered, Delivery, End, Ended,
+};
+use simple_dist_protocol::{ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId};
+
+use super::jobs::{JobRef, Key};
+use super::pools::PoolQueue;
+use super::users::UserRef;
+use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent};
+
+/// How long past its deadline a job is kept: its answer may be on its way, and its client has
+/// ended the call by itself.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Who hears of a job's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// It gets the answer, and again if it sends the job again.
+    Waits,
+    /// It wants no answer; if a copy of the job is still on its way here, that one has ended too.
+    Cancelled,
+    /// Its queue is gone. If it lives after all, it sends the job again, and we begin anew.
+    Gone,
+}
+
+impl Ledger {
+    pub(super) fn answers(&mut self, user: &UserName, answers: Answers) {
+        let worker = answers.worker;
+        match self.workers.get(worker) {
+            Some(known) if known.user != *user => {
+                self.books.forged += answers.jobs.len() as u64;
+            }
+            Some(known) if known.is_heard() => {
+                for ended in answers.jobs {
+                    self.ended(worker, ended);
+                }
+            }
+            Some(_) | None => {
+                for ended in answers.jobs {
+                    if !self.recent.keep_unproven(user, worker, ended, self.now) {
+                        self.books.crowded += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// An attempt ended, says a worker that we have heard.
+    pub(super) fn ended(&mut self, worker: WorkerId, ended: Ended) {
+        let Some(user) = self.users.meet(&ended.key.user) else {
+            self.books.crowded += 1;
+            return;
+        };
+        let key = Key { user, id: ended.key.id };
+        let job = self.jobs.find(key);
+        let took = Duration::from_micros(ended.took_us);
+        match ended.end {
+            End::Returned { willing } => {
+                let current = job.filter(|job| {
+                    let out = self.jobs.get(*job).and_then(|job| job.out());
+                    out.is_some_and(|out| out.attempt == ended.attempt)
+                });
+                match current {
+                    Some(job) => self.returned(job, willing),
+                    None => self.books.outdated += 1,
+                }
+            }
+            End::Answer(Answer::Poisoned { .. } | Answer::Busy) => self.books.forged += 1,
+            End::Answer(answer) => {
+                let answered = Answered {
+                    answer,
+                    worker: Some(worker),
+                    attempt: ended.attempt.number,
+                    waited_ms: 0,
+                    took_us: ended.took_us,
+                };
+                match job {
+                    Some(job) => self.answered(job, worker, answered, took),
+                    None if self.recent.find(key).is_some() => self.books.late += 1,
+                    None => self.recent.keep(key, answered, true, self.now),
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, job: JobRef, worker: WorkerId, mut answered: Answered, took: Duration) {
+        let Some(found) = self.jobs.get(job) else { return };
+        let function = found.function;
+        let known = self.functions.get(function);
+        if !self.workers.get(worker).is_some_and(|worker| worker.serves(&known.selector)) {
+            self.books.forged += 1;
+            return;
+        }
+        let holder = found.out().and_then(|out| out.holder).map(|holder| holder.worker);
+        if matches!(answered.answer, Answer::Cancelled) {
+            // Nobody cancelled this job, or it would not be here: its worker was told so for an
+            // earlier caller of the same job.
+            if holder == Some(worker) {
+                self.returned(job, true);
+            }
+            return;
+        }
+        let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
+        answered.waited_ms = millis(began - found.since);
+        if matches!(answered.answer, Answer::Value(_) | Answer::Panicked { .. }) {
+            if let Some(pool) = found.out().and_then(|out| out.pool)
+                && let Some(pool) = self.pools.get_mut(&pool)
+            {
+                pool.work.measure(took);
+            }
+            self.functions.get_mut(function).work.measure(took);
+        }
+        if holder.is_some_and(|holder| holder != worker) {
+            self.cancel_holder(job);
+        }
+        self.end(job, answered, Caller::Waits);
+    }
+
+    /// The attempt under way was handed back.
+    fn returned(&mut self, job: JobRef, willing: bool) {
+        self.books.returned += 1;
+        let Some(out) = self.jobs.get_mut(job).and_then(|job| job.out_mut()) else { return };
+        if willing {
+            self.books.willing += 1;
+            self.detach(job);
+            self.weigh(job);
+        } else if out.holder.is_some_and(|holder| holder.evidence) {
+            // Its worker has begun it. Lost, it strikes the job; heard and not holding it, the
+            // sweep finds that out; heard and holding it, its answer comes.
+            out.came_back = true;
+        } else {
+            self.place_again_marked(job);
+        }
+    }
+
+    /// The attempt under way is gone without having been started, as far as we know.
+    pub(super) fn place_again_marked(&mut self, job: JobRef) {
+        let Some(out) = self.detach(job) else { return };
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        if found.suspicion_mut().mark(out.attempt) {
+            self.books.marks += 1;
+        }
+        self.weigh(job);
+    }
+
+    /// A job ends by our own decision.
+    pub(super) fn end_by_us(&mut self, job: JobRef, answer: Answer) {
+        let Some(found) = self.jobs.get(job) else { return };
+        let waited = found.began.unwrap_or(self.now).saturating_sub(found.since);
+        let (attempt, waited_ms) = (found.attempts, millis(waited));
+        let answered = Answered { answer, worker: None, attempt, waited_ms, took_us: 0 };
+        self.end(job, answered, Caller::Waits);
+    }
+
+    /// A job ends. Only here.
+    pub(super) fn end(&mut self, job: JobRef, answered: Answered, caller: Caller) {
+        self.detach(job);
+        let Some(gone) = self.jobs.remove(job) else { return };
+        let client = (gone.key.user, gone.client);
+        self.books.end(&answered.answer);
+        let function = self.functions.get_mut(gone.function);
+        function.jobs -= 1;
+        if matches!(answered.answer, Answer::Value(_)) {
+            function.done += 1;
+        } else {
+            function.failed += 1;
+        }
+        for worker in gone.suspicion.iter().flat_map(|suspicion| suspicion.strikers()) {
+            if let Some(struck) = self.strikers.get_mut(&worker) {
+                struck.remove(&job);
+            }
+        }
+        if caller != Caller::Gone {
+            self.recent.keep(gone.key, answered.clone(), false, self.now);
+        }
+        if caller == Caller::Waits {
+            self.deliver(client, gone.key.id, Delivered::Answer(answered));
+        }
+        if let Some(known) = self.clients.get_mut(&client) {
+            known.jobs.remove(&job);
+            if known.jobs.is_empty() {
+                self.clients.remove(&client);
+            }
+        }
+    }
+
+    /// News to a client that has jobs here.
+    pub(super) fn deliver(&mut self, client: (UserRef, ClientId), id: JobId, body: Delivered) {
+        let Some(generation) = self.clients.get(&client).map(|client| client.generation) else {
+            return;
+        };
+        self.deliver_to((client.0, client.1, generation), id, body);
+    }
+
+    /// News to a client's queue.
+    pub(super) fn deliver_to(
+        &mut self,
+        (user, client, generation): (UserRef, ClientId, Generation),
+        id: JobId,
+        body: Delivered,
+    ) {
+        let Some(term) = self.term() else { return };
+        let token = self.token(Sent::Delivery { user, client, generation });
+        let to = Origin { user: self.users.name(user).clone(), client, generation };
+        let delivery = Delivery { id, body };
+        self.effects.push(Effect::Deliver { to, term, delivery, token });
+    }
+
+    /// Nobody waits for the job any more.
+    pub(super) fn cancel(&mut self, job: JobRef, caller: Caller) {
+        self.cancel_holder(job);
+        let Some(found) = self.jobs.get(job) else { return };
+        let answered = Answered {
+            answer: Answer::Cancelled,
+            worker: None,
+            attempt: found.attempts,
+            waited_ms: 0,
+            took_us: 0,
+        };
+        self.end(job, answered, caller);
+    }
+
+    /// A person cancels a job.
+    pub(super) fn cancel_by_hand(&mut self, key: &JobKey) {
+        let user = self.users.find(&key.user);
+        if let Some(job) = user.and_then(|user| self.jobs.find(Key { user, id: key.id })) {
+            self.cancel(job, Caller::Waits);
+        }
+    }
+
+    /// Tells the worker that holds the job.
+    fn cancel_holder(&mut self, job: JobRef) {
+        let Some(found) = self.jobs.get(job) else { return };
+        let Some(holder) = found.out().and_then(|out| out.holder) else { return };
+        let key = JobKey { user: self.users.name(found.key.user).clone(), id: found.key.id };
+        self.control(holder.worker, Control::Cancel { keys: vec![key] });
+    }
+
+    /// Ends what is past its deadline.
+    pub(super) fn expire(&mut self) {
+        let Some(before) = self.now.checked_sub(GRACE) else { return };
+        for _ in 0..ENDED_PER_TICK {
+            let Some(job) = self.jobs.overdue(before) else { return };
+            self.cancel_holder(job);
+            self.end_by_us(job, Answer::Expired);
+        }
+    }
+
+    pub(super) fn settled(&mut self, tokens: &[super::Token], outcome: Outcome) {
+        for token in tokens {
+            let Some(sent) = self.sent.remove(token) else { continue };
+            match (sent, outcome) {
+                (Sent::Placement { job, attempt, pool }, outcome) => {
+                    self.placement_settled(job, attempt, pool, outcome);
+                }
+                (Sent::Delivery { user, client, generation }, Outcome::Returned) => {
+                    self.client_gone(user, client, generation);
+                }
+                (Sent::Control { worker, generation }, Outcome::Returned | Outcome::Refused) => {
+                    self.worker_unreachable(worker, generation);
+                }
+                (Sent::Delivery { .. }, Outcome::Confirmed | Outcome::Refused)
+                | (Sent::Control { .. }, Outcome::Confirmed) => {}
+            }
+        }
+    }
+
+    fn placement_settled(&mut self, job: JobRef, attempt: u32, pool: PoolId, outcome: Outcome) {
+        let (now, term) = (self.now, self.term());
+        let out = self
+            .jobs
+            .get_mut(job)
+            .and_then(|job| job.out_mut())
+            .filter(|out| out.attempt.number == attempt && Some(out.attempt.term) == term);
+        if outcome == Outcome::Confirmed {
+            if let Some(out) = out {
+                out.confirmed.get_or_insert(now);
+            }
+            return;
+        }
+        let unplaced = out.is_some_and(|out| out.holder.is_none());
+        if let Some(pool) = self.pools.get_mut(&pool) {
+            match outcome {
+                Outcome::Returned if pool.queue == PoolQueue::Declared => {
+                    pool.queue = PoolQueue::Unknown;
+                }
+                Outcome::Returned | Outcome::Confirmed => {}
+                Outcome::Refused => pool.paused = true,
+            }
+        }
+        self.want_declared(pool);
+        if unplaced {
+            self.detach(job);
+            self.weigh(job);
+        }
+    }
+
+    /// An answer came back from the newest queue of a client: it is gone, with all its calls.
+    fn client_gone(&mut self, user: UserRef, client: ClientId, generation: Generation) {
+        let gone = self.clients.get(&(user, client));
+        let Some(gone) = gone.filter(|known| known.generation == generation) else { return };
+        for job in gone.jobs.clone() {
+            self.cancel(job, Caller::Gone);
+        }
+    }
+}
+
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,253 @@
+//! Which worker holds which job: by its beats, and by what it says when it begins one. A job that
+//! is held already, from an earlier term or after it came back, is taken as under way there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use simple_dist_protocol::limits::BEAT;
+use simple_dist_protocol::message::{Control, Held, Started, StartedJob};
+use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
+
+use super::jobs::{Holder, JobRef, Key, Out, Running, State};
+use super::workers::{Fate, HeldJob};
+use super::{Ledger, Via};
+
+/// A job that ended this long ago and is still in a beat is not just crossing its answer.
+const STILL_HELD: Duration = BEAT;
+
+impl Ledger {
+    /// What the worker holds.
+    pub(super) fn hear_held(&mut self, worker: WorkerId, held: Vec<Held>) {
+        let now = self.now;
+        let mut keys = BTreeMap::new();
+        let mut finished = vec![];
+        for item in held {
+            let Some(user) = self.users.meet(&item.key.user) else { continue };
+            let key = Key { user, id: item.key.id };
+            let held = HeldJob {
+                attempt: item.attempt,
+                function: item.function,
+                slot: item.slot,
+                since: now.saturating_sub(Duration::from_millis(item.age_ms)),
+            };
+            if let Some(job) = self.jobs.find(key) {
+                self.hear_held_job(worker, job, &held);
+            } else if let Some(kept) = self.recent.find(key) {
+                if now.saturating_sub(kept.at) >= STILL_HELD {
+                    finished.push(item.key);
+                }
+            } else {
+                self.workers.stray(key, worker);
+            }
+            keys.insert(key, held);
+        }
+        self.workers.set_held(worker, keys);
+        if !finished.is_empty() && self.link.leading().is_some() {
+            self.control(worker, Control::Cancel { keys: finished });
+        }
+        self.hear_dropped(worker);
+    }
+
+    fn hear_held_job(&mut self, worker: WorkerId, job: JobRef, held: &HeldJob) {
+        let Some(seq) = self.workers.get(worker).map(|worker| worker.seq) else { return };
+        let running = held.slot.map(|_| Running { since: held.since, slot: held.slot });
+        let Some(found) = self.jobs.get(job) else { return };
+        match &found.state {
+            State::Out(out) if out.attempt == held.attempt => {
+                let before = out.holder;
+                let ours = before.filter(|holder| holder.worker == worker);
+                if ours.is_none() && before.is_some_and(|before| !before.dropped) {
+                    return;
+                }
+                self.hold(
+                    job,
+                    Holder {
+                        worker,
+                        running: running.or(ours.and_then(|holder| holder.running)),
+                        seq,
+                        evidence: ours.is_some_and(|holder| holder.evidence),
+                        dropped: false,
+                    },
+                );
+            }
+            State::Out(_) | State::Nowhere => {}
+            // It came back, or was given up, and runs all the same.
+            State::Queued(_) | State::Unnoted { .. } if running.is_some() => {
+                self.detach(job);
+                self.join(job, worker, held);
+            }
+            State::Queued(_) | State::Unnoted { .. } => {}
+        }
+    }
+
+    /// Our jobs that the worker held and does not name any more.
+    fn hear_dropped(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get(id) else { return };
+        let pool = worker.pool;
+        for job in worker.holds.clone() {
+            let Some(worker) = self.workers.get(id) else { return };
+            let Some(found) = self.jobs.get_mut(job) else { continue };
+            let (key, suspect) = (found.key, found.is_suspect());
+            let Some(out) = found.out_mut() else { continue };
+            if let Some(holder) = &mut out.holder
+                && worker.seq > holder.seq
+                && !worker.held.contains_key(&key)
+            {
+                holder.dropped = true;
+            }
+            if out.pool.is_none() && pool.is_some() {
+                out.pool = pool;
+                pool.into_iter().for_each(|pool| self.count_in(job, pool, suspect));
+            }
+        }
+    }
+
+    /// A job that is nowhere is taken as running where it is held.
+    fn join(&mut self, job: JobRef, worker: WorkerId, held: &HeldJob) {
+        let Some(known) = self.workers.get(worker) else { return };
+        let holder = Holder {
+            worker,
+            running: held.slot.map(|_| Running { since: held.since, slot: held.slot }),
+            seq: known.seq,
+            evidence: false,
+            dropped: false,
+        };
+        let out = self.out_with(known.pool, held.attempt, holder);
+        self.put_out(job, out);
+    }
+
+    /// An attempt that we did not just place.
+    fn out_with(&self, pool: Option<PoolId>, attempt: Attempt, holder: Holder) -> Out {
+        Out {
+            pool,
+            attempt,
+            since: self.now,
+            confirmed: Some(self.now),
+            seen_empty: Some(self.now),
+            holder: Some(holder),
+            came_back: false,
+        }
+    }
+
+    /// A job that was just let in may be under way already, from an earlier term.
+    pub(super) fn settle_in(&mut self, job: JobRef) {
+        let Some(key) = self.jobs.get(job).map(|job| job.key) else { return };
+        if let Some(start) = self.recent.take_start(key) {
+            let started = StartedJob {
+                key: JobKey { user: self.users.name(key.user).clone(), id: key.id },
+                attempt: start.attempt,
+            };
+            return self.started_before(job, (&start.user, start.worker, start.seq), &started);
+        }
+        match self.workers.holder_of(key).map(|(worker, held)| (worker, held.clone())) {
+            Some((worker, held)) => self.join(job, worker, &held),
+            None => self.weigh(job),
+        }
+    }
+
+    pub(super) fn started(&mut self, user: &UserName, started: &Started, via: Via) {
+        if !self.link.is_up() {
+            return;
+        }
+        if self.workers.get(started.worker).is_some_and(|worker| worker.user != *user) {
+            self.books.forged += 1;
+            return;
+        }
+        for begun in &started.jobs {
+            let Some(owner) = self.users.meet(&begun.key.user) else { continue };
+            let key = Key { user: owner, id: begun.key.id };
+            match self.jobs.find(key) {
+                Some(job) => self.started_job(job, (user, started.worker, started.seq), begun, via),
+                None if via == Via::Results => self.recent.keep_start(
+                    key,
+                    (user, started.worker),
+                    (begun.attempt, started.seq),
+                    self.now,
+                ),
+                None => {}
+            }
+        }
+    }
+
+    fn started_job(
+        &mut self,
+        job: JobRef,
+        (user, worker, seq): (&UserName, WorkerId, u64),
+        begun: &StartedJob,
+        via: Via,
+    ) {
+        let (now, term) = (self.now, self.term());
+        let Some(found) = self.jobs.get(job) else { return };
+        let (attempts, function, key) = (found.attempts, found.function, found.key);
+        match &found.state {
+            State::Out(out) if out.attempt == begun.attempt => {
+                let before = out.holder.filter(|holder| holder.worker == worker);
+                let selector = &self.functions.get(function).selector;
+                let known = match self.workers.get(worker) {
+                    Some(known) if known.is_heard() && !known.serves(selector) => {
+                        self.books.forged += 1;
+                        return;
+                    }
+                    Some(known) => known,
+                    None if via == Via::Beats => return,
+                    None => match self.workers.meet(worker, user, now) {
+                        Some(known) => known,
+                        None => return,
+                    },
+                };
+                let over = known.seq > seq && !known.held.contains_key(&key);
+                let running = before.and_then(|before| before.running);
+                self.hold(
+                    job,
+                    Holder {
+                        worker,
+                        running: running.or(Some(Running { since: now, slot: None })),
+                        seq: seq.max(before.map_or(0, |before| before.seq)),
+                        evidence: via == Via::Results
+                            || before.is_some_and(|before| before.evidence),
+                        dropped: over,
+                    },
+                );
+            }
+            State::Queued(_) | State::Unnoted { .. }
+                if via == Via::Results && attempts == 0 && Some(begun.attempt.term) != term =>
+            {
+                self.detach(job);
+                self.started_before(job, (user, worker, seq), begun);
+            }
+            State::Out(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
+                self.books.outdated += 1;
+            }
+        }
+    }
+
+    /// A worker had started an attempt of an earlier term, confirmed, of a job that is nowhere.
+    fn started_before(
+        &mut self,
+        job: JobRef,
+        (user, worker, seq): (&UserName, WorkerId, u64),
+        begun: &StartedJob,
+    ) {
+        let Some(key) = self.jobs.get(job).map(|job| job.key) else { return };
+        let Some(known) = self.workers.meet(worker, user, self.now) else {
+            return self.weigh(job);
+        };
+        let held = known.held.get(&key);
+        let over = known.is_heard() && known.seq > seq && held.is_none();
+        if known.user != *user || over || matches!(known.fate, Fate::Left { .. }) {
+            return self.weigh(job);
+        }
+        let running = Running {
+            since: held.map_or(self.now, |held| held.since),
+            slot: held.and_then(|held| held.slot),
+        };
+        let (pool, lost) = (known.pool, !known.is_alive());
+        let seq = seq.max(if held.is_some() { known.seq } else { 0 });
+        let holder = Holder { worker, running: Some(running), seq, evidence: true, dropped: false };
+        let out = self.out_with(pool, begun.attempt, holder);
+        self.put_out(job, out);
+        if lost {
+            self.strike(job, worker);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The pools: who serves which set of functions, and how many jobs lie in each one's queue.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use simple_dist_protocol::limits::WINDOW_WORK;
+use simple_dist_protocol::{PoolId, WorkerId};
+
+use super::functions::{FunctionRef, Work};
+use super::jobs::JobRef;
+
+/// The most pools at once: programs of different sets of functions.
+pub(super) const POOLS: usize = 1024;
+/// The most spare jobs of a pool, however short: enough for two hundred thousand a second over a
+/// way of ten milliseconds, few enough to be run one by one when all of them get a mark.
+const SPARE: usize = 2048;
+
+/// All pools that have a worker, or jobs under way.
+pub(super) type Pools = BTreeMap<PoolId, Pool>;
+
+/// A pool.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) functions: Vec<FunctionRef>,
+    pub(super) queue: PoolQueue,
+    /// Every worker of it that is not lost.
+    pub(super) workers: BTreeSet<WorkerId>,
+    /// Its jobs under way, in its queue or with a worker.
+    pub(super) out: BTreeSet<JobRef>,
+    /// The one marked job among them.
+    pub(super) suspect: Option<JobRef>,
+    /// The slots of its workers that take jobs.
+    pub(super) slots: u32,
+    /// The broker refused a placement: no more until the next tick.
+    pub(super) paused: bool,
+    /// When one of its workers was last heard that takes jobs.
+    pub(super) heard: Option<Duration>,
+    /// A worker of it was lost, and may have had any of its jobs.
+    pub(super) crashed: bool,
+    pub(super) work: Work,
+}
+
+/// The queue of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PoolQueue {
+    /// We do not lead, or it turned out to be missing.
+    Unknown,
+    /// Being declared.
+    Asked,
+    /// Not to be had: to be declared again.
+    Failed {
+        /// When that was told.
+        at: Duration,
+    },
+    /// There.
+    Declared,
+}
+
+impl Pool {
+    /// A pool of these functions.
+    pub(super) fn new(functions: Vec<FunctionRef>) -> Self {
+        Self {
+            functions,
+            queue: PoolQueue::Unknown,
+            workers: BTreeSet::new(),
+            out: BTreeSet::new(),
+            suspect: None,
+            slots: 0,
+            paused: false,
+            heard: None,
+            crashed: false,
+            work: Work::default(),
+        }
+    }
+
+    /// Whether one more job of this measured run time fits into the window: all slots, then
+    /// [`WINDOW_WORK`] for each slot, one at least.
+    pub(super) fn has_room(&self, work: Option<Duration>, depth: Depth) -> bool {
+        let (out, slots) = (self.out.len(), self.slots as usize);
+        if slots == 0 || self.paused || self.queue != PoolQueue::Declared {
+            return false;
+        }
+        if out < slots {
+            return true;
+        }
+        match depth {
+            Depth::Slots => false,
+            Depth::Window if out == slots => true,
+            Depth::Window => {
+                let Some(work) = work.max(self.work.mean()) else { return false };
+                let spare = out - slots + 1;
+                spare <= SPARE
+                    && work.as_secs_f64() * spare as f64 <= WINDOW_WORK.as_secs_f64() * slots as f64
+            }
+        }
+    }
+}
+
+/// How far a pool is filled: first every slot of every pool, then what waits behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    Slots,
+    Window,
+}

@@ -1,0 +1,197 @@
+//! Cancels, clients that move and clients that are gone.
+
+use super::*;
+
+#[test]
+fn a_waiting_job_is_cancelled() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.0, submitted(3)),
+            at(0.1, cancelled(3)),
+            at(0.2, answered(1, 1, 1)),
+            at(0.2, answered(1, 2, 1)),
+        ],
+        [place(1, 1), place(2, 1), answer(1, "value"), answer(2, "value")],
+    );
+}
+
+#[test]
+fn a_running_job_is_cancelled_at_its_worker() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, holds(1, 1, 1)),
+            at(1.5, cancelled(1)),
+            at(1.6, lets_go(1)),
+        ],
+        [place(1, 1), cancel(1, 1)],
+    );
+}
+
+#[test]
+fn a_cancelled_job_that_was_in_a_queue_is_cancelled_where_it_turns_up() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, cancelled(1)),
+            at(0.2, holds(1, 1, 1)),
+            at(2.5, lets_go(1)),
+        ],
+        [place(1, 1), cancel(1, 1)],
+    );
+}
+
+#[test]
+fn a_cancel_that_overtakes_its_job_still_counts() {
+    check(
+        [at(0.0, lives(1, 1)), at(0.0, cancelled(1)), at(0.1, submitted(1))],
+        [answer(1, "cancelled")],
+    );
+}
+
+#[test]
+fn nobody_cancels_anothers_job() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, event(Event::Cancelled { user: user(2), ids: ids(&[1]) })),
+            at(0.2, answered(1, 1, 1)),
+        ],
+        [place(1, 1), answer(1, "value")],
+    );
+}
+
+#[test]
+fn a_person_cancels_a_job_and_its_caller_hears_it() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, started_via(Via::Beats, 1, 1, 1)),
+            at(0.2, event(Event::CancelJob(key(1)))),
+        ],
+        [place(1, 1), cancel(1, 1), answer(1, "cancelled")],
+    );
+}
+
+#[test]
+fn what_a_worker_calls_cancelled_is_placed_again_if_somebody_waits() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, started_via(Via::Beats, 1, 1, 1)),
+            at(0.2, ended(1, 1, 1, End::Answer(Answer::Cancelled))),
+        ],
+        [place(1, 1), place(1, 2)],
+    );
+}
+
+fn generations(stage: &Stage) -> Vec<u32> {
+    let delivered = stage.effects.iter().filter_map(|effect| match effect {
+        Effect::Deliver { to, .. } => Some(to.generation.0),
+        _ => None,
+    });
+    delivered.collect()
+}
+
+fn submitted_on(generation: u32, job: u128) -> Step {
+    let (client, generation) = (client(1), Generation(generation));
+    let submit = Submit { client, generation, jobs: vec![submission(job)] };
+    event(Event::Submitted { user: user(1), submit })
+}
+
+#[test]
+fn the_answer_goes_to_the_newest_link() {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted_on(1, 1)),
+        at(0.1, submitted_on(2, 2)),
+        at(0.2, submitted_on(1, 3)),
+        at(0.5, answered(1, 1, 1)),
+    ]);
+    assert_eq!(generations(&stage), [2]);
+}
+
+#[test]
+fn a_client_whose_queue_is_gone_has_its_jobs_forgotten() {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(0.0, submitted(2)),
+        at(0.0, submitted(3)),
+        at(0.1, started_via(Via::Beats, 1, 2, 1)),
+        at(0.2, change(|stage| stage.deliveries = Outcome::Returned)),
+        at(0.2, answered(1, 1, 1)),
+    ]);
+    assert_eq!(
+        stage.seen,
+        [place(1, 1), place(2, 1), answer(1, "value"), place(3, 1), cancel(1, 2)]
+    );
+    let books = stage.ledger.books();
+    assert_eq!((books.under_way(), books.done, books.failed_by["cancelled"]), (0, 1, 2));
+}
+
+#[test]
+fn a_client_thought_gone_that_comes_back_begins_anew() {
+    check(
+        [
+            at(0.0, lives(1, 2)),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.2, change(|stage| stage.deliveries = Outcome::Returned)),
+            at(0.2, answered(1, 1, 1)),
+            at(0.3, change(|stage| stage.deliveries = Outcome::Confirmed)),
+            at(0.4, submitted_on(2, 1)),
+            at(0.4, submitted_on(2, 2)),
+        ],
+        [place(1, 1), place(2, 1), answer(1, "value"), answer(1, "value"), place(2, 1)],
+    );
+}
+
+#[test]
+fn an_answer_returned_from_an_older_link_says_nothing() {
+    let stage = play([
+        at(0.0, lives(1, 2)),
+        at(0.0, submitted_on(1, 1)),
+        at(0.0, submitted_on(1, 2)),
+        at(0.2, change(|stage| stage.deliveries = Outcome::Confirmed)),
+        at(0.2, answered(1, 1, 1)),
+        at(0.3, submitted_on(2, 2)),
+        at(
+            0.4,
+            change(|stage| {
+                let token = stage.effects.iter().rev().find_map(|effect| match effect {
+                    Effect::Deliver { token, .. } => Some(*token),
+                    _ => None,
+                });
+                let tokens = token.into_iter().collect();
+                stage.feed(Event::Settled { tokens, outcome: Outcome::Returned });
+            }),
+        ),
+    ]);
+    assert_eq!(stage.ledger.books().under_way(), 1);
+}
+
+#[test]
+fn local_runs_are_counted_by_function_and_reason() {
+    let report = |runs| {
+        let reasons = BTreeMap::from([("not_served".to_owned(), runs)]);
+        event(Event::Reported {
+            user: user(1),
+            report: simple_dist_protocol::message::Report {
+                client: client(1),
+                local: BTreeMap::from([("fib@1".to_owned(), reasons), ("<b>".into(), [].into())]),
+            },
+        })
+    };
+    let stage = play([at(0.0, report(2)), at(0.0, report(3))]);
+    let local = stage.ledger.snapshot(stage.now).local;
+    assert_eq!(local, BTreeMap::from([("fib@1".into(), [("not_served".into(), 5)].into())]));
+}

@@ -1,0 +1,234 @@
+//! How many jobs lie in a pool's queue, whose they are, and who is welcome to them.
+
+use super::*;
+
+#[test]
+fn a_pool_gets_its_slots_and_one_spare() {
+    check(
+        [
+            at(0.0, lives(1, 2)),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.0, submitted(3)),
+            at(0.0, submitted(4)),
+            at(0.1, answered(1, 2, 1)),
+        ],
+        [place(1, 1), place(2, 1), place(3, 1), answer(2, "value"), place(4, 1)],
+    );
+}
+
+#[test]
+fn short_jobs_lie_deeper() {
+    let stage = play(
+        [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, answered(1, 1, 1))]
+            .into_iter()
+            .chain((2..=100).map(|job| at(0.2, submitted(job)))),
+    );
+    // A slot, and 20 ms of jobs of a millisecond.
+    assert_eq!(stage.ledger.books().placed, 21);
+    assert_eq!(stage.ledger.books().queued, 78);
+}
+
+#[test]
+fn the_highest_priority_is_first_and_then_the_oldest() {
+    let with = |job, priority| submit_as(1, Submission { priority, ..submission(job) });
+    check(
+        [
+            at(0.0, submit_as(1, Submission { budget_ms: 9, ..submission(9) })),
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.0, with(3, 4)),
+            at(0.0, with(4, 4)),
+            at(0.0, with(5, 200)),
+            at(0.0, with(6, 0)),
+            at(0.1, change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 9)),
+            at(1.1, nothing()),
+        ],
+        [
+            answer(9, "not_served"),
+            place(1, 1),
+            place(2, 1),
+            place(5, 1),
+            place(3, 1),
+            place(4, 1),
+            place(6, 1),
+        ],
+    );
+}
+
+#[test]
+fn users_take_turns() {
+    let steps = (1..=6).map(|job| at(0.0, submit_as(1, submission(job))));
+    let others = (11..=13).map(|job| at(0.0, submit_as(2, submission(job))));
+    let more = change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 6);
+    let story = [at(0.0, lives(1, 1))].into_iter().chain(steps).chain(others);
+    check(
+        story.chain([at(0.1, more), at(1.1, nothing())]),
+        [1, 2, 11, 3, 12, 4, 13].map(|job| place(job, 1)),
+    );
+}
+
+#[test]
+fn a_slot_elsewhere_is_better_than_a_place_behind_one() {
+    let stage = play([
+        at(0.0, serves(1, 1, &["fib@1"])),
+        at(0.0, serves(2, 1, &["fib@1", "echo@1"])),
+        at(0.0, submitted(1)),
+        at(0.0, submitted(2)),
+        at(0.0, submitted(3)),
+    ]);
+    let pools: Vec<_> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Place { pool, .. } => Some(*pool),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pools.len(), 3);
+    assert_ne!(pools[0], pools[1]);
+}
+
+#[test]
+fn jobs_of_a_list_are_lumped_by_their_measured_time() {
+    let stage = play([
+        at(0.0, lives(1, 4)),
+        at(0.0, submitted(1)),
+        at(0.1, answered(1, 1, 1)),
+        at(0.2, submitted(2)),
+        at(0.3, came_back(1, 2, 1)),
+        at(0.3, noted(2, true, &[])),
+    ]);
+    let work: Vec<Duration> = stage
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Place { work, .. } => Some(*work),
+            _ => None,
+        })
+        .collect();
+    let alone = Duration::from_millis(20);
+    assert_eq!(work, [alone, Duration::from_millis(1), alone], "unmeasured, measured, marked");
+}
+
+#[test]
+fn a_worker_is_welcomed_once_on_each_link_and_in_each_term() {
+    let welcomes = |stage: &Stage| stage.controls(|told| matches!(told, Control::Welcome { .. }));
+    let mut stage = play([at(0.0, lives(1, 1)), at(3.0, nothing())]);
+    assert_eq!(welcomes(&stage), 1);
+    stage.play([
+        at(
+            3.0,
+            change(|stage| {
+                let beat = &mut stage.cast.get_mut(&worker(1)).unwrap().beat;
+                beat.generation = beat.generation.next();
+            }),
+        ),
+        at(6.0, nothing()),
+    ]);
+    assert_eq!(welcomes(&stage), 2);
+    stage.play([at(6.0, next_term()), at(9.0, nothing())]);
+    assert_eq!(welcomes(&stage), 3);
+}
+
+#[test]
+fn nobody_is_welcome_before_its_queue_is_there() {
+    let mut stage = play([
+        at(0.0, change(|stage| stage.declares = false)),
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(0.9, nothing()),
+    ]);
+    assert_eq!(stage.controls(|_| true), 0);
+    assert_eq!(stage.seen, []);
+    stage.play([at(1.0, change(|stage| stage.declares = true)), at(2.5, nothing())]);
+    assert_eq!(stage.controls(|told| matches!(told, Control::Welcome { .. })), 1);
+    assert_eq!(stage.seen, [place(1, 1)]);
+}
+
+#[test]
+fn a_placement_that_meets_no_queue_is_no_attempt_to_blame() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, change(|stage| stage.placements = Outcome::Returned)),
+            at(0.0, change(|stage| stage.declares = false)),
+            at(0.0, submitted(1)),
+            at(0.1, change(|stage| stage.placements = Outcome::Confirmed)),
+            at(0.1, change(|stage| stage.declares = true)),
+            at(2.0, nothing()),
+        ],
+        [place(1, 1), place(1, 2)],
+    );
+}
+
+#[test]
+fn a_full_queue_is_tried_again_at_the_next_tick() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, change(|stage| stage.placements = Outcome::Refused)),
+            at(0.0, submitted(1)),
+            at(0.05, change(|stage| stage.placements = Outcome::Confirmed)),
+            at(0.2, nothing()),
+        ],
+        [place(1, 1), place(1, 2)],
+    );
+}
+
+#[test]
+fn a_person_drains_a_worker_and_resumes_it() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.1, event(Event::Drain(worker(1)))),
+            at(0.2, submitted(1)),
+            at(0.3, drains(1)),
+            at(1.0, event(Event::Resume(worker(1)))),
+            at(
+                1.1,
+                change(|stage| {
+                    stage.cast.get_mut(&worker(1)).unwrap().beat.state = WorkerState::Live;
+                    stage.beat(worker(1));
+                }),
+            ),
+        ],
+        [Seen::Drain { worker: 1 }, Seen::Resume { worker: 1 }, place(1, 1)],
+    );
+}
+
+#[test]
+fn what_a_draining_pool_will_not_take_goes_elsewhere_unmarked() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.1, change(|stage| stage.depths.0 = Some(1))),
+            at(0.5, started_via(Via::Beats, 1, 1, 1)),
+            at(0.5, holds(1, 1, 1)),
+            at(0.6, drains(1)),
+            at(0.7, serves(2, 1, &["fib@1", "echo@1"])),
+            at(5.0, nothing()),
+        ],
+        [place(1, 1), place(2, 1), Seen::Purged, place(2, 2)],
+    );
+}
+
+#[test]
+fn a_worker_that_drained_and_went_is_not_lost() {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(0.1, drains(1)),
+        at(0.2, handed_back(1, 1, 1)),
+        at(0.3, falls_silent(1)),
+        at(0.5, change(|stage| stage.controls = Outcome::Returned)),
+        at(2.5, nothing()),
+    ]);
+    assert_eq!(stage.ledger.books().lost, 0);
+    let worker = &stage.ledger.snapshot(stage.now).workers[0];
+    assert!(matches!(worker.fate, crate::ledger::WorkerFate::Left { .. }), "{worker:?}");
+    assert_eq!(stage.ledger.books().marks, 0);
+}

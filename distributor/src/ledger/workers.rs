@@ -1,0 +1,248 @@
+//! The workers, each as its last beat described it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use simple_dist_protocol::message::WorkerState;
+use simple_dist_protocol::{
+    Address, Attempt, Generation, PoolId, Selector, Term, UserName, WorkerId,
+};
+
+use super::jobs::{JobRef, Key};
+
+/// The most workers at once.
+pub(super) const WORKERS: usize = 4096;
+/// Lost workers stay on the page for this long, and so many of them.
+const LOST_KEPT: (usize, Duration) = (64, Duration::from_secs(600));
+/// The most jobs in workers' hands that nobody has sent to us, in all.
+const STRAYS: usize = 100_000;
+
+/// A worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Its login; nobody else speaks for it.
+    pub(super) user: UserName,
+    pub(super) generation: Generation,
+    pub(super) host: String,
+    pub(super) version: String,
+    pub(super) functions: Vec<Address>,
+    pub(super) pool: Option<PoolId>,
+    pub(super) slots: u32,
+    /// Those of them that are counted in the pool now.
+    pub(super) counted: u32,
+    pub(super) state: WorkerState,
+    /// The count of its last beat.
+    pub(super) seq: u64,
+    /// Since when we know of it.
+    pub(super) since: Duration,
+    /// When it was last heard; none while it is only known by a start it left in `sd.answers`.
+    pub(super) heard: Option<Duration>,
+    pub(super) fate: Fate,
+    /// What it held at its last beat.
+    pub(super) held: BTreeMap<Key, HeldJob>,
+    /// Our jobs that it holds, as far as we heard.
+    pub(super) holds: BTreeSet<JobRef>,
+    /// The generation and the term of the last welcome.
+    pub(super) welcomed: Option<(Generation, Term)>,
+    /// What a person wants it to be.
+    pub(super) wanted: Option<WorkerState>,
+    /// The jobs placed again when it was lost.
+    pub(super) gave_back: u32,
+}
+
+/// How a worker is, beyond what it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Heard in time.
+    Heard,
+    /// Its beat is late, and it is being probed.
+    Late,
+    /// Its own queue is gone: so is its link, but maybe not the worker.
+    Unreachable,
+    /// Silent for too long.
+    Lost {
+        /// When that was decided.
+        at: Duration,
+    },
+    /// It drained, held nothing more, and went.
+    Left {
+        /// When that was found.
+        at: Duration,
+    },
+}
+
+/// A job in a worker's hands, as its beat says.
+#[derive(Debug, Clone)]
+pub(super) struct HeldJob {
+    pub(super) attempt: Attempt,
+    pub(super) function: Address,
+    pub(super) slot: Option<u32>,
+    pub(super) since: Duration,
+}
+
+impl Worker {
+    /// A worker known by name only.
+    pub(super) fn unheard(user: UserName, now: Duration) -> Self {
+        Self {
+            user,
+            generation: Generation(0),
+            host: String::new(),
+            version: String::new(),
+            functions: vec![],
+            pool: None,
+            slots: 0,
+            counted: 0,
+            state: WorkerState::Live,
+            seq: 0,
+            since: now,
+            heard: None,
+            fate: Fate::Heard,
+            held: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            welcomed: None,
+            wanted: None,
+            gave_back: 0,
+        }
+    }
+
+    /// Whether it ever beat on this link.
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Neither lost nor gone, as far as we know.
+    pub(super) fn is_alive(&self) -> bool {
+        match self.fate {
+            Fate::Heard | Fate::Late | Fate::Unreachable => true,
+            Fate::Lost { .. } | Fate::Left { .. } => false,
+        }
+    }
+
+    /// Whether its slots may be filled.
+    pub(super) fn takes_jobs(&self, term: Option<Term>) -> bool {
+        matches!(self.fate, Fate::Heard | Fate::Late)
+            && self.state == WorkerState::Live
+            && self.wanted != Some(WorkerState::Draining)
+            && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
+    }
+
+    /// Whether it serves a function that the selector means.
+    pub(super) fn serves(&self, selector: &Selector) -> bool {
+        self.functions.iter().any(|function| selector.matches(function))
+    }
+}
+
+/// All workers: the living and, for a while, the lost.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    known: BTreeMap<WorkerId, Worker>,
+    /// Who holds the jobs that nobody has sent to us.
+    strays: HashMap<Key, WorkerId>,
+}
+
+impl Workers {
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
+        self.known.get(&worker)
+    }
+
+    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Worker> {
+        self.known.get_mut(&worker)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.known.iter().map(|(id, worker)| (*id, worker))
+    }
+
+    /// The worker, known from now on; none if there are too many.
+    pub(super) fn meet(
+        &mut self,
+        worker: WorkerId,
+        user: &UserName,
+        now: Duration,
+    ) -> Option<&mut Worker> {
+        let room = self.known.len() < WORKERS + LOST_KEPT.0;
+        if !room && !self.known.contains_key(&worker) {
+            return None;
+        }
+        Some(self.known.entry(worker).or_insert_with(|| Worker::unheard(user.clone(), now)))
+    }
+
+    /// Whether the worker was heard and is neither lost nor gone.
+    pub(super) fn is_alive(&self, worker: WorkerId) -> bool {
+        self.get(worker).is_some_and(|worker| worker.is_heard() && worker.is_alive())
+    }
+
+    /// A worker holds one of our jobs.
+    pub(super) fn hold(&mut self, worker: WorkerId, job: JobRef) {
+        if let Some(worker) = self.known.get_mut(&worker) {
+            worker.holds.insert(job);
+        }
+    }
+
+    /// It holds it no more.
+    pub(super) fn let_go(&mut self, worker: WorkerId, job: JobRef) {
+        if let Some(worker) = self.known.get_mut(&worker) {
+            worker.holds.remove(&job);
+        }
+    }
+
+    /// The living worker that holds a job which nobody has sent to us before.
+    pub(super) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
+        let worker = *self.strays.get(&key)?;
+        let known = self.get(worker).filter(|worker| worker.is_alive())?;
+        known.held.get(&key).map(|held| (worker, held))
+    }
+
+    /// A job nobody has sent to us is held by this worker.
+    pub(super) fn stray(&mut self, key: Key, worker: WorkerId) {
+        if self.strays.len() < STRAYS {
+            self.strays.insert(key, worker);
+        }
+    }
+
+    /// What the worker holds from now on.
+    pub(super) fn set_held(&mut self, id: WorkerId, held: BTreeMap<Key, HeldJob>) {
+        let Some(worker) = self.known.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut worker.held, held);
+        for key in before.keys().filter(|key| !worker.held.contains_key(key)) {
+            if self.strays.get(key) == Some(&id) {
+                self.strays.remove(key);
+            }
+        }
+    }
+
+    /// The link is gone: nobody is known to live. The lost stay for the page.
+    pub(super) fn clear(&mut self) {
+        self.known.retain(|_, worker| !worker.is_alive());
+        self.strays.clear();
+    }
+
+    /// The term is over: whoever lives is to be welcomed anew.
+    pub(super) fn forget_term(&mut self) {
+        for worker in self.known.values_mut() {
+            worker.holds.clear();
+            worker.counted = 0;
+            worker.welcomed = None;
+        }
+    }
+
+    /// Forgets those lost long ago, and the oldest when there are too many.
+    pub(super) fn age(&mut self, now: Duration) {
+        let (most, longest) = LOST_KEPT;
+        let mut gone: Vec<_> = self
+            .known
+            .iter()
+            .filter_map(|(id, worker)| match worker.fate {
+                Fate::Lost { at } | Fate::Left { at } => Some((at, *id)),
+                Fate::Heard | Fate::Late | Fate::Unreachable => None,
+            })
+            .collect();
+        gone.sort_unstable();
+        let surplus = gone.len().saturating_sub(most);
+        for (nth, (at, id)) in gone.into_iter().enumerate() {
+            if nth < surplus || now.saturating_sub(at) >= longest {
+                self.known.remove(&id);
+            }
+        }
+    }
+}

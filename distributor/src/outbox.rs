@@ -1,0 +1,142 @@
+//! Effects become messages: routes are looked up, bodies written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use simple_dist_protocol::link::{Lane, Outgoing, Route};
+use simple_dist_protocol::message::{
+    Control, Deliveries, Delivery, Place, Placement, Presence,
+};
+use simple_dist_protocol::topology::{Name, Topology};
+use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
+
+use crate::ledger::{Origin, Token};
+
+/// Routes kept at hand; with more than this all are forgotten and made again.
+const ROUTES: usize = 4096;
+
+/// Writes messages for one term.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    topology: Topology,
+    pools: HashMap<(PoolId, Term), Arc<Route>>,
+    clients: HashMap<(Origin, Term), Arc<Route>>,
+    presence: Arc<Route>,
+    parked: Arc<Route>,
+}
+
+impl Outbox {
+    pub(crate) fn new(topology: Topology) -> Self {
+        let presence = Route {
+            exchange: topology.presence(),
+            key: topology.presence_key(),
+            mandatory: false,
+            envelope: None,
+        };
+        let parked = to_queue(&topology, topology.parked(), false, None);
+        Self {
+            pools: HashMap::new(),
+            clients: HashMap::new(),
+            presence: Arc::new(presence),
+            parked: Arc::new(parked),
+            topology,
+        }
+    }
+
+    /// A job for a pool.
+    pub(crate) fn place(
+        &mut self,
+        pool: PoolId,
+        term: Term,
+        placement: &Placement,
+        work: Duration,
+        token: Token,
+    ) -> Outgoing {
+        if self.pools.len() >= ROUTES {
+            self.pools.clear();
+        }
+        let topology = &self.topology;
+        let route = self.pools.entry((pool, term)).or_insert_with(|| {
+            let envelope = codec::envelope(&Place { term, jobs: Vec::new() });
+            Arc::new(to_queue(topology, topology.pool(pool).name, true, Some(envelope)))
+        });
+        Outgoing {
+            route: Arc::clone(route),
+            body: write(placement),
+            work,
+            token: Some(token.0),
+            lane: Lane::Jobs,
+        }
+    }
+
+    /// News for a client.
+    pub(crate) fn deliver(
+        &mut self,
+        to: Origin,
+        term: Term,
+        delivery: &Delivery,
+        token: Token,
+    ) -> Outgoing {
+        if self.clients.len() >= ROUTES {
+            self.clients.clear();
+        }
+        let topology = &self.topology;
+        let route = self.clients.entry((to, term)).or_insert_with_key(|(to, term)| {
+            let envelope = codec::envelope(&Deliveries { term: *term, jobs: Vec::new() });
+            let queue = topology.client(&to.user, to.client, to.generation);
+            Arc::new(to_queue(topology, queue.name, true, Some(envelope)))
+        });
+        Outgoing {
+            route: Arc::clone(route),
+            body: write(delivery),
+            work: Duration::ZERO,
+            token: Some(token.0),
+            lane: Lane::Jobs,
+        }
+    }
+
+    /// Word for a worker.
+    pub(crate) fn control(
+        &self,
+        user: &UserName,
+        worker: WorkerId,
+        generation: Generation,
+        control: &Control,
+        token: Token,
+    ) -> Outgoing {
+        let queue = self.topology.worker(user, worker, generation);
+        Outgoing {
+            route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
+            body: write(control),
+            work: Duration::ZERO,
+            token: Some(token.0),
+            lane: Lane::Control,
+        }
+    }
+
+    /// Word for everybody.
+    pub(crate) fn presence(&self, presence: &Presence) -> Outgoing {
+        untold(&self.presence, write(presence))
+    }
+
+    /// What could not be understood, for a person to look at.
+    pub(crate) fn park(&self, body: Bytes) -> Outgoing {
+        untold(&self.parked, body)
+    }
+}
+
+fn untold(route: &Arc<Route>, body: Bytes) -> Outgoing {
+    let route = Arc::clone(route);
+    Outgoing { route, body, work: Duration::ZERO, token: None, lane: Lane::Control }
+}
+
+fn to_queue(topology: &Topology, queue: Name, mandatory: bool, envelope: Option<Bytes>) -> Route {
+    Route { exchange: topology.default_exchange(), key: queue, mandatory, envelope }
+}
+
+fn write<T: Serialize>(message: &T) -> Bytes {
+    codec::encode(message).expect("our own messages can be written").into()
+}
