@@ -82,13 +82,12 @@ impl Desk {
     fn happened(&mut self, event: link::Event, now: Instant) {
         let event = match event {
             link::Event::Up(session) => {
-                tracing::info!(generation = %session.generation(), "connected to the broker");
                 self.wire = Some(Wire::new(session, self.id, &self.topology));
                 self.problem.send_replace(None);
                 Event::Up
             }
             link::Event::Blocked => {
-                tracing::warn!("the broker takes no messages for now");
+                tracing::warn!("the broker takes no messages for now, calls run here");
                 Event::Blocked
             }
             link::Event::Unblocked => {
@@ -97,7 +96,7 @@ impl Desk {
             }
             link::Event::Down(reason) => {
                 self.wire = None;
-                self.down(&reason);
+                self.problem.send_replace(Some(reason.clone()));
                 Event::Down(reason)
             }
             link::Event::Settled(settled) => Event::Settled(settled),
@@ -107,18 +106,6 @@ impl Desk {
             },
         };
         self.table.apply(event, now);
-    }
-
-    /// Tells of a problem once, however often it is met.
-    fn down(&self, reason: &link::Reason) {
-        let news = self.problem.send_if_modified(|problem| {
-            let news = problem.as_ref() != Some(reason);
-            *problem = Some(reason.clone());
-            news
-        });
-        if news {
-            tracing::warn!(%reason, "no connection to the broker");
-        }
     }
 
     fn carry_out(&mut self, now: Instant) {

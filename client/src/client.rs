@@ -266,3 +266,26 @@ fn live(
 ) {
     runtime.block_on(actor);
 }
+
+#[cfg(test)]
+impl Client {
+    /// A client without a broker: the test plays the link.
+    pub(crate) fn with_link(events: mpsc::Receiver<link::Event>, local_slots: usize) -> Self {
+        start(ClientId::new(), Topology::default(), local_slots, move || (None, events)).unwrap()
+    }
+
+    /// A client without anything behind it: the test sees what begins and what is dropped.
+    pub(crate) fn detached() -> (Self, mpsc::Receiver<Begin>, Arc<Shared>) {
+        let (begin, begins) = mpsc::channel(BEGINNING);
+        let shared = Arc::new(Shared::default());
+        let inner = Inner {
+            begins: begin,
+            shared: Arc::clone(&shared),
+            problem: watch::channel(None).1,
+            shutdown: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            thread: None,
+        };
+        (Self { inner: Arc::new(inner) }, begins, shared)
+    }
+}

@@ -56,6 +56,9 @@ mod sight;
 mod table;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use answer::{Answer, Ran, Reason};
 pub use call::{Call, Detailed};
 pub use client::{Builder, Client};

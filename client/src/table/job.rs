@@ -99,6 +99,11 @@ impl Job {
         }
     }
 
+    /// Whether its time has not passed.
+    pub(super) fn is_in_time(&self) -> bool {
+        self.timer.is_some()
+    }
+
     pub(super) fn is_struck(&self) -> bool {
         !self.marks.strikes.is_empty()
     }

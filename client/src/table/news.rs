@@ -99,7 +99,7 @@ impl Table {
 
     fn unknown(&mut self, id: JobId) {
         if let Some(job) = self.jobs.get(&id)
-            && Self::is_in_time(job)
+            && job.is_in_time()
             && matches!(job.remote, Remote::Unconfirmed { .. } | Remote::Confirmed { .. })
             && !matches!(job.local, Local::Running { .. })
         {
@@ -116,7 +116,7 @@ impl Table {
         self.effects.push(Effect::Noted { id, marks });
         if let (true, Local::Waiting { ticket, .. }) = (job.is_struck(), job.local) {
             job.local = Local::Not;
-            let in_time = Self::is_in_time(job);
+            let in_time = job.is_in_time();
             self.turns.leave(ticket);
             if in_time {
                 self.enqueue_unsent(id);

@@ -1,0 +1,146 @@
+//! What is due, whatever happens: ends of time, sending and sending again, local runs, questions
+//! and reports.
+
+use std::sync::Arc;
+
+use simple_dist_protocol::{JobId, limits};
+use tokio::time::Instant;
+
+use super::job::{Local, Remote};
+use super::{Effect, Table};
+use crate::{CallError, Reason};
+
+/// The most functions in one report.
+const REPORTED: usize = 64;
+
+impl Table {
+    pub(super) fn timers_due(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if at < job.deadline {
+                job.timer = Some(job.deadline);
+                self.timers.insert((job.deadline, id));
+                if job.may_run_here(self.turns.slots()) {
+                    self.go_local(id, Reason::After);
+                }
+            } else {
+                job.timer = None;
+                self.timed_out(id);
+            }
+        }
+    }
+
+    /// A job's time has passed: it runs here, or ends. Past it, only those wait whose turn is sure.
+    pub(super) fn timed_out(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if job.local == Local::Not && job.may_run_here(self.turns.slots()) {
+            self.go_local(id, Reason::TimedOut);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match job.local {
+            Local::Not => self.end(id, Err(CallError::Timeout)),
+            Local::Waiting { ticket, reason } if !self.turns.is_sure(ticket) => {
+                let error = match reason {
+                    Reason::TimedOut | Reason::After => CallError::Timeout,
+                    Reason::NoConnection
+                    | Reason::Blocked
+                    | Reason::Unconfirmed
+                    | Reason::NoDistributor
+                    | Reason::NotServed
+                    | Reason::Busy => CallError::Unavailable { reason },
+                };
+                self.end(id, Err(error));
+            }
+            Local::Waiting { .. } | Local::Running { .. } => {
+                let cancel = job.known && job.remote != Remote::Over;
+                job.remote = Remote::Over;
+                self.cancels.extend(cancel.then_some(id));
+            }
+        }
+    }
+
+    pub(super) fn resend_due(&mut self, now: Instant) {
+        while let Some((token, id)) = self.outbox.overdue(now) {
+            if self.jobs.get(&id).is_some_and(|job| job.remote == Remote::Unconfirmed { token }) {
+                self.enqueue(id);
+            }
+        }
+        while let Some(&(at, id)) = self.retries.front()
+            && at <= now
+        {
+            self.retries.pop_front();
+            if self.jobs.get(&id).is_some_and(|job| job.local == Local::Not) {
+                self.enqueue(id);
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, now: Instant) {
+        while let Some(id) = self.outbox.next(now) {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.remote != Remote::Queued {
+                continue;
+            }
+            let token = self.outbox.sent(id, job.args.len(), now);
+            job.remote = Remote::Unconfirmed { token };
+            job.known = true;
+            let submission = job.submission(id, now);
+            self.effects.push(Effect::Submit { submission, token });
+        }
+    }
+
+    pub(super) fn run_local(&mut self, now: Instant) {
+        while let Some(id) = self.turns.take() {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            let Local::Waiting { reason, .. } = job.local else { continue };
+            job.local = Local::Running { reason, waited: now - job.begun };
+            if matches!(job.remote, Remote::Queued | Remote::Unsent) && reason != Reason::After {
+                job.remote =
+                    if job.known { Remote::Confirmed { since: now } } else { Remote::Over };
+            }
+            let (callee, args) = (Arc::clone(&job.callee), job.args.clone());
+            if self.runs.len() < REPORTED || self.runs.contains_key(callee.name.as_ref()) {
+                let runs = self.runs.entry(callee.name.as_ref().to_owned()).or_default();
+                *runs.entry(reason.kind().to_owned()).or_default() += 1;
+            }
+            self.effects.push(Effect::Run { id, callee, args, reason });
+        }
+    }
+
+    pub(super) fn periodic(&mut self, now: Instant) {
+        if !self.sight.is_up() {
+            return;
+        }
+        if self.ask_at <= now {
+            self.ask_at = now + limits::ASK;
+            let ids: Vec<JobId> = self
+                .jobs
+                .iter()
+                .filter(|(_, job)| match job.remote {
+                    Remote::Confirmed { since } => now - since >= limits::RESEND,
+                    Remote::Unsent | Remote::Queued | Remote::Unconfirmed { .. } | Remote::Over => {
+                        false
+                    }
+                })
+                .map(|(id, _)| *id)
+                .collect();
+            self.effects.extend(ids.chunks(limits::LIST_JOBS).map(|ids| Effect::Ask(ids.to_vec())));
+        }
+        if self.report_at <= now && !self.runs.is_empty() {
+            self.report_at = now + limits::REPORT;
+            self.effects.push(Effect::Report(std::mem::take(&mut self.runs)));
+        }
+    }
+
+    /// Without a connection nothing is cancelled: what nobody re-sends or asks after expires.
+    pub(super) fn send_cancels(&mut self) {
+        let cancels = std::mem::take(&mut self.cancels);
+        if self.sight.is_connected() {
+            let lists = cancels.chunks(limits::LIST_JOBS);
+            self.effects.extend(lists.map(|ids| Effect::Cancel(ids.to_vec())));
+        }
+    }
+}

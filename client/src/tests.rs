@@ -1,0 +1,265 @@
+//! Calls as their callers see them, without a broker: the test plays the link, or the whole
+//! thread behind the handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use serde_json::json;
+use simple_dist_protocol::{Function, codec, limits, link};
+use tokio::sync::mpsc;
+
+use crate::answer::Ended;
+use crate::client::Shared;
+use crate::table::Begin;
+use crate::{CallError, Client, Fallback, Ran, Reason};
+
+const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
+const LENGTH: Function<Vec<u8>, usize> = Function::new("length", 1, |bytes| bytes.len());
+const NEVER: Function<u64, u64> = Function::new("never", 1, |n| panic!("not {n}"));
+const DIV: Function<(i64, i64), Result<i64, String>> =
+    Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
+
+/// A client whose first connection has failed; it lives as long as the sender.
+fn offline() -> (Client, mpsc::Sender<link::Event>) {
+    let (events, link) = mpsc::channel(16);
+    let problem = "refused".to_owned();
+    let reason = link::Reason::Unreachable { address: "localhost:1".to_owned(), problem };
+    events.try_send(link::Event::Down(reason)).unwrap();
+    (Client::with_link(link, 2), events)
+}
+
+/// What a client's thread would see.
+struct Seat {
+    begins: mpsc::Receiver<Begin>,
+    shared: Arc<Shared>,
+}
+
+impl Seat {
+    fn begun(&mut self) -> Vec<Begin> {
+        std::iter::from_fn(|| self.begins.try_recv().ok()).collect()
+    }
+}
+
+fn detached() -> (Client, Seat) {
+    let (client, begins, shared) = Client::detached();
+    (client, Seat { begins, shared })
+}
+
+/// Answers a call of `DOUBLE` as a worker would.
+fn answer(begin: Begin) {
+    let value = DOUBLE.erased().run(&begin.args).unwrap().into();
+    let ran = Ran::Remote { worker: None, attempt: 1 };
+    let (waited, took) = (Duration::ZERO, Duration::ZERO);
+    begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
+}
+
+#[tokio::test]
+async fn without_a_broker_a_call_runs_here() {
+    let (client, _link) = offline();
+    let answer = client.function(DOUBLE).call(21).detailed().await.unwrap();
+    assert_eq!((answer.value, answer.ran), (42, Ran::Local { reason: Reason::NoConnection }));
+    assert!(matches!(client.problem(), Some(link::Reason::Unreachable { .. })));
+    client.close().await;
+}
+
+#[tokio::test]
+async fn without_a_fallback_it_is_unavailable() {
+    let (client, _link) = offline();
+    let end = client.function(DOUBLE).call(21).fallback(Fallback::Never).await;
+    assert_eq!(end, Err(CallError::Unavailable { reason: Reason::NoConnection }));
+}
+
+#[tokio::test]
+async fn a_panic_here_is_an_error() {
+    let (client, _link) = offline();
+    let end = client.function(NEVER).call(3).await;
+    assert_eq!(end, Err(CallError::Panicked { message: "not 3".to_owned() }));
+}
+
+#[tokio::test]
+async fn the_error_of_a_fallible_function_is_a_value() {
+    let (client, _link) = offline();
+    let div = client.function(DIV);
+    assert_eq!(div.call((6, 3)).await, Ok(Ok(2)));
+    assert_eq!(div.call((1, 0)).await, Ok(Err("by zero".to_owned())));
+}
+
+#[tokio::test]
+async fn a_call_by_json_runs_here_if_the_function_is_known() {
+    let (client, _link) = offline();
+    let div = client.dynamic_with(DIV.erased());
+    assert_eq!(div.call_args(&[json!(6), json!(3)]).await, Ok(json!({"Ok": 2})));
+    let wrong = div.call(json!("six")).await;
+    assert!(matches!(wrong, Err(CallError::BadArguments { .. })), "{wrong:?}");
+    let unknown = client.dynamic("div").unwrap().call(json!([6, 3])).await;
+    assert_eq!(unknown, Err(CallError::Unavailable { reason: Reason::NoConnection }));
+    assert!(client.dynamic("Not A Name").is_err());
+}
+
+#[test]
+fn a_program_without_a_runtime_can_wait() {
+    let (client, _link) = offline();
+    let double = client.function(DOUBLE);
+    assert_eq!(double.call(4).blocking(), Ok(8));
+    let sum = double.map(0..100).in_flight(7).blocking().sum::<Result<u64, _>>();
+    assert_eq!(sum, Ok(9_900));
+}
+
+#[tokio::test]
+async fn waiting_inside_a_runtime_is_refused() {
+    let (client, seat) = detached();
+    let double = client.function(DOUBLE);
+    assert_eq!(double.call(4).blocking(), Err(CallError::InsideRuntime));
+    let items: Vec<_> = double.map(0..3).blocking().collect();
+    assert_eq!(items, [Err(CallError::InsideRuntime)]);
+    assert!(seat.begins.is_empty());
+}
+
+#[tokio::test]
+async fn a_closed_client_ends_its_calls() {
+    let (events, link) = mpsc::channel(1);
+    let client = Client::with_link(link, 1);
+    let double = client.function(DOUBLE);
+    let mut waiting = double.call(1);
+    assert!((&mut waiting).now_or_never().is_none());
+    client.close().await;
+    assert_eq!(waiting.await, Err(CallError::Closed));
+    assert_eq!(double.call(2).await, Err(CallError::Closed));
+    assert!(events.is_closed());
+}
+
+#[test]
+fn the_thread_ends_with_the_last_handle() {
+    let (client, link) = offline();
+    let double = client.function(DOUBLE);
+    drop(client);
+    assert_eq!(double.call(1).blocking(), Ok(2));
+    drop(double);
+    assert!(link.is_closed());
+}
+
+#[tokio::test]
+async fn a_call_begins_at_its_first_poll() {
+    let (client, mut seat) = detached();
+    let mut call = client.function(DOUBLE).call(4).priority(9);
+    assert!(seat.begun().is_empty());
+    assert!((&mut call).now_or_never().is_none());
+    let begin = seat.begun().pop().unwrap();
+    assert_eq!((begin.options.priority, begin.callee.name.as_ref()), (9, "double@1"));
+    answer(begin);
+    assert_eq!(call.await, Ok(8));
+}
+
+#[tokio::test]
+async fn dropping_a_call_cancels_it_once_it_has_begun() {
+    let (client, mut seat) = detached();
+    let double = client.function(DOUBLE);
+    drop(double.call(1));
+    assert!(seat.shared.dropped.take().is_empty());
+
+    let mut call = double.call(1);
+    assert!((&mut call).now_or_never().is_none());
+    let begin = seat.begun().pop().unwrap();
+    drop(call);
+    assert!(begin.reply.is_closed());
+    assert_eq!(seat.shared.dropped.take(), [begin.id]);
+
+    let mut call = double.call(1);
+    assert!((&mut call).now_or_never().is_none());
+    answer(seat.begun().pop().unwrap());
+    assert_eq!((&mut call).await, Ok(2));
+    drop(call);
+    assert!(seat.shared.dropped.take().is_empty());
+}
+
+#[tokio::test]
+async fn bad_options_and_large_arguments_are_not_sent() {
+    let (client, seat) = detached();
+    let end = client.function(DOUBLE).call(1).timeout(Duration::ZERO).await;
+    assert!(matches!(end, Err(CallError::BadOptions { .. })));
+    let end = client.function(LENGTH).call(vec![1; limits::ARGUMENT_BYTES]).await;
+    assert!(matches!(end, Err(CallError::TooLarge { .. })));
+    assert!(seat.begins.is_empty());
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_an_error() {
+    let (client, mut seat) = detached();
+    let mut call = client.function(DOUBLE).call(1);
+    assert!((&mut call).now_or_never().is_none());
+    let begin = seat.begun().pop().unwrap();
+    let value = codec::encode("two").unwrap().into();
+    let ran = Ran::Remote { worker: None, attempt: 1 };
+    let (waited, took) = (Duration::ZERO, Duration::ZERO);
+    begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
+    assert!(matches!(call.await, Err(CallError::BadValue { .. })));
+}
+
+#[tokio::test]
+async fn calls_wait_when_the_clients_thread_has_much_to_take_in() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map(0..5_000).in_flight(5_000).ordered();
+    assert!(values.next().now_or_never().is_none());
+    let mut taken = seat.begun();
+    assert!(taken.len() < 5_000);
+    while taken.len() < 5_000 {
+        tokio::task::yield_now().await;
+        assert!(values.next().now_or_never().is_none());
+        taken.extend(seat.begun());
+    }
+    taken.into_iter().rev().for_each(answer);
+    let values: Vec<u64> = values.try_collect().await.unwrap();
+    assert!(values.into_iter().eq((0..5_000).map(|n| n * 2)));
+}
+
+#[tokio::test]
+async fn a_map_keeps_the_order_of_its_arguments_and_says_how_many_are_left() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map(0..5).in_flight(2).ordered();
+    assert_eq!(values.size_hint(), (5, Some(5)));
+    assert!(values.next().now_or_never().is_none());
+    let mut begun = seat.begun();
+    assert_eq!(begun.len(), 2);
+    answer(begun.pop().unwrap());
+    assert!(values.next().now_or_never().is_none());
+    assert!(seat.begun().is_empty(), "the second waits for the first and counts as in flight");
+    answer(begun.pop().unwrap());
+    assert_eq!(values.next().await, Some(Ok(0)));
+    assert_eq!(values.next().await, Some(Ok(2)));
+    assert_eq!(values.size_hint(), (3, Some(3)));
+}
+
+#[tokio::test]
+async fn an_unordered_map_gives_values_as_they_come() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map(1..=2).unordered();
+    assert!(values.next().now_or_never().is_none());
+    let mut begun = seat.begun();
+    answer(begun.pop().unwrap());
+    assert_eq!(values.next().await, Some(Ok(4)));
+    answer(begun.pop().unwrap());
+    assert_eq!(values.next().await, Some(Ok(2)));
+    assert_eq!(values.next().await, None);
+}
+
+#[tokio::test]
+async fn a_failed_call_does_not_end_its_map() {
+    let (client, _link) = offline();
+    const ODD: Function<u64, u64> = Function::new("odd", 1, |n| {
+        assert!(n % 2 == 1, "even");
+        n
+    });
+    let items: Vec<_> = client.function(ODD).map(1..=3).collect().await;
+    assert!(matches!(items[..], [Ok(1), Err(CallError::Panicked { .. }), Ok(3)]));
+}
+
+#[tokio::test]
+async fn a_dropped_map_cancels_its_calls() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map(0..9).in_flight(3);
+    assert!(values.next().now_or_never().is_none());
+    assert_eq!(seat.begun().len(), 3);
+    drop(values);
+    assert_eq!(seat.shared.dropped.take().len(), 3);
+}
