@@ -109,13 +109,14 @@ pub enum Source {
 /// What happens on a link. After `Down` nothing of that generation follows.
 #[derive(Debug)]
 pub enum Event {
-    /// Connected, declared, consuming.
+    /// Connected, declared, consuming. Not blocked, until [`Event::Blocked`] says so anew.
     Up(Session),
     /// The broker takes no messages for now (an alarm); nothing is lost and nothing torn down.
     Blocked,
     /// It takes them again.
     Unblocked,
     /// The connection is gone; everything unsettled and unacked is unknown. It is being rebuilt.
+    /// Told again after each try that fails.
     Down(Reason),
     /// A message came.
     Delivery(Delivery),

@@ -186,6 +186,22 @@ fn ask(ids: Vec<JobId>) -> FromClient {
     FromClient::Ask(Ids { client: ClientId::from_u128(1), generation: Generation(1), ids })
 }
 
+/// Owners ask from tasks of their own.
+#[expect(dead_code, reason = "that it compiles is the test")]
+fn questions_can_be_asked_from_any_thread(
+    session: &'static Session,
+    consume: Consume,
+    queue: QueueSpec,
+) {
+    fn is_send(_: impl Send) {}
+    is_send(session.depth(queue.name.clone()));
+    is_send(session.purge(queue.name.clone()));
+    is_send(session.declare(Declaration::Queue(queue.clone())));
+    is_send(session.claim(queue));
+    is_send(session.cancel(consume.source));
+    is_send(session.consume(consume));
+}
+
 #[tokio::test]
 async fn items_travel_as_lists_and_arrive_signed() {
     let installation = Installation::new().await;

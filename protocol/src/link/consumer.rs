@@ -69,17 +69,17 @@ impl Granted {
         let Self { consume, channel, consumer } = self;
         let leaving = CancellationToken::new();
         let consumed = Consumed { tag: consumer.tag(), leaving: leaving.clone() };
-        let known = intakes.iter_mut().find(|intake| intake.channel == channel);
-        let receipts = match known {
+        // Channels are told apart by number, and the number of a dead one is used again.
+        intakes.retain(|intake| intake.channel.status().connected());
+        let receipts = match intakes.iter_mut().find(|intake| intake.channel == channel) {
             Some(intake) => {
                 intake.consumed = Some(consumed);
                 intake.receipts.clone()
             }
             None => {
-                let receipts = acked(live, channel.clone());
-                let (receipts, source) = (receipts, consume.source);
-                let kept = receipts.clone();
-                intakes.push(Intake { source, channel, receipts: kept, consumed: Some(consumed) });
+                let (source, receipts) = (consume.source, acked(live, channel.clone()));
+                let consumed = Some(consumed);
+                intakes.push(Intake { source, channel, receipts: receipts.clone(), consumed });
                 receipts
             }
         };
