@@ -188,6 +188,7 @@ impl Ledger {
             Event::Answers { user, answers } => self.answers(&user, answers),
             Event::Settled { tokens, outcome } => self.settled(&tokens, outcome),
             Event::PoolDeclared { pool, declared } => self.pool_declared(pool, declared),
+            Event::Purged { untouched } => self.take_marks_back(&untouched),
             Event::Depths { asked_at, pools, answers } => self.depths(asked_at, &pools, answers),
             Event::Tick => self.tick(),
             Event::Drain(worker) => self.want_draining(worker, true),

@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use simple_dist_protocol::link::{Lane, Outgoing, Route};
-use simple_dist_protocol::message::{
-    Control, Deliveries, Delivery, Place, Placement, Presence,
-};
+use simple_dist_protocol::message::{Control, Deliveries, Delivery, Place, Placement, Presence};
 use simple_dist_protocol::topology::{Name, Topology};
 use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use simple_dist_protocol::link::{
     self, BrokerUrl, Consume, Delivery, Link, Options, Outcome, Plan, Reason, Session, Source,
-    UrlError,
+    Taken, UrlError,
 };
+use simple_dist_protocol::message::Place;
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, Topology};
-use simple_dist_protocol::{DistributorId, Generation, PoolId, Term, limits};
+use simple_dist_protocol::{
+    Attempt, DistributorId, Generation, JobKey, PoolId, Term, codec, limits,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -102,10 +105,7 @@ impl Builder {
 }
 
 /// Everybody hears beats and presence; only the leader consumes the intakes.
-fn plan(
-    topology: Topology,
-    id: DistributorId,
-) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
+fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
     Box::new(move |generation| {
         let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
         let consume = |source, queue: &simple_dist_protocol::topology::QueueSpec| Consume {
@@ -135,8 +135,8 @@ enum Done {
     Declared(PoolId, Result<(), Reason>),
     /// Queues were looked at.
     Looked { asked_at: Duration, depths: Result<Depths, Reason> },
-    /// A queue was purged.
-    Purged(PoolId, Result<(), Reason>),
+    /// A pool's queue was emptied.
+    Purged(PoolId, Result<Vec<Taken>, Reason>),
 }
 
 #[derive(Debug)]
@@ -162,11 +162,7 @@ struct Service {
 }
 
 impl Service {
-    fn new(
-        topology: Topology,
-        id: DistributorId,
-        events: mpsc::Receiver<link::Event>,
-    ) -> Self {
+    fn new(topology: Topology, id: DistributorId, events: mpsc::Receiver<link::Event>) -> Self {
         Self {
             outbox: Outbox::new(topology.clone()),
             ledger: Ledger::new(Config::new(id)),
@@ -329,7 +325,7 @@ impl Service {
     fn purge(&mut self, session: Session, pool: PoolId) {
         let queue = self.topology.pool(pool).name;
         let asking = session.clone();
-        self.errand(&session, async move { Done::Purged(pool, asking.purge(queue).await) });
+        self.errand(&session, async move { Done::Purged(pool, asking.empty(queue).await) });
     }
 
     fn look(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
@@ -365,7 +361,7 @@ impl Service {
             }
             Done::Looked { depths: Err(error), .. } => tracing::warn!(%error, "queues unseen"),
             Done::Purged(pool, Err(error)) => tracing::warn!(%error, %pool, "not purged"),
-            Done::Purged(_, Ok(())) => {}
+            Done::Purged(_, Ok(taken)) => self.feed(Event::Purged { untouched: untouched(&taken) }),
         }
     }
 
@@ -378,6 +374,17 @@ impl Service {
             self.consume(session.clone(), source, Duration::ZERO);
         }
     }
+}
+
+/// The attempts in messages that nobody ever had.
+fn untouched(taken: &[Taken]) -> Vec<(JobKey, Attempt)> {
+    let places = taken.iter().filter(|message| !message.redelivered);
+    // Anybody with the right to write there may have put something else: it is nobody's attempt.
+    let places = places.filter_map(|message| codec::decode::<Place>(&message.body).ok());
+    let attempts = places.flat_map(|Place { term, jobs }| {
+        jobs.into_iter().map(move |job| (job.key, Attempt { term, number: job.attempt }))
+    });
+    attempts.collect()
 }
 
 /// How many messages wait in the pools' queues and then in the answers.

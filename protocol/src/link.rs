@@ -32,7 +32,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::acks::Receipt;
-pub use self::session::{Depth, Full, Session};
+pub use self::session::{Depth, Full, Session, TAKEN, Taken};
 use self::supervisor::Supervisor;
 pub use self::url::{BrokerUrl, UrlError};
 use crate::topology::{Declaration, Name};

@@ -195,7 +195,7 @@ fn questions_can_be_asked_from_any_thread(
 ) {
     fn is_send(_: impl Send) {}
     is_send(session.depth(queue.name.clone()));
-    is_send(session.purge(queue.name.clone()));
+    is_send(session.empty(queue.name.clone()));
     is_send(session.declare(Declaration::Queue(queue.clone())));
     is_send(session.claim(queue));
     is_send(session.cancel(consume.source));
@@ -448,7 +448,7 @@ async fn asking_after_what_is_missing_disturbs_nothing() {
     let session = tested.up().await;
     for _ in 0..3 {
         assert_eq!(session.depth(missing.name.clone()).await, Ok(None));
-        let purged = session.purge(missing.name.clone()).await;
+        let purged = session.empty(missing.name.clone()).await;
         assert!(matches!(purged, Err(Reason::Missing(_))));
         let consumed = session.consume(consumed(Source::LookAhead, &missing.name)).await;
         assert!(matches!(consumed, Err(Reason::Missing(_))));
@@ -489,7 +489,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
         session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
         assert_eq!(tested.settled(1).await[&round], Outcome::Confirmed);
         tested.nothing_follows().await;
-        session.purge(queue.name.clone()).await.unwrap();
+        session.empty(queue.name.clone()).await.unwrap();
     }
     tested.link.close().await;
     let mut after = Tested::start(Plan::default());

@@ -39,6 +39,8 @@ pub struct Books {
     pub swept: u64,
     /// Marks given.
     pub marks: u64,
+    /// Marks taken back, because no worker ever had the attempt.
+    pub unmarked: u64,
     /// Strikes given.
     pub strikes: u64,
     /// Strikes taken back, because the worker was heard again.

@@ -11,7 +11,8 @@ use simple_dist_protocol::{ClientId, Generation, PoolId, Term, UserName, WorkerI
 pub enum Effect {
     /// Declare a pool's queue, and answer [`Event::PoolDeclared`](super::Event::PoolDeclared).
     DeclarePool(PoolId),
-    /// Drop what waits in a pool's queue: no worker is left to take it. Nothing to answer.
+    /// Empty a pool's queue: no worker is left to take what waits there. Answer
+    /// [`Event::Purged`](super::Event::Purged).
     Purge(PoolId),
     /// Publish a job to a pool's queue, mandatory.
     Place {
@@ -22,8 +23,9 @@ pub enum Effect {
         /// The job.
         placement: Placement,
         /// How much of a list's [`LIST_WORK`](simple_dist_protocol::limits::LIST_WORK) it takes:
-        /// its measured run time; more than there is for a job that must travel alone, because it
-        /// is marked or was never measured.
+        /// its measured run time, or its share of all slots where few jobs are under way; more
+        /// than there is for a job that must travel alone, because it is marked or was never
+        /// measured.
         work: Duration,
         /// Comes back when it is settled.
         token: Token,

@@ -7,7 +7,7 @@ use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
     Answers, Ids, Noted, Presence, Report, Started, Submit, WorkerBeat,
 };
-use simple_dist_protocol::{JobKey, PoolId, Term, UserName, WorkerId};
+use simple_dist_protocol::{Attempt, JobKey, PoolId, Term, UserName, WorkerId};
 
 use super::effect::Token;
 
@@ -108,6 +108,11 @@ pub enum Event {
         pool: PoolId,
         /// Whether its queue is there now.
         declared: bool,
+    },
+    /// What [`Effect::Purge`](super::Effect::Purge) found. One that fails is not answered.
+    Purged {
+        /// The attempts whose messages the broker had never handed to anybody.
+        untouched: Vec<(JobKey, Attempt)>,
     },
     /// The answer to [`Effect::AskDepths`](super::Effect::AskDepths). A question that fails is not
     /// answered at all; it is put again.

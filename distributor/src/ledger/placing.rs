@@ -183,6 +183,9 @@ impl Ledger {
         let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
         let function = self.functions.get(function);
         let measured = function.work.mean();
+        // Few jobs are spread over all slots before they are lumped together.
+        let slots = self.pools.get(&pool).map_or(1, |pool| pool.slots);
+        let share = LIST_WORK * slots / u32::try_from(function.jobs).unwrap_or(u32::MAX).max(1);
         let placement = Placement {
             key: JobKey { user: self.users.name(found.key.user).clone(), id: found.key.id },
             function: function.address.clone().expect("what has a pool has an address"),
@@ -210,7 +213,7 @@ impl Ledger {
         );
         let token = self.token(Sent::Placement { job, attempt, pool });
         let alone = LIST_WORK * 2;
-        let work = if start_confirmed { alone } else { measured.unwrap_or(alone) };
+        let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };
         self.effects.push(Effect::Place { pool, term, placement, work, token });
     }
 

@@ -82,6 +82,8 @@ struct Stage {
     echoes: bool,
     /// The messages that wait in every pool's queue, and in `sd.answers`.
     depths: (Option<u32>, u32),
+    /// What a purge finds that nobody ever had.
+    untouched: Vec<(JobKey, Attempt)>,
     placements: Outcome,
     deliveries: Outcome,
     controls: Outcome,
@@ -105,6 +107,7 @@ impl Stage {
             cast: BTreeMap::new(),
             echoes: true,
             depths: (Some(0), 0),
+            untouched: vec![],
             placements: Outcome::Confirmed,
             deliveries: Outcome::Confirmed,
             controls: Outcome::Confirmed,
@@ -165,7 +168,7 @@ impl Stage {
             Effect::DeclarePool(pool) => {
                 Some(Event::PoolDeclared { pool: *pool, declared: self.declares })
             }
-            Effect::Purge(_) => None,
+            Effect::Purge(_) => Some(Event::Purged { untouched: self.untouched.clone() }),
             Effect::Place { token, .. } => settled(*token, self.placements),
             Effect::Deliver { token, .. } => settled(*token, self.deliveries),
             Effect::Control { token, .. } => settled(*token, self.controls),

@@ -5,10 +5,10 @@
 
 use simple_dist_protocol::limits::{RESEND, STRIKES};
 use simple_dist_protocol::message::{Answer, Marks};
-use simple_dist_protocol::{Attempt, WorkerId};
+use simple_dist_protocol::{Attempt, JobKey, WorkerId};
 
 use super::Ledger;
-use super::jobs::{JobRef, State};
+use super::jobs::{JobRef, Key, State};
 
 /// What speaks against a job, and what its client knows of that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +68,11 @@ impl Suspicion {
             self.mark = Some(Mark::By(attempt));
         }
         news
+    }
+
+    /// Nobody ever had the attempt. Whether that is news.
+    fn unmark(&mut self, attempt: Attempt) -> bool {
+        self.mark.take_if(|mark| *mark == Mark::By(attempt)).is_some()
     }
 
     /// A worker that had started the attempt is lost. Whether that is news.
@@ -144,6 +149,24 @@ impl Ledger {
             if !self.unnoted.contains(&job) {
                 self.tell_marks(job);
             }
+        }
+    }
+
+    /// Attempts that were purged before any worker had them: it was not the job.
+    pub(super) fn take_marks_back(&mut self, untouched: &[(JobKey, Attempt)]) {
+        for (key, attempt) in untouched {
+            let Some(user) = self.users.find(&key.user) else { continue };
+            let Some(job) = self.jobs.find(Key { user, id: key.id }) else { continue };
+            let Some(found) = self.jobs.get_mut(job) else { continue };
+            if !found.suspicion_mut().unmark(*attempt) {
+                continue;
+            }
+            self.books.unmarked += 1;
+            if matches!(found.state, State::Queued(_) | State::Unnoted { .. }) {
+                self.detach(job);
+                self.weigh(job);
+            }
+            self.tell_marks(job);
         }
     }
 

@@ -163,10 +163,10 @@ impl Broker {
         }
     }
 
-    pub(crate) fn purge(&mut self, name: Name) {
-        if let Some(queue) = self.queues.get_mut(&name) {
-            queue.messages.clear();
-        }
+    /// What waited there, with whether it may have been handed out before.
+    pub(crate) fn purge(&mut self, name: Name) -> Vec<(Body, bool)> {
+        let queue = self.queues.get_mut(&name);
+        queue.map(|queue| queue.messages.drain(..).collect()).unwrap_or_default()
     }
 
     pub(crate) fn depth(&self, name: Name) -> Option<u32> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use simple_dist_distributor::ledger::{Config, Effect, Event, Ledger, TICK, Token, Via};
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{Deliveries, FromClient, FromWorker, Place};
-use simple_dist_protocol::{ClientId, DistributorId, JobId, Term, UserName, WorkerId};
+use simple_dist_protocol::{
+    Attempt, ClientId, DistributorId, JobId, JobKey, Term, UserName, WorkerId,
+};
 
 use crate::broker::{Body, Broker, Conn, Handed, Name};
 use crate::client::{Client, Send};
@@ -485,7 +487,9 @@ impl World {
             }
             Effect::Purge(pool) => {
                 if self.broker.is_alive(conn) {
-                    self.broker.purge(Name::Pool(pool));
+                    let taken = self.broker.purge(Name::Pool(pool));
+                    let untouched = taken.into_iter().flat_map(untouched).collect();
+                    self.feed_later(conn, Event::Purged { untouched });
                 }
             }
             Effect::Place { pool, term, placement, token, .. } => {
@@ -662,5 +666,16 @@ impl World {
         for what in std::mem::take(&mut line.waiting) {
             self.at(self.now, what);
         }
+    }
+}
+
+/// The attempts in a message that nobody ever had.
+fn untouched((body, redelivered): (Body, bool)) -> Vec<(JobKey, Attempt)> {
+    match body {
+        Body::Place(Place { term, jobs }) if !redelivered => {
+            let attempt = |number| Attempt { term, number };
+            jobs.into_iter().map(|job| (job.key, attempt(job.attempt))).collect()
+        }
+        _ => vec![],
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 
+use bytes::Bytes;
 use lapin::Channel;
 use lapin::options::{
-    BasicCancelOptions, BasicPublishOptions, QueueDeclareOptions, QueuePurgeOptions,
+    BasicCancelOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions,
+    QueuePurgeOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::mpsc;
@@ -50,6 +52,18 @@ pub struct Depth {
     /// Those who consume it.
     pub consumers: u32,
 }
+
+/// A message taken out of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Its bytes.
+    pub body: Bytes,
+    /// Whether the broker may have handed it out before. If not, nobody ever had it.
+    pub redelivered: bool,
+}
+
+/// The most messages that [`Session::empty`] hands over: a pool's window is far smaller.
+pub const TAKEN: usize = 4096;
 
 impl Session {
     pub(super) fn new(inner: Inner) -> Self {
@@ -166,13 +180,24 @@ impl Session {
         }
     }
 
-    /// Drops what waits in a queue.
-    pub async fn purge(&self, queue: Name) -> Result<(), Reason> {
+    /// Empties a queue: takes up to [`TAKEN`] messages out of it, and drops the rest.
+    pub async fn empty(&self, queue: Name) -> Result<Vec<Taken>, Reason> {
         let live = self.live()?;
         let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
-        answered(&live, channel.queue_purge(queue.short(), QueuePurgeOptions::default())).await?;
+        let mut taken = Vec::new();
+        while taken.len() < TAKEN {
+            let options = BasicGetOptions { no_ack: true };
+            let got = answered(&live, channel.basic_get(queue.short(), options)).await?;
+            let Some(message) = got else { break };
+            let redelivered = message.delivery.redelivered;
+            taken.push(Taken { body: message.delivery.data.into(), redelivered });
+        }
+        if taken.len() == TAKEN {
+            let purged = channel.queue_purge(queue.short(), QueuePurgeOptions::default());
+            answered(&live, purged).await?;
+        }
         live.questions.keep(channel);
-        Ok(())
+        Ok(taken)
     }
 
     fn live(&self) -> Result<Arc<Live>, Reason> {

@@ -157,6 +157,35 @@ fn a_young_term_waits_for_workers() {
 }
 
 #[test]
+fn what_was_placed_after_its_worker_died_goes_back_at_once() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.5, falls_silent(1)),
+            at(0.6, submitted(1)),
+            at(0.6, submitted(2)),
+            at(
+                0.6,
+                change(|stage| {
+                    stage.untouched = vec![(key(2), Attempt { term: stage.term, number: 1 })]
+                }),
+            ),
+            at(4.0, nothing()),
+        ],
+        // The first was handed to the worker and came back when it died; the second never was.
+        [
+            place(1, 1),
+            place(2, 1),
+            Seen::Purged,
+            marked(1),
+            marked(2),
+            Seen::Struck { job: 2, mark: false, strikes: vec![] },
+            answer(2, "not_served"),
+        ],
+    );
+}
+
+#[test]
 fn who_was_not_heard_for_three_seconds_serves_no_more() {
     check(
         [

@@ -90,26 +90,50 @@ fn a_slot_elsewhere_is_better_than_a_place_behind_one() {
     assert_ne!(pools[0], pools[1]);
 }
 
+/// How much of a list each placement takes.
+fn work(stage: &Stage) -> Vec<Duration> {
+    let placed = stage.effects.iter().filter_map(|effect| match effect {
+        Effect::Place { work, .. } => Some(*work),
+        _ => None,
+    });
+    placed.collect()
+}
+
+const ALONE: Duration = Duration::from_millis(20);
+
 #[test]
-fn jobs_of_a_list_are_lumped_by_their_measured_time() {
+fn what_was_never_measured_and_what_is_marked_travels_alone() {
+    let stage = play([
+        at(0.0, lives(1, 4)),
+        at(0.0, submitted(1)),
+        at(0.1, came_back(1, 1, 1)),
+        at(0.1, noted(1, true, &[])),
+    ]);
+    assert_eq!(work(&stage), [ALONE, ALONE]);
+}
+
+#[test]
+fn few_jobs_are_spread_over_all_slots_and_many_are_lumped_by_their_measured_time() {
+    let many = |first: u128, count: u128| {
+        let submit = move |stage: &mut Stage| {
+            (first..first + count).for_each(|job| submitted(job)(stage));
+        };
+        change(submit)
+    };
     let stage = play([
         at(0.0, lives(1, 4)),
         at(0.0, submitted(1)),
         at(0.1, answered(1, 1, 1)),
-        at(0.2, submitted(2)),
-        at(0.3, came_back(1, 2, 1)),
-        at(0.3, noted(2, true, &[])),
+        at(0.2, many(2, 2)),
     ]);
-    let work: Vec<Duration> = stage
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Place { work, .. } => Some(*work),
-            _ => None,
-        })
-        .collect();
-    let alone = Duration::from_millis(20);
-    assert_eq!(work, [alone, Duration::from_millis(1), alone], "unmeasured, measured, marked");
+    assert_eq!(work(&stage)[1..], [40, 20].map(Duration::from_millis), "a list each");
+    let stage = play([
+        at(0.0, lives(1, 4)),
+        at(0.0, submitted(1)),
+        at(0.1, answered(1, 1, 1)),
+        at(0.2, many(2, 60)),
+    ]);
+    assert_eq!(work(&stage).last(), Some(&Duration::from_millis(1)), "as measured");
 }
 
 #[test]
