@@ -1,0 +1,127 @@
+//! A place of its own at the broker for each test: a prefix that nobody else uses.
+
+use std::time::Duration;
+
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+/// The wait for anything of the broker.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The broker that tests run on.
+///
+/// # Panics
+/// When `AMQP_URL` is not set: a test without a broker must fail, not pass.
+pub fn broker_url() -> String {
+    std::env::var("AMQP_URL").expect(
+        "AMQP_URL names the RabbitMQ to test on, such as amqp://guest:guest@127.0.0.1:5672/%2f",
+    )
+}
+
+/// A prefix at the broker; what was declared under it is deleted when it is dropped.
+#[derive(Debug)]
+pub struct Site {
+    /// Where the broker is.
+    pub url: String,
+    /// The prefix of all names.
+    pub prefix: String,
+}
+
+impl Site {
+    /// A new, empty one.
+    #[expect(clippy::new_without_default, reason = "a place at a broker is no default")]
+    pub fn new() -> Self {
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        Self { url: broker_url(), prefix: format!("test-{}", &unique[..12]) }
+    }
+
+    /// Publishes bytes as they are, as a hostile client would; true if the broker took them.
+    pub async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        channel
+            .basic_publish(
+                short(&format!("{}.{exchange}", self.prefix)),
+                short(key),
+                BasicPublishOptions::default(),
+                body,
+                properties,
+            )
+            .await?;
+        connection.close(200, short("done")).await
+    }
+
+    /// How many messages wait in a queue.
+    pub async fn depth(&self, queue: &str) -> Result<u32, lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let name = short(&format!("{}.{queue}", self.prefix));
+        let depth =
+            channel.queue_declare(name, passive, FieldTable::default()).await?.message_count();
+        connection.close(200, short("done")).await?;
+        Ok(depth)
+    }
+
+    /// Takes one message out of a queue.
+    pub async fn take(&self, queue: &str) -> Result<Option<Vec<u8>>, lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        let name = short(&format!("{}.{queue}", self.prefix));
+        let message = channel.basic_get(name, BasicGetOptions { no_ack: true }).await?;
+        connection.close(200, short("done")).await?;
+        Ok(message.map(|message| message.delivery.data))
+    }
+
+    async fn channel(&self) -> Result<(Connection, Channel), lapin::Error> {
+        let connecting = Connection::connect(&self.url, ConnectionProperties::default());
+        let connection =
+            tokio::time::timeout(PATIENCE, connecting).await.expect("the broker answers")?;
+        let channel = connection.create_channel().await?;
+        Ok((connection, channel))
+    }
+
+    async fn delete_all(&self) -> Result<(), lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        for queue in ["submissions", "control", "answers", "parked", "leader"] {
+            let name = short(&format!("{}.{queue}", self.prefix));
+            // One that was never declared cannot be deleted, and that is as well.
+            let _absent = channel.queue_delete(name, QueueDeleteOptions::default()).await;
+        }
+        for exchange in ["submit", "results", "beats", "presence"] {
+            let name = short(&format!("{}.{exchange}", self.prefix));
+            let _absent = channel.exchange_delete(name, ExchangeDeleteOptions::default()).await;
+        }
+        connection.close(200, short("done")).await
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let site = Self { url: self.url.clone(), prefix: self.prefix.clone() };
+        // On a thread of its own, since a test's runtime cannot be waited on from within.
+        let cleaner = std::thread::spawn(move || {
+            let site = std::mem::ManuallyDrop::new(site);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime can be built");
+            // A broker that is gone by now has nothing left to clean.
+            let _gone =
+                runtime.block_on(async { tokio::time::timeout(PATIENCE, site.delete_all()).await });
+        });
+        // A panic of the cleaner is no news: the test has ended.
+        let _ended = cleaner.join();
+    }
+}
+
+fn short(text: &str) -> ShortString {
+    ShortString::try_new(text).expect("names of tests are short")
+}

@@ -1,0 +1,82 @@
+//! Bad input: a typed error or a parked, counted message, and nothing dies.
+
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use simple_dist_client::{CallError, Fallback};
+use simple_dist_demo::functions::{ECHO, FIB};
+use simple_dist_protocol::Function;
+
+use crate::system::System;
+
+/// `fib@1` with an argument that it does not take.
+const FIB_OF_TEXT: Function<String, u64> = Function::new("fib", 1, |_| 0);
+/// `fib@1` with a value that it does not give.
+const FIB_TO_TEXT: Function<u64, String> = Function::new("fib", 1, |_| String::new());
+/// Served by nobody.
+const NOBODY: Function<u64, u64> = Function::new("nobody", 1, |n| n);
+
+fn signed() -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let version = ShortString::try_new("sd-v").expect("it is short");
+    headers.insert(version, AMQPValue::ShortShortUInt(1));
+    let guest = ShortString::try_new("guest").expect("it is short");
+    BasicProperties::default().with_user_id(guest).with_headers(headers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_types_are_typed_errors() {
+    let system = System::start().await;
+    let client = system.client();
+
+    let wrong = client.function(FIB_OF_TEXT).call("twenty".to_owned()).await;
+    assert!(matches!(wrong, Err(CallError::BadArguments { .. })), "{wrong:?}");
+    let wrong = client.function(FIB_TO_TEXT).call(20).await;
+    assert!(matches!(wrong, Err(CallError::BadValue { .. })), "{wrong:?}");
+    let large = serde_bytes::ByteBuf::from(vec![0; 9 * 1024 * 1024]);
+    let large = client.function(ECHO).call(large).await;
+    assert!(matches!(large, Err(CallError::TooLarge { .. })), "{:?}", large.is_ok());
+    let nobody = client.function(NOBODY).call(1).fallback(Fallback::Never).await;
+    assert!(matches!(nobody, Err(CallError::Unavailable { .. })), "{nobody:?}");
+
+    let answer = client.function(FIB).call(20).fallback(Fallback::Never).await;
+    assert_eq!(answer.expect("nothing died"), 6765);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_is_parked_and_nothing_dies() {
+    let system = System::start().await;
+    let garbage: [&[u8]; 5] =
+        [b"", b"\x00", b"\xdd\xff\xff\xff\xff", &[0x91; 5_000], b"\x81\xa6Submit\x01"];
+    for body in garbage {
+        for key in ["submit", "control"] {
+            system.site.publish("submit", key, body, signed()).await.expect("it is taken");
+        }
+    }
+    let parked = async {
+        while system.site.depth("parked").await.expect("it can be looked at") < 10 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), parked).await.expect("all are parked");
+    assert_eq!(system.site.take("parked").await.expect("it is there").as_deref(), Some(&b""[..]));
+
+    let answer = system.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    assert_eq!(answer.expect("nothing died"), 6765);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_sender_is_dropped() {
+    let system = System::start().await;
+    for key in ["submit", "control"] {
+        let unsigned = BasicProperties::default();
+        system.site.publish("submit", key, b"anything", unsigned).await.expect("it is taken");
+    }
+    let answer = system.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    assert_eq!(answer.expect("nothing died"), 6765);
+    assert_eq!(system.site.depth("parked").await.expect("it can be looked at"), 0);
+    system.stop().await;
+}
