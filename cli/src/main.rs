@@ -1,2 +1,114 @@
-//! The binary `simple-dist`.
-fn main() {}
+//! The binary `simple-dist`: every role of the service, and the tools around it.
+//!
+//! It reads the command line, starts the log, runs one command, and turns its end into an exit
+//! code; nobody else knows the environment, the signals or the codes.
+#![expect(clippy::print_stdout, reason = "values belong on stdout")]
+#![expect(clippy::print_stderr, reason = "a command-line tool speaks on stderr")]
+
+mod broker;
+mod call;
+mod children;
+mod demo;
+mod exit;
+mod logs;
+mod map;
+mod roles;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::Failure;
+
+/// Calls of pure functions, run on other machines, that always end.
+///
+/// Start a broker (RabbitMQ), one `simple-dist distributor`, and a `simple-dist worker` on every
+/// machine that shall compute; then call.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays the whole story with processes of its own: a call, a crash, a fallback, a recovery
+    Demo(demo::Options),
+    /// Takes jobs in, places them, tracks them; any number may stand by
+    Distributor(roles::Distributor),
+    /// Serves the demo functions: fib, primes, mandelbrot, sleep, echo, fail
+    Worker(roles::Worker),
+    /// Calls a function; prints its value, and on stderr where it ran
+    Call(call::Options),
+    /// Calls a function for every value of a range or file; prints the values in order
+    Map(map::Options),
+    /// Measures calls beside bare round trips through the same broker
+    Bench(roles::Bench),
+    /// Prints the completions of a shell
+    #[command(
+        after_help = "Example:\n  simple-dist completions bash > /etc/bash_completion.d/simple-dist"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  simple-dist demo                         see it work
+  simple-dist distributor                  in one terminal,
+  simple-dist worker                       in another, as often as there are machines,
+  simple-dist call fib 20                  and call: 6765
+  simple-dist call fib 40 --timeout 5s --json
+  simple-dist map fib 0..45
+
+The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
+default amqp://127.0.0.1:5672. RUST_LOG sets what is logged.
+
+Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable,
+75 timed out, 78 bad configuration.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(matches!(cli.command, Command::Distributor(_) | Command::Worker(_)));
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::configuration(error).report(),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Distributor(options) => roles::distributor(options).await,
+        Command::Worker(options) => roles::worker(options).await,
+        Command::Call(options) => call::run(options).await,
+        Command::Map(options) => map::run(options).await,
+        Command::Bench(options) => roles::bench(options).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "simple-dist",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

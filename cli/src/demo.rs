@@ -1,0 +1,244 @@
+//! `simple-dist demo`: the acceptance story, played with processes of its own.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use simple_dist_client::{Answer, Fallback, Handle, Ran};
+use simple_dist_demo::functions::FIB;
+use simple_dist_protocol::{Function, WorkerId};
+use tokio::process::Child;
+
+use crate::broker::Broker;
+use crate::children;
+use crate::exit::Failure;
+use crate::roles::told_to_stop;
+
+/// Starts a distributor and two workers, and plays the story with them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f simple-dist demo
+  simple-dist demo --stay         keep everything up, with a trickle of jobs, until Ctrl-C
+  RUST_LOG=info simple-dist demo  with the logs of all processes")]
+pub(crate) struct Options {
+    /// Keep everything up with a trickle of jobs until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+    #[command(flatten)]
+    broker: Broker,
+}
+
+/// A function that nobody serves.
+const NOBODY: Function<u64, u64> = Function::new("nobody", 1, |n| n + 1);
+/// The fib of 0..35.
+const MAPPED: u64 = 35;
+/// How many workers there are.
+const WORKERS: usize = 2;
+
+/// Plays the story; fails if any step is wrong.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let url = options.broker.url()?;
+    let client = options.broker.client()?;
+    let mut story = Story {
+        url,
+        prefix: options.broker.prefix.clone(),
+        fib: client.function(FIB),
+        nobody: client.function(NOBODY),
+        workers: Vec::new(),
+        wrong: 0,
+    };
+    println!("simple-dist: one distributor, {WORKERS} workers, each a process of its own\n");
+    let distributor = story.start("distributor")?;
+    let played = story.play().await;
+    if played.is_ok() && options.stay {
+        println!("\nstaying, with a trickle of jobs; Ctrl-C ends it");
+        tokio::select! {
+            () = trickle(&story.fib) => {}
+            () = told_to_stop() => {}
+        }
+    }
+    let workers = std::mem::take(&mut story.workers);
+    for child in workers.into_iter().chain([distributor]) {
+        stop(child).await;
+    }
+    client.close().await;
+    played?;
+    match story.wrong {
+        0 => Ok(println!("\nall as promised")),
+        wrong => Err(Failure::function(format_args!("{wrong} steps went wrong"))),
+    }
+}
+
+struct Story {
+    url: String,
+    prefix: String,
+    fib: Handle<u64, u64>,
+    nobody: Handle<u64, u64>,
+    workers: Vec<Child>,
+    wrong: u32,
+}
+
+impl Story {
+    async fn play(&mut self) -> Result<(), Failure> {
+        self.start_workers()?;
+        let (answer, took) = self.remote(Duration::from_secs(20)).await?;
+        self.tell("a", "fib(20), workers there", &answer, took, answer.value == 6765);
+
+        self.kill_workers().await?;
+        let (answer, took) = timed(self.fib.call(20)).await?;
+        let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_secs(5);
+        self.tell("b", "fib(20), workers just killed", &answer, took, right);
+        let (answer, took) = timed(self.fib.call(20)).await?;
+        let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_millis(50);
+        self.tell("b", "fib(20), once more", &answer, took, right);
+
+        self.start_workers()?;
+        let (answer, took) = self.remote(Duration::from_secs(5)).await?;
+        let right = answer.value == 6765 && took < Duration::from_secs(2);
+        self.tell("c", "fib(20), workers restarted", &answer, took, right);
+
+        let (answer, took) = timed(self.nobody.call(41)).await?;
+        let right = is_local(&answer) && answer.value == 42 && took < Duration::from_millis(50);
+        self.tell("d", "nobody(41), served by no worker", &answer, took, right);
+
+        self.map().await
+    }
+
+    /// Step e: every value right, and both workers had some.
+    async fn map(&mut self) -> Result<(), Failure> {
+        self.both_there().await?;
+        let begun = now();
+        let calls = (0..MAPPED).map(|n| self.fib.call(n).detailed());
+        let answers: Vec<Answer<u64>> = stream::iter(calls).buffered(64).try_collect().await?;
+        let took = begun.elapsed();
+        let right = (0..MAPPED).zip(&answers).filter(|(n, answer)| answer.value == fib(*n)).count();
+        let mut shares: BTreeMap<WorkerId, u32> = BTreeMap::new();
+        for answer in &answers {
+            if let Ran::Remote { worker, .. } = answer.ran {
+                *shares.entry(worker).or_default() += 1;
+            }
+        }
+        let all = right == answers.len() && shares.len() == WORKERS;
+        self.wrong += u32::from(!all);
+        let shares: Vec<String> =
+            shares.iter().map(|(worker, count)| format!("{count} by {}", worker.short())).collect();
+        println!(
+            "({}) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}",
+            "e",
+            format!("map fib 0..{MAPPED}"),
+            shares.join(", "),
+            verdict(all),
+        );
+        Ok(())
+    }
+
+    fn tell(&mut self, step: &str, what: &str, answer: &Answer<u64>, took: Duration, right: bool) {
+        self.wrong += u32::from(!right);
+        let origin = match &answer.ran {
+            Ran::Remote { worker, .. } => format!("from worker {}", worker.short()),
+            Ran::Local { reason } => format!("local ({reason})"),
+        };
+        println!("({step}) {what:34} {:<6} {origin}, {took:.1?}{}", answer.value, verdict(right));
+    }
+
+    /// Calls until a worker answers: what a person does who has just started one.
+    async fn remote(&self, patience: Duration) -> Result<(Answer<u64>, Duration), Failure> {
+        let begun = now();
+        loop {
+            match self.fib.call(20).fallback(Fallback::Never).detailed().await {
+                Ok(answer) => return Ok((answer, begun.elapsed())),
+                Err(error) if begun.elapsed() > patience => {
+                    return Err(Failure::unavailable(format_args!(
+                        "no worker answered within {patience:?}: {error}"
+                    )));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Waits until both workers have answered something.
+    async fn both_there(&self) -> Result<(), Failure> {
+        let begun = now();
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < WORKERS {
+            if begun.elapsed() > Duration::from_secs(10) {
+                return Err(Failure::unavailable("only one of the workers answers"));
+            }
+            let calls = (0..8).map(|_| self.fib.call(22).detailed());
+            let answers: Vec<Answer<u64>> = stream::iter(calls).buffered(8).try_collect().await?;
+            seen.extend(answers.iter().filter_map(|answer| match answer.ran {
+                Ran::Remote { worker, .. } => Some(worker),
+                Ran::Local { .. } => None,
+            }));
+        }
+        Ok(())
+    }
+
+    fn start(&self, role: &str) -> Result<Child, Failure> {
+        children::start(&self.url, &[role, "--prefix", &self.prefix])
+    }
+
+    fn start_workers(&mut self) -> Result<(), Failure> {
+        for _ in 0..WORKERS {
+            self.workers.push(self.start("worker")?);
+        }
+        Ok(())
+    }
+
+    async fn kill_workers(&mut self) -> Result<(), Failure> {
+        for mut worker in self.workers.drain(..) {
+            worker.kill().await.map_err(Failure::function)?;
+        }
+        Ok(())
+    }
+}
+
+async fn trickle(fib: &Handle<u64, u64>) {
+    for n in (25..42).cycle() {
+        if let Err(error) = fib.call(n).await {
+            eprintln!("fib({n}): {error}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Ends a child gracefully, and after ten seconds otherwise.
+async fn stop(mut child: Child) {
+    let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        // A child that has ended by itself cannot be told to.
+        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
+        // It is killed when it is dropped.
+        eprintln!("a process did not end within 10 s and is killed");
+    }
+}
+
+async fn timed(
+    call: simple_dist_client::Call<u64, u64>,
+) -> Result<(Answer<u64>, Duration), Failure> {
+    let begun = now();
+    let answer = call.detailed().await?;
+    Ok((answer, begun.elapsed()))
+}
+
+fn is_local(answer: &Answer<u64>) -> bool {
+    matches!(answer.ran, Ran::Local { .. })
+}
+
+fn fib(n: u64) -> u64 {
+    (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
+}
+
+fn verdict(right: bool) -> &'static str {
+    if right { "" } else { "   <-- WRONG" }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell's clock")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,189 @@
+//! The long-lived roles: each runs until it is told to stop.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use simple_dist_demo::functions;
+use simple_dist_protocol::topology::QueueKind;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::broker::Broker;
+use crate::children;
+use crate::exit::Failure;
+
+/// Takes jobs in, places them in pools of workers, answers the clients.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  simple-dist distributor
+  AMQP_URL=amqp://dist:secret@broker.example:5672/jobs simple-dist distributor
+  simple-dist distributor --queues quorum     on a RabbitMQ cluster
+
+Start a second one anywhere: it stands by, and takes over when the active one is gone.")]
+pub(crate) struct Distributor {
+    #[command(flatten)]
+    broker: Broker,
+    /// How the broker keeps the shared queues
+    #[arg(long, env = "SIMPLE_DIST_QUEUES", default_value = "classic")]
+    queues: Queues,
+    #[command(flatten)]
+    child: children::Child,
+}
+
+/// How the broker keeps the shared queues.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Queues {
+    /// On one node
+    Classic,
+    /// On several nodes of a cluster
+    Quorum,
+}
+
+/// Serves the demo functions.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  simple-dist worker
+  simple-dist worker --slots 8 --grace 60s
+
+A worker of your own functions is ten lines: see the README.")]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    broker: Broker,
+    /// Jobs run at once; by default one for each core
+    #[arg(long, env = "SIMPLE_DIST_SLOTS")]
+    slots: Option<usize>,
+    /// After SIGTERM, how long running jobs may go on
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    grace: Duration,
+    /// Serves `abort` as well, which ends its worker: to see how that is survived
+    #[arg(long)]
+    with_abort: bool,
+    #[command(flatten)]
+    child: children::Child,
+}
+
+/// Measures calls beside bare round trips.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  simple-dist bench
+  simple-dist bench --json > figures.jsonl
+
+Starts a distributor and a worker of its own under a prefix of its own.")]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    broker: Broker,
+    /// One JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Echo what comes to this queue, as the other end of the raw round trip
+    #[arg(long, hide = true, value_name = "QUEUE")]
+    raw_worker: Option<String>,
+}
+
+/// Runs a distributor until it is told to stop.
+pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
+    options.child.bind_to_parent();
+    let kind = match options.queues {
+        Queues::Classic => QueueKind::Classic,
+        Queues::Quorum => QueueKind::Quorum,
+    };
+    let distributor = simple_dist_distributor::Distributor::builder(options.broker.url()?)
+        .prefix(&options.broker.prefix)
+        .queues(kind);
+    stoppable(async { distributor.run(told_to_stop()).await.map_err(Failure::configuration) }).await
+}
+
+/// Runs a worker until it is told to stop.
+pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
+    options.child.bind_to_parent();
+    let mut worker = simple_dist_worker::Worker::builder(options.broker.url()?)
+        .prefix(&options.broker.prefix)
+        .grace(options.grace);
+    if let Some(slots) = options.slots {
+        worker = worker.slots(slots);
+    }
+    for function in functions::all() {
+        worker = worker.serve_erased(function);
+    }
+    if options.with_abort {
+        worker = worker.serve(&functions::ABORT);
+    }
+    stoppable(async { worker.run(told_to_stop()).await.map_err(Failure::configuration) }).await
+}
+
+/// Measures, and prints what it found.
+pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
+    let url = options.broker.url()?;
+    if let Some(queue) = options.raw_worker {
+        return simple_dist_bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
+    }
+    let figures = simple_dist_bench::run(&url).await.map_err(Failure::unavailable)?;
+    if options.json {
+        for figure in figures {
+            println!("{}", serde_json::to_string(&figure).map_err(Failure::function)?);
+        }
+    } else {
+        println!("{}", simple_dist_bench::table(&figures));
+    }
+    Ok(())
+}
+
+/// Lets a role end gracefully at the first signal, and at once at the second.
+async fn stoppable(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let second = async {
+        told_to_stop().await;
+        told_to_stop().await;
+    };
+    tokio::select! {
+        ended = role => ended,
+        () = second => Err(Failure::function("left at once, at the second signal")),
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+pub(crate) async fn told_to_stop() {
+    let (mut terminate, mut interrupt) =
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "signals cannot be heard; only a kill will end this");
+                return std::future::pending().await;
+            }
+        };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// `1.5s`, `250ms`, `2m`, `1h`, or bare seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("{unit:?} is none of ms, s, m, h")),
+    };
+    let number: f64 = number.parse().map_err(|_| "a duration is like 250ms, 5s, 2m".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        for (text, millis) in [("250ms", 250), ("5s", 5000), ("1.5", 1500), ("2m", 120_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "-1s", "5 parsecs", "1e99999s", "s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

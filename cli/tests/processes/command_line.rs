@@ -1,0 +1,57 @@
+//! What a person sees at the command line.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::farm::{Farm, now, served_by};
+
+#[test]
+fn the_demo_plays_the_whole_story() {
+    let farm = Farm::new();
+    let output = farm.output(&["demo"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_value_alone_is_on_stdout() {
+    let farm = Farm::new();
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    served_by(&farm.client(), 1).await;
+
+    let called = farm.output(&["call", "fib", "20", "--remote"]);
+    assert_eq!(String::from_utf8_lossy(&called.stdout), "6765\n");
+    assert!(String::from_utf8_lossy(&called.stderr).contains("from worker"));
+
+    let mapped = farm.output(&["map", "fib", "0..10"]);
+    assert_eq!(String::from_utf8_lossy(&mapped.stdout), "0\n1\n1\n2\n3\n5\n8\n13\n21\n34\n");
+}
+
+#[tokio::test]
+async fn every_failure_has_its_code() {
+    let farm = Farm::new();
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    served_by(&farm.client(), 1).await;
+
+    let code = |arguments: &[&str]| farm.output(arguments).status.code();
+    assert_eq!(code(&["call", "fail", "\"on purpose\""]), Some(1));
+    assert_eq!(code(&["call", "fib", "\"twenty\""]), Some(2));
+    assert_eq!(code(&["call", "fib", "not json"]), Some(2));
+    assert_eq!(code(&["call", "Not A Name", "1"]), Some(2));
+    assert_eq!(code(&["call", "nobody", "1"]), Some(69));
+    assert_eq!(code(&["call", "sleep", "5000", "--timeout", "200ms", "--remote"]), Some(75));
+    assert_eq!(code(&["call", "fib", "1", "--url", "http://localhost"]), Some(78));
+}
+
+#[test]
+fn without_a_broker_a_call_is_local_and_says_so() {
+    let begun = now();
+    let output = Command::new(env!("CARGO_BIN_EXE_simple-dist"))
+        .args(["call", "fib", "20"])
+        .env("AMQP_URL", "amqp://127.0.0.1:9")
+        .output()
+        .expect("the binary runs");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "6765\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("local"));
+}

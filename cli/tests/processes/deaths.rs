@@ -1,0 +1,159 @@
+//! Workers and distributors die; calls do not.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use simple_dist_client::{CallError, Fallback, Ran};
+use simple_dist_demo::functions::{ABORT, FIB, SLEEP};
+
+use crate::farm::{Farm, is_remote, now, served_by, timed};
+
+#[tokio::test]
+async fn a_killed_worker_loses_no_job_and_none_runs_more_than_twice() {
+    let farm = Farm::new();
+    let _distributor = farm.start(&["distributor"]);
+    let mut doomed = farm.start(&["worker", "--slots", "2"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let _other = farm.start(&["worker", "--slots", "2"]);
+    served_by(&client, 2).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..20).map(|_| sleep.call(500).fallback(Fallback::Never).detailed());
+    let (answers, ()) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        doomed.kill();
+    });
+    for answer in answers {
+        let answer = answer.expect("every job is answered");
+        assert!(matches!(answer.ran, Ran::Remote { attempt: 1..=2, .. }), "{:?}", answer.ran);
+    }
+}
+
+#[tokio::test]
+async fn without_workers_calls_are_local_and_with_one_again_remote() {
+    let farm = Farm::new();
+    let _distributor = farm.start(&["distributor"]);
+    let mut worker = farm.start(&["worker"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let fib = client.function(FIB);
+
+    worker.kill();
+    let (answer, took) = timed(fib.call(20)).await;
+    assert!(!is_remote(&answer.expect("it is answered")));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let (answer, took) = timed(fib.call(20)).await;
+    assert!(!is_remote(&answer.expect("it is answered")));
+    assert!(took < Duration::from_millis(50), "{took:?}");
+
+    let _worker = farm.start(&["worker"]);
+    let begun = now();
+    served_by(&client, 1).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
+    let farm = Farm::new();
+    let mut distributor = farm.start(&["distributor"]);
+    let _worker = farm.start(&["worker", "--slots", "10"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..100).map(|_| sleep.call(300).detailed());
+    let (answers, _restarted) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        distributor.kill();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        farm.start(&["distributor"])
+    });
+    for answer in answers {
+        assert_eq!(answer.expect("every job is answered").value, 300);
+    }
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_and_every_job_stays_remote() {
+    let farm = Farm::new();
+    let mut active = farm.start(&["distributor"]);
+    let _worker = farm.start(&["worker", "--slots", "10"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let _standby = farm.start(&["distributor"]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..100).map(|_| sleep.call(300).fallback(Fallback::Never).detailed());
+    let (answers, ()) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        active.kill();
+    });
+    for answer in answers {
+        assert!(is_remote(&answer.expect("every job is answered")));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
+    let farm = Farm::new();
+    let _distributor = farm.start(&["distributor"]);
+    let arguments = ["worker", "--slots", "4", "--with-abort"];
+    let mut workers = [farm.start(&arguments), farm.start(&arguments)];
+    let client = farm.client();
+    served_by(&client, 2).await;
+
+    let done = AtomicBool::new(false);
+    let restarts = async {
+        while !done.load(Ordering::Relaxed) {
+            for worker in &mut workers {
+                if worker.has_ended() {
+                    *worker = farm.start(&arguments);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let calls = async {
+        let sleep = client.function(SLEEP);
+        let abort = client.function(ABORT);
+        let innocents = (0..20).map(|_| sleep.call(200).detailed());
+        let ends = tokio::join!(abort.call(()).detailed(), join_all(innocents));
+        done.store(true, Ordering::Relaxed);
+        ends
+    };
+    let ((killer, innocents), ()) = tokio::join!(calls, restarts);
+
+    let Err(CallError::Poisoned { workers, .. }) = killer else { panic!("{killer:?}") };
+    let named: BTreeSet<_> = workers.iter().collect();
+    assert!((2..=3).contains(&named.len()), "{workers:?}");
+    for innocent in innocents {
+        assert_eq!(innocent.expect("innocents end well").value, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
+    let farm = Farm::new();
+    let _distributor = farm.start(&["distributor"]);
+    let leaving = farm.start(&["worker", "--slots", "2"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let _other = farm.start(&["worker", "--slots", "2"]);
+    served_by(&client, 2).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..20).map(|_| sleep.call(300).fallback(Fallback::Never).detailed());
+    let (answers, stopped) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::task::spawn_blocking(|| leaving.stop()).await.expect("it can be waited for")
+    });
+    assert!(stopped);
+    for answer in answers {
+        let answer = answer.expect("every job is answered");
+        assert!(matches!(answer.ran, Ran::Remote { .. }));
+    }
+}

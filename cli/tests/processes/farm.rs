@@ -1,0 +1,131 @@
+//! The processes of one test.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
+use simple_dist_demo::functions::FIB;
+use simple_dist_e2e::Site;
+use simple_dist_protocol::WorkerId;
+
+/// How long anything may take to come about.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Processes at a place of their own at the broker.
+pub(crate) struct Farm {
+    pub(crate) site: Site,
+}
+
+/// A process, killed when it is dropped.
+pub(crate) struct Role(Child);
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Role {
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        // One that has ended by itself cannot be killed, and is as dead.
+        let _dead = self.0.kill();
+        self.0.wait().expect("a child can be waited for");
+    }
+
+    /// Tells it to stop, and waits for its end; true if it ended well.
+    pub(crate) fn stop(mut self) -> bool {
+        let pid = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = pid.expect("a child has a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it lives");
+        let status = self.0.wait().expect("a child can be waited for");
+        status.success()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("a child can be asked").is_some()
+    }
+}
+
+impl Farm {
+    pub(crate) fn new() -> Self {
+        Self { site: Site::new() }
+    }
+
+    /// A command of the binary at this farm.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
+        command
+            .args(arguments)
+            .args(["--prefix", &self.site.prefix])
+            .env("AMQP_URL", &self.site.url)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Starts a role.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Role {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        if std::env::var_os("RUST_LOG").is_some() {
+            command.stderr(Stdio::inherit());
+        }
+        Role(command.spawn().expect("the binary runs"))
+    }
+
+    /// A client of this farm.
+    pub(crate) fn client(&self) -> Client {
+        self.client_at(&self.site.url)
+    }
+
+    /// A client whose broker is somewhere else: behind a relay.
+    pub(crate) fn client_at(&self, url: &str) -> Client {
+        Client::builder(url).prefix(&self.site.prefix).connect().expect("the URL is usable")
+    }
+}
+
+/// Calls `fib(1)` until `count` different workers have answered.
+pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
+    let fib = client.function(FIB);
+    let begun = now();
+    let mut workers = Vec::new();
+    while workers.len() < count {
+        assert!(begun.elapsed() < PATIENCE, "only {} of {count} workers answer", workers.len());
+        let calls = (0..8).map(|_| fib.call(22).fallback(Fallback::Never).detailed());
+        for answer in futures_util::future::join_all(calls).await.into_iter().flatten() {
+            if let Ran::Remote { worker, .. } = answer.ran
+                && !workers.contains(&worker)
+            {
+                workers.push(worker);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    workers
+}
+
+/// A call's answer and the time it took to come.
+pub(crate) async fn timed<A, R>(call: Call<A, R>) -> (Result<Answer<R>, CallError>, Duration)
+where
+    A: simple_dist_protocol::Argument,
+    R: simple_dist_protocol::Argument,
+{
+    let begun = now();
+    let answer = call.detailed().await;
+    (answer, begun.elapsed())
+}
+
+pub(crate) fn is_remote<R>(answer: &Answer<R>) -> bool {
+    matches!(answer.ran, Ran::Remote { .. })
+}
+
+#[expect(clippy::disallowed_methods, reason = "processes live by the real clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

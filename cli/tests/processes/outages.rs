@@ -1,0 +1,66 @@
+//! The broker goes away and comes back, as one client sees it: through a relay.
+
+use std::time::Duration;
+
+use simple_dist_demo::functions::{FIB, SLEEP};
+use simple_dist_e2e::Relay;
+
+use crate::farm::{Farm, is_remote, now, served_by, timed};
+
+#[tokio::test]
+async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
+    let farm = Farm::new();
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    let relay = Relay::before(&farm.site.url).await;
+    let client = farm.client_at(&relay.url(&farm.site.url));
+    served_by(&client, 1).await;
+    let (fib, sleep) = (client.function(FIB), client.function(&SLEEP));
+
+    let under_way = timed(sleep.call(1_000));
+    let ((answer, took), ()) = tokio::join!(under_way, async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        relay.refuse();
+    });
+    assert!(!is_remote(&answer.expect("it is answered")));
+    assert!(took < Duration::from_millis(300 + 4_000 + 1_000), "{took:?}");
+
+    let (answer, took) = timed(fib.call(20)).await;
+    assert!(!is_remote(&answer.expect("it is answered")));
+    assert!(took < Duration::from_millis(50), "{took:?}");
+
+    relay.open();
+    let begun = now();
+    served_by(&client, 1).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn with_its_broker_frozen_a_client_is_local() {
+    let farm = Farm::new();
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    let relay = Relay::before(&farm.site.url).await;
+    let client = farm.client_at(&relay.url(&farm.site.url));
+    served_by(&client, 1).await;
+    let fib = client.function(FIB);
+
+    relay.stall();
+    let (answer, took) = timed(fib.call(20)).await;
+    assert_eq!(answer.expect("it is answered").value, 6765);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_cut_connection_costs_a_call_nothing_but_time() {
+    let farm = Farm::new();
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    let relay = Relay::before(&farm.site.url).await;
+    let client = farm.client_at(&relay.url(&farm.site.url));
+    served_by(&client, 1).await;
+
+    let sleep = client.function(SLEEP);
+    let ((answer, _), ()) = tokio::join!(timed(sleep.call(1_000)), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        relay.cut();
+    });
+    assert!(is_remote(&answer.expect("it is answered")));
+}
