@@ -8,7 +8,7 @@ use simple_dist_client::{Client, Fallback, Handle};
 use simple_dist_demo::functions::ECHO;
 
 use crate::figure::{Measured, Sample, histogram};
-use crate::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, role};
+use crate::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, raw, role};
 
 /// How long the roles may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
     let prefix = format!("bench-{}", uuid::Uuid::new_v4().simple());
     let prefix = &prefix[..20];
-    let _distributor = role(url, &["distributor", "--prefix", prefix])?;
-    let _worker = role(url, &["worker", "--prefix", prefix])?;
+    let distributor = role(url, &["distributor", "--prefix", prefix])?;
+    let worker = role(url, &["worker", "--prefix", prefix])?;
     let client = Client::builder(url).prefix(prefix).connect()?;
     let echo = client.function(ECHO);
     wait_until_served(&echo).await?;
@@ -26,6 +26,8 @@ pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
     many(&echo, MANY / 10).await?;
     let outstanding = many(&echo, MANY).await?;
     client.close().await;
+    drop((distributor, worker));
+    raw::forget(url, prefix).await?;
     Ok(Measured { lone: alone, many: outstanding })
 }
 

@@ -63,6 +63,7 @@ fn role(url: &str, arguments: &[&str]) -> Result<Child, Error> {
         .env("AMQP_URL", url)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
     Ok(child)

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicConsumeOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+
+use simple_dist_protocol::topology::{Declaration, QueueKind, Topology};
 
 use crate::calls::{micros, now};
 use crate::figure::{Measured, Sample, histogram};
@@ -49,6 +52,27 @@ pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
         channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await?;
     }
     Ok(Measured { lone, many })
+}
+
+/// Deletes what an installation of this prefix declared.
+pub(crate) async fn forget(url: &str, prefix: &str) -> Result<(), Error> {
+    let connection = connect(url).await?;
+    let channel = connection.create_channel().await?;
+    let topology = Topology::new(prefix, QueueKind::Classic).unwrap_or_default();
+    for declared in topology.shared() {
+        match declared {
+            Declaration::Queue(queue) => {
+                let name = queue.name.as_str().into();
+                channel.queue_delete(name, QueueDeleteOptions::default()).await?;
+            }
+            Declaration::Exchange { name, .. } => {
+                let name = name.as_str().into();
+                channel.exchange_delete(name, ExchangeDeleteOptions::default()).await?;
+            }
+            Declaration::Binding { .. } => {}
+        }
+    }
+    Ok(connection.close(200, "done".into()).await?)
 }
 
 struct Trip<'a> {

@@ -1,1 +1,48 @@
-//! To be written.
+//! An embedded AMQP 0-9-1 broker for one machine and for tests.
+//!
+//! A real broker on a loopback socket, so that a client takes the same paths as with RabbitMQ:
+//! confirms, acknowledgements, reconnects. What it holds is in memory and ends with the process.
+//! What it does not implement it refuses, with 540 or 406, and never ignores.
+//!
+//! ```text
+//!  Broker ──start──▶ Handle ──orders──▶ server (sockets, clock) ──▶ core (all the rules)
+//!                                               │
+//!                                             wire (bytes ⇄ frames)
+//! ```
+
+//!
+//! # Where it differs from RabbitMQ
+//!
+//! Served in the same way, as the conformance cases show: direct, fanout and topic exchanges,
+//! durable, exclusive and auto-delete queues, the arguments `x-queue-type` (classic, quorum),
+//! `x-expires`, `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow`,
+//! `x-dead-letter-exchange`, `x-dead-letter-routing-key`, `x-max-priority`, `x-delivery-limit`,
+//! publisher confirms, returns, `CC` and `BCC`, consumer priorities, cancel notices and the
+//! blocking of publishers. What is different on purpose:
+//!
+//! - Durable means that it outlives [`Faults::restart`]; nothing outlives the process.
+//! - Refused with 540: transactions, bindings between exchanges, headers exchanges,
+//!   `access.request`, `connection.update-secret`, `no_local`.
+//! - Refused with 406: every other argument of a queue, exchange, binding or consumer, stream
+//!   queues, direct reply-to.
+//! - Names, keys and string properties that are not UTF-8, and tables nested more than 64 deep,
+//!   are a syntax error (502).
+//! - One virtual host, `/`; users without rights of their own; PLAIN alone.
+//! - Confirms and dead letters of a quorum queue are those of a classic one, and its length
+//!   limit is exact.
+
+mod broker;
+mod core;
+mod error;
+mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
+mod server;
+mod settings;
+mod stats;
+mod wire;
+
+pub use broker::{Broker, Builder, Handle};
+pub use error::Error;
+pub use faults::{Connections, Faults, Keep};
+pub use stats::{QueueStats, Stats};

@@ -8,7 +8,7 @@ use simple_dist_client::{Answer, Client, Dynamic, Fallback, Ran};
 use simple_dist_demo::functions;
 use simple_dist_protocol::{Erased, Selector};
 
-use crate::broker::Broker;
+use crate::at::Broker;
 use crate::exit::Failure;
 use crate::roles::parse_duration;
 

@@ -1,9 +1,10 @@
 //! Roles as child processes of this one: the same binary, started again.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use clap::Args;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
 
 use crate::exit::Failure;
@@ -44,4 +45,17 @@ pub(crate) fn start(url: &str, arguments: &[&str]) -> Result<tokio::process::Chi
         .kill_on_drop(true)
         .spawn()
         .map_err(Failure::configuration)
+}
+
+/// Ends a child gracefully, and after ten seconds otherwise.
+pub(crate) async fn stop(mut child: tokio::process::Child) {
+    let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    if let Some(pid) = Pid::from_raw(pid) {
+        // A child that has ended by itself cannot be told to.
+        let _gone = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
+        // It is killed when it is dropped.
+        eprintln!("a process did not end within 10 s and is killed");
+    }
 }

@@ -10,7 +10,7 @@ use simple_dist_demo::functions::FIB;
 use simple_dist_protocol::{Function, WorkerId};
 use tokio::process::Child;
 
-use crate::broker::Broker;
+use crate::at::Broker;
 use crate::children;
 use crate::exit::Failure;
 use crate::roles::told_to_stop;
@@ -19,6 +19,7 @@ use crate::roles::told_to_stop;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  simple-dist demo                on an embedded broker; nothing else is needed
   AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f simple-dist demo
   simple-dist demo --stay         keep everything up, with a trickle of jobs, until Ctrl-C
   RUST_LOG=info simple-dist demo  with the logs of all processes")]
@@ -39,17 +40,18 @@ const WORKERS: usize = 2;
 
 /// Plays the story; fails if any step is wrong.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let url = options.broker.url()?;
-    let client = options.broker.client()?;
+    let at = options.broker.given_or_embedded().await?;
+    let client = options.broker.client_at(&at.url)?;
     let mut story = Story {
-        url,
+        url: at.url.clone(),
         prefix: options.broker.prefix.clone(),
         fib: client.function(FIB),
         nobody: client.function(NOBODY),
         workers: Vec::new(),
         wrong: 0,
     };
-    println!("simple-dist: one distributor, {WORKERS} workers, each a process of its own\n");
+    println!("simple-dist: one distributor, {WORKERS} workers, each a process of its own,");
+    println!("{}\n", at.banner());
     let distributor = story.start("distributor")?;
     let played = story.play().await;
     if played.is_ok() && options.stay {
@@ -61,14 +63,16 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     }
     let workers = std::mem::take(&mut story.workers);
     for child in workers.into_iter().chain([distributor]) {
-        stop(child).await;
+        children::stop(child).await;
     }
     client.close().await;
+    at.stop().await;
     played?;
-    match story.wrong {
-        0 => Ok(println!("\nall as promised")),
-        wrong => Err(Failure::function(format_args!("{wrong} steps went wrong"))),
+    if story.wrong > 0 {
+        return Err(Failure::function(format_args!("{} steps went wrong", story.wrong)));
     }
+    println!("\nall as promised");
+    Ok(())
 }
 
 struct Story {
@@ -125,8 +129,7 @@ impl Story {
         let shares: Vec<String> =
             shares.iter().map(|(worker, count)| format!("{count} by {}", worker.short())).collect();
         println!(
-            "({}) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}",
-            "e",
+            "(e) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}",
             format!("map fib 0..{MAPPED}"),
             shares.join(", "),
             verdict(all),
@@ -202,19 +205,6 @@ async fn trickle(fib: &Handle<u64, u64>) {
             eprintln!("fib({n}): {error}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// Ends a child gracefully, and after ten seconds otherwise.
-async fn stop(mut child: Child) {
-    let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
-    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-        // A child that has ended by itself cannot be told to.
-        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-    if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
-        // It is killed when it is dropped.
-        eprintln!("a process did not end within 10 s and is killed");
     }
 }
 

@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "values belong on stdout")]
 #![expect(clippy::print_stderr, reason = "a command-line tool speaks on stderr")]
 
-mod broker;
+mod at;
 mod call;
 mod children;
 mod demo;
@@ -13,6 +13,7 @@ mod exit;
 mod logs;
 mod map;
 mod roles;
+mod up;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,10 @@ struct Cli {
 enum Command {
     /// Plays the whole story with processes of its own: a call, a crash, a fallback, a recovery
     Demo(demo::Options),
+    /// Runs everything on this machine: an embedded broker, a distributor, demo workers
+    Up(up::Up),
+    /// Runs the embedded broker alone
+    Broker(up::Broker),
     /// Takes jobs in, places them, tracks them; any number may stand by
     Distributor(roles::Distributor),
     /// Serves the demo functions: fib, primes, mandelbrot, sleep, echo, fail
@@ -58,6 +63,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   simple-dist demo                         see it work
+  simple-dist up                           everything on this machine
   simple-dist distributor                  in one terminal,
   simple-dist worker                       in another, as often as there are machines,
   simple-dist call fib 20                  and call: 6765
@@ -65,14 +71,16 @@ Examples:
   simple-dist map fib 0..45
 
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
-default amqp://127.0.0.1:5672. RUST_LOG sets what is logged.
+default amqp://127.0.0.1:5672; `demo` and `up` bring one of their own if none is named. RUST_LOG sets what is logged.
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable,
 75 timed out, 78 bad configuration.";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::start(matches!(cli.command, Command::Distributor(_) | Command::Worker(_)));
+    let service =
+        matches!(cli.command, Command::Distributor(_) | Command::Worker(_) | Command::Broker(_));
+    logs::start(service);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::configuration(error).report(),
@@ -86,6 +94,8 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(options) => demo::run(options).await,
+        Command::Up(options) => up::up(options).await,
+        Command::Broker(options) => up::broker(options).await,
         Command::Distributor(options) => roles::distributor(options).await,
         Command::Worker(options) => roles::worker(options).await,
         Command::Call(options) => call::run(options).await,

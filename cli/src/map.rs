@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use simple_dist_client::Ran;
 
-use crate::broker::Broker;
+use crate::at::Broker;
 use crate::call;
 use crate::exit::Failure;
 use crate::roles::parse_duration;

@@ -7,7 +7,7 @@ use simple_dist_demo::functions;
 use simple_dist_protocol::topology::QueueKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::Broker;
+use crate::at::Broker;
 use crate::children;
 use crate::exit::Failure;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use serde_json::json;
-use simple_dist_protocol::{Function, codec, limits, link};
+use simple_dist_protocol::{Function, WorkerId, codec, limits, link};
 use tokio::sync::mpsc;
 
 use crate::answer::Ended;
@@ -49,7 +49,7 @@ fn detached() -> (Client, Seat) {
 /// Answers a call of `DOUBLE` as a worker would.
 fn answer(begin: Begin) {
     let value = DOUBLE.erased().run(&begin.args).unwrap().into();
-    let ran = Ran::Remote { worker: None, attempt: 1 };
+    let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
 }
@@ -190,7 +190,7 @@ async fn a_value_of_another_type_is_an_error() {
     assert!((&mut call).now_or_never().is_none());
     let begin = seat.begun().pop().unwrap();
     let value = codec::encode("two").unwrap().into();
-    let ran = Ran::Remote { worker: None, attempt: 1 };
+    let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
     assert!(matches!(call.await, Err(CallError::BadValue { .. })));

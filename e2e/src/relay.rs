@@ -76,7 +76,7 @@ fn host_and_port(url: &str) -> &str {
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let address = &rest[..end];
-    assert!(address.contains(':'), "AMQP_URL names a port");
+    assert!(address.contains(':'), "the URL names a port");
     address
 }
 

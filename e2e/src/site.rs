@@ -1,4 +1,5 @@
-//! A place of its own at the broker for each test: a prefix that nobody else uses.
+//! A broker for each test: an embedded one of its own, or, where `AMQP_URL` names one, a prefix at
+//! it that nobody else uses.
 
 use std::time::Duration;
 
@@ -8,35 +9,35 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use simple_dist_broker::{Broker, Handle};
 
 /// The wait for anything of the broker.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The broker that tests run on.
-///
-/// # Panics
-/// When `AMQP_URL` is not set: a test without a broker must fail, not pass.
-pub fn broker_url() -> String {
-    std::env::var("AMQP_URL").expect(
-        "AMQP_URL names the RabbitMQ to test on, such as amqp://guest:guest@127.0.0.1:5672/%2f",
-    )
-}
-
-/// A prefix at the broker; what was declared under it is deleted when it is dropped.
+/// A prefix at a broker; what was declared under it is deleted when it is dropped.
 #[derive(Debug)]
 pub struct Site {
     /// Where the broker is.
     pub url: String,
     /// The prefix of all names.
     pub prefix: String,
+    /// The broker, where it is our own.
+    embedded: Option<Handle>,
 }
 
 impl Site {
-    /// A new, empty one.
-    #[expect(clippy::new_without_default, reason = "a place at a broker is no default")]
-    pub fn new() -> Self {
+    /// A new, empty one: on the broker of `AMQP_URL`, or on an embedded one of its own.
+    ///
+    /// # Panics
+    /// When the embedded broker cannot be started.
+    pub async fn new() -> Self {
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        Self { url: broker_url(), prefix: format!("test-{}", &unique[..12]) }
+        let prefix = format!("test-{}", &unique[..12]);
+        if let Ok(url) = std::env::var("AMQP_URL") {
+            return Self { url, prefix, embedded: None };
+        }
+        let broker = Broker::builder().start().await.expect("loopback has a free port");
+        Self { url: broker.url().to_owned(), prefix, embedded: Some(broker) }
     }
 
     /// Publishes bytes as they are, as a hostile client would; true if the broker took them.
@@ -105,7 +106,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let site = Self { url: self.url.clone(), prefix: self.prefix.clone() };
+        if self.embedded.is_some() {
+            return;
+        }
+        let site = Self { url: self.url.clone(), prefix: self.prefix.clone(), embedded: None };
         // On a thread of its own, since a test's runtime cannot be waited on from within.
         let cleaner = std::thread::spawn(move || {
             let site = std::mem::ManuallyDrop::new(site);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::farm::{Farm, now, served_by};
 
-#[test]
-fn the_demo_plays_the_whole_story() {
-    let farm = Farm::new();
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_plays_the_whole_story() {
+    let farm = Farm::new().await;
     let output = farm.output(&["demo"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -15,7 +15,7 @@ fn the_demo_plays_the_whole_story() {
 
 #[tokio::test]
 async fn the_value_alone_is_on_stdout() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
     served_by(&farm.client(), 1).await;
 
@@ -29,7 +29,7 @@ async fn the_value_alone_is_on_stdout() {
 
 #[tokio::test]
 async fn every_failure_has_its_code() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
     served_by(&farm.client(), 1).await;
 

@@ -12,7 +12,7 @@ use crate::farm::{Farm, is_remote, now, served_by, timed};
 
 #[tokio::test]
 async fn a_killed_worker_loses_no_job_and_none_runs_more_than_twice() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let _distributor = farm.start(&["distributor"]);
     let mut doomed = farm.start(&["worker", "--slots", "2"]);
     let client = farm.client();
@@ -34,7 +34,7 @@ async fn a_killed_worker_loses_no_job_and_none_runs_more_than_twice() {
 
 #[tokio::test]
 async fn without_workers_calls_are_local_and_with_one_again_remote() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let _distributor = farm.start(&["distributor"]);
     let mut worker = farm.start(&["worker"]);
     let client = farm.client();
@@ -57,7 +57,7 @@ async fn without_workers_calls_are_local_and_with_one_again_remote() {
 
 #[tokio::test]
 async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let mut distributor = farm.start(&["distributor"]);
     let _worker = farm.start(&["worker", "--slots", "10"]);
     let client = farm.client();
@@ -78,7 +78,7 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
 
 #[tokio::test]
 async fn a_standby_takes_over_and_every_job_stays_remote() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let mut active = farm.start(&["distributor"]);
     let _worker = farm.start(&["worker", "--slots", "10"]);
     let client = farm.client();
@@ -99,7 +99,7 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
 
 #[tokio::test]
 async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let _distributor = farm.start(&["distributor"]);
     let arguments = ["worker", "--slots", "4", "--with-abort"];
     let mut workers = [farm.start(&arguments), farm.start(&arguments)];
@@ -137,7 +137,7 @@ async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let _distributor = farm.start(&["distributor"]);
     let leaving = farm.start(&["worker", "--slots", "2"]);
     let client = farm.client();

@@ -49,8 +49,8 @@ impl Role {
 }
 
 impl Farm {
-    pub(crate) fn new() -> Self {
-        Self { site: Site::new() }
+    pub(crate) async fn new() -> Self {
+        Self { site: Site::new().await }
     }
 
     /// A command of the binary at this farm.

@@ -9,12 +9,12 @@ use crate::farm::{Farm, is_remote, now, served_by, timed};
 
 #[tokio::test]
 async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
     let relay = Relay::before(&farm.site.url).await;
     let client = farm.client_at(&relay.url(&farm.site.url));
     served_by(&client, 1).await;
-    let (fib, sleep) = (client.function(FIB), client.function(&SLEEP));
+    let (fib, sleep) = (client.function(FIB), client.function(SLEEP));
 
     let under_way = timed(sleep.call(1_000));
     let ((answer, took), ()) = tokio::join!(under_way, async {
@@ -36,7 +36,7 @@ async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
 
 #[tokio::test]
 async fn with_its_broker_frozen_a_client_is_local() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
     let relay = Relay::before(&farm.site.url).await;
     let client = farm.client_at(&relay.url(&farm.site.url));
@@ -51,7 +51,7 @@ async fn with_its_broker_frozen_a_client_is_local() {
 
 #[tokio::test]
 async fn a_cut_connection_costs_a_call_nothing_but_time() {
-    let farm = Farm::new();
+    let farm = Farm::new().await;
     let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
     let relay = Relay::before(&farm.site.url).await;
     let client = farm.client_at(&relay.url(&farm.site.url));

@@ -1,4 +1,4 @@
-//! Everything together in one process, on a real broker.
+//! Everything together in one process, on an embedded broker or on the one of `AMQP_URL`.
 
 mod calls;
 mod inputs;

@@ -23,8 +23,8 @@ pub(crate) struct System {
 impl System {
     /// A distributor and a worker of the demo functions, serving.
     pub(crate) async fn start() -> Self {
-        let mut system =
-            Self { shutdown: CancellationToken::new(), roles: JoinSet::new(), site: Site::new() };
+        let (shutdown, roles) = (CancellationToken::new(), JoinSet::new());
+        let mut system = Self { shutdown, roles, site: Site::new().await };
         system.distributor();
         system.worker();
         let client = system.client();

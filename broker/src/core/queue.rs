@@ -1,0 +1,234 @@
+//! One queue: messages that wait, in order of priority and arrival, and the consumers that
+//! take turns. It decides nothing about connections; the core does.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use amq_protocol::types::ShortString;
+
+use super::{
+    ConnectionId,
+    arguments::{Arguments, Overflow},
+    channel::ConsumerId,
+    message::{Entry, Message},
+};
+
+/// Names a queue for as long as it lives; a queue declared anew under the same name is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct QueueId(pub(super) u64);
+
+/// A consumer in its queue's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subscriber {
+    pub(super) connection: ConnectionId,
+    pub(super) channel: u16,
+    pub(super) consumer: ConsumerId,
+    pub(super) priority: i64,
+}
+
+/// Places that an empty queue keeps allocated.
+const ROOM_KEPT: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) name: ShortString,
+    pub(super) durable: bool,
+    pub(super) auto_delete: bool,
+    pub(super) owner: Option<ConnectionId>,
+    pub(super) arguments: Arguments,
+    /// Highest consumer priority first, within one priority the next in turn first.
+    pub(super) subscribers: Vec<Subscriber>,
+    /// One of the subscribers asked to be the only one.
+    pub(super) taken: bool,
+    /// Handed out and not yet acknowledged.
+    pub(super) unacked: usize,
+    pub(super) last_used: Instant,
+    /// When it next wants to be looked at.
+    pub(super) timer: Option<Instant>,
+    /// Stands in the list of queues to look at after the current method.
+    pub(super) is_awake: bool,
+    levels: Vec<VecDeque<Entry>>,
+    ready: usize,
+    ready_bytes: usize,
+    next_position: u64,
+}
+
+impl Queue {
+    pub(super) fn new(name: ShortString, arguments: Arguments, now: Instant) -> Self {
+        let levels = usize::from(arguments.max_priority.unwrap_or(0)) + 1;
+        Self {
+            name,
+            durable: false,
+            auto_delete: false,
+            owner: None,
+            arguments,
+            subscribers: Vec::new(),
+            taken: false,
+            unacked: 0,
+            last_used: now,
+            timer: None,
+            is_awake: false,
+            levels: (0..levels).map(|_| VecDeque::new()).collect(),
+            ready: 0,
+            ready_bytes: 0,
+            next_position: 0,
+        }
+    }
+
+    pub(super) fn ready(&self) -> usize {
+        self.ready
+    }
+
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Whether one more message of this size has to be refused.
+    pub(super) fn refuses(&self, size: usize) -> bool {
+        self.arguments.overflow != Overflow::DropHead
+            && self.is_over(self.ready + 1, self.ready_bytes + size)
+    }
+
+    /// Puts a message at the end; says when it expires.
+    pub(super) fn push(&mut self, message: Arc<Message>, now: Instant) -> Option<Instant> {
+        let own = message.expiration.map(Duration::from_millis);
+        let ttl = match (own, self.arguments.message_ttl) {
+            (Some(own), Some(queue)) => Some(own.min(queue)),
+            (own, queue) => own.or(queue),
+        };
+        let expires = ttl.and_then(|ttl| now.checked_add(ttl));
+        let entry = Entry::new(message, self.next_position, expires);
+        self.next_position += 1;
+        self.add(&entry);
+        let level = self.level(&entry);
+        self.levels[level].push_back(entry);
+        expires
+    }
+
+    /// Puts a message that was handed out back to its place.
+    pub(super) fn put_back(&mut self, entry: Entry) {
+        self.add(&entry);
+        let level = self.level(&entry);
+        let entries = &mut self.levels[level];
+        let place = entries.partition_point(|other| other.position < entry.position);
+        entries.insert(place, entry);
+    }
+
+    /// Takes the next message.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
+        let level = self.levels.iter().rposition(|entries| !entries.is_empty())?;
+        self.pop_from(level)
+    }
+
+    /// Takes one message whose time is over, if one stands at the head.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
+        let level = self
+            .levels
+            .iter()
+            .position(|entries| entries.front().is_some_and(|entry| entry.has_expired(now)))?;
+        self.pop_from(level)
+    }
+
+    /// Takes one message that does not fit any more.
+    pub(super) fn pop_overflow(&mut self) -> Option<Entry> {
+        if self.arguments.overflow != Overflow::DropHead
+            || !self.is_over(self.ready, self.ready_bytes)
+        {
+            return None;
+        }
+        self.pop()
+    }
+
+    /// Drops all that waits; says how many that were.
+    pub(super) fn purge(&mut self) -> usize {
+        let purged = self.ready;
+        self.retain(|_| false);
+        purged
+    }
+
+    /// Drops what does not satisfy the condition.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
+        for entries in &mut self.levels {
+            entries.retain(&keep);
+            entries.shrink_to(ROOM_KEPT);
+        }
+        self.ready = self.levels.iter().map(VecDeque::len).sum();
+        self.ready_bytes = self.levels.iter().flatten().map(|entry| entry.message.body.len()).sum();
+    }
+
+    /// Flags all that waits as possibly seen before.
+    pub(super) fn mark_redelivered(&mut self) {
+        for entry in self.levels.iter_mut().flatten() {
+            entry.redelivered = true;
+        }
+    }
+
+    /// When something happens here by itself: a message expires, or the unused queue.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let heads = self.levels.iter().filter_map(VecDeque::front);
+        let message = heads.filter_map(|entry| entry.expires).min();
+        match (message, self.unused_until()) {
+            (Some(message), Some(unused)) => Some(message.min(unused)),
+            (message, unused) => message.or(unused),
+        }
+    }
+
+    /// When the queue goes, if nobody uses it until then.
+    pub(super) fn unused_until(&self) -> Option<Instant> {
+        let expires = self.arguments.expires.filter(|_| self.subscribers.is_empty())?;
+        self.last_used.checked_add(expires)
+    }
+
+    /// Adds a consumer behind those of its priority.
+    pub(super) fn subscribe(&mut self, subscriber: Subscriber) {
+        let place = self.subscribers.partition_point(|other| other.priority >= subscriber.priority);
+        self.subscribers.insert(place, subscriber);
+    }
+
+    /// Sends the consumer at this place to the end of its priority's line.
+    pub(super) fn rotate(&mut self, place: usize) {
+        let priority = self.subscribers[place].priority;
+        let end = self.subscribers.partition_point(|other| other.priority >= priority);
+        self.subscribers[place..end].rotate_left(1);
+    }
+
+    /// Removes a consumer; false if it was not there.
+    pub(super) fn unsubscribe(&mut self, consumer: ConsumerId) -> bool {
+        let before = self.subscribers.len();
+        self.subscribers.retain(|subscriber| subscriber.consumer != consumer);
+        let removed = self.subscribers.len() < before;
+        if self.subscribers.is_empty() {
+            self.taken = false;
+        }
+        removed
+    }
+
+    fn is_over(&self, count: usize, bytes: usize) -> bool {
+        self.arguments.max_length.is_some_and(|most| count > most)
+            || self.arguments.max_length_bytes.is_some_and(|most| bytes > most)
+    }
+
+    fn level(&self, entry: &Entry) -> usize {
+        usize::from(entry.message.priority).min(self.levels.len() - 1)
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        self.ready += 1;
+        self.ready_bytes += entry.message.body.len();
+    }
+
+    fn pop_from(&mut self, level: usize) -> Option<Entry> {
+        let entries = &mut self.levels[level];
+        let entry = entries.pop_front()?;
+        // The room of a long backlog is given back when it has been worked off.
+        if entries.is_empty() && entries.capacity() > ROOM_KEPT {
+            *entries = VecDeque::new();
+        }
+        self.ready -= 1;
+        self.ready_bytes -= entry.message.body.len();
+        Some(entry)
+    }
+}

@@ -1,0 +1,12 @@
+//! Bytes to frames and back: what is read here is well-formed, or refused with an AMQP code.
+
+mod decoder;
+mod header;
+mod nesting;
+mod output;
+mod refusal;
+
+pub(crate) use decoder::{Decoder, Incoming, PROTOCOL_HEADER};
+pub(crate) use header::{ContentHeader, carbon_copies, encode_properties, parse_raw_properties};
+pub(crate) use output::{Delivery, Output, heartbeat};
+pub(crate) use refusal::{Code, Refusal, short};
