@@ -30,6 +30,18 @@
 //! - One virtual host, `/`; users without rights of their own; PLAIN alone.
 //! - Confirms and dead letters of a quorum queue are those of a classic one, and its length
 //!   limit is exact.
+//!
+//! # Where RabbitMQ differs from itself
+//!
+//! The embedded broker goes by 4.0; the conformance cases say what 3.10 and 4.3 do instead.
+//!
+//! - Before 4.0 an unknown kind of exchange ends the connection (503), not the channel (406), and
+//!   a quorum queue without `x-delivery-limit` has none, not 20.
+//! - 4.3 makes a global prefetch one for each consumer, flags a dead letter that was rejected as
+//!   redelivered, does not count what `basic.nack` gives back towards the delivery limit, and
+//!   answers `connection.close` before the connection's exclusive queues are gone.
+//! - From 4.0 on, a letter from one quorum queue to another keeps its count of deliveries; here
+//!   it does not.
 
 mod broker;
 mod core;

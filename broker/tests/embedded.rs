@@ -8,6 +8,8 @@ mod bounds;
 mod faults;
 #[path = "embedded/hostile.rs"]
 mod hostile;
+#[path = "embedded/order.rs"]
+mod order;
 #[path = "embedded/raw.rs"]
 mod raw;
 #[path = "embedded/smoke.rs"]

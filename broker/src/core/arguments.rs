@@ -41,6 +41,8 @@ pub(super) struct Arguments {
     pub(super) delivery_limit: Option<u32>,
 }
 
+/// How often a message may come back to a quorum queue that sets no limit, as since RabbitMQ 4.0.
+const DELIVERY_LIMIT: u32 = 20;
 /// The longest time to live or expiry: 2^32 - 1 ms, as on RabbitMQ.
 const MILLISECONDS_LIMIT: u64 = u32::MAX as u64;
 
@@ -94,6 +96,14 @@ impl Arguments {
             _ => return Err("not implemented by this broker"),
         }
         Ok(())
+    }
+
+    /// How often a message may come back; a classic queue counts nothing.
+    pub(super) fn limit_of_returns(&self) -> Option<u32> {
+        match self.kind {
+            Kind::Classic => None,
+            Kind::Quorum => Some(self.delivery_limit.unwrap_or(DELIVERY_LIMIT)),
+        }
     }
 
     fn check_together(&self) -> Result<(), Refusal> {

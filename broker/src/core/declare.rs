@@ -52,7 +52,7 @@ impl Core {
                 return Err(Refusal::new(Code::NotImplemented, "exchanges of type headers"));
             }
             other => Kind::named(other).ok_or_else(|| {
-                Refusal::new(Code::CommandInvalid, format!("unknown exchange type '{other}'"))
+                Refusal::new(Code::PreconditionFailed, format!("unknown exchange type '{other}'"))
             })?,
         };
         if let Some((argument, _)) = declare.arguments.into_iter().next() {

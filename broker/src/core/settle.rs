@@ -10,7 +10,6 @@ use amq_protocol::protocol::{
 
 use super::{
     ConnectionId, Core, Place,
-    arguments::Kind,
     channel::{Publishing, Unacked},
     dead_letter::Reason,
     queue::QueueId,
@@ -95,9 +94,7 @@ impl Core {
         queue.unacked -= 1;
         entry.redelivered = true;
         entry.returns += 1;
-        let limit = queue.arguments.delivery_limit;
-        if queue.arguments.kind == Kind::Quorum && limit.is_some_and(|limit| entry.returns > limit)
-        {
+        if queue.arguments.limit_of_returns().is_some_and(|limit| entry.returns > limit) {
             self.bury(id, &entry, Reason::DeliveryLimit);
         } else {
             queue.put_back(entry);

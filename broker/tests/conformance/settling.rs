@@ -220,3 +220,36 @@ fn a_delivery_limit_ends_what_comes_back_too_often() {
         assert_eq!(depth(&channel, &queue).await, 0);
     });
 }
+
+#[test]
+fn without_a_limit_of_its_own_a_quorum_queue_has_that_of_its_version() {
+    run(async |server| {
+        let (_connection, channel) = server.open_confirming().await;
+        let queue = server.name("queue");
+        declare(&channel, &queue, args([("x-queue-type", text("quorum"))])).await;
+        publish(&channel, &queue, "poison").await;
+        for _ in 0..21 {
+            let message = get(&channel, &queue).await;
+            message.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        }
+        // None before 4.0, 20 since.
+        let left = u32::from(server.version().await < (4, 0));
+        until_depth(&channel, &queue, left).await;
+    });
+}
+
+#[test]
+fn what_is_given_back_by_nack_counts_towards_the_limit_before_4_3() {
+    run(async |server| {
+        let (_connection, channel) = server.open_confirming().await;
+        let queue = server.name("queue");
+        let arguments = args([("x-queue-type", text("quorum")), ("x-delivery-limit", int(2))]);
+        declare(&channel, &queue, arguments).await;
+        publish(&channel, &queue, "again").await;
+        for _ in 0..3 {
+            get(&channel, &queue).await.nack(requeue()).await.unwrap();
+        }
+        let left = u32::from(server.version().await >= (4, 3));
+        until_depth(&channel, &queue, left).await;
+    });
+}
