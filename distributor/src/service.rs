@@ -1,7 +1,7 @@
 //! The one task that owns the ledger: it turns what the link brings into events, and the ledger's
 //! effects into what the link does.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::link::{
@@ -155,6 +155,9 @@ struct Service {
     leading: bool,
     /// Errands under way, each with the generation it was begun in.
     errands: JoinSet<(Generation, Done)>,
+    /// Pools being emptied, and whether each is to be declared again after that: what is placed
+    /// meanwhile would be taken out too.
+    purging: HashMap<PoolId, bool>,
     /// Events that effects gave rise to.
     pending: VecDeque<Event>,
     /// Its room is used again and again.
@@ -172,6 +175,7 @@ impl Service {
             session: None,
             leading: false,
             errands: JoinSet::new(),
+            purging: HashMap::new(),
             pending: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -217,6 +221,7 @@ impl Service {
                 }
                 self.session = None;
                 self.leading = false;
+                self.purging.clear();
                 self.feed(Event::LinkDown);
             }
             link::Event::Delivery(delivery) => self.delivery(delivery),
@@ -317,12 +322,17 @@ impl Service {
     }
 
     fn declare(&mut self, session: Session, pool: PoolId) {
+        if let Some(declare) = self.purging.get_mut(&pool) {
+            *declare = true;
+            return;
+        }
         let queue = Declaration::Queue(self.topology.pool(pool));
         let asking = session.clone();
         self.errand(&session, async move { Done::Declared(pool, asking.declare(queue).await) });
     }
 
     fn purge(&mut self, session: Session, pool: PoolId) {
+        self.purging.insert(pool, false);
         let queue = self.topology.pool(pool).name;
         let asking = session.clone();
         self.errand(&session, async move { Done::Purged(pool, asking.empty(queue).await) });
@@ -360,8 +370,15 @@ impl Service {
                 self.feed(Event::Depths { asked_at, pools, answers });
             }
             Done::Looked { depths: Err(error), .. } => tracing::warn!(%error, "queues unseen"),
-            Done::Purged(pool, Err(error)) => tracing::warn!(%error, %pool, "not purged"),
-            Done::Purged(_, Ok(taken)) => self.feed(Event::Purged { untouched: untouched(&taken) }),
+            Done::Purged(pool, taken) => {
+                match taken {
+                    Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
+                    Err(error) => tracing::warn!(%error, %pool, "not purged"),
+                }
+                if self.purging.remove(&pool) == Some(true) {
+                    self.declare(session, pool);
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
-use simple_dist_protocol::{PoolId, UserName, WorkerId};
+use simple_dist_protocol::{Address, PoolId, UserName, WorkerId};
 
 use super::Ledger;
 use super::functions::FunctionRef;
@@ -13,6 +13,8 @@ use super::workers::Fate;
 
 /// The most functions of a worker, and jobs in its hands, that a beat may name.
 const NAMED: (usize, usize) = (1024, 65_536);
+/// The most characters kept of what a worker calls its host and its version.
+const LABEL: usize = 128;
 /// The most slots that a worker may claim.
 const SLOTS: u32 = 65_536;
 
@@ -44,8 +46,8 @@ impl Ledger {
         };
         worker.generation = beat.generation;
         worker.seq = beat.seq;
-        worker.host = beat.host;
-        worker.version = beat.version;
+        worker.host = beat.host.chars().take(LABEL).collect();
+        worker.version = beat.version.chars().take(LABEL).collect();
         worker.functions = beat.functions;
         worker.slots = beat.slots.min(SLOTS);
         worker.state = beat.state;
@@ -55,9 +57,10 @@ impl Ledger {
         if worker.pool != Some(pool) {
             self.change_pool(id, pool);
         }
+        let live = self.workers.get(id).is_some_and(|worker| !worker.drains());
         if let Some(pool) = self.pools.get_mut(&pool) {
             pool.workers.insert(id);
-            if beat.state == WorkerState::Live {
+            if live {
                 pool.heard = Some(now);
             }
         }
@@ -94,16 +97,32 @@ impl Ledger {
             if self.pools.len() >= POOLS {
                 return None;
             }
-            let mut served = vec![];
-            for address in &beat.functions {
-                let function = self.functions.meet(&address.clone().into())?;
-                if self.functions.get_mut(function).pools.insert(id) {
-                    served.push(function);
-                }
-            }
+            let served = self.meet_functions(id, &beat.functions)?;
             self.pools.insert(id, Pool::new(served));
         }
         Some(id)
+    }
+
+    /// The functions of a new pool; all of them, or none if there are too many.
+    fn meet_functions(&mut self, pool: PoolId, served: &[Address]) -> Option<Vec<FunctionRef>> {
+        let mut met = vec![];
+        for address in served {
+            match self.functions.meet(&address.clone().into()) {
+                // Being of a pool keeps it known while the others are met.
+                Some(function) => {
+                    if self.functions.get_mut(function).pools.insert(pool) {
+                        met.push(function);
+                    }
+                }
+                None => {
+                    for function in met {
+                        self.functions.get_mut(function).pools.remove(&pool);
+                    }
+                    return None;
+                }
+            }
+        }
+        Some(met)
     }
 
     /// A worker belongs to a pool from now on. That never changes, but nothing forbids it.

@@ -54,6 +54,9 @@ pub struct Books {
     /// Messages of workers that cannot be theirs: a foreign login, a function they do not serve,
     /// an answer that no worker gives.
     pub forged: u64,
+    /// Answers that an earlier term left behind, of workers we do not know to serve the function:
+    /// the job runs again.
+    pub unproven: u64,
     /// Messages beyond a limit: too many users, workers, or functions.
     pub crowded: u64,
 }

@@ -20,6 +20,8 @@ use super::{Client, Ledger};
 const TRACE_BYTES: usize = 128;
 /// The most kinds of reason kept in the reports of one function.
 const REASONS: usize = 16;
+/// The longest name of a reason.
+const REASON_BYTES: usize = 64;
 
 /// A client's queue as a message of it says.
 type Sender = (UserRef, ClientId, Generation);
@@ -93,7 +95,9 @@ impl Ledger {
             }
             let counts = self.local.entry(function).or_default();
             for (reason, runs) in reasons.into_iter().take(REASONS) {
-                if counts.len() < REASONS || counts.contains_key(&reason) {
+                if reason.len() > REASON_BYTES {
+                    self.books.crowded += 1;
+                } else if counts.len() < REASONS || counts.contains_key(&reason) {
                     let count = counts.entry(reason).or_default();
                     *count = count.saturating_add(runs);
                 }
@@ -151,12 +155,13 @@ impl Ledger {
                 .parse()
                 .is_ok_and(|selector| worker.is_some_and(|worker| worker.serves(&selector)));
             if !serves {
-                self.books.forged += 1;
+                self.books.unproven += 1;
                 self.recent.forget(key);
                 return None;
             }
+            self.recent.believe(key);
         }
-        Some(kept.answered.clone())
+        self.recent.find(key).map(|kept| kept.answered.clone())
     }
 
     /// The job's answer goes to whoever sent it last.

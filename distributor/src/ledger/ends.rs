@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use simple_dist_protocol::limits::TIMEOUT_MAX;
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
     Answer, Answered, Answers, Control, Delivered, Delivery, End, Ended,
@@ -59,7 +60,7 @@ impl Ledger {
         };
         let key = Key { user, id: ended.key.id };
         let job = self.jobs.find(key);
-        let took = Duration::from_micros(ended.took_us);
+        let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
         match ended.end {
             End::Returned { willing } => {
                 let current = job.filter(|job| {

@@ -94,6 +94,13 @@ impl Recent {
         self.answers.get(&key)
     }
 
+    /// The answer is one: its worker serves the function.
+    pub(super) fn believe(&mut self, key: Key) {
+        if let Some(kept) = self.answers.get_mut(&key) {
+            kept.unchecked = false;
+        }
+    }
+
     /// The answer turned out not to be one.
     pub(super) fn forget(&mut self, key: Key) {
         if let Some(kept) = self.answers.remove(&key) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Marks, WorkerState};
+use simple_dist_protocol::message::Marks;
 use simple_dist_protocol::{Address, Attempt, JobKey, PoolId, Term, UserName, WorkerId};
 
 use super::functions::Function;
@@ -291,12 +291,7 @@ impl Ledger {
                     Fate::Left { at } => WorkerFate::Left { age: age(at) },
                     Fate::Unreachable => WorkerFate::Unreachable,
                     Fate::Late => WorkerFate::Late,
-                    Fate::Heard
-                        if worker.state == WorkerState::Draining
-                            || worker.wanted == Some(WorkerState::Draining) =>
-                    {
-                        WorkerFate::Draining
-                    }
+                    Fate::Heard if worker.drains() => WorkerFate::Draining,
                     Fate::Heard => WorkerFate::Live,
                 },
                 age: age(worker.since),

@@ -102,7 +102,7 @@ impl Suspicion {
             self.mark = Some(Mark::Brought);
         }
         for worker in marks.strikes.iter().filter(|worker| !is_alive(worker)) {
-            if self.strikes.len() < STRIKES && self.strikers().all(|known| known != *worker) {
+            if self.count() < STRIKES && self.strikers().all(|known| known != *worker) {
                 self.strikes.push(Strike { worker: *worker, replaced: None });
             }
         }

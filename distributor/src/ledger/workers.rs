@@ -118,11 +118,15 @@ impl Worker {
         }
     }
 
+    /// Whether it finishes what it holds, or a person wants it to.
+    pub(super) fn drains(&self) -> bool {
+        self.state == WorkerState::Draining || self.wanted == Some(WorkerState::Draining)
+    }
+
     /// Whether its slots may be filled.
     pub(super) fn takes_jobs(&self, term: Option<Term>) -> bool {
         matches!(self.fate, Fate::Heard | Fate::Late)
-            && self.state == WorkerState::Live
-            && self.wanted != Some(WorkerState::Draining)
+            && !self.drains()
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
     }
 

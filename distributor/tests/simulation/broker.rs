@@ -169,6 +169,14 @@ impl Broker {
         queue.map(|queue| queue.messages.drain(..).collect()).unwrap_or_default()
     }
 
+    pub(crate) fn purge_pools(&mut self) {
+        for (name, queue) in &mut self.queues {
+            if matches!(name, Name::Pool(_)) {
+                queue.messages.clear();
+            }
+        }
+    }
+
     pub(crate) fn depth(&self, name: Name) -> Option<u32> {
         self.queues.get(&name).map(|queue| u32::try_from(queue.messages.len()).unwrap())
     }

@@ -24,6 +24,8 @@ const WHOLE: Duration = Duration::from_secs(40);
 /// What is not over then is stuck: the last freeze, the heartbeats after it, a new term, three
 /// seconds of silence, and three seconds more for each of three attempts.
 const OVER: Duration = Duration::from_secs(110);
+/// The calls of one schedule.
+const JOBS: u64 = 50;
 /// The time of calls that are to end by themselves.
 const PATIENT: Duration = Duration::from_secs(600);
 
@@ -70,9 +72,14 @@ fn show_line(line: &str) {
 /// What the callers want, and what goes wrong meanwhile.
 fn schedule(world: &mut World) -> Vec<JobId> {
     let mut jobs = vec![];
-    for number in 1..=30 {
-        let job = JobId::from_u128(number);
-        let began = world.millis(0, 35_000);
+    // Some come alone, some in crowds that fill the pool's queue.
+    let crowds: Vec<Duration> = (0..3).map(|_| world.millis(2000, 34_000)).collect();
+    for number in 0..JOBS {
+        let job = JobId::from_u128(number.into());
+        let began = match world.random(2) {
+            0 => world.millis(0, 35_000),
+            _ => crowds[usize::try_from(world.random(3)).unwrap()],
+        };
         let client = usize::from(world.random(2) == 0);
         let hasty = world.random(6) == 0;
         let time = if hasty { world.millis(200, 8000) } else { PATIENT };
@@ -84,11 +91,15 @@ fn schedule(world: &mut World) -> Vec<JobId> {
         jobs.push(job);
     }
     if world.random(2) == 0 {
-        let victim = usize::try_from(world.random(30)).unwrap();
+        let victim = usize::try_from(world.random(JOBS)).unwrap();
         world.killers.push(jobs[victim]);
     }
     for _ in 0..world.random(11) {
-        let time = world.millis(3000, 34_000);
+        // Half of the faults hit a crowd.
+        let time = match world.random(2) {
+            0 => world.millis(3000, 34_000),
+            _ => crowds[usize::try_from(world.random(3)).unwrap()] + world.millis(5, 500),
+        };
         let fault = fault(world);
         world.at(time, What::Fault(fault));
     }
@@ -100,7 +111,7 @@ fn fault(world: &mut World) -> Fault {
     let worker = Who::Worker(usize::try_from(world.random(WORKERS as u64)).unwrap());
     let client = Who::Client(usize::from(world.random(2) == 0));
     let cut = [Cut::Both, Cut::Broker, Cut::Process][usize::try_from(world.random(3)).unwrap()];
-    match world.random(9) {
+    match world.random(10) {
         0 => Fault::Kill(distributor),
         1 => Fault::Kill(worker),
         2 => Fault::Cut(distributor, cut),
@@ -108,6 +119,7 @@ fn fault(world: &mut World) -> Fault {
         5 => Fault::Cut(client, cut),
         6 => Fault::Restart { keeps_messages: world.random(2) == 0, down: world.millis(1, 3000) },
         7 => Fault::LosePresence(world.millis(500, 5000)),
+        8 => Fault::Purge,
         _ => {
             let who = if world.random(2) == 0 { distributor } else { worker };
             Fault::Freeze(who, world.millis(500, 15_000).min(WHOLE - world.now))

@@ -1,16 +1,17 @@
 //! Two distributors, two clients, a few workers and a broker on virtual time. Everything random
 //! comes from the seed.
 
+mod faults;
+mod shell;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use simple_dist_distributor::ledger::{Config, Effect, Event, Ledger, TICK, Token, Via};
+use simple_dist_distributor::ledger::{Config, Event, Ledger, TICK, Token};
 use simple_dist_protocol::link::Outcome;
-use simple_dist_protocol::message::{Deliveries, FromClient, FromWorker, Place};
-use simple_dist_protocol::{
-    Attempt, ClientId, DistributorId, JobId, JobKey, Term, UserName, WorkerId,
-};
+use simple_dist_protocol::message::{FromClient, FromWorker};
+use simple_dist_protocol::{ClientId, DistributorId, JobId, Term, WorkerId};
 
 use crate::broker::{Body, Broker, Conn, Handed, Name};
 use crate::client::{Client, Send};
@@ -42,8 +43,13 @@ pub(crate) enum Fault {
     Kill(Who),
     Cut(Who, Cut),
     Freeze(Who, Duration),
-    Restart { keeps_messages: bool, down: Duration },
+    Restart {
+        keeps_messages: bool,
+        down: Duration,
+    },
     LosePresence(Duration),
+    /// Whatever waits in the pools' queues is dropped without a word.
+    Purge,
 }
 
 #[derive(Debug)]
@@ -436,98 +442,6 @@ impl World {
         }
     }
 
-    fn hear(&mut self, n: usize, body: Body) {
-        let (client, worker): (UserName, UserName) =
-            ("client".parse().unwrap(), "worker".parse().unwrap());
-        let event = match body {
-            Body::FromClient(FromClient::Submit(submit)) => {
-                Event::Submitted { user: client, submit }
-            }
-            Body::FromClient(FromClient::Cancel(ids)) => Event::Cancelled { user: client, ids },
-            Body::FromClient(FromClient::Ask(ids)) => Event::Asked { user: client, ids },
-            Body::FromClient(FromClient::Noted(noted)) => Event::Noted { user: client, noted },
-            Body::FromClient(FromClient::Report(report)) => {
-                Event::Reported { user: client, report }
-            }
-            Body::FromWorker(FromWorker::Beat(beat)) => Event::Beat { user: worker, beat },
-            Body::FromWorker(FromWorker::Started(started)) => {
-                Event::Started { user: worker, started, via: Via::Results }
-            }
-            Body::FromWorker(FromWorker::Answers(answers)) => {
-                Event::Answers { user: worker, answers }
-            }
-            Body::Presence(presence) => Event::Seen(presence),
-            other => panic!("not for a distributor: {other:?}"),
-        };
-        self.feed(n, event);
-    }
-
-    fn feed(&mut self, n: usize, event: Event) {
-        let effects: Vec<Effect> = self.ledgers[n].apply(event, self.now).collect();
-        assert!(self.ledgers[n].books().balance(), "{:?}", self.ledgers[n].books());
-        let Some(conn) = self.line(Who::Distributor(n)).conn else {
-            assert!(effects.is_empty(), "nothing can be done without a link: {effects:?}");
-            return;
-        };
-        for effect in effects {
-            self.effect(conn, effect);
-        }
-    }
-
-    fn effect(&mut self, conn: Conn, effect: Effect) {
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:8.3}   {conn:?} {effect:?}", self.now.as_secs_f64()));
-        }
-        match effect {
-            Effect::DeclarePool(pool) => {
-                if self.broker.is_alive(conn) {
-                    self.broker.declare(Name::Pool(pool), None);
-                    self.feed_later(conn, Event::PoolDeclared { pool, declared: true });
-                }
-            }
-            Effect::Purge(pool) => {
-                if self.broker.is_alive(conn) {
-                    let taken = self.broker.purge(Name::Pool(pool));
-                    let untouched = taken.into_iter().flat_map(untouched).collect();
-                    self.feed_later(conn, Event::Purged { untouched });
-                }
-            }
-            Effect::Place { pool, term, placement, token, .. } => {
-                let body = Body::Place(Place { term, jobs: vec![placement] });
-                self.publish(conn, Name::Pool(pool), body, Mark::Token(token));
-            }
-            Effect::Deliver { to, term, delivery, token } => {
-                let body = Body::Deliveries(Deliveries { term, jobs: vec![delivery] });
-                let name = Name::Client(to.client, to.generation.0);
-                self.publish(conn, name, body, Mark::Token(token));
-            }
-            Effect::Control { worker, generation, control, token, .. } => {
-                let name = Name::Worker(worker, generation.0);
-                self.publish(conn, name, Body::Control(control), Mark::Token(token));
-            }
-            Effect::Presence(presence) => {
-                if self.now >= self.presence_lost_until {
-                    let body = Body::Presence(presence);
-                    let to = |name: &Name| matches!(name, Name::Presence(_));
-                    self.broker.fan_out(conn, to, &body);
-                }
-            }
-            Effect::AskDepths { asked_at, pools } => {
-                if self.broker.is_alive(conn) {
-                    let depth = |pool| (pool, self.broker.depth(Name::Pool(pool)));
-                    let pools = pools.into_iter().map(depth).collect();
-                    let answers = self.broker.depth(Name::Answers).unwrap_or(0);
-                    self.feed_later(conn, Event::Depths { asked_at, pools, answers });
-                }
-            }
-        }
-    }
-
-    fn feed_later(&mut self, conn: Conn, event: Event) {
-        let time = self.on_its_way(conn, None);
-        self.at(time, What::Fed { conn, event });
-    }
-
     fn publish(&mut self, conn: Conn, name: Name, body: Body, mark: Mark) {
         if let Some(outcome) = self.broker.publish(conn, name, body) {
             let time = self.on_its_way(conn, None);
@@ -606,76 +520,5 @@ impl World {
             };
             self.publish(conn, name, Body::FromClient(message), Mark::Submitted(jobs));
         }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        match fault {
-            Fault::Kill(who) => self.kill(who),
-            Fault::Cut(who, cut) => {
-                let Some(conn) = self.line(who).conn else { return };
-                let (broker, process) = match cut {
-                    Cut::Both => (Duration::ZERO, Duration::ZERO),
-                    Cut::Broker => (Duration::ZERO, self.millis(8000, 12_000)),
-                    Cut::Process => (self.millis(8000, 12_000), Duration::ZERO),
-                };
-                self.after(broker, What::BrokerNotices(conn));
-                self.after(process, What::ProcessNotices(conn));
-            }
-            Fault::Freeze(who, span) => {
-                let line = self.line(who);
-                line.frozen = true;
-                let (conn, life) = (line.conn, line.life);
-                self.after(span, What::Thaw(who, life));
-                let heartbeats = self.millis(8000, 12_000);
-                if let Some(conn) = conn.filter(|_| heartbeats < span) {
-                    self.after(heartbeats, What::BrokerNotices(conn));
-                    self.after(span, What::ProcessNotices(conn));
-                }
-            }
-            Fault::Restart { keeps_messages, down } => {
-                self.broker.restart(keeps_messages);
-                self.broker_up = self.now + down;
-                let conns: Vec<Conn> = self.lines.values().filter_map(|line| line.conn).collect();
-                for conn in conns {
-                    self.at(self.now, What::ProcessNotices(conn));
-                }
-            }
-            Fault::LosePresence(span) => self.presence_lost_until = self.now + span,
-        }
-    }
-
-    fn kill(&mut self, who: Who) {
-        let line = self.line(who);
-        line.life += 1;
-        let life = line.life;
-        line.frozen = false;
-        line.waiting.clear();
-        if let Some(conn) = line.conn.take() {
-            self.broker.close(conn);
-        }
-        let again = self.millis(300, 4000);
-        self.after(again, What::Begin(who, life));
-    }
-
-    fn thaw(&mut self, who: Who, life: u64) {
-        let line = self.line(who);
-        if line.life != life {
-            return;
-        }
-        line.frozen = false;
-        for what in std::mem::take(&mut line.waiting) {
-            self.at(self.now, what);
-        }
-    }
-}
-
-/// The attempts in a message that nobody ever had.
-fn untouched((body, redelivered): (Body, bool)) -> Vec<(JobKey, Attempt)> {
-    match body {
-        Body::Place(Place { term, jobs }) if !redelivered => {
-            let attempt = |number| Attempt { term, number };
-            jobs.into_iter().map(|job| (job.key, attempt(job.attempt))).collect()
-        }
-        _ => vec![],
     }
 }

@@ -196,10 +196,12 @@ fn started_and_heard_not_holding_it_is_placed_again() {
 }
 
 #[test]
-fn a_beat_from_before_the_start_cannot_say_not_holding() {
+fn a_beat_made_before_the_start_cannot_say_not_holding() {
     check_suspect(
         [
             at(0.3, lives(1, 1)),
+            // The worker beats, then starts; the start comes first.
+            at(0.4, change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.seq += 1)),
             at(0.4, started(1, 1, 2)),
             at(
                 0.5,
@@ -208,7 +210,8 @@ fn a_beat_from_before_the_start_cannot_say_not_holding() {
                     stage.feed(Event::Beat { user: workers(), beat });
                 }),
             ),
-            at(0.5, falls_silent(1)),
+            at(0.6, came_back(9, 1, 2)),
+            at(0.7, falls_silent(1)),
             at(4.0, nothing()),
         ],
         [struck(1, true, &[1])],
@@ -230,13 +233,11 @@ fn a_strike_is_taken_back_when_the_worker_is_heard_again() {
 }
 
 #[test]
-fn one_attempt_gives_one_count() {
+fn a_start_of_an_earlier_term_strikes_a_job_without_marks() {
     check(
         [
             at(0.0, lives(9, 1)),
             at(0.0, lives(1, 1)),
-            // Its third attempt of an earlier term runs here, with a start that only the queue
-            // knows; nobody has told us of a mark.
             at(0.1, started(1, 1, 3)),
             at(0.1, holds(1, 1, 3)),
             at(1.2, submitted(1)),
@@ -244,6 +245,24 @@ fn one_attempt_gives_one_count() {
             at(5.0, nothing()),
         ],
         [struck(1, false, &[1])],
+    );
+}
+
+#[test]
+fn one_attempt_gives_one_count() {
+    check(
+        [
+            at(0.0, lives(9, 1)),
+            at(0.0, lives(1, 1)),
+            // An attempt of an earlier term, whose start is still to be read.
+            at(0.1, holds(1, 1, 3)),
+            at(1.2, submitted(1)),
+            at(1.3, came_back(9, 1, 3)),
+            at(2.2, started(1, 1, 3)),
+            at(2.3, falls_silent(1)),
+            at(6.0, nothing()),
+        ],
+        [marked(1), struck(1, false, &[1])],
     );
 }
 

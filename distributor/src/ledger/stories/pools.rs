@@ -256,3 +256,31 @@ fn a_worker_that_drained_and_went_is_not_lost() {
     assert!(matches!(worker.fate, crate::ledger::WorkerFate::Left { .. }), "{worker:?}");
     assert_eq!(stage.ledger.books().marks, 0);
 }
+
+#[test]
+fn a_worker_of_too_many_functions_leaves_nothing_behind() {
+    let names = |from: u32, to: u32| -> Vec<simple_dist_protocol::Address> {
+        (from..to).map(|n| format!("f{n}@1").parse().unwrap()).collect()
+    };
+    let beats = |number: u128, functions: Vec<simple_dist_protocol::Address>| {
+        change(move |stage| {
+            let functions = functions.clone();
+            let beat = stage.cast[&worker(1)].beat.clone();
+            let beat = WorkerBeat { worker: worker(number), functions, ..beat };
+            stage.feed(Event::Beat { user: workers(), beat });
+        })
+    };
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, beats(2, names(0, 1024))),
+        at(0.0, beats(3, names(1024, 2048))),
+        at(0.0, beats(4, names(2048, 3072))),
+        at(0.0, beats(5, names(3072, 4090))),
+        at(0.0, beats(6, names(4090, 4100))),
+        at(0.0, beats(7, names(0, 1025))),
+        at(0.1, submitted(1)),
+    ]);
+    assert_eq!(stage.seen, [place(1, 1)]);
+    let snapshot = stage.ledger.snapshot(stage.now);
+    assert_eq!((snapshot.workers.len(), stage.ledger.books().crowded), (5, 2));
+}

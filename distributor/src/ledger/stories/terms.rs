@@ -105,7 +105,7 @@ fn an_answer_left_behind_answers_the_job_sent_again() {
             at(2.1, asked(1)),
         ],
         // Whether it is an answer is known only when its job is there again.
-        [Seen::Unknown { job: 1 }, answer(1, "value"), Seen::Unknown { job: 1 }],
+        [Seen::Unknown { job: 1 }, answer(1, "value"), answer(1, "value")],
     );
 }
 
