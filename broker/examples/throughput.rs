@@ -1,7 +1,7 @@
 //! Messages through a queue with acks and confirms: how fast, and does memory stay flat?
 //!
-//! `cargo run --release --example throughput -- [COUNT] [URL]`; without a URL on an embedded
-//! broker in the same process.
+//! `cargo run --release -p simple-dist-broker --example throughput -- [COUNT]`, on an embedded
+//! broker in the same process and, where `AMQP_URL` names one, on another beside it.
 
 #![expect(clippy::print_stdout, reason = "it prints its figures")]
 
@@ -28,34 +28,32 @@ const PREFETCH: u16 = 2_000;
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
 async fn main() -> Outcome {
-    let mut arguments = std::env::args().skip(1);
-    let count: u64 = arguments.next().map_or(Ok(1_000_000), |count| count.parse())?;
-    let url = arguments.next();
-    let embedded = match &url {
-        Some(_) => None,
-        None => Some(Broker::builder().start().await?),
-    };
-    let which = if embedded.is_some() { "embedded" } else { "remote" };
-    let url = url.or_else(|| embedded.as_ref().map(|broker| broker.url().to_owned()));
-    let url = url.unwrap_or_default();
-
-    // Once in small, so that the figures do not hold what is paid only once.
-    run(&url, count / 20).await?;
-    let before = resident_kib();
-    let start = Instant::now();
-    run(&url, count).await?;
-    let seconds = start.elapsed().as_secs_f64();
-    let after = resident_kib();
-    println!("broker: {which}, {count} messages of 100 B, confirmed and acknowledged");
-    println!("messages/s: {:.0}", count as f64 / seconds);
-    println!("RSS of this process, KiB: {before} before, {after} after");
-    if let Some(broker) = embedded {
-        println!("held by the broker, bytes: {}", broker.stats().await?.memory);
-        broker.stop().await;
+    let count: u64 = std::env::args().nth(1).map_or(Ok(1_000_000), |count| count.parse())?;
+    println!("{count} messages of 100 B, confirmed and acknowledged");
+    let broker = Broker::builder().start().await?;
+    let embedded = measure("embedded", broker.url(), count).await?;
+    println!("held by the embedded broker, bytes: {}", broker.stats().await?.memory);
+    broker.stop().await;
+    if let Ok(url) = std::env::var("AMQP_URL") {
+        let other = measure("AMQP_URL", &url, count).await?;
+        println!("embedded against AMQP_URL: {:.2}", embedded / other);
     }
     Ok(())
+}
+
+/// Messages a second.
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+async fn measure(which: &str, url: &str, count: u64) -> Result<f64, Box<dyn Error + Send + Sync>> {
+    // Once in small, so that the figures do not hold what is paid only once.
+    run(url, count / 20).await?;
+    let before = resident_kib();
+    let start = Instant::now();
+    run(url, count).await?;
+    let rate = count as f64 / start.elapsed().as_secs_f64();
+    let after = resident_kib();
+    println!("{which}: {rate:.0} messages/s; this process {before} KiB before, {after} KiB after");
+    Ok(rate)
 }
 
 async fn run(url: &str, count: u64) -> Outcome {
