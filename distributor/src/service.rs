@@ -1,7 +1,7 @@
 //! The one task that owns the ledger: it turns what the link brings into events, and the ledger's
 //! effects into what the link does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::link::{
@@ -158,6 +158,8 @@ struct Service {
     /// Pools being emptied, and whether each is to be declared again after that: what is placed
     /// meanwhile would be taken out too.
     purging: HashMap<PoolId, bool>,
+    /// Kinds of messages that could not be understood and were logged.
+    unfit: HashSet<(Source, &'static str)>,
     /// Events that effects gave rise to.
     pending: VecDeque<Event>,
     /// Its room is used again and again.
@@ -176,6 +178,7 @@ impl Service {
             leading: false,
             errands: JoinSet::new(),
             purging: HashMap::new(),
+            unfit: HashSet::new(),
             pending: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -241,14 +244,17 @@ impl Service {
         delivery.receipt.ack();
     }
 
-    fn refuse(&self, delivery: &Delivery, unfit: Unfit) {
+    /// Counted each time, logged the first: garbage comes in floods.
+    fn refuse(&mut self, delivery: &Delivery, unfit: Unfit) {
         metrics::counter!("simple_dist_unfit_total", "reason" => unfit.label()).increment(1);
-        tracing::warn!(
-            source = ?delivery.source,
-            reason = unfit.label(),
-            bytes = delivery.body.len(),
-            "a message cannot be understood"
-        );
+        if self.unfit.insert((delivery.source, unfit.label())) {
+            tracing::warn!(
+                source = ?delivery.source,
+                reason = unfit.label(),
+                bytes = delivery.body.len(),
+                "a message cannot be understood; further ones like it are only counted"
+            );
+        }
         if let (Some(session), false) = (&self.session, unfit == Unfit::Anonymous) {
             // A full publisher loses it; it is counted, and was of use to nobody but a person.
             let _full = session.publish(self.outbox.park(delivery.body.clone()));
