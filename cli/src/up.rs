@@ -54,7 +54,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
         Some(url) => (url, None),
         None => {
             let broker = embedded::Broker::builder().bind(&options.listen).start().await;
-            let broker = broker.map_err(Failure::unavailable)?;
+            let broker = broker.map_err(|error| not_started(&error))?;
             println!("{BANNER}\nAMQP on {}", broker.addr());
             (broker.url().to_owned(), Some(broker))
         }
@@ -84,11 +84,22 @@ pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
     if let Some(user) = options.user {
         builder = builder.user(user, password()?);
     }
-    let broker = builder.start().await.map_err(Failure::configuration)?;
+    let broker = builder.start().await.map_err(|error| not_started(&error))?;
     println!("{BANNER}\nAMQP on {}; Ctrl-C ends it", broker.addr());
     told_to_stop().await;
     broker.stop().await;
     Ok(())
+}
+
+/// Says why, and what to do when somebody else listens there.
+fn not_started(error: &embedded::Error) -> Failure {
+    match error {
+        embedded::Error::Bind { address, source } => Failure::configuration(format_args!(
+            "cannot listen on {address}: {source}; if a broker runs there, name it by AMQP_URL, or \
+             give another address with --listen"
+        )),
+        other => Failure::configuration(other),
+    }
 }
 
 fn password() -> Result<String, Failure> {
