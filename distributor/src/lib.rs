@@ -7,9 +7,12 @@
 //!                             +--> what cannot be understood: parked, counted
 //! ```
 
+mod desk;
 mod intake;
 pub mod ledger;
 mod outbox;
 mod service;
+pub mod view;
 
+pub use desk::{Desk, HttpCall, Refused};
 pub use service::{Builder, Distributor, Error};

@@ -129,7 +129,15 @@ impl UserName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Who the callers of a distributor's HTTP API are to the workers. No login can be called
+    /// so: its name is not one of the grammar, and is only read where we wrote it ourselves.
+    pub fn http() -> Self {
+        Self(HTTP.into())
+    }
 }
+
+const HTTP: &str = "@http";
 
 impl FromStr for UserName {
     type Err = UserNameError;
@@ -161,7 +169,11 @@ impl Serialize for UserName {
 
 impl<'de> Deserialize<'de> for UserName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        if text == HTTP {
+            return Ok(Self::http());
+        }
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -213,6 +225,14 @@ impl PoolId {
     }
 }
 
+impl FromStr for PoolId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
 impl fmt::Display for PoolId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -235,6 +255,13 @@ mod tests {
         for text in ["", "u1.x", "Guest", "a b", "*", &"u".repeat(65)] {
             assert_eq!(text.parse::<UserName>(), Err(UserNameError), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_user_of_http_travels_but_is_no_login() {
+        let http = UserName::http();
+        assert_eq!(http.as_str().parse::<UserName>(), Err(UserNameError));
+        assert_eq!(serde_json::from_str::<UserName>("\"@http\"").ok(), Some(http));
     }
 
     #[test]
