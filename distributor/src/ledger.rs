@@ -14,13 +14,17 @@
 
 mod beats;
 mod books;
+mod chronicle;
 mod door;
 mod effect;
 mod ends;
 mod event;
 mod functions;
+mod histogram;
+mod history;
 mod holding;
 mod jobs;
+mod measures;
 mod placing;
 mod pools;
 mod queue;
@@ -29,9 +33,11 @@ mod silence;
 mod snapshot;
 #[cfg(test)]
 mod stories;
+mod stream;
 mod suspicion;
 mod sweep;
 mod term;
+mod timeline;
 mod users;
 mod workers;
 
@@ -46,14 +52,14 @@ use simple_dist_protocol::{
 pub use books::Books;
 pub use effect::{Effect, Origin, Token};
 pub use event::{Event, Via};
-pub use snapshot::{
-    FunctionView, JobPlace, JobStatus, JobView, Phase, PoolView, Snapshot, WorkerFate, WorkerView,
-};
 
 use functions::Functions;
+use history::History;
 use jobs::{JobRef, Jobs};
+use measures::Measures;
 use pools::Pools;
 use recent::Recent;
+use stream::Stream;
 use sweep::Sweep;
 use term::LinkState;
 use users::{UserRef, Users};
@@ -73,12 +79,15 @@ pub struct Config {
     pub capacity: (usize, usize),
     /// The recent answers kept: bytes and age.
     pub recent: (usize, Duration),
+    /// Whether arguments may be read, so that a person sees how they begin. Off by default: they
+    /// are the callers' business.
+    pub preview: bool,
 }
 
 impl Config {
     /// The limits of the protocol.
     pub fn new(distributor: DistributorId) -> Self {
-        Self { distributor, capacity: limits::LEDGER, recent: limits::RECENT }
+        Self { distributor, capacity: limits::LEDGER, recent: limits::RECENT, preview: false }
     }
 }
 
@@ -102,6 +111,8 @@ pub struct Ledger {
     link: LinkState,
     users: Users,
     clients: HashMap<(UserRef, ClientId), Client>,
+    /// Clients heard of late, with jobs or without.
+    callers: BTreeMap<(UserRef, ClientId), Caller>,
     functions: Functions,
     pools: Pools,
     workers: Workers,
@@ -115,6 +126,10 @@ pub struct Ledger {
     books: Books,
     /// Runs at the clients, by function and reason.
     local: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Of all functions together.
+    measures: Measures,
+    stream: Stream,
+    history: History,
     /// Pools where there may be room for a job that waits.
     open: BTreeSet<PoolId>,
     sent: HashMap<Token, Sent>,
@@ -129,6 +144,14 @@ struct Client {
     /// The newest we heard.
     generation: Generation,
     jobs: BTreeSet<JobRef>,
+}
+
+/// A client that was heard of late.
+#[derive(Debug)]
+struct Caller {
+    heard: Duration,
+    /// Runs it made itself, as it reported.
+    local: u64,
 }
 
 /// What a token stands for.
@@ -147,6 +170,7 @@ impl Ledger {
             link: LinkState::default(),
             users: Users::default(),
             clients: HashMap::new(),
+            callers: BTreeMap::new(),
             functions: Functions::default(),
             pools: Pools::new(),
             workers: Workers::default(),
@@ -157,6 +181,9 @@ impl Ledger {
             sweep: Sweep::default(),
             books: Books::default(),
             local: BTreeMap::new(),
+            measures: Measures::default(),
+            stream: Stream::default(),
+            history: History::default(),
             open: BTreeSet::new(),
             sent: HashMap::new(),
             tokens: 0,
@@ -182,7 +209,7 @@ impl Ledger {
             Event::Cancelled { user, ids } => self.cancelled(&user, &ids),
             Event::Asked { user, ids } => self.asked(&user, &ids),
             Event::Noted { user, noted } => self.noted(&user, noted),
-            Event::Reported { report, .. } => self.reported(report),
+            Event::Reported { user, report } => self.reported(&user, report),
             Event::Beat { user, beat } => self.beat(&user, beat),
             Event::Started { user, started, via } => self.started(&user, &started, via),
             Event::Answers { user, answers } => self.answers(&user, answers),

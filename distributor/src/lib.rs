@@ -7,6 +7,7 @@
 //!                             +--> what cannot be understood: parked, counted
 //! ```
 
+mod builder;
 mod desk;
 mod intake;
 pub mod ledger;
@@ -14,5 +15,5 @@ mod outbox;
 mod service;
 pub mod view;
 
+pub use builder::{Builder, Distributor, Error};
 pub use desk::{Desk, HttpCall, Refused};
-pub use service::{Builder, Distributor, Error};

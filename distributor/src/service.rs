@@ -1,155 +1,55 @@
 //! The one task that owns the ledger: it turns what the link brings into events, and the ledger's
-//! effects into what the link does.
+//! effects into what the link does. Whoever is not on the broker comes to it through the desk.
+
+mod errands;
+mod requests;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use simple_dist_protocol::link::{
-    self, BrokerUrl, Consume, Delivery, Link, Options, Outcome, Plan, Reason, Session, Source,
-    Taken, UrlError,
-};
-use simple_dist_protocol::message::Place;
-use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, Topology};
-use simple_dist_protocol::{
-    Attempt, DistributorId, Generation, JobKey, PoolId, Term, codec, limits,
-};
-use tokio::sync::mpsc;
+use simple_dist_protocol::link::{self, Delivery, Outcome, Session, Source};
+use simple_dist_protocol::topology::Topology;
+use simple_dist_protocol::{Generation, PoolId, Term};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::desk::Request;
 use crate::intake::{self, Unfit};
 use crate::ledger::{Config, Effect, Event, Ledger, TICK, Token};
 use crate::outbox::Outbox;
+use crate::view::{self, Maker, View};
+
+use errands::Done;
+use requests::HttpCallers;
 
 /// How often a standby asks whether the leader queue is free.
 const CLAIM: Duration = Duration::from_secs(1);
-/// How soon a refused consumer is tried again: the last leader's may not be gone yet.
-const RETRY: Duration = Duration::from_millis(250);
 /// Deliveries taken in one go, before effects are published: answers then leave as lists.
 const BATCH: usize = 256;
 
-/// Why a distributor cannot start. Once started it goes on until it is told to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The broker's URL is unusable.
-    #[error("the broker's URL: {0}")]
-    Url(#[from] UrlError),
-    /// The prefix is unusable.
-    #[error(transparent)]
-    Prefix(#[from] PrefixError),
+/// What a service is made of.
+pub(crate) struct Parts {
+    pub(crate) topology: Topology,
+    pub(crate) config: Config,
+    pub(crate) events: mpsc::Receiver<link::Event>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) maker: Maker,
+    pub(crate) view: watch::Sender<Arc<View>>,
 }
 
-/// A distributor: one is active, any number stand by.
-#[derive(Debug)]
-pub struct Distributor;
-
-impl Distributor {
-    /// A distributor on the broker at `url`.
-    pub fn builder(url: impl Into<String>) -> Builder {
-        Builder { url: url.into(), prefix: "sd".to_owned(), queues: QueueKind::Classic }
-    }
-}
-
-/// Settings of a distributor.
-#[derive(Clone)]
-pub struct Builder {
-    url: String,
-    prefix: String,
-    queues: QueueKind,
-}
-
-// By hand: the URL holds a password.
-impl std::fmt::Debug for Builder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("prefix", &self.prefix)
-            .field("queues", &self.queues)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Builder {
-    /// The prefix of all names at the broker; `sd` by default.
-    #[must_use]
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
-        self
-    }
-
-    /// How the broker keeps the shared queues; classic by default.
-    #[must_use]
-    pub fn queues(mut self, queues: QueueKind) -> Self {
-        self.queues = queues;
-        self
-    }
-
-    /// Runs it until `shutdown` ends; then closes its link, within two seconds. Jobs under way are
-    /// taken over by the next active distributor.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let url: BrokerUrl = self.url.parse()?;
-        let topology = Topology::new(&self.prefix, self.queues)?;
-        let id = DistributorId::new();
-        tracing::info!(distributor.id = %id, broker = %url, "starting");
-        let (link, events) = Link::start(Options {
-            url,
-            name: format!("simple-dist distributor {id}"),
-            signed: false,
-            plan: plan(topology.clone(), id),
-        });
-        let service = Service::new(topology, id, events);
-        service.run(shutdown).await;
-        link.close().await;
-        tracing::info!(distributor.id = %id, "stopped");
-        Ok(())
-    }
-}
-
-/// Everybody hears beats and presence; only the leader consumes the intakes.
-fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
-    Box::new(move |generation| {
-        let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
-        let consume = |source, queue: &simple_dist_protocol::topology::QueueSpec| Consume {
-            source,
-            queue: queue.name.clone(),
-            prefetch: limits::INTAKE_PREFETCH,
-            exclusive: true,
-        };
-        let consumed = vec![consume(Source::Beats, &heard), consume(Source::Presence, &seen)];
-        let mut declare = topology.shared();
-        declare.push(Declaration::Queue(heard.clone()));
-        declare.push(Declaration::Queue(seen.clone()));
-        declare.push(topology.bound_to_beats(&heard));
-        declare.push(topology.bound_to_presence(&seen));
-        Plan { declare, consume: consumed }
-    })
-}
-
-/// What an errand on the link came to.
-#[derive(Debug)]
-enum Done {
-    /// The leader queue was asked for.
-    Claimed(Result<bool, Reason>),
-    /// An intake is consumed, or not yet.
-    Consumed(Source, Result<(), Reason>),
-    /// A pool's queue was declared.
-    Declared(PoolId, Result<(), Reason>),
-    /// Queues were looked at.
-    Looked { asked_at: Duration, depths: Result<Depths, Reason> },
-    /// A pool's queue was emptied.
-    Purged(PoolId, Result<Vec<Taken>, Reason>),
-}
-
-#[derive(Debug)]
-struct Depths {
-    pools: Vec<(PoolId, Option<u32>)>,
-    answers: u32,
-}
-
-struct Service {
+/// Owns the ledger. Woken by the link, by the desk, by errands that end, and by its clocks; ends
+/// when it is told to.
+pub(crate) struct Service {
     topology: Topology,
     ledger: Ledger,
     outbox: Outbox,
     events: mpsc::Receiver<link::Event>,
+    requests: mpsc::Receiver<Request>,
+    callers: HttpCallers,
+    maker: Maker,
+    view: watch::Sender<Arc<View>>,
     begun: Instant,
     session: Option<Session>,
     leading: bool,
@@ -167,12 +67,16 @@ struct Service {
 }
 
 impl Service {
-    fn new(topology: Topology, id: DistributorId, events: mpsc::Receiver<link::Event>) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            outbox: Outbox::new(topology.clone()),
-            ledger: Ledger::new(Config::new(id)),
-            topology,
-            events,
+            outbox: Outbox::new(parts.topology.clone()),
+            ledger: Ledger::new(parts.config),
+            topology: parts.topology,
+            events: parts.events,
+            requests: parts.requests,
+            callers: HttpCallers::new(),
+            maker: parts.maker,
+            view: parts.view,
             begun: Instant::now(),
             session: None,
             leading: false,
@@ -184,11 +88,13 @@ impl Service {
         }
     }
 
-    async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let (mut tick, mut claim) = (interval(TICK), interval(CLAIM));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        claim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = interval(TICK);
+        let (mut claim, mut look) = (interval(CLAIM), interval(view::EVERY));
+        for clock in [&mut tick, &mut claim, &mut look] {
+            clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
@@ -202,11 +108,19 @@ impl Service {
                 Some(Ok((generation, done))) = self.errands.join_next() => {
                     self.done(generation, done);
                 }
+                Some(request) = self.requests.recv() => self.request(request),
                 _ = tick.tick() => self.feed(Event::Tick),
                 _ = claim.tick() => self.claim(),
+                _ = look.tick() => self.show(),
             }
         }
         self.errands.shutdown().await;
+    }
+
+    /// Lets everybody see how things are.
+    fn show(&mut self) {
+        let view = self.maker.make(&self.ledger, self.begun.elapsed(), unix_now());
+        self.view.send_replace(Arc::new(view));
     }
 
     fn link(&mut self, event: link::Event) {
@@ -226,6 +140,7 @@ impl Service {
                 self.leading = false;
                 self.purging.clear();
                 self.feed(Event::LinkDown);
+                self.callers.end_term();
             }
             link::Event::Delivery(delivery) => self.delivery(delivery),
             link::Event::Settled(settled) => {
@@ -274,6 +189,10 @@ impl Service {
     }
 
     fn perform(&mut self, effect: Effect) {
+        let effect = match self.callers.take(effect) {
+            requests::Taken::ForHttp(then) => return self.pending.extend(then),
+            requests::Taken::ForBroker(effect) => effect,
+        };
         let Some(session) = self.session.clone() else { return };
         let (message, token) = match effect {
             Effect::Place { pool, term, placement, work, token } => {
@@ -297,97 +216,6 @@ impl Service {
         }
     }
 
-    fn errand(&mut self, session: &Session, errand: impl Future<Output = Done> + Send + 'static) {
-        let generation = session.generation();
-        self.errands.spawn(async move { (generation, errand.await) });
-    }
-
-    fn claim(&mut self) {
-        let Some(session) = self.session.clone() else { return };
-        if !self.leading {
-            let leader = self.topology.leader();
-            let asking = session.clone();
-            self.errand(&session, async move { Done::Claimed(asking.claim(leader).await) });
-        }
-    }
-
-    fn consume(&mut self, session: Session, source: Source, delay: Duration) {
-        let queue = match source {
-            Source::Answers => self.topology.answers(),
-            Source::Submissions => self.topology.submissions(),
-            Source::ClientControl => self.topology.control(),
-            other => unreachable!("{other:?} is no intake"),
-        };
-        let prefetch = limits::INTAKE_PREFETCH;
-        let asking = session.clone();
-        self.errand(&session, async move {
-            tokio::time::sleep(delay).await;
-            let consume = Consume { source, queue, prefetch, exclusive: false };
-            Done::Consumed(source, asking.consume(consume).await)
-        });
-    }
-
-    fn declare(&mut self, session: Session, pool: PoolId) {
-        if let Some(declare) = self.purging.get_mut(&pool) {
-            *declare = true;
-            return;
-        }
-        let queue = Declaration::Queue(self.topology.pool(pool));
-        let asking = session.clone();
-        self.errand(&session, async move { Done::Declared(pool, asking.declare(queue).await) });
-    }
-
-    fn purge(&mut self, session: Session, pool: PoolId) {
-        self.purging.insert(pool, false);
-        let queue = self.topology.pool(pool).name;
-        let asking = session.clone();
-        self.errand(&session, async move { Done::Purged(pool, asking.empty(queue).await) });
-    }
-
-    fn look(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
-        let topology = self.topology.clone();
-        let asking = session.clone();
-        self.errand(&session, async move {
-            Done::Looked { asked_at, depths: depths(&asking, &topology, pools).await }
-        });
-    }
-
-    fn done(&mut self, generation: Generation, done: Done) {
-        let Some(session) = self.session.clone() else { return };
-        if session.generation() != generation {
-            return;
-        }
-        match done {
-            Done::Claimed(Ok(true)) => self.lead(session),
-            Done::Claimed(Ok(false)) => tracing::debug!("another distributor is active"),
-            Done::Claimed(Err(error)) => tracing::warn!(%error, "the leader queue is not ours"),
-            Done::Consumed(source, Ok(())) => tracing::debug!(?source, "consuming"),
-            Done::Consumed(source, Err(error)) => {
-                tracing::warn!(%error, ?source, "an intake cannot be consumed yet");
-                self.consume(session, source, RETRY);
-            }
-            Done::Declared(pool, result) => {
-                if let Err(error) = &result {
-                    tracing::warn!(%error, %pool, "a pool's queue is not there");
-                }
-                self.feed(Event::PoolDeclared { pool, declared: result.is_ok() });
-            }
-            Done::Looked { asked_at, depths: Ok(Depths { pools, answers }) } => {
-                self.feed(Event::Depths { asked_at, pools, answers });
-            }
-            Done::Looked { depths: Err(error), .. } => tracing::warn!(%error, "queues unseen"),
-            Done::Purged(pool, taken) => {
-                match taken {
-                    Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
-                    Err(error) => tracing::warn!(%error, %pool, "not purged"),
-                }
-                if self.purging.remove(&pool) == Some(true) {
-                    self.declare(session, pool);
-                }
-            }
-        }
-    }
-
     fn lead(&mut self, session: Session) {
         let term = Term::random();
         tracing::info!(%term, "active from now on");
@@ -399,28 +227,7 @@ impl Service {
     }
 }
 
-/// The attempts in messages that nobody ever had.
-fn untouched(taken: &[Taken]) -> Vec<(JobKey, Attempt)> {
-    let places = taken.iter().filter(|message| !message.redelivered);
-    // Anybody with the right to write there may have put something else: it is nobody's attempt.
-    let places = places.filter_map(|message| codec::decode::<Place>(&message.body).ok());
-    let attempts = places.flat_map(|Place { term, jobs }| {
-        jobs.into_iter().map(move |job| (job.key, Attempt { term, number: job.attempt }))
-    });
-    attempts.collect()
-}
-
-/// How many messages wait in the pools' queues and then in the answers.
-async fn depths(
-    session: &Session,
-    topology: &Topology,
-    pools: Vec<PoolId>,
-) -> Result<Depths, Reason> {
-    let mut seen = Vec::with_capacity(pools.len());
-    for pool in pools {
-        let depth = session.depth(topology.pool(pool).name).await?;
-        seen.push((pool, depth.map(|depth| depth.messages)));
-    }
-    let answers = session.depth(topology.answers()).await?.map_or(0, |depth| depth.messages);
-    Ok(Depths { pools: seen, answers })
+fn unix_now() -> Duration {
+    // A clock before 1970 shows wrong times, and nothing else.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use simple_dist_protocol::{ClientId, DistributorId, JobId, PoolId, UserName, WorkerId};
 use utoipa::ToSchema;
 
-// pub(crate) use make::{Maker, job_detail};
+pub(crate) use make::Maker;
 pub use seconds::Seconds;
 
 /// How often a view is made. A page that follows it is at most this much behind the ledger.
@@ -489,6 +489,15 @@ pub enum What {
     Swept {
         /// The attempt.
         attempt: u32,
+    },
+    /// The worker was lost that held it; nothing says that it had begun it.
+    Lost {
+        /// The attempt.
+        attempt: u32,
+        /// The worker.
+        #[serde(with = "text")]
+        #[schema(value_type = String)]
+        worker: WorkerId,
     },
     /// A worker was lost that had started it.
     Struck {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::select;
-use simple_dist_distributor::ledger::{Config, Effect, Event, JobPlace, Ledger, TICK, Token, Via};
+use simple_dist_distributor::ledger::{Config, Effect, Event, Ledger, TICK, Token, Via};
+use simple_dist_distributor::view::Place;
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
     Answer, Answers, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence, Started, StartedJob,
@@ -190,16 +191,19 @@ impl Play {
         assert!(books.balance(), "{books:?}");
         let (mut queued, mut placed, mut running) = (0, 0, 0);
         for job in self.ledger.jobs(usize::MAX, self.now) {
-            let waits = matches!(job.place, JobPlace::Queued | JobPlace::Unnoted);
-            assert!(job.marks.count() < 3 || !waits, "three counts are the end: {job:?}");
+            let waits = matches!(job.place, Place::Queued | Place::Unnoted);
+            assert!(
+                usize::from(job.mark) + job.strikes.len() < 3 || !waits,
+                "three counts are the end: {job:?}"
+            );
             match job.place {
-                JobPlace::Queued | JobPlace::Unnoted => queued += 1,
-                JobPlace::Placed { .. } => placed += 1,
-                JobPlace::Running { .. } => running += 1,
+                Place::Queued | Place::Unnoted => queued += 1,
+                Place::Placed => placed += 1,
+                Place::Running => running += 1,
             }
         }
         assert_eq!((queued, placed, running), (books.queued, books.placed, books.running));
-        let functions = self.ledger.snapshot(self.now).functions;
+        let functions = self.ledger.view(self.now, self.now).functions;
         let all: usize =
             functions.iter().map(|view| view.queued + view.placed + view.running).sum();
         assert_eq!(all as u64, books.under_way());
@@ -396,7 +400,7 @@ proptest! {
         }
         play.heal();
         let left = play.ledger.jobs(9, play.now);
-        let stuck: Vec<_> = left.iter().filter(|job| job.function != "g@1").collect();
+        let stuck: Vec<_> = left.iter().filter(|job| &*job.function != "g@1").collect();
         prop_assert!(stuck.is_empty(), "stuck: {stuck:?}");
     }
 }

@@ -1,8 +1,9 @@
 //! What clients say: jobs to be let in, joined or refused; cancels, questions, receipts, reports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, STRIKES, TIMEOUT_MAX};
+use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, REPORT, STRIKES, TIMEOUT_MAX};
 use simple_dist_protocol::message::{
     Answer, Answered, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
 };
@@ -16,6 +17,8 @@ use super::suspicion::Suspicion;
 use super::users::UserRef;
 use super::{Client, Ledger};
 
+/// The most clients shown; more have their jobs done all the same.
+const CALLERS: usize = 1000;
 /// The longest `traceparent` that is passed on; the standard has 55 characters.
 const TRACE_BYTES: usize = 128;
 /// The most kinds of reason kept in the reports of one function.
@@ -86,13 +89,21 @@ impl Ledger {
         }
     }
 
-    pub(super) fn reported(&mut self, report: Report) {
+    pub(super) fn reported(&mut self, user: &UserName, report: Report) {
+        let Some(user) = self.users.meet(user) else {
+            self.books.crowded += 1;
+            return;
+        };
+        let mut all: u64 = 0;
         for (function, reasons) in report.local.into_iter().take(64) {
             let full = self.local.len() >= FUNCTIONS && !self.local.contains_key(&function);
             if full || function.parse::<Selector>().is_err() {
                 self.books.crowded += 1;
                 continue;
             }
+            let runs = reasons.values().fold(0, |sum: u64, runs| sum.saturating_add(*runs));
+            all = all.saturating_add(runs);
+            self.ran_locally(&function, runs);
             let counts = self.local.entry(function).or_default();
             for (reason, runs) in reasons.into_iter().take(REASONS) {
                 if reason.len() > REASON_BYTES {
@@ -103,6 +114,30 @@ impl Ledger {
                 }
             }
         }
+        self.call_in((user, report.client), all);
+    }
+
+    /// Clients ran a function themselves, since the report before this one.
+    fn ran_locally(&mut self, function: &str, runs: u64) {
+        self.measures.local(runs);
+        self.history.local = self.history.local.saturating_add(runs);
+        let selector: Result<Selector, _> = function.parse();
+        let known = selector.ok().and_then(|selector| self.functions.meet(&selector));
+        let Some(known) = known.map(|known| self.functions.get_mut(known)) else { return };
+        known.measures.get_or_insert_default().local(runs);
+        let from = self.now.saturating_sub(REPORT);
+        self.stream.ran_locally(Arc::clone(&known.name), from, self.now, runs);
+    }
+
+    /// A client was heard, and has run so many jobs itself.
+    fn call_in(&mut self, client: (UserRef, ClientId), local: u64) {
+        if self.callers.len() >= CALLERS && !self.callers.contains_key(&client) {
+            return;
+        }
+        let new = super::Caller { heard: self.now, local: 0 };
+        let caller = self.callers.entry(client).or_insert(new);
+        caller.heard = self.now;
+        caller.local = caller.local.saturating_add(local);
     }
 
     /// The user, if we lead: whoever does not lead knows no jobs.
@@ -113,6 +148,7 @@ impl Ledger {
 
     /// A client's newest generation, from whatever it says.
     fn greet(&mut self, (user, client, generation): Sender) -> Sender {
+        self.call_in((user, client), 0);
         match self.clients.get_mut(&(user, client)) {
             Some(known) => {
                 known.generation = known.generation.max(generation);
@@ -258,6 +294,7 @@ impl Ledger {
             attempts: 0,
             state: State::Nowhere,
             suspicion,
+            timeline: Default::default(),
         });
         self.owns(sender, job);
         self.remember_strikers(job);

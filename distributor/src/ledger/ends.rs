@@ -10,6 +10,8 @@ use simple_dist_protocol::message::{
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId};
 
+use crate::view::What;
+
 use super::jobs::{JobRef, Key};
 use super::pools::PoolQueue;
 use super::users::UserRef;
@@ -109,10 +111,10 @@ impl Ledger {
         }
         let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
         answered.waited_ms = millis(began - found.since);
+        let pool = found.out().and_then(|out| out.pool);
+        self.ran(job, worker, took, &answered.answer);
         if matches!(answered.answer, Answer::Value(_) | Answer::Panicked { .. }) {
-            if let Some(pool) = found.out().and_then(|out| out.pool)
-                && let Some(pool) = self.pools.get_mut(&pool)
-            {
+            if let Some(pool) = pool.and_then(|pool| self.pools.get_mut(&pool)) {
                 pool.work.measure(took);
             }
             self.functions.get_mut(function).work.measure(took);
@@ -126,7 +128,11 @@ impl Ledger {
     /// The attempt under way was handed back.
     fn returned(&mut self, job: JobRef, willing: bool) {
         self.books.returned += 1;
-        let Some(out) = self.jobs.get_mut(job).and_then(|job| job.out_mut()) else { return };
+        let now = self.now;
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        let attempt = found.out().map_or(0, |out| out.attempt.number);
+        found.timeline.push(now, What::Returned { attempt, willing });
+        let Some(out) = found.out_mut() else { return };
         if willing {
             self.books.willing += 1;
             self.detach(job);
@@ -162,7 +168,7 @@ impl Ledger {
     /// A job ends. Only here.
     pub(super) fn end(&mut self, job: JobRef, answered: Answered, caller: Caller) {
         self.detach(job);
-        let Some(gone) = self.jobs.remove(job) else { return };
+        let Some(mut gone) = self.jobs.remove(job) else { return };
         let client = (gone.key.user, gone.client);
         self.books.end(&answered.answer);
         let function = self.functions.get_mut(gone.function);
@@ -177,6 +183,7 @@ impl Ledger {
                 struck.remove(&job);
             }
         }
+        self.chronicle(&mut gone, &answered);
         if caller != Caller::Gone {
             self.recent.keep(gone.key, answered.clone(), false, self.now);
         }

@@ -1,10 +1,12 @@
 //! What is called and served: every function we heard of, with the jobs that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::{Address, PoolId, Selector};
 
+use super::measures::Measures;
 use super::queue::Queue;
 
 /// The most functions we know at once; those that nobody serves or waits for make room.
@@ -17,6 +19,8 @@ pub(super) struct FunctionRef(u32);
 /// What is known of a function.
 #[derive(Debug)]
 pub(super) struct Function {
+    /// The selector as text, shared with whatever tells of it.
+    pub(super) name: Arc<str>,
     /// `fib@1`; or `fib` for jobs that wait for any version of it to be served.
     pub(super) selector: Selector,
     /// None for `fib` without a version.
@@ -34,6 +38,8 @@ pub(super) struct Function {
     pub(super) jobs: usize,
     pub(super) done: u64,
     pub(super) failed: u64,
+    /// None until something was measured: most names that were ever asked for have nothing.
+    pub(super) measures: Option<Box<Measures>>,
 }
 
 /// The measured run time: an average in which the last few runs weigh most.
@@ -124,6 +130,7 @@ impl Functions {
             None => name.any = Some(function),
         }
         self.known[function.0 as usize] = Some(Function {
+            name: selector.to_string().into(),
             selector: selector.clone(),
             address,
             calm: Queue::default(),
@@ -135,6 +142,7 @@ impl Functions {
             jobs: 0,
             done: 0,
             failed: 0,
+            measures: None,
         });
         Some(function)
     }

@@ -9,6 +9,7 @@ use simple_dist_protocol::{Attempt, ClientId, JobId, PoolId, WorkerId};
 use super::functions::FunctionRef;
 use super::queue::Place;
 use super::suspicion::Suspicion;
+use super::timeline::Timeline;
 use super::users::UserRef;
 
 /// A job by its user's number.
@@ -46,6 +47,7 @@ pub(super) struct Job {
     pub(super) state: State,
     /// None while nothing speaks against it, which is nearly always.
     pub(super) suspicion: Option<Box<Suspicion>>,
+    pub(super) timeline: Timeline,
 }
 
 /// Where a job is.

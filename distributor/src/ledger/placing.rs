@@ -7,6 +7,8 @@ use simple_dist_protocol::limits::LIST_WORK;
 use simple_dist_protocol::message::{Delivered, Placement};
 use simple_dist_protocol::{Attempt, JobKey, PoolId};
 
+use crate::view::What;
+
 use super::books::Under;
 use super::functions::FunctionRef;
 use super::jobs::{Holder, JobRef, Line, Out, State};
@@ -65,6 +67,11 @@ impl Ledger {
         let Some(found) = self.jobs.get_mut(job) else { return };
         if let Some(running) = holder.running {
             found.began.get_or_insert(running.since);
+            let attempt = found.out().map_or(0, |out| out.attempt.number);
+            if !found.timeline.has_started(attempt) {
+                let what = What::Started { attempt, worker: holder.worker };
+                found.timeline.push(running.since, what);
+            }
         }
         let Some(out) = found.out_mut() else { return };
         let (ran, before) = (out.runs(), out.holder);
@@ -180,6 +187,7 @@ impl Ledger {
         self.detach(job);
         let Some(found) = self.jobs.get_mut(job) else { return };
         found.attempts += 1;
+        found.timeline.push(now, What::Placed { attempt: found.attempts, pool });
         let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
         let function = self.functions.get(function);
         let measured = function.work.mean();

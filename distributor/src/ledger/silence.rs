@@ -74,7 +74,7 @@ impl Ledger {
             if holder.evidence && !holder.dropped {
                 self.strike(job, id);
             } else {
-                self.place_again_marked(job);
+                self.place_again_after_loss(job, id);
             }
         }
         self.recount(id);

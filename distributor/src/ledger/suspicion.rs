@@ -7,6 +7,8 @@ use simple_dist_protocol::limits::{RESEND, STRIKES};
 use simple_dist_protocol::message::{Answer, Marks};
 use simple_dist_protocol::{Attempt, JobKey, WorkerId};
 
+use crate::view::What;
+
 use super::Ledger;
 use super::jobs::{JobRef, Key, State};
 
@@ -123,7 +125,10 @@ impl Ledger {
     /// A worker was lost that had started the attempt.
     pub(super) fn strike(&mut self, job: JobRef, worker: WorkerId) {
         let Some(out) = self.detach(job) else { return };
+        self.lost_run(job, worker, &out);
+        let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
+        found.timeline.push(now, What::Struck { attempt: out.attempt.number, worker });
         if found.suspicion_mut().strike(worker, out.attempt) {
             self.books.strikes += 1;
             self.strikers.entry(worker).or_default().insert(job);

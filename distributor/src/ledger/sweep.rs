@@ -7,6 +7,8 @@ use simple_dist_protocol::limits::{SWEEP, SWEEP_AFTER, SWEEP_MARKED_AFTER};
 use simple_dist_protocol::message::{Answer, WorkerState};
 use simple_dist_protocol::{Attempt, PoolId};
 
+use crate::view::What;
+
 use super::jobs::JobRef;
 use super::pools::{Pool, PoolQueue};
 use super::{ENDED_PER_TICK, Effect, Ledger};
@@ -135,6 +137,10 @@ impl Ledger {
             return;
         }
         self.books.swept += 1;
+        let now = self.now;
+        if let Some(found) = self.jobs.get_mut(job) {
+            found.timeline.push(now, What::Swept { attempt: attempt.number });
+        }
         self.place_again_marked(job);
     }
 

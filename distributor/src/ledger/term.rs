@@ -31,6 +31,8 @@ pub(super) struct LinkState {
     pub(super) judges: bool,
     last_tick: Duration,
     last_aged: Duration,
+    /// What another distributor showed last, and when.
+    other: Option<(Presence, Duration)>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,12 @@ impl LinkState {
             Phase::Leading(leading) => Some(leading),
             Phase::Down | Phase::Standby => None,
         }
+    }
+
+    /// The distributor that leads, if it is another one and was heard of late.
+    pub(super) fn active(&self, now: Duration) -> Option<&Presence> {
+        let (presence, at) = self.other.as_ref()?;
+        (now.saturating_sub(*at) < SILENCE).then_some(presence)
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -178,6 +186,9 @@ impl Ledger {
             leading.echoed = true;
             while leading.unechoed.pop_front_if(|(seq, _)| *seq <= presence.seq).is_some() {}
             self.watch_link();
+        }
+        if presence.distributor != ours {
+            self.link.other = Some((presence.clone(), self.now));
         }
     }
 
@@ -326,6 +337,7 @@ impl Ledger {
     pub(super) fn age(&mut self) {
         if self.now.saturating_sub(self.link.last_aged) >= BEAT {
             self.link.last_aged = self.now;
+            self.age_history();
             self.recent.age(self.now);
             self.workers.age(self.now);
         }

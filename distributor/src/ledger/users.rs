@@ -51,6 +51,11 @@ impl Users {
         self.index.get(name).copied()
     }
 
+    /// Every login.
+    pub(super) fn all(&self) -> impl Iterator<Item = UserRef> {
+        (0..).zip(&self.known).map(|(number, _)| UserRef(number))
+    }
+
     /// The login's name.
     pub(super) fn name(&self, user: UserRef) -> &UserName {
         &self.user(user).name

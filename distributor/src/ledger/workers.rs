@@ -48,6 +48,42 @@ pub(super) struct Worker {
     pub(super) wanted: Option<WorkerState>,
     /// The jobs placed again when it was lost.
     pub(super) gave_back: u32,
+    /// Jobs it ended with a value, and without one.
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) load: Load,
+}
+
+/// How much of each second a worker's slots ran jobs: jobs shorter than the way of their news are
+/// over before anybody hears that they run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Load {
+    second: u64,
+    this: Duration,
+    before: Duration,
+}
+
+impl Load {
+    /// A job ended that ran so long. Only what it ran of the last second counts.
+    pub(super) fn ran(&mut self, took: Duration, now: Duration) {
+        let second = now.as_secs();
+        if second != self.second {
+            let next = second == self.second + 1;
+            self.before = if next { self.this } else { Duration::ZERO };
+            (self.second, self.this) = (second, Duration::ZERO);
+        }
+        self.this += took.min(Duration::from_secs(1));
+    }
+
+    /// The slots that were busy on average in the last full second.
+    pub(super) fn busy(&self, now: Duration) -> u32 {
+        let last = match now.as_secs().checked_sub(self.second) {
+            Some(0) => self.before,
+            Some(1) => self.this,
+            Some(_) | None => Duration::ZERO,
+        };
+        last.as_secs_f64().round() as u32
+    }
 }
 
 /// How a worker is, beyond what it says itself.
@@ -102,6 +138,9 @@ impl Worker {
             welcomed: None,
             wanted: None,
             gave_back: 0,
+            done: 0,
+            failed: 0,
+            load: Load::default(),
         }
     }
 

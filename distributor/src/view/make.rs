@@ -1,1 +1,79 @@
-//! From the ledger to a view.
+//! From the ledger to a view: what only the process knows is added, and what was last known of
+//! the workers is kept while there is no link.
+
+use std::time::Duration;
+
+use simple_dist_protocol::DistributorId;
+use simple_dist_protocol::link::BrokerUrl;
+
+use crate::ledger::Ledger;
+
+use super::{Phase, Seconds, View, Worker, WorkerState};
+
+/// Makes one view after the other.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    id: DistributorId,
+    prefix: String,
+    address: String,
+    sequence: u64,
+    connections: u32,
+    /// Whether the link was up, and since when that is so.
+    link: (bool, Duration),
+    /// The workers when the link was up last, and when that was.
+    last: (Vec<Worker>, Duration),
+}
+
+impl Maker {
+    /// For this distributor on this broker.
+    pub(crate) fn new(id: DistributorId, prefix: &str, broker: &BrokerUrl) -> Self {
+        Self {
+            id,
+            prefix: prefix.to_owned(),
+            address: broker.address(),
+            sequence: 0,
+            connections: 0,
+            link: (false, Duration::ZERO),
+            last: (vec![], Duration::ZERO),
+        }
+    }
+
+    /// The ledger at this time since the process began, which is `unix_now` in Unix time.
+    pub(crate) fn make(&mut self, ledger: &Ledger, now: Duration, unix_now: Duration) -> View {
+        let mut view = ledger.view(now, unix_now);
+        if view.broker.up != self.link.0 {
+            self.link = (view.broker.up, now);
+            self.connections += u32::from(view.broker.up);
+        }
+        self.sequence += 1;
+        view.sequence = self.sequence;
+        view.distributor.id = self.id;
+        view.distributor.prefix.clone_from(&self.prefix);
+        view.distributor.up = now.into();
+        view.broker.address.clone_from(&self.address);
+        view.broker.since = now.saturating_sub(self.link.1).into();
+        view.broker.connections = self.connections;
+        if view.distributor.phase == Phase::Down {
+            view.workers.splice(0..0, self.last_known(now));
+        } else {
+            let alive = view.workers.iter().filter(|worker| worker.state.is_alive());
+            self.last = (alive.cloned().collect(), now);
+        }
+        view
+    }
+
+    /// Who lived when we heard anybody last. Nobody knows how they are now.
+    fn last_known(&self, now: Duration) -> impl Iterator<Item = Worker> {
+        let (workers, at) = &self.last;
+        let since = Seconds::from(now.saturating_sub(*at)).0;
+        workers.iter().map(move |worker| Worker {
+            state: WorkerState::Unreachable,
+            age: Seconds(worker.age.0 + since),
+            silent: Seconds(worker.silent.0 + since),
+            busy: 0,
+            holds: 0,
+            held: vec![],
+            ..worker.clone()
+        })
+    }
+}

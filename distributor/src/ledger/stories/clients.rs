@@ -192,6 +192,9 @@ fn local_runs_are_counted_by_function_and_reason() {
         })
     };
     let stage = play([at(0.0, report(2)), at(0.0, report(3))]);
-    let local = stage.ledger.snapshot(stage.now).local;
-    assert_eq!(local, BTreeMap::from([("fib@1".into(), [("not_served".into(), 5)].into())]));
+    let view = stage.ledger.view(stage.now, stage.now);
+    let local: Vec<_> = view.functions.iter().map(|it| (&*it.name, it.local.clone())).collect();
+    assert_eq!(local, [("fib@1", [("not_served".into(), 5)].into())]);
+    assert_eq!(view.clients[0].local, 5);
+    assert_eq!(view.stream.local.iter().map(|bar| bar.count).collect::<Vec<_>>(), [2, 3]);
 }

@@ -252,8 +252,8 @@ fn a_worker_that_drained_and_went_is_not_lost() {
         at(2.5, nothing()),
     ]);
     assert_eq!(stage.ledger.books().lost, 0);
-    let worker = &stage.ledger.snapshot(stage.now).workers[0];
-    assert!(matches!(worker.fate, crate::ledger::WorkerFate::Left { .. }), "{worker:?}");
+    let worker = &stage.ledger.view(stage.now, stage.now).workers[0];
+    assert_eq!(worker.state, crate::view::WorkerState::Left, "{worker:?}");
     assert_eq!(stage.ledger.books().marks, 0);
 }
 
@@ -281,6 +281,6 @@ fn a_worker_of_too_many_functions_leaves_nothing_behind() {
         at(0.1, submitted(1)),
     ]);
     assert_eq!(stage.seen, [place(1, 1)]);
-    let snapshot = stage.ledger.snapshot(stage.now);
-    assert_eq!((snapshot.workers.len(), stage.ledger.books().crowded), (5, 2));
+    let view = stage.ledger.view(stage.now, stage.now);
+    assert_eq!((view.workers.len(), stage.ledger.books().crowded), (5, 2));
 }

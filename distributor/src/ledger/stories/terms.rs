@@ -1,6 +1,7 @@
 //! The link, presence, and what one term leaves to the next.
 
 use super::*;
+use crate::view::Phase;
 
 #[test]
 fn a_term_drains_and_listens_before_it_shows_itself() {
@@ -48,9 +49,9 @@ fn who_stands_by_wants_nothing_done() {
     submitted(1)(&mut stage);
     stage.go_to(Duration::from_secs(9));
     assert_eq!(stage.effects, []);
-    let snapshot = stage.ledger.snapshot(stage.now);
-    assert_eq!(snapshot.phase, crate::ledger::Phase::Standby);
-    assert_eq!(snapshot.workers.len(), 1);
+    let view = stage.ledger.view(stage.now, stage.now);
+    assert_eq!(view.distributor.phase, Phase::Standby { active: None, backlog: None });
+    assert_eq!(view.workers.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! How a distributor is set up and run.
+
+use std::sync::Arc;
+
+use simple_dist_protocol::link::{BrokerUrl, Consume, Link, Options, Plan, Source, UrlError};
+use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
+use simple_dist_protocol::{DistributorId, Generation, limits};
+use tokio::sync::watch;
+
+use crate::desk::Desk;
+use crate::ledger::Config;
+use crate::service::{Parts, Service};
+use crate::view::Maker;
+
+/// Why a distributor cannot start. Once started it goes on until it is told to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The broker's URL is unusable.
+    #[error("the broker's URL: {0}")]
+    Url(#[from] UrlError),
+    /// The prefix is unusable.
+    #[error(transparent)]
+    Prefix(#[from] PrefixError),
+}
+
+/// A distributor: one is active, any number stand by.
+#[derive(Debug)]
+pub struct Distributor;
+
+impl Distributor {
+    /// A distributor on the broker at `url`.
+    pub fn builder(url: impl Into<String>) -> Builder {
+        Builder {
+            url: url.into(),
+            prefix: "sd".to_owned(),
+            queues: QueueKind::Classic,
+            preview: false,
+        }
+    }
+}
+
+/// Settings of a distributor.
+#[derive(Clone)]
+pub struct Builder {
+    url: String,
+    prefix: String,
+    queues: QueueKind,
+    preview: bool,
+}
+
+// By hand: the URL holds a password.
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("prefix", &self.prefix)
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// The prefix of all names at the broker; `sd` by default.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
+        self
+    }
+
+    /// How the broker keeps the shared queues; classic by default.
+    #[must_use]
+    pub fn queues(mut self, queues: QueueKind) -> Self {
+        self.queues = queues;
+        self
+    }
+
+    /// Whether the beginnings of jobs' arguments are kept for the page. Off by default: arguments
+    /// are opaque to a distributor, and may be nobody else's business.
+    #[must_use]
+    pub fn preview_arguments(mut self, preview: bool) -> Self {
+        self.preview = preview;
+        self
+    }
+
+    /// Runs it until `shutdown` ends; then closes its link, within two seconds. Jobs under way are
+    /// taken over by the next active distributor.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let url: BrokerUrl = self.url.parse()?;
+        let topology = Topology::new(&self.prefix, self.queues)?;
+        let id = DistributorId::new();
+        tracing::info!(distributor.id = %id, broker = %url, "starting");
+        let maker = Maker::new(id, &self.prefix, &url);
+        let (link, events) = Link::start(Options {
+            url,
+            name: format!("simple-dist distributor {id}"),
+            signed: false,
+            plan: plan(topology.clone(), id),
+        });
+        let (view, views) = watch::channel(Arc::default());
+        let (_desk, requests) = Desk::open(views);
+        let config = Config { preview: self.preview, ..Config::new(id) };
+        let parts = Parts { topology, config, events, requests, maker, view };
+        let service = Service::new(parts);
+        service.run(shutdown).await;
+        link.close().await;
+        tracing::info!(distributor.id = %id, "stopped");
+        Ok(())
+    }
+}
+
+/// Everybody hears beats and presence; only the leader consumes the intakes.
+fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
+    Box::new(move |generation| {
+        let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
+        let consume = |source, queue: &QueueSpec| Consume {
+            source,
+            queue: queue.name.clone(),
+            prefetch: limits::INTAKE_PREFETCH,
+            exclusive: true,
+        };
+        let consumed = vec![consume(Source::Beats, &heard), consume(Source::Presence, &seen)];
+        let mut declare = topology.shared();
+        declare.push(Declaration::Queue(heard.clone()));
+        declare.push(Declaration::Queue(seen.clone()));
+        declare.push(topology.bound_to_beats(&heard));
+        declare.push(topology.bound_to_presence(&seen));
+        Plan { declare, consume: consumed }
+    })
+}

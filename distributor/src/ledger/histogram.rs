@@ -1,0 +1,118 @@
+//! Counts of durations in buckets of equal ratio: bounded, cheap, and exact enough to say which of
+//! two percentiles is the larger.
+
+use std::time::Duration;
+
+use crate::view::Distribution;
+
+/// Four buckets for each doubling, from ten microseconds to half a day.
+const BUCKETS: usize = 128;
+const FIRST: f64 = 1e-5;
+const PER_DOUBLING: f64 = 4.0;
+/// Every so many buckets one is told to the metrics: a factor of four from one to the next.
+const TOLD: usize = 8;
+
+/// Counts of durations.
+#[derive(Debug, Clone)]
+pub(super) struct Histogram {
+    counts: [u32; BUCKETS],
+    count: u64,
+    sum: Duration,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], count: 0, sum: Duration::ZERO }
+    }
+}
+
+impl Histogram {
+    pub(super) fn record(&mut self, span: Duration) {
+        let bucket = (span.as_secs_f64() / FIRST).log2() * PER_DOUBLING;
+        // Below the first bucket this is negative, or minus infinity: the cast makes it 0.
+        let bucket = (bucket.ceil() as usize).min(BUCKETS - 1);
+        self.counts[bucket] = self.counts[bucket].saturating_add(1);
+        self.count += 1;
+        self.sum += span;
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The duration that this share of both histograms together does not exceed, within a tenth.
+    pub(super) fn quantile(&self, other: &Self, share: f64) -> Option<Duration> {
+        let count = self.count + other.count;
+        let rank = ((count as f64 * share).ceil() as u64).max(1);
+        let mut below = 0;
+        for (bucket, (one, two)) in self.counts.iter().zip(&other.counts).enumerate() {
+            below += u64::from(*one) + u64::from(*two);
+            if below >= rank {
+                return Some(Duration::from_secs_f64(bound(bucket as f64 - 0.5)));
+            }
+        }
+        None
+    }
+
+    /// All counts, for the metrics.
+    pub(super) fn distribution(&self) -> Distribution {
+        let mut below = 0;
+        let mut buckets = vec![];
+        for (bucket, count) in self.counts.iter().enumerate().take(BUCKETS - TOLD) {
+            below += u64::from(*count);
+            if bucket % TOLD == 0 {
+                buckets.push((bound(bucket as f64), below));
+            }
+        }
+        Distribution { buckets, count: self.count, sum: self.sum.as_secs_f64() }
+    }
+}
+
+/// The upper bound of a bucket, in seconds.
+fn bound(bucket: f64) -> f64 {
+    FIRST * (bucket / PER_DOUBLING).exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(spans: impl IntoIterator<Item = Duration>) -> Histogram {
+        let mut histogram = Histogram::default();
+        spans.into_iter().for_each(|span| histogram.record(span));
+        histogram
+    }
+
+    #[test]
+    fn a_quantile_is_right_within_a_tenth() {
+        let all = of((1..=1000).map(Duration::from_millis));
+        for (share, millis) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
+            let found = all.quantile(&Histogram::default(), share).unwrap().as_secs_f64() * 1e3;
+            assert!((found / millis - 1.0).abs() < 0.1, "{share}: {found} is not {millis}");
+        }
+    }
+
+    #[test]
+    fn two_halves_are_one_whole() {
+        let (low, high) = (of([Duration::from_millis(1); 50]), of([Duration::from_secs(1); 50]));
+        assert!(low.quantile(&high, 0.5).unwrap() < Duration::from_millis(2));
+        assert!(low.quantile(&high, 0.51).unwrap() > Duration::from_millis(900));
+    }
+
+    #[test]
+    fn nothing_measured_has_no_quantile_and_nothing_is_out_of_range() {
+        let none = Histogram::default();
+        assert_eq!(none.quantile(&none, 0.5), None);
+        let ends = of([Duration::ZERO, Duration::MAX]);
+        assert_eq!(ends.count(), 2);
+        let told = ends.distribution();
+        assert_eq!((told.count, told.buckets.first().unwrap().1), (2, 1));
+    }
+
+    #[test]
+    fn the_metrics_buckets_rise() {
+        let told = of((0..5000).map(|n| Duration::from_micros(n * n))).distribution();
+        assert!(told.buckets.is_sorted_by(|one, two| one.0 < two.0 && one.1 <= two.1));
+        assert!(told.buckets.len() > 12, "{told:?}");
+    }
+}

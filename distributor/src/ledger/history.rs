@@ -1,0 +1,164 @@
+//! What the page tells of the past: the jobs that ended last, and a sample of every second.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use simple_dist_protocol::message::{Answer, Answered};
+use simple_dist_protocol::{ClientId, UserName, WorkerId, value_to_json};
+
+use crate::view::{RECENT, RecentJob, Sample, Seconds, WINDOW};
+
+use super::jobs::Key;
+use super::timeline::Timeline;
+
+/// The most characters kept of what a panic said.
+const DETAIL: usize = 200;
+/// The most characters kept of arguments; larger ones than this many bytes are not read at all.
+const PREVIEW: (usize, usize) = (120, 1024);
+
+/// The recent past.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    ended: VecDeque<Ended>,
+    samples: VecDeque<Sample>,
+    /// Counts at the last sample.
+    counted: (u64, u64),
+    /// Runs at the clients since the last sample.
+    pub(super) local: u64,
+}
+
+/// A job that has ended, as it is kept.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) key: Key,
+    pub(super) client: ClientId,
+    pub(super) function: Arc<str>,
+    pub(super) kind: &'static str,
+    pub(super) detail: Option<String>,
+    pub(super) arguments: Option<String>,
+    pub(super) worker: Option<WorkerId>,
+    pub(super) attempts: u32,
+    pub(super) submitted: Duration,
+    pub(super) waited: Duration,
+    pub(super) ran: Option<Duration>,
+    pub(super) at: Duration,
+    pub(super) timeline: Timeline,
+}
+
+impl History {
+    pub(super) fn push(&mut self, ended: Ended) {
+        if self.ended.len() >= RECENT {
+            self.ended.pop_back();
+        }
+        self.ended.push_front(ended);
+    }
+
+    /// The newest first.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter()
+    }
+
+    /// One second has passed. `sample` knows what is now; how many ended since the last one is
+    /// added here.
+    pub(super) fn sample(&mut self, sample: Sample, done: u64, failed: u64) {
+        let (before_done, before_failed) = std::mem::replace(&mut self.counted, (done, failed));
+        self.samples.push_back(Sample {
+            done: done - before_done,
+            failed: failed - before_failed,
+            local: std::mem::take(&mut self.local),
+            ..sample
+        });
+        if self.samples.len() > WINDOW.as_secs() as usize {
+            self.samples.pop_front();
+        }
+    }
+
+    /// The oldest first.
+    pub(super) fn samples(&self) -> impl DoubleEndedIterator<Item = &Sample> {
+        self.samples.iter()
+    }
+}
+
+impl Ended {
+    /// For the view made at this time.
+    pub(super) fn view(&self, user: &UserName, now: Duration, unix_now: Duration) -> RecentJob {
+        let at = unix_now.saturating_sub(now.saturating_sub(self.at));
+        RecentJob {
+            id: self.key.id,
+            user: user.clone(),
+            client: self.client,
+            function: Arc::clone(&self.function),
+            answer: self.kind.to_owned(),
+            detail: self.detail.clone(),
+            arguments: self.arguments.clone(),
+            worker: self.worker,
+            attempts: self.attempts,
+            waited: self.waited.into(),
+            ran: self.ran.map(Seconds::from),
+            ended_unix_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            timeline: self.timeline.moments(self.submitted, Some(self.at)),
+        }
+    }
+}
+
+/// What an answer says beyond its kind.
+pub(super) fn detail(answered: &Answered) -> Option<String> {
+    match &answered.answer {
+        Answer::Panicked { message } | Answer::BadArguments { message } => {
+            Some(message.chars().take(DETAIL).collect())
+        }
+        Answer::Poisoned { workers } => {
+            let workers: Vec<_> = workers.iter().map(|worker| worker.short()).collect();
+            Some(format!("lost with it: {}", workers.join(", ")))
+        }
+        Answer::TooLarge { bytes, limit } => Some(format!("{bytes} bytes, over {limit}")),
+        Answer::Value(_)
+        | Answer::NotServed
+        | Answer::Busy
+        | Answer::Cancelled
+        | Answer::Expired => None,
+    }
+}
+
+/// The beginning of a job's arguments, as JSON.
+pub(super) fn preview(args: &[u8]) -> Option<String> {
+    let (characters, bytes) = PREVIEW;
+    if args.len() > bytes {
+        return Some(format!("{} bytes", args.len()));
+    }
+    let json = value_to_json(args).ok()?.to_string();
+    if json.chars().count() <= characters {
+        return Some(json);
+    }
+    Some(json.chars().take(characters).chain(['…']).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::codec;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_counts_what_ended_in_its_second() {
+        let mut history = History::default();
+        history.sample(Sample { busy: 1, ..Sample::default() }, 5, 1);
+        history.local = 2;
+        history.sample(Sample::default(), 8, 1);
+        let seen: Vec<_> = history
+            .samples()
+            .map(|sample| (sample.busy, sample.done, sample.failed, sample.local))
+            .collect();
+        assert_eq!(seen, [(1, 5, 1, 0), (0, 3, 0, 2)]);
+    }
+
+    #[test]
+    fn a_preview_is_short() {
+        assert_eq!(preview(&codec::encode(&20).unwrap()).as_deref(), Some("20"));
+        let long = preview(&codec::encode(&"x".repeat(300)).unwrap()).unwrap();
+        assert_eq!(long.chars().count(), PREVIEW.0 + 1);
+        assert_eq!(preview(&[0; 4096]).as_deref(), Some("4096 bytes"));
+        assert_eq!(preview(&[0xc1]), None, "no MessagePack at all");
+    }
+}

@@ -1,0 +1,148 @@
+//! What is measured of a function: since the process began, and of late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::view::{Percentiles, Seconds};
+
+use super::histogram::Histogram;
+
+/// The length of a window. Two of them are "the last one to two minutes".
+const SPAN: Duration = Duration::from_secs(60);
+
+/// Measures of one function, or of all.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Measures {
+    /// Since the process began.
+    pub(super) waits: Histogram,
+    /// Since the process began.
+    pub(super) runs: Histogram,
+    /// Every answer, by kind.
+    pub(super) answers: BTreeMap<&'static str, u64>,
+    current: Window,
+    before: Window,
+}
+
+/// What happened in some seconds.
+#[derive(Debug, Clone, Default)]
+struct Window {
+    since: Duration,
+    waits: Histogram,
+    runs: Histogram,
+    done: u64,
+    ended: u64,
+    local: u64,
+}
+
+impl Measures {
+    /// A job ended: the kind of its answer, how long it waited to begin, and how long it ran if a
+    /// worker ran it.
+    pub(super) fn ended(&mut self, kind: &'static str, waited: Duration, ran: Option<Duration>) {
+        *self.answers.entry(kind).or_default() += 1;
+        self.current.ended += 1;
+        self.current.done += u64::from(kind == "value");
+        // What never began has not waited for a slot but for something else.
+        if let Some(ran) = ran {
+            self.waits.record(waited);
+            self.current.waits.record(waited);
+            self.runs.record(ran);
+            self.current.runs.record(ran);
+        }
+    }
+
+    /// Clients ran so many themselves.
+    pub(super) fn local(&mut self, runs: u64) {
+        self.current.local = self.current.local.saturating_add(runs);
+    }
+
+    /// Begins a new window when it is time.
+    pub(super) fn roll(&mut self, now: Duration) {
+        let age = now.saturating_sub(self.current.since);
+        if age < SPAN {
+            return;
+        }
+        let next = Window { since: now, ..Window::default() };
+        let ended = std::mem::replace(&mut self.current, next);
+        let idle = Window { since: now.saturating_sub(SPAN), ..Window::default() };
+        self.before = if age < SPAN * 2 { ended } else { idle };
+    }
+
+    /// Of late.
+    pub(super) fn wait(&self) -> Percentiles {
+        percentiles(&self.current.waits, &self.before.waits)
+    }
+
+    /// Of late.
+    pub(super) fn run(&self) -> Percentiles {
+        percentiles(&self.current.runs, &self.before.runs)
+    }
+
+    /// Jobs ended with a value a second, of late.
+    pub(super) fn rate(&self, now: Duration) -> f64 {
+        let since = if self.before.ended > 0 { self.before.since } else { self.current.since };
+        let span = now.saturating_sub(since).as_secs_f64().max(1.0);
+        (self.current.done + self.before.done) as f64 / span
+    }
+
+    /// The clients' share of all runs, of late.
+    pub(super) fn local_share(&self) -> f64 {
+        let local = self.current.local + self.before.local;
+        let all = local + self.current.ended + self.before.ended;
+        if all == 0 { 0.0 } else { local as f64 / all as f64 }
+    }
+}
+
+fn percentiles(one: &Histogram, two: &Histogram) -> Percentiles {
+    let at = |share| one.quantile(two, share).map(Seconds::from);
+    Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), count: one.count() + two.count() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_is_two_minutes_old_no_longer_counts() {
+        let mut measures = Measures::default();
+        measures.ended("value", MS, Some(MS));
+        for (now, counted) in [(59, 1), (60, 1), (119, 1), (120, 0), (400, 0)] {
+            measures.roll(at(now));
+            assert_eq!(measures.run().count, counted, "{now}");
+        }
+        assert_eq!(measures.runs.count(), 1, "the metrics keep it");
+    }
+
+    #[test]
+    fn a_refusal_measures_no_wait() {
+        let mut measures = Measures::default();
+        measures.ended("not_served", at(3), None);
+        assert_eq!((measures.wait().count, measures.answers["not_served"]), (0, 1));
+    }
+
+    #[test]
+    fn the_clients_share_is_of_all_runs() {
+        let mut measures = Measures::default();
+        assert_eq!(measures.local_share(), 0.0);
+        measures.ended("value", MS, Some(MS));
+        measures.local(3);
+        assert_eq!(measures.local_share(), 0.75);
+    }
+
+    #[test]
+    fn a_rate_is_over_the_time_it_was_counted_in() {
+        let mut measures = Measures::default();
+        measures.roll(at(100));
+        for _ in 0..50 {
+            measures.ended("value", MS, Some(MS));
+        }
+        assert_eq!(measures.rate(at(110)), 5.0);
+        measures.roll(at(160));
+        assert_eq!(measures.rate(at(200)), 0.5);
+    }
+}

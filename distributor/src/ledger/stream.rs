@@ -1,0 +1,215 @@
+//! What each slot ran of late: bars for the page's job stream.
+//!
+//! Workers name their slots in beats only, once a second: a run that no beat named goes into the
+//! first lane of its worker that was free then. Short runs that follow each other closely are one
+//! bar, so that a lane stays bounded however short its jobs are.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use simple_dist_protocol::WorkerId;
+
+use crate::view::{self, BarEnd, STREAM, Seconds, WINDOW};
+
+/// Runs shorter than this, and no further apart, are drawn as one.
+const FINE: Duration = Duration::from_millis(100);
+/// A worker's clock and ours may differ by this much in where a run begins.
+const SLACK: Duration = Duration::from_millis(5);
+/// The most lanes kept of one worker.
+const LANES: usize = 64;
+/// The most bars of what clients ran themselves: one for each report and function.
+const LOCAL: usize = 512;
+
+/// Bars of all slots.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    workers: BTreeMap<WorkerId, Vec<VecDeque<Bar>>>,
+    local: VecDeque<Bar>,
+}
+
+/// Runs of one function that ended alike.
+#[derive(Debug, Clone)]
+struct Bar {
+    function: Arc<str>,
+    from: Duration,
+    to: Duration,
+    count: u64,
+    end: BarEnd,
+}
+
+/// A run that ended.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) function: Arc<str>,
+    /// The slot, if a beat named it.
+    pub(super) slot: Option<u32>,
+    pub(super) from: Duration,
+    pub(super) to: Duration,
+    pub(super) end: BarEnd,
+}
+
+impl Stream {
+    /// A worker with so many slots ran something.
+    pub(super) fn ran(&mut self, worker: WorkerId, slots: u32, run: Run) {
+        let lanes = self.workers.entry(worker).or_default();
+        let most = (slots.max(1) as usize).min(LANES);
+        if lanes.len() < most {
+            lanes.resize(most, VecDeque::new());
+        }
+        let is_free = |lane: &VecDeque<Bar>| {
+            lane.back().is_none_or(|last| last.to <= run.from.saturating_add(SLACK))
+        };
+        let named = run.slot.map(|slot| slot as usize).filter(|slot| *slot < lanes.len());
+        let longest_free = || {
+            let ends = lanes.iter().map(|lane| lane.back().map(|bar| bar.to));
+            ends.enumerate().min_by_key(|(_, to)| *to).map_or(0, |(lane, _)| lane)
+        };
+        let lane = named.or_else(|| lanes.iter().position(is_free)).unwrap_or_else(longest_free);
+        push(&mut lanes[lane], run, STREAM.1);
+    }
+
+    /// Clients ran so many themselves in the span before this report.
+    pub(super) fn ran_locally(
+        &mut self,
+        function: Arc<str>,
+        from: Duration,
+        to: Duration,
+        runs: u64,
+    ) {
+        self.local.push_back(Bar { function, from, to, count: runs, end: BarEnd::Value });
+        if self.local.len() > LOCAL {
+            self.local.pop_front();
+        }
+    }
+
+    /// Forgets what is older than the window.
+    pub(super) fn age(&mut self, now: Duration) {
+        let oldest = now.saturating_sub(WINDOW);
+        let is_old = |bar: &mut Bar| bar.to < oldest;
+        for lane in self.workers.values_mut().flatten().chain([&mut self.local]) {
+            while lane.pop_front_if(is_old).is_some() {}
+        }
+        self.workers.retain(|_, lanes| lanes.iter().any(|lane| !lane.is_empty()));
+    }
+
+    /// What this worker's lane ran; without bars if nothing.
+    pub(super) fn bars(&self, worker: WorkerId, lane: usize, now: Duration) -> Vec<view::Bar> {
+        let lane = self.workers.get(&worker).and_then(|lanes| lanes.get(lane));
+        lane.into_iter().flatten().map(|bar| bar.view(now)).collect()
+    }
+
+    /// What clients ran themselves.
+    pub(super) fn local(&self, now: Duration) -> Vec<view::Bar> {
+        self.local.iter().map(|bar| bar.view(now)).collect()
+    }
+}
+
+/// Adds a run to a lane, within the last bar if both are short and alike.
+fn push(lane: &mut VecDeque<Bar>, run: Run, most: usize) {
+    if let Some(last) = lane.back_mut() {
+        let near = run.from <= last.to.saturating_add(FINE);
+        let alike = last.function == run.function && last.end == run.end;
+        let short = run.to.saturating_sub(run.from) < FINE
+            && last.to.saturating_sub(last.from)
+                < FINE * u32::try_from(last.count).unwrap_or(u32::MAX);
+        if near && alike && short {
+            last.to = last.to.max(run.to);
+            last.count += 1;
+            return;
+        }
+        // Bars of one lane never cover each other.
+        if run.to <= last.to {
+            return;
+        }
+    }
+    let from = lane.back().map_or(run.from, |last| run.from.max(last.to));
+    lane.push_back(Bar { function: run.function, from, to: run.to, count: 1, end: run.end });
+    if lane.len() > most {
+        lane.pop_front();
+    }
+}
+
+impl Bar {
+    fn view(&self, now: Duration) -> view::Bar {
+        view::Bar {
+            function: Arc::clone(&self.function),
+            from: Seconds::from(now.saturating_sub(self.from)),
+            to: Seconds::from(now.saturating_sub(self.to)),
+            count: self.count,
+            end: self.end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn run(function: &str, from: u64, to: u64) -> Run {
+        Run {
+            function: function.into(),
+            slot: None,
+            from: ms(from),
+            to: ms(to),
+            end: BarEnd::Value,
+        }
+    }
+
+    fn lanes(stream: &Stream, lanes: usize) -> Vec<Vec<(u64, u64, u64)>> {
+        let now = ms(100_000);
+        let millis = |before: Seconds| 100_000 - (before.0 * 1e3).round() as u64;
+        let bars = |lane| stream.bars(worker(), lane, now);
+        let lane = |lane| {
+            bars(lane).iter().map(|bar| (millis(bar.from), millis(bar.to), bar.count)).collect()
+        };
+        (0..lanes).map(lane).collect()
+    }
+
+    fn worker() -> WorkerId {
+        WorkerId::from_u128(1)
+    }
+
+    #[test]
+    fn runs_at_the_same_time_go_into_different_lanes() {
+        let mut stream = Stream::default();
+        stream.ran(worker(), 2, run("fib@1", 0, 1000));
+        stream.ran(worker(), 2, run("fib@1", 200, 1200));
+        stream.ran(worker(), 2, run("fib@1", 1001, 2000));
+        let expected = vec![vec![(0, 1000, 1), (1001, 2000, 1)], vec![(200, 1200, 1)]];
+        assert_eq!(lanes(&stream, 2), expected);
+    }
+
+    #[test]
+    fn many_short_runs_are_one_bar() {
+        let mut stream = Stream::default();
+        for n in 0..10_000 {
+            stream.ran(worker(), 1, run("fib@1", n, n + 1));
+        }
+        assert_eq!(lanes(&stream, 1), [[(0, 10_000, 10_000)]]);
+    }
+
+    #[test]
+    fn a_lane_is_bounded_even_when_short_runs_alternate() {
+        let mut stream = Stream::default();
+        for n in 0..10_000 {
+            stream.ran(worker(), 1, run(if n % 2 == 0 { "a@1" } else { "b@1" }, n, n + 1));
+        }
+        assert_eq!(lanes(&stream, 1)[0].len(), STREAM.1);
+    }
+
+    #[test]
+    fn what_is_old_goes() {
+        let mut stream = Stream::default();
+        stream.ran(worker(), 1, run("fib@1", 0, 1000));
+        stream.ran_locally("fib@1".into(), ms(0), ms(5000), 3);
+        stream.age(WINDOW + ms(2000));
+        assert_eq!((stream.workers.len(), stream.local.len()), (0, 1));
+        stream.age(WINDOW + ms(6000));
+        assert_eq!(stream.local.len(), 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the service has done on the link beside publishing: each errand runs by itself, and what
+//! it came to is told to the ledger.
+
+use std::time::Duration;
+
+use simple_dist_protocol::link::{Consume, Reason, Session, Source, Taken};
+use simple_dist_protocol::message::Place;
+use simple_dist_protocol::topology::{Declaration, Topology};
+use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
+
+use crate::ledger::Event;
+
+use super::Service;
+
+/// How soon a refused consumer is tried again: the last leader's may not be gone yet.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What an errand on the link came to.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// The leader queue was asked for.
+    Claimed(Result<bool, Reason>),
+    /// An intake is consumed, or not yet.
+    Consumed(Source, Result<(), Reason>),
+    /// A pool's queue was declared.
+    Declared(PoolId, Result<(), Reason>),
+    /// Queues were looked at.
+    Looked { asked_at: Duration, depths: Result<Depths, Reason> },
+    /// A pool's queue was emptied.
+    Purged(PoolId, Result<Vec<Taken>, Reason>),
+}
+
+#[derive(Debug)]
+pub(super) struct Depths {
+    pools: Vec<(PoolId, Option<u32>)>,
+    answers: u32,
+}
+
+impl Service {
+    fn errand(&mut self, session: &Session, errand: impl Future<Output = Done> + Send + 'static) {
+        let generation = session.generation();
+        self.errands.spawn(async move { (generation, errand.await) });
+    }
+
+    pub(super) fn claim(&mut self) {
+        let Some(session) = self.session.clone() else { return };
+        if !self.leading {
+            let leader = self.topology.leader();
+            let asking = session.clone();
+            self.errand(&session, async move { Done::Claimed(asking.claim(leader).await) });
+        }
+    }
+
+    pub(super) fn consume(&mut self, session: Session, source: Source, delay: Duration) {
+        let queue = match source {
+            Source::Answers => self.topology.answers(),
+            Source::Submissions => self.topology.submissions(),
+            Source::ClientControl => self.topology.control(),
+            other => unreachable!("{other:?} is no intake"),
+        };
+        let prefetch = limits::INTAKE_PREFETCH;
+        let asking = session.clone();
+        self.errand(&session, async move {
+            tokio::time::sleep(delay).await;
+            let consume = Consume { source, queue, prefetch, exclusive: false };
+            Done::Consumed(source, asking.consume(consume).await)
+        });
+    }
+
+    pub(super) fn declare(&mut self, session: Session, pool: PoolId) {
+        if let Some(declare) = self.purging.get_mut(&pool) {
+            *declare = true;
+            return;
+        }
+        let queue = Declaration::Queue(self.topology.pool(pool));
+        let asking = session.clone();
+        self.errand(&session, async move { Done::Declared(pool, asking.declare(queue).await) });
+    }
+
+    pub(super) fn purge(&mut self, session: Session, pool: PoolId) {
+        self.purging.insert(pool, false);
+        let queue = self.topology.pool(pool).name;
+        let asking = session.clone();
+        self.errand(&session, async move { Done::Purged(pool, asking.empty(queue).await) });
+    }
+
+    pub(super) fn look(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
+        let topology = self.topology.clone();
+        let asking = session.clone();
+        self.errand(&session, async move {
+            Done::Looked { asked_at, depths: depths(&asking, &topology, pools).await }
+        });
+    }
+
+    pub(super) fn done(&mut self, generation: Generation, done: Done) {
+        let Some(session) = self.session.clone() else { return };
+        if session.generation() != generation {
+            return;
+        }
+        match done {
+            Done::Claimed(Ok(true)) => self.lead(session),
+            Done::Claimed(Ok(false)) => tracing::debug!("another distributor is active"),
+            Done::Claimed(Err(error)) => tracing::warn!(%error, "the leader queue is not ours"),
+            Done::Consumed(source, Ok(())) => tracing::debug!(?source, "consuming"),
+            Done::Consumed(source, Err(error)) => {
+                tracing::warn!(%error, ?source, "an intake cannot be consumed yet");
+                self.consume(session, source, RETRY);
+            }
+            Done::Declared(pool, result) => {
+                if let Err(error) = &result {
+                    tracing::warn!(%error, %pool, "a pool's queue is not there");
+                }
+                self.feed(Event::PoolDeclared { pool, declared: result.is_ok() });
+            }
+            Done::Looked { asked_at, depths: Ok(Depths { pools, answers }) } => {
+                self.feed(Event::Depths { asked_at, pools, answers });
+            }
+            Done::Looked { depths: Err(error), .. } => tracing::warn!(%error, "queues unseen"),
+            Done::Purged(pool, taken) => {
+                match taken {
+                    Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
+                    Err(error) => tracing::warn!(%error, %pool, "not purged"),
+                }
+                if self.purging.remove(&pool) == Some(true) {
+                    self.declare(session, pool);
+                }
+            }
+        }
+    }
+}
+
+/// The attempts in messages that nobody ever had.
+fn untouched(taken: &[Taken]) -> Vec<(JobKey, Attempt)> {
+    let places = taken.iter().filter(|message| !message.redelivered);
+    // Anybody with the right to write there may have put something else: it is nobody's attempt.
+    let places = places.filter_map(|message| codec::decode::<Place>(&message.body).ok());
+    let attempts = places.flat_map(|Place { term, jobs }| {
+        jobs.into_iter().map(move |job| (job.key, Attempt { term, number: job.attempt }))
+    });
+    attempts.collect()
+}
+
+/// How many messages wait in the pools' queues and then in the answers.
+async fn depths(
+    session: &Session,
+    topology: &Topology,
+    pools: Vec<PoolId>,
+) -> Result<Depths, Reason> {
+    let mut seen = Vec::with_capacity(pools.len());
+    for pool in pools {
+        let depth = session.depth(topology.pool(pool).name).await?;
+        seen.push((pool, depth.map(|depth| depth.messages)));
+    }
+    let answers = session.depth(topology.answers()).await?.map_or(0, |depth| depth.messages);
+    Ok(Depths { pools: seen, answers })
+}

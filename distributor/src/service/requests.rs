@@ -1,0 +1,235 @@
+//! What comes to the ledger's task through the desk: calls by HTTP, and the wishes of people.
+//!
+//! To the ledger an HTTP caller is a client like any other, whose user is
+//! [`UserName::http`]: what is to be delivered to that user goes to the callers that wait here
+//! instead of to the broker. Their connection is the custody of their jobs: when a term ends,
+//! they are told at once and try again.
+
+use std::collections::HashMap;
+
+use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::message::{
+    Answered, Delivered, Delivery, Ids, Marks, Noted, Submission, Submit,
+};
+use simple_dist_protocol::{ClientId, Generation, JobId, UserName};
+use tokio::sync::oneshot;
+
+use crate::desk::{HttpCall, Refused, Request};
+use crate::ledger::{Effect, Event};
+
+use super::{Service, unix_now};
+
+/// The generation of a client that has no link.
+const NO_LINK: Generation = Generation(0);
+
+/// The callers by HTTP that wait for an answer.
+#[derive(Debug)]
+pub(super) struct HttpCallers {
+    user: UserName,
+    client: ClientId,
+    waiting: HashMap<JobId, oneshot::Sender<Result<Answered, Refused>>>,
+}
+
+/// Who an effect is for.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// It was for a caller here, and these events follow from it.
+    ForHttp(Vec<Event>),
+    /// It is for the broker.
+    ForBroker(Effect),
+}
+
+impl HttpCallers {
+    pub(super) fn new() -> Self {
+        Self { user: UserName::http(), client: ClientId::new(), waiting: HashMap::new() }
+    }
+
+    /// A caller waits from now on for what this event brings.
+    fn submit(
+        &mut self,
+        call: HttpCall,
+        answer: oneshot::Sender<Result<Answered, Refused>>,
+    ) -> Event {
+        self.waiting.insert(call.id, answer);
+        let submission = Submission {
+            id: call.id,
+            function: call.function.to_string(),
+            args: call.args,
+            budget_ms: u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX),
+            priority: call.priority,
+            marks: Marks::default(),
+            trace: call.trace,
+        };
+        let submit = Submit { client: self.client, generation: NO_LINK, jobs: vec![submission] };
+        Event::Submitted { user: self.user.clone(), submit }
+    }
+
+    /// A caller is gone.
+    fn give_up(&mut self, id: JobId) -> Event {
+        self.waiting.remove(&id);
+        let ids = Ids { client: self.client, generation: NO_LINK, ids: vec![id] };
+        Event::Cancelled { user: self.user.clone(), ids }
+    }
+
+    /// Takes an effect that is for a caller here.
+    pub(super) fn take(&mut self, effect: Effect) -> Taken {
+        match effect {
+            Effect::Deliver { to, delivery, token, .. } if to.user == self.user => {
+                let outcome = Outcome::Confirmed;
+                let settled = Event::Settled { tokens: vec![token], outcome };
+                let mut events = vec![settled];
+                events.extend(self.deliver(delivery));
+                Taken::ForHttp(events)
+            }
+            effect => Taken::ForBroker(effect),
+        }
+    }
+
+    fn deliver(&mut self, Delivery { id, body }: Delivery) -> Option<Event> {
+        let news = match body {
+            Delivered::Answer(answered) => Ok(answered),
+            Delivered::Unknown => Err(Refused::NotActive),
+            Delivered::Struck(marks) => {
+                let noted = Noted { client: self.client, generation: NO_LINK, id, marks };
+                return Some(Event::Noted { user: self.user.clone(), noted });
+            }
+        };
+        if let Some(caller) = self.waiting.remove(&id) {
+            // Whoever is gone by now has given up, or is about to.
+            let _gone = caller.send(news);
+        }
+        None
+    }
+
+    /// The ledger has forgotten all jobs.
+    pub(super) fn end_term(&mut self) {
+        for (_, caller) in self.waiting.drain() {
+            let _gone = caller.send(Err(Refused::NotActive));
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn request(&mut self, request: Request) {
+        let now = self.begun.elapsed();
+        // Whoever does not wait for an answer any more does not get one.
+        match request {
+            Request::Call(call, answer) => {
+                if self.ledger.term().is_none() {
+                    let _gone = answer.send(Err(Refused::NotActive));
+                } else {
+                    let event = self.callers.submit(call, answer);
+                    self.feed(event);
+                }
+            }
+            Request::GiveUp(id) => {
+                let event = self.callers.give_up(id);
+                self.feed(event);
+            }
+            Request::Drain(worker, drain, answer) => {
+                let known = self.ledger.has_worker(worker);
+                let event = if drain { Event::Drain(worker) } else { Event::Resume(worker) };
+                let _gone = answer.send(self.wish(known, event));
+            }
+            Request::Cancel(key, answer) => {
+                let known = self.ledger.holds(&key);
+                let _gone = answer.send(self.wish(known, Event::CancelJob(key)));
+            }
+            Request::Find(id, answer) => {
+                let _gone = answer.send(self.ledger.find(id, now, unix_now()));
+            }
+            Request::List(most, answer) => {
+                let jobs = self.ledger.jobs(most, now).into_iter();
+                let _gone = answer.send(jobs.map(crate::view::Job::UnderWay).collect());
+            }
+        }
+    }
+
+    fn wish(&mut self, known: bool, event: Event) -> Result<(), Refused> {
+        if self.ledger.term().is_none() {
+            return Err(Refused::NotActive);
+        }
+        if !known {
+            return Err(Refused::Unknown);
+        }
+        self.feed(event);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use simple_dist_protocol::message::Answer;
+    use simple_dist_protocol::{Term, codec};
+
+    use crate::ledger::{Origin, Token};
+
+    use super::*;
+
+    fn call(id: JobId) -> HttpCall {
+        HttpCall {
+            id,
+            function: "fib@1".parse().unwrap(),
+            args: Bytes::from(codec::encode(&20).unwrap()),
+            timeout: Duration::from_secs(5),
+            priority: 4,
+            trace: None,
+        }
+    }
+
+    fn news(callers: &HttpCallers, id: JobId, body: Delivered) -> Effect {
+        let (user, client) = (callers.user.clone(), callers.client);
+        Effect::Deliver {
+            to: Origin { user, client, generation: NO_LINK },
+            term: Term(1),
+            delivery: Delivery { id, body },
+            token: Token(7),
+        }
+    }
+
+    #[test]
+    fn an_answer_reaches_its_caller_and_is_settled() {
+        let (mut callers, id) = (HttpCallers::new(), JobId::new());
+        let (answer, mut answered) = oneshot::channel();
+        let event = callers.submit(call(id), answer);
+        assert!(matches!(event, Event::Submitted { user, .. } if user == UserName::http()));
+        let busy =
+            Answered { answer: Answer::Busy, worker: None, attempt: 0, waited_ms: 0, took_us: 0 };
+        let taken = callers.take(news(&callers, id, Delivered::Answer(busy.clone())));
+        let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
+        assert!(matches!(events[..], [Event::Settled { outcome: Outcome::Confirmed, .. }]));
+        assert_eq!(answered.try_recv(), Ok(Ok(busy)));
+    }
+
+    #[test]
+    fn marks_are_noted_at_once() {
+        let (mut callers, id) = (HttpCallers::new(), JobId::new());
+        let marks = Marks { mark: true, strikes: vec![] };
+        let taken = callers.take(news(&callers, id, Delivered::Struck(marks.clone())));
+        let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
+        assert!(
+            matches!(&events[..], [Event::Settled { .. }, Event::Noted { noted, .. }] if noted.marks == marks)
+        );
+    }
+
+    #[test]
+    fn callers_hear_of_the_end_of_a_term() {
+        let (mut callers, id) = (HttpCallers::new(), JobId::new());
+        let (answer, mut answered) = oneshot::channel();
+        let _event = callers.submit(call(id), answer);
+        callers.end_term();
+        assert_eq!(answered.try_recv(), Ok(Err(Refused::NotActive)));
+    }
+
+    #[test]
+    fn what_is_for_others_goes_to_the_broker() {
+        let mut callers = HttpCallers::new();
+        assert!(matches!(
+            callers.take(Effect::Purge("1".parse().unwrap())),
+            Taken::ForBroker(Effect::Purge(_))
+        ));
+    }
+}
