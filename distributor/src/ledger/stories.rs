@@ -9,6 +9,7 @@ mod door;
 mod pools;
 mod sweeps;
 mod terms;
+mod views;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
