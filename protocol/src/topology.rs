@@ -1,11 +1,14 @@
 //! The names of every queue and exchange, and what they are declared with. No name is written
 //! anywhere else.
 
+mod rights;
+
 use std::fmt;
 use std::sync::Arc;
 
 use lapin::types::ShortString;
 
+pub use self::rights::{Rights, Role};
 use crate::{ClientId, DistributorId, Generation, PoolId, UserName, WorkerId, limits};
 
 /// The name of a queue, an exchange or a routing key: at most 255 bytes.
