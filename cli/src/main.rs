@@ -8,11 +8,14 @@
 mod at;
 mod call;
 mod children;
+mod definitions;
 mod demo;
 mod exit;
+mod healthcheck;
 mod logs;
 mod map;
 mod roles;
+mod setup;
 mod up;
 
 use std::process::ExitCode;
@@ -50,6 +53,12 @@ enum Command {
     Map(map::Options),
     /// Measures calls beside bare round trips through the same broker
     Bench(roles::Bench),
+    /// Makes the credentials of every role, and RabbitMQ's definitions of them
+    Setup(setup::Setup),
+    /// Prints a credential that `setup` made: the URL of a client, the token of the page
+    Credentials(setup::Credentials),
+    /// Tells by its exit code whether a service is alive: a container's health check
+    Healthcheck(healthcheck::Options),
     /// Prints the completions of a shell
     #[command(
         after_help = "Example:\n  simple-dist completions bash > /etc/bash_completion.d/simple-dist"
@@ -101,6 +110,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Call(options) => call::run(options).await,
         Command::Map(options) => map::run(options).await,
         Command::Bench(options) => roles::bench(options).await,
+        Command::Setup(options) => setup::setup(&options),
+        Command::Credentials(options) => setup::credentials(&options),
+        Command::Healthcheck(options) => healthcheck::run(options).await,
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

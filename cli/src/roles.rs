@@ -1,5 +1,6 @@
 //! The long-lived roles: each runs until it is told to stop.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -8,8 +9,8 @@ use simple_dist_protocol::topology::QueueKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::at::Broker;
-use crate::children;
 use crate::exit::Failure;
+use crate::{children, healthcheck};
 
 /// Takes jobs in, places them in pools of workers, answers the clients.
 #[derive(Debug, Args)]
@@ -59,6 +60,9 @@ pub(crate) struct Worker {
     /// Serves `abort` as well, which ends its worker: to see how that is survived
     #[arg(long)]
     with_abort: bool,
+    /// A file to touch while this runs, for `simple-dist healthcheck --file`
+    #[arg(long, value_name = "PATH", env = "SIMPLE_DIST_HEALTH_FILE")]
+    health_file: Option<PathBuf>,
     #[command(flatten)]
     child: children::Child,
 }
@@ -110,7 +114,12 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     if options.with_abort {
         worker = worker.serve(&functions::ABORT);
     }
-    stoppable(async { worker.run(told_to_stop()).await.map_err(Failure::configuration) }).await
+    let serves = async { worker.run(told_to_stop()).await.map_err(Failure::configuration) };
+    let Some(health_file) = options.health_file else { return stoppable(serves).await };
+    tokio::select! {
+        ended = stoppable(serves) => ended,
+        failure = healthcheck::touch(health_file) => Err(failure),
+    }
 }
 
 /// Measures, and prints what it found.

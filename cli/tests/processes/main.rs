@@ -2,6 +2,8 @@
 //! accident would.
 
 mod command_line;
+mod credentials;
 mod deaths;
 mod farm;
+mod health;
 mod outages;

@@ -1,0 +1,56 @@
+# One small image with the binary, for every role. It needs nothing of BuildKit's.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+ENV CARGO_PROFILE_RELEASE_DEBUG=none \
+    CARGO_PROFILE_RELEASE_STRIP=symbols
+# Features of the package simple-dist, comma separated
+ARG FEATURES=
+
+# The dependencies alone, on empty sources: this layer lasts until a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY protocol/Cargo.toml protocol/
+COPY client/Cargo.toml client/
+COPY worker/Cargo.toml worker/
+COPY distributor/Cargo.toml distributor/
+COPY broker/Cargo.toml broker/
+COPY demo/Cargo.toml demo/
+COPY cli/Cargo.toml cli/
+COPY bench/Cargo.toml bench/
+COPY e2e/Cargo.toml e2e/
+RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
+ && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \
+ && cargo build --release --locked --package simple-dist --features "$FEATURES"
+
+# The sources, made newer than what was built of the empty ones.
+COPY . .
+RUN find . -name '*.rs' -exec touch {} + \
+ && cargo build --release --locked --package simple-dist --features "$FEATURES"
+
+
+FROM debian:bookworm-slim
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="simple-dist" \
+      org.opencontainers.image.description="Calls of pure functions, run on other machines, that always end" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.revision="$REVISION"
+
+# `setup` writes below /credentials: a volume that is mounted there takes over this owner. RabbitMQ's
+# is for the group too, which its container is given.
+RUN groupadd --gid 10001 simple-dist \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir / --shell /usr/sbin/nologin simple-dist \
+ && install --directory --owner 10001 --group 10001 --mode 0700 \
+      /credentials/distributor /credentials/worker /credentials/client \
+ && install --directory --owner 10001 --group 10001 --mode 0750 /credentials/rabbitmq
+
+# For brokers whose certificate a public authority has signed
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /src/target/release/simple-dist /usr/local/bin/
+
+USER 10001:10001
+# A message can nest as deep as its sender likes, and the broker's client library reads it recursively.
+ENV RUST_MIN_STACK=268435456
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["simple-dist", "healthcheck"]
+ENTRYPOINT ["simple-dist"]
+CMD ["--help"]

@@ -1,0 +1,92 @@
+//! What RabbitMQ is told at its start: a user for each role, with a password's hash and the role's
+//! rights, and nobody else.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use simple_dist_protocol::UserName;
+use simple_dist_protocol::topology::{Role, Topology};
+
+/// A login, as RabbitMQ is to know it.
+pub(crate) struct Login<'a> {
+    /// What it may do.
+    pub(crate) role: Role,
+    /// Its name.
+    pub(crate) user: UserName,
+    /// Its password, of which only a hash is written.
+    pub(crate) password: &'a str,
+}
+
+/// The virtual host of all roles.
+const VHOST: &str = "/";
+
+/// The definitions file. Since it names users, RabbitMQ makes no `guest`.
+pub(crate) fn definitions(topology: &Topology, logins: &[Login<'_>]) -> Value {
+    let users: Vec<Value> = logins
+        .iter()
+        .map(|login| {
+            json!({
+                "name": login.user,
+                "password_hash": password_hash(rand::random(), login.password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            })
+        })
+        .collect();
+    let permissions: Vec<Value> = logins
+        .iter()
+        .map(|login| {
+            let rights = topology.rights(login.role, &login.user);
+            json!({
+                "user": login.user,
+                "vhost": VHOST,
+                "configure": rights.configure,
+                "write": rights.write,
+                "read": rights.read,
+            })
+        })
+        .collect();
+    json!({ "vhosts": [{ "name": VHOST }], "users": users, "permissions": permissions })
+}
+
+/// RabbitMQ's form: the salt, and the hash of salt and password, in base64.
+fn password_hash(salt: [u8; 4], password: &str) -> String {
+    let hash = Sha256::new().chain_update(salt).chain_update(password).finalize();
+    STANDARD.encode([&salt[..], &hash[..]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RabbitMQ's guide to passwords.
+    #[test]
+    fn a_password_is_hashed_as_rabbitmq_does() {
+        let hash = password_hash([0x90, 0x8d, 0xc6, 0x0a], "test12");
+        assert_eq!(hash, "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR");
+    }
+
+    #[test]
+    fn every_user_has_the_rights_of_its_role_and_no_password_is_written() {
+        let topology = Topology::default();
+        let logins = Role::ALL.map(|role| Login {
+            role,
+            user: role.as_str().parse().unwrap(),
+            password: "correct horse",
+        });
+        let written = definitions(&topology, &logins);
+        for (at, role) in Role::ALL.into_iter().enumerate() {
+            let rights = topology.rights(role, &role.as_str().parse().unwrap());
+            assert_eq!(written["users"][at]["name"], role.as_str());
+            assert_eq!(written["users"][at]["tags"], json!([]));
+            let permission = &written["permissions"][at];
+            assert_eq!(permission["user"], role.as_str());
+            assert_eq!(permission["configure"], rights.configure);
+            assert_eq!(permission["write"], rights.write);
+            assert_eq!(permission["read"], rights.read);
+        }
+        assert_eq!(written["users"].as_array().map(Vec::len), Some(3));
+        assert!(!written.to_string().contains("correct horse"));
+    }
+}
