@@ -296,15 +296,11 @@ impl Topology {
 
     fn parking(&self) -> QueueSpec {
         let (messages, bytes) = limits::PARKED;
-        QueueSpec {
-            name: self.parked(),
-            exclusive: false,
-            arguments: vec![
-                ("x-max-length", number(messages)),
-                ("x-max-length-bytes", number(bytes)),
-                DROP_HEAD,
-            ],
-        }
+        let mut arguments = self.shared_arguments();
+        arguments.push(("x-max-length", number(messages)));
+        arguments.push(("x-max-length-bytes", number(bytes)));
+        arguments.push(DROP_HEAD);
+        QueueSpec { name: self.parked(), exclusive: false, arguments }
     }
 
     fn shared_arguments(&self) -> Vec<(&'static str, ArgumentValue)> {
@@ -363,6 +359,21 @@ mod tests {
             if let Declaration::Queue(queue) = declaration {
                 assert!(!exchanges.contains(&&queue.name), "{}", queue.name);
             }
+        }
+    }
+
+    /// One classic queue among them would be gone with its node, and nobody could declare it
+    /// before that is back: no distributor would come up.
+    #[test]
+    fn every_shared_queue_survives_a_node() {
+        let topology = Topology::new("sd", QueueKind::Quorum).unwrap();
+        let shared = topology.shared().into_iter().filter_map(|declaration| match declaration {
+            Declaration::Queue(queue) => Some(queue),
+            Declaration::Exchange { .. } | Declaration::Binding { .. } => None,
+        });
+        for queue in shared.chain([topology.pool(PoolId::of(&[]))]) {
+            let kind = ("x-queue-type", ArgumentValue::Text("quorum"));
+            assert!(queue.arguments.contains(&kind), "{}", queue.name);
         }
     }
 
