@@ -24,3 +24,7 @@ bench:
 # Licences and sources of the dependencies
 deny:
     cargo deny check
+
+# Any bytes at the embedded broker, for five minutes: needs a nightly compiler and `cargo install cargo-fuzz`
+fuzz:
+    mkdir -p target/fuzz && cargo +nightly fuzz run --fuzz-dir broker/fuzz frames target/fuzz broker/fuzz/seeds -- -dict=broker/fuzz/frames.dict -max_total_time=300
