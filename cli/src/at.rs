@@ -1,24 +1,76 @@
 //! Which broker: the options that every role shares.
 
-use std::env;
-use std::fs;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use clap::Args;
 use simple_dist_broker as embedded;
 use simple_dist_client::Client;
+use simple_dist_protocol::link::Certificates;
+use tokio::process::Command;
 
 use crate::exit::Failure;
 
 /// The broker, and the installation on it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Broker {
-    /// The broker: amqp://user:password@host:port/vhost. Better set AMQP_URL, or name a file by
+    /// The broker: amqp://user:password@host:port/vhost, or amqps. Better set AMQP_URL, or name a file by
     /// AMQP_URL_FILE: everybody on this machine can read a command line
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The prefix of all names at the broker, to keep installations apart
     #[arg(long, env = "SIMPLE_DIST_PREFIX", default_value = "sd")]
     pub(crate) prefix: String,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// The files of TLS, with an amqps URL.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Files {
+    /// For amqps: the certificates, in PEM, one of which the broker's is signed by; without it, the
+    /// system's
+    #[arg(long, env = CA, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// For amqps, if the broker asks for one: the certificate to show, in PEM
+    #[arg(long, env = CERTIFICATE, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(long, env = KEY, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+}
+
+const CA: &str = "AMQP_CA_FILE";
+const CERTIFICATE: &str = "AMQP_CERTIFICATE_FILE";
+const KEY: &str = "AMQP_KEY_FILE";
+
+impl Files {
+    fn read(&self) -> Result<Certificates, Failure> {
+        let mut certificates = Certificates::new();
+        if let Some(ca) = &self.ca {
+            certificates = certificates.ca(read(ca)?);
+        }
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            certificates = certificates.identity(read(certificate)?, read(key)?);
+        }
+        Ok(certificates)
+    }
+
+    /// Names them to a child process, and no others that it would inherit.
+    pub(crate) fn name_to(&self, child: &mut Command) {
+        for (variable, file) in [(CA, &self.ca), (CERTIFICATE, &self.certificate), (KEY, &self.key)]
+        {
+            match file {
+                Some(file) => child.env(variable, file),
+                None => child.env_remove(variable),
+            };
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file)
+        .map_err(|error| Failure::configuration(format_args!("{}: {error}", file.display())))
 }
 
 /// A broker to work on.
@@ -26,6 +78,7 @@ pub(crate) struct Broker {
 pub(crate) struct At {
     /// Where it is.
     pub(crate) url: String,
+    pub(crate) files: Files,
     embedded: Option<embedded::Handle>,
 }
 
@@ -73,20 +126,27 @@ impl Broker {
     /// The broker that was given, or one that ends with this process.
     pub(crate) async fn given_or_embedded(&self) -> Result<At, Failure> {
         let embedded = match self.given()? {
-            Some(url) => return Ok(At { url, embedded: None }),
+            Some(url) => return Ok(At { url, files: self.files.clone(), embedded: None }),
             None => embedded::Broker::builder().start().await.map_err(Failure::unavailable)?,
         };
-        Ok(At { url: embedded.url().to_owned(), embedded: Some(embedded) })
+        let url = embedded.url().to_owned();
+        Ok(At { url, files: Files::default(), embedded: Some(embedded) })
+    }
+
+    /// The certificates that were given.
+    pub(crate) fn certificates(&self) -> Result<Certificates, Failure> {
+        self.files.read()
     }
 
     /// A client on it.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.client_at(&self.url()?)
+        self.client_at(&self.url()?, &self.files)
     }
 
     /// A client of this installation at another broker.
-    pub(crate) fn client_at(&self, url: &str) -> Result<Client, Failure> {
-        Client::builder(url).prefix(&self.prefix).connect().map_err(Failure::configuration)
+    pub(crate) fn client_at(&self, url: &str, files: &Files) -> Result<Client, Failure> {
+        let client = Client::builder(url).certificates(files.read()?).prefix(&self.prefix);
+        client.connect().map_err(Failure::unusable)
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
 
+use crate::at::Files;
 use crate::exit::Failure;
 
 /// Options of a role that another process of ours started.
@@ -32,10 +33,16 @@ impl Child {
 }
 
 /// Starts the role with these arguments, on that broker, silent unless `RUST_LOG` is set.
-pub(crate) fn start(url: &str, arguments: &[&str]) -> Result<tokio::process::Child, Failure> {
+pub(crate) fn start(
+    url: &str,
+    files: &Files,
+    arguments: &[&str],
+) -> Result<tokio::process::Child, Failure> {
     let program = std::env::current_exe().map_err(Failure::configuration)?;
     let loud = std::env::var_os("RUST_LOG").is_some();
-    Command::new(program)
+    let mut command = Command::new(program);
+    files.name_to(&mut command);
+    command
         .args(arguments)
         .args(["--parent", &std::process::id().to_string()])
         .env("AMQP_URL", url)

@@ -10,7 +10,7 @@ use simple_dist_demo::functions::FIB;
 use simple_dist_protocol::{Function, WorkerId};
 use tokio::process::Child;
 
-use crate::at::Broker;
+use crate::at::{Broker, Files};
 use crate::children;
 use crate::exit::Failure;
 use crate::roles::told_to_stop;
@@ -41,9 +41,10 @@ const WORKERS: usize = 2;
 /// Plays the story; fails if any step is wrong.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let at = options.broker.given_or_embedded().await?;
-    let client = options.broker.client_at(&at.url)?;
+    let client = options.broker.client_at(&at.url, &at.files)?;
     let mut story = Story {
         url: at.url.clone(),
+        files: at.files.clone(),
         prefix: options.broker.prefix.clone(),
         fib: client.function(FIB),
         nobody: client.function(NOBODY),
@@ -77,6 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 struct Story {
     url: String,
+    files: Files,
     prefix: String,
     fib: Handle<u64, u64>,
     nobody: Handle<u64, u64>,
@@ -181,7 +183,7 @@ impl Story {
     }
 
     fn start(&self, role: &str) -> Result<Child, Failure> {
-        children::start(&self.url, &[role, "--prefix", &self.prefix])
+        children::start(&self.url, &self.files, &[role, "--prefix", &self.prefix])
     }
 
     fn start_workers(&mut self) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! How a command fails: what is said, and with which code it ends.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -31,6 +32,17 @@ impl Failure {
     /// The environment or a setting is unusable: 78.
     pub(crate) fn configuration(problem: impl Display) -> Self {
         Self { code: 78, message: problem.to_string() }
+    }
+
+    /// A setting is unusable, with all that is said beneath it: 78.
+    pub(crate) fn unusable(error: impl Error) -> Self {
+        let mut message = error.to_string();
+        let mut beneath = error.source();
+        while let Some(cause) = beneath {
+            message = format!("{message}: {cause}");
+            beneath = cause.source();
+        }
+        Self { code: 78, message }
     }
 
     /// Says it and gives the code.

@@ -94,15 +94,17 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
         Queues::Quorum => QueueKind::Quorum,
     };
     let distributor = simple_dist_distributor::Distributor::builder(options.broker.url()?)
+        .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
         .queues(kind);
-    stoppable(async { distributor.run(told_to_stop()).await.map_err(Failure::configuration) }).await
+    stoppable(async { distributor.run(told_to_stop()).await.map_err(Failure::unusable) }).await
 }
 
 /// Runs a worker until it is told to stop.
 pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     options.child.bind_to_parent();
     let mut worker = simple_dist_worker::Worker::builder(options.broker.url()?)
+        .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
         .grace(options.grace);
     if let Some(slots) = options.slots {
@@ -114,7 +116,7 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     if options.with_abort {
         worker = worker.serve(&functions::ABORT);
     }
-    let serves = async { worker.run(told_to_stop()).await.map_err(Failure::configuration) };
+    let serves = async { worker.run(told_to_stop()).await.map_err(Failure::unusable) };
     let Some(health_file) = options.health_file else { return stoppable(serves).await };
     tokio::select! {
         ended = stoppable(serves) => ended,
@@ -125,6 +127,9 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
 /// Measures, and prints what it found.
 pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     let url = options.broker.url()?;
+    if !url.starts_with("amqp:") {
+        return Err(Failure::configuration("the bench measures without TLS: an amqp URL"));
+    }
     if let Some(queue) = options.raw_worker {
         return simple_dist_bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
     }

@@ -50,19 +50,19 @@ const BANNER: &str = "an embedded broker: what it holds ends with this process";
 
 /// Runs a broker, a distributor and workers until it is told to stop.
 pub(crate) async fn up(options: Up) -> Result<(), Failure> {
-    let (url, own) = match options.broker.given()? {
-        Some(url) => (url, None),
+    let (url, files, own) = match options.broker.given()? {
+        Some(url) => (url, options.broker.files, None),
         None => {
             let broker = embedded::Broker::builder().bind(&options.listen).start().await;
             let broker = broker.map_err(|error| not_started(&error))?;
             println!("{BANNER}\nAMQP on {}", broker.addr());
-            (broker.url().to_owned(), Some(broker))
+            (broker.url().to_owned(), at::Files::default(), Some(broker))
         }
     };
     let prefix = ["--prefix", &options.broker.prefix];
-    let mut roles = vec![children::start(&url, &["distributor", prefix[0], prefix[1]])?];
+    let mut roles = vec![children::start(&url, &files, &["distributor", prefix[0], prefix[1]])?];
     for _ in 0..options.workers {
-        roles.push(children::start(&url, &["worker", prefix[0], prefix[1]])?);
+        roles.push(children::start(&url, &files, &["worker", prefix[0], prefix[1]])?);
     }
     println!("a distributor and {} workers; Ctrl-C ends it all", options.workers);
     let ended = tokio::select! {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use simple_dist_protocol::link::{self, BrokerUrl, Link};
+use simple_dist_protocol::link::{self, BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{AddressError, Argument, ClientId, Erased, Function, JobId, Selector};
 use tokio::runtime::Runtime;
@@ -112,7 +112,7 @@ impl Client {
     pub fn builder(url: impl Into<String>) -> Builder {
         let local_slots = thread::available_parallelism().map_or(1, usize::from);
         let (prefix, name) = (None, "client".to_owned());
-        Builder { url: url.into(), prefix, name, local_slots }
+        Builder { url: url.into(), certificates: Certificates::new(), prefix, name, local_slots }
     }
 
     /// A function to call.
@@ -177,6 +177,7 @@ impl Drop for Inner {
 #[must_use = "a builder does nothing until it connects"]
 pub struct Builder {
     url: String,
+    certificates: Certificates,
     prefix: Option<String>,
     name: String,
     local_slots: usize,
@@ -186,6 +187,12 @@ impl Builder {
     /// The installation's prefix, if it is not `sd`: `[a-z0-9_-]{1,32}`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
         self
     }
 
@@ -204,8 +211,8 @@ impl Builder {
 
     /// Begins to connect: see [`Client::connect`].
     pub fn connect(self) -> Result<Client, ConnectError> {
-        let Self { url, prefix, name, local_slots } = self;
-        let url: BrokerUrl = url.parse()?;
+        let Self { url, certificates, prefix, name, local_slots } = self;
+        let url = BrokerUrl::new(&url, &certificates)?;
         let topology = match prefix {
             Some(prefix) => Topology::new(&prefix, QueueKind::Classic)?,
             None => Topology::default(),

@@ -100,6 +100,7 @@ impl Sight {
         let reason = match reason {
             link::Reason::Missing(_) => Reason::NoDistributor,
             link::Reason::Unreachable { .. }
+            | link::Reason::Tls { .. }
             | link::Reason::Refused(_)
             | link::Reason::Mismatch(_)
             | link::Reason::Lost(_) => Reason::NoConnection,

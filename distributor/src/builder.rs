@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use simple_dist_protocol::link::{BrokerUrl, Consume, Link, Options, Plan, Source, UrlError};
+use simple_dist_protocol::link::{
+    BrokerUrl, Certificates, Consume, Link, Options, Plan, Source, UrlError,
+};
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
 use simple_dist_protocol::{DistributorId, Generation, limits};
 use tokio::sync::watch;
@@ -16,10 +18,10 @@ use crate::view::Maker;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The broker's URL is unusable.
-    #[error("the broker's URL: {0}")]
+    #[error("the broker's URL cannot be used")]
     Url(#[from] UrlError),
     /// The prefix is unusable.
-    #[error(transparent)]
+    #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
 }
 
@@ -32,6 +34,7 @@ impl Distributor {
     pub fn builder(url: impl Into<String>) -> Builder {
         Builder {
             url: url.into(),
+            certificates: Certificates::new(),
             prefix: "sd".to_owned(),
             queues: QueueKind::Classic,
             preview: false,
@@ -43,6 +46,7 @@ impl Distributor {
 #[derive(Clone)]
 pub struct Builder {
     url: String,
+    certificates: Certificates,
     prefix: String,
     queues: QueueKind,
     preview: bool,
@@ -81,10 +85,17 @@ impl Builder {
         self
     }
 
+    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
+    #[must_use]
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
     /// Runs it until `shutdown` ends; then closes its link, within two seconds. Jobs under way are
     /// taken over by the next active distributor.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        let url: BrokerUrl = self.url.parse()?;
+        let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let topology = Topology::new(&self.prefix, self.queues)?;
         let id = DistributorId::new();
         tracing::info!(distributor.id = %id, broker = %url, "starting");

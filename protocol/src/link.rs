@@ -9,6 +9,7 @@
 //! ```
 
 mod acks;
+mod certificates;
 mod connection;
 mod consumer;
 mod generation;
@@ -18,6 +19,8 @@ mod preflight;
 mod publisher;
 mod session;
 mod supervisor;
+#[cfg_attr(not(feature = "tls"), path = "link/no_tls.rs")]
+mod tls;
 mod url;
 mod watch;
 
@@ -32,6 +35,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::acks::Receipt;
+pub use self::certificates::Certificates;
 pub use self::session::{Depth, Full, Session, TAKEN, Taken};
 use self::supervisor::Supervisor;
 pub use self::url::{BrokerUrl, UrlError};
@@ -130,6 +134,15 @@ pub enum Reason {
     /// Nothing answers there.
     #[error("no broker answers at {address}: {problem}")]
     Unreachable {
+        /// Host and port.
+        address: String,
+        /// What happened.
+        problem: String,
+    },
+    /// There is somebody, but no TLS with it: its certificate is not to be trusted, or it wants
+    /// another of ours.
+    #[error("no TLS with {address}: {problem}")]
+    Tls {
         /// Host and port.
         address: String,
         /// What happened.

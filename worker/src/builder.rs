@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use simple_dist_protocol::link::{BrokerUrl, UrlError};
+use simple_dist_protocol::link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
 use simple_dist_protocol::{Address, Argument, Erased, Function};
 
@@ -38,6 +38,7 @@ impl Worker {
     pub fn builder(url: impl Into<String>) -> Builder {
         Builder {
             url: url.into(),
+            certificates: Certificates::new(),
             functions: vec![],
             slots: available_parallelism().map_or(1, NonZero::get),
             grace: GRACE,
@@ -73,6 +74,7 @@ pub enum Error {
 #[must_use = "a worker does nothing until it is run"]
 pub struct Builder {
     url: String,
+    certificates: Certificates,
     functions: Vec<Erased>,
     slots: usize,
     grace: Duration,
@@ -129,6 +131,12 @@ impl Builder {
         self
     }
 
+    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
     /// What people see as the machine it runs on: the system's host name by default.
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.host = Some(name.into());
@@ -144,7 +152,7 @@ impl Builder {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let registry = Registry::new(self.functions)?;
         let topology = Topology::new(&self.prefix, QueueKind::Classic)?;
-        let url: BrokerUrl = self.url.parse()?;
+        let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let host = self.host.unwrap_or_else(host_name);
         let (slots, grace, stack) = (self.slots, self.grace, self.stack);
         let options = Options { url, topology, registry, slots, grace, stack, host };

@@ -7,3 +7,4 @@ mod deaths;
 mod farm;
 mod health;
 mod outages;
+mod tls;

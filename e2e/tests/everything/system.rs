@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use simple_dist_client::{Client, Fallback};
+use simple_dist_client::Client;
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
-use simple_dist_e2e::Site;
+use simple_dist_e2e::{Site, remote};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,13 +28,7 @@ impl System {
         system.distributor();
         system.worker();
         let client = system.client();
-        let fib = client.function(FIB);
-        let served = async {
-            while fib.call(1).fallback(Fallback::Never).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, served).await.expect("a worker answers");
+        remote(&client.function(FIB), 1).await;
         system
     }
 

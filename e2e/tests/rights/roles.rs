@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use simple_dist_client::{Client, Fallback, Handle};
+use simple_dist_client::Client;
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
-use simple_dist_e2e::House;
+use simple_dist_e2e::{House, remote};
 use simple_dist_protocol::topology::{Role, Topology};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
@@ -13,19 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long anything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Calls until a worker answers.
-async fn remote(fib: &Handle<u64, u64>) -> u64 {
-    let called = async {
-        loop {
-            match fib.call(20).fallback(Fallback::Never).await {
-                Ok(value) => return value,
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, called).await.expect("a worker answers")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs RabbitMQ: AMQP_URL and rabbitmqctl"]
@@ -47,16 +34,16 @@ async fn everything_works_with_least_rights_also_after_a_cut_and_a_change_of_ter
     roles.spawn(async { serving.await.expect("the settings are usable") });
     let client = Client::connect(&house.url_of(&client)).expect("the URL is usable");
     let fib = client.function(FIB);
-    assert_eq!(remote(&fib).await, 6765);
+    assert_eq!(remote(&fib, 20).await, 6765);
 
     house.cut();
-    assert_eq!(remote(&fib).await, 6765, "on the next generation's queues");
+    assert_eq!(remote(&fib, 20).await, 6765, "on the next generation's queues");
 
     let standby = Distributor::builder(house.url_of(&distributor)).run(second.cancelled_owned());
     roles.spawn(async { standby.await.expect("the settings are usable") });
     first.cancel();
     roles.join_next().await.expect("the active one ends").expect("in good order");
-    assert_eq!(remote(&fib).await, 6765, "in the next term");
+    assert_eq!(remote(&fib, 20).await, 6765, "in the next term");
 
     client.close().await;
     shutdown.cancel();

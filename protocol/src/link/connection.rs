@@ -32,7 +32,7 @@ pub(super) struct Broker {
 
 impl Connector {
     pub(super) fn new(options: &Options) -> Self {
-        let name = format!("{} (publishing)", options.name);
+        let name = publishing_name(&options.name);
         let limit = Some(limits::BROKER);
         let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
         let config = Config {
@@ -53,19 +53,34 @@ impl Connector {
     }
 
     async fn consuming(&self) -> Result<Connection, Reason> {
-        let connecting = Connection::connect_uri(self.url.uri(), properties(&self.name));
-        match timeout(limits::BROKER, connecting).await {
-            Ok(connected) => connected.map_err(|error| self.refusal(&error)),
-            Err(_) => Err(self.unreachable("the handshake takes too long")),
+        let (uri, properties) = (self.url.uri(), properties(&self.name));
+        match self.url.tls() {
+            Some(tls) => self.connected(tls.connect(uri, properties)).await,
+            None => self.connected(Connection::connect_uri(uri, properties)).await,
         }
     }
 
-    /// Taken out of the pool for good: what a generation leaves behind is never used again.
+    /// Taken out of the pool for good: what a generation leaves behind is never used again. The
+    /// pool cannot be told of certificates, so over TLS it stands aside.
     async fn publishing(&self) -> Result<Connection, Reason> {
+        if let Some(tls) = self.url.tls() {
+            let properties = properties(&publishing_name(&self.name));
+            return self.connected(tls.connect(self.url.uri(), properties)).await;
+        }
         match self.publishing.get().await {
             Ok(object) => Ok(Object::take(object)),
             Err(PoolError::Backend(error)) => Err(self.refusal(&error)),
             Err(error) => Err(self.unreachable(&error.to_string())),
+        }
+    }
+
+    async fn connected(
+        &self,
+        connecting: impl Future<Output = Result<Connection, lapin::Error>>,
+    ) -> Result<Connection, Reason> {
+        match timeout(limits::BROKER, connecting).await {
+            Ok(connected) => connected.map_err(|error| self.refusal(&error)),
+            Err(_) => Err(self.unreachable("the handshake takes too long")),
         }
     }
 
@@ -94,6 +109,10 @@ async fn close(connection: &Connection) {
     }
     // Failed or late, it is as gone as can be: dropping it does the rest.
     let _closed = timeout(GOODBYE, connection.close(200, "OK".into())).await;
+}
+
+fn publishing_name(name: &str) -> String {
+    format!("{name} (publishing)")
 }
 
 fn properties(name: &str) -> ConnectionProperties {

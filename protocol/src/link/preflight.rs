@@ -1,7 +1,9 @@
 //! A knock at the broker's door before the client library goes there: it would wait for ever on
 //! a peer that says nothing, and leave a thread behind for each try.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,14 +19,28 @@ pub(super) async fn preflight(url: &BrokerUrl) -> Result<(), Reason> {
     let problem = match timeout(limits::PREFLIGHT, knock(url)).await {
         Ok(Ok(METHOD_FRAME)) => return Ok(()),
         Ok(Ok(_)) => "it does not speak AMQP 0-9-1".to_owned(),
+        Ok(Err(error)) if url.tls().is_some() && error.kind() == io::ErrorKind::InvalidData => {
+            return Err(Reason::Tls { address: url.address(), problem: error.to_string() });
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it says nothing".to_owned(),
     };
     Err(Reason::Unreachable { address: url.address(), problem })
 }
 
-async fn knock(url: &BrokerUrl) -> std::io::Result<u8> {
-    let mut stream = TcpStream::connect(url.host_and_port()).await?;
+/// Over TLS the answer is waited for as well: a broker that wants another certificate of ours says
+/// so only after the handshake.
+async fn knock(url: &BrokerUrl) -> io::Result<u8> {
+    let (host, port) = url.host_and_port();
+    let stream = TcpStream::connect((host, port)).await?;
+    match url.tls() {
+        Some(tls) => greet(tls.wrap(host, stream).await?).await,
+        None => greet(stream).await,
+    }
+}
+
+async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<u8> {
     stream.write_all(PROTOCOL_HEADER).await?;
+    stream.flush().await?;
     stream.read_u8().await
 }

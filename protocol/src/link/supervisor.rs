@@ -62,7 +62,7 @@ impl Supervisor {
 
     pub(super) async fn run(mut self, closing: CancellationToken) {
         let connector = Connector::new(&self.options);
-        while let Some(connected) = unless(&closing, connector.connect()).await {
+        while let Some(connected) = unless(&closing, Box::pin(connector.connect())).await {
             let over = match connected {
                 Ok(broker) => self.live(broker, &closing).await,
                 Err(reason) => Some(reason),

@@ -9,6 +9,8 @@ use std::time::Duration;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use url::{Host, Url};
 
+use super::certificates::Certificates;
+use super::tls::Tls;
 use crate::{UserName, UserNameError, limits};
 
 /// An `amqp://user:password@host:port/vhost` that can be connected to. Prints without its
@@ -23,7 +25,7 @@ use crate::{UserName, UserNameError, limits};
 /// assert_eq!(url.to_string(), "amqp://ada@broker.example:5672/jobs");
 /// # Ok::<(), simple_dist_protocol::link::UrlError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct BrokerUrl {
     user: UserName,
     password: String,
@@ -31,6 +33,8 @@ pub struct BrokerUrl {
     port: u16,
     vhost: String,
     heartbeat: Duration,
+    /// With `amqps` alone.
+    tls: Option<Tls>,
 }
 
 /// Why a URL is refused.
@@ -42,9 +46,15 @@ pub enum UrlError {
     /// Not `amqp` or `amqps`.
     #[error("the scheme is {0:?}, not amqp")]
     Scheme(String),
-    /// `amqps`.
-    #[error("TLS is not built in: use amqp over a trusted network or a tunnel")]
+    /// `amqps` in a program that was built without the feature `tls`.
+    #[error("TLS is not built in: build with the feature tls")]
     Tls,
+    /// Certificates for an `amqp` URL, which is not checked against any.
+    #[error("certificates are given, but the scheme is amqp, not amqps")]
+    NotTls,
+    /// Certificates or a key that are none.
+    #[error("the certificates cannot be used: {0}")]
+    Certificates(String),
     /// `amqp://host/` is the vhost with the empty name, which nobody means.
     #[error("the vhost is empty: leave out the last slash for the vhost \"/\", or write %2f")]
     EmptyVhost,
@@ -78,6 +88,33 @@ pub enum UrlError {
 }
 
 impl BrokerUrl {
+    /// A URL with certificates of its own, for `amqps`; without them the system's are trusted.
+    pub fn new(text: &str, certificates: &Certificates) -> Result<Self, UrlError> {
+        let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
+        let secure = match url.scheme() {
+            "amqp" => false,
+            "amqps" => true,
+            other => return Err(UrlError::Scheme(other.to_owned())),
+        };
+        let host = host(&url)?;
+        let (user, password) = login(&url, &host)?;
+        let port = match url.port() {
+            Some(0) => return Err(UrlError::PortZero),
+            Some(port) => port,
+            None if secure => 5671,
+            None => 5672,
+        };
+        let (vhost, heartbeat) = (vhost(&url)?, heartbeat(&url)?);
+        let tls = if secure {
+            Some(Tls::new(certificates)?)
+        } else if certificates.is_empty() {
+            None
+        } else {
+            return Err(UrlError::NotTls);
+        };
+        Ok(Self { user, password, host, port, vhost, heartbeat, tls })
+    }
+
     /// The login's name.
     pub fn user(&self) -> &UserName {
         &self.user
@@ -92,7 +129,11 @@ impl BrokerUrl {
         (&self.host, self.port)
     }
 
-    /// For the client library. Its `Debug` and `Display` show the password: never print it.
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// For the client library: how to get there is up to [`Self::tls`]. Its `Debug` and `Display` show the password: never print it.
     pub(super) fn uri(&self) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -117,19 +158,7 @@ impl FromStr for BrokerUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
-        match url.scheme() {
-            "amqp" => {}
-            "amqps" => return Err(UrlError::Tls),
-            other => return Err(UrlError::Scheme(other.to_owned())),
-        }
-        let host = host(&url)?;
-        let (user, password) = login(&url, &host)?;
-        let port = match url.port() {
-            Some(0) => return Err(UrlError::PortZero),
-            port => port.unwrap_or(5672),
-        };
-        Ok(Self { user, password, host, port, vhost: vhost(&url)?, heartbeat: heartbeat(&url)? })
+        Self::new(text, &Certificates::new())
     }
 }
 
@@ -202,7 +231,8 @@ fn decoded(text: &str) -> Result<String, UrlError> {
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "amqp://{}@{}:{}", self.user, self.host, self.port)?;
+        let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
+        write!(f, "{scheme}://{}@{}:{}", self.user, self.host, self.port)?;
         match self.vhost.as_str() {
             "/" => Ok(()),
             vhost => write!(f, "/{vhost}"),
@@ -226,7 +256,7 @@ mod tests {
 
     #[track_caller]
     fn refused(text: &str, error: UrlError) {
-        assert_eq!(text.parse::<BrokerUrl>(), Err(error), "{text}");
+        assert_eq!(text.parse::<BrokerUrl>().err(), Some(error), "{text}");
     }
 
     #[test]
@@ -263,7 +293,6 @@ mod tests {
         refused("amqp://localhost/", UrlError::EmptyVhost);
         refused("amqp://localhost/?heartbeat=4", UrlError::EmptyVhost);
         refused("amqp://a:b@[::1]/%2f", UrlError::Ipv6);
-        refused("amqps://a:b@localhost", UrlError::Tls);
         refused("http://a:b@localhost", UrlError::Scheme("http".to_owned()));
         refused("localhost:5672", UrlError::Scheme("localhost".to_owned()));
         refused("amqp:localhost", UrlError::Malformed);
@@ -279,6 +308,33 @@ mod tests {
         }
         let parameter = UrlError::Parameter("frame_max".to_owned());
         refused("amqp://localhost?frame_max=1", parameter);
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn without_tls_nothing_goes_out_in_the_clear_instead() {
+        refused("amqps://a:b@localhost", UrlError::Tls);
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn what_is_no_certificate_is_refused_at_once() {
+        let url = |certificates| BrokerUrl::new("amqps://a:b@localhost", &certificates).err();
+        for certificates in [
+            Certificates::new().ca(""),
+            Certificates::new().ca("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
+            Certificates::new().identity("", ""),
+        ] {
+            assert!(matches!(url(certificates), Some(UrlError::Certificates(_))));
+        }
+    }
+
+    #[test]
+    fn certificates_are_not_ignored() {
+        let certificates = Certificates::new().ca("anything");
+        let url = BrokerUrl::new("amqp://a:b@localhost", &certificates);
+        assert_eq!(url.err(), Some(UrlError::NotTls));
+        assert!(!format!("{:?}", Certificates::new().identity("", "secret")).contains("secret"));
     }
 
     #[test]

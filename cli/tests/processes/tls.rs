@@ -1,0 +1,115 @@
+//! `amqps://` at the command line.
+
+use std::process::{Command, Output, Stdio};
+
+fn call(environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_simple-dist"))
+        .args(["call", "fib", "20"])
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn without_tls_built_in_an_amqps_url_is_bad_configuration() {
+    let output = call(&[("AMQP_URL", "amqps://127.0.0.1:9")]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(said(&output).contains("feature tls"), "{}", said(&output));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_bad_configuration() {
+    let nowhere = ("AMQP_CA_FILE", "/nowhere/ca.pem");
+    let plain = call(&[("AMQP_URL", "amqp://127.0.0.1:9"), nowhere]);
+    assert_eq!(plain.status.code(), Some(78));
+    assert!(said(&plain).contains("/nowhere/ca.pem"), "{}", said(&plain));
+
+    let alone = call(&[("AMQP_URL", "amqps://127.0.0.1:9"), ("AMQP_KEY_FILE", "key.pem")]);
+    assert_eq!(alone.status.code(), Some(2), "a key without its certificate");
+}
+
+#[cfg(feature = "tls")]
+mod built_in {
+    use std::path::PathBuf;
+
+    use simple_dist_e2e::{Authority, Secured};
+
+    use super::{call, said};
+    use crate::farm::{Farm, Role};
+
+    /// Files of one test, deleted with it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = format!("simple-dist-{name}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(folder);
+            std::fs::create_dir_all(&folder).expect("there is room");
+            Self(folder)
+        }
+
+        fn file(&self, name: &str, text: &str) -> String {
+            let path = self.0.join(name);
+            std::fs::write(&path, text).expect("there is room");
+            path.to_str().expect("it is plain").to_owned()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // Left behind, it is in the way of nobody.
+            let _left = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_role_takes_the_files_of_tls() {
+        let (farm, folder) = (Farm::new().await, Folder::new("roles"));
+        let (authority, people) = (Authority::new(), Authority::new());
+        let shown = authority.sign("127.0.0.1");
+        let door = Secured::before(&farm.site.url, &shown, Some(&people)).await;
+        let mine = people.sign("a-role");
+        let (ca, certificate, key) = (
+            folder.file("ca.pem", &authority.pem),
+            folder.file("certificate.pem", &mine.certificate),
+            folder.file("key.pem", &mine.key),
+        );
+        let flags =
+            ["--url", door.url(), "--ca", &ca, "--certificate", &certificate, "--key", &key];
+        let start = |role: &str| -> Role { farm.start(&[&[role], &flags[..]].concat()) };
+        let (_distributor, _worker) = (start("distributor"), start("worker"));
+
+        let called = tokio::task::spawn_blocking(move || {
+            let variables = [
+                ("AMQP_URL", door.url()),
+                ("AMQP_CA_FILE", &ca),
+                ("AMQP_CERTIFICATE_FILE", &certificate),
+                ("AMQP_KEY_FILE", &key),
+                ("SIMPLE_DIST_PREFIX", &farm.site.prefix),
+            ];
+            loop {
+                let output = call(&variables);
+                assert_eq!(String::from_utf8_lossy(&output.stdout), "6765\n", "{}", said(&output));
+                if said(&output).contains("from worker") {
+                    return;
+                }
+            }
+        });
+        let called = tokio::time::timeout(std::time::Duration::from_secs(30), called).await;
+        called.expect("a worker answers").expect("every call is right");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_bad_configuration() {
+        let folder = Folder::new("empty");
+        let empty = folder.file("empty.pem", "");
+        let output = call(&[("AMQP_URL", "amqps://127.0.0.1:9"), ("AMQP_CA_FILE", &empty)]);
+        assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    }
+}

@@ -1,0 +1,35 @@
+//! In place of TLS where it is not built in: there is none, so that nothing can go out in the
+//! clear that was meant to be encrypted.
+
+use std::io;
+
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+use tokio::net::TcpStream;
+
+use super::UrlError;
+use super::certificates::Certificates;
+
+/// Never there.
+#[derive(Clone)]
+pub(super) enum Tls {}
+
+impl Tls {
+    pub(super) fn new(_: &Certificates) -> Result<Self, UrlError> {
+        Err(UrlError::Tls)
+    }
+
+    #[expect(clippy::unused_async, reason = "as with TLS")]
+    pub(super) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
+        match *self {}
+    }
+
+    #[expect(clippy::unused_async, reason = "as with TLS")]
+    pub(super) async fn connect(
+        &self,
+        _: AMQPUri,
+        _: ConnectionProperties,
+    ) -> Result<Connection, lapin::Error> {
+        match *self {}
+    }
+}
