@@ -111,7 +111,7 @@ impl Builder {
         let config = Config { preview: self.preview, ..Config::new(id) };
         let parts = Parts { topology, config, events, requests, maker, view };
         let service = Service::new(parts);
-        service.run(shutdown).await;
+        Box::pin(service.run(shutdown)).await;
         link.close().await;
         tracing::info!(distributor.id = %id, "stopped");
         Ok(())
