@@ -14,6 +14,7 @@ pub mod ledger;
 mod outbox;
 mod service;
 pub mod view;
+pub mod web;
 
 pub use builder::{Builder, Distributor, Error};
 pub use desk::{Desk, HttpCall, Refused};

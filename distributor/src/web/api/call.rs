@@ -1,0 +1,248 @@
+//! Calling a function: the connection is the caller's custody of its job, so whoever hangs up
+//! cancels it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::Value;
+use simple_dist_protocol::message::{Answer, Answered};
+use simple_dist_protocol::{Address, JobId, Selector, arguments_from_json, limits, value_to_json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+use crate::desk::{Desk, HttpCall};
+use crate::view::View;
+use crate::web::problem::{Kind, Problem};
+
+/// The body of a call: the largest argument as base64, and some.
+const BODY_BYTES: usize = limits::ARGUMENT_BYTES / 2 * 3;
+/// The bodies that are read and understood at once, in KiB: as values they are several times as
+/// large.
+static ROOM: Semaphore = Semaphore::const_new(8 * BODY_BYTES / 1024);
+/// How long a body may take to come, and to find room.
+const READING: Duration = Duration::from_secs(30);
+/// What is larger is turned into MessagePack and back beside the runtime, which has links to keep.
+const LARGE: usize = 256 * 1024;
+
+/// How to call.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct How {
+    /// Seconds until the caller gives up; 60 if nothing is said.
+    #[param(minimum = 0.001, maximum = 3600.0, example = 5.0)]
+    timeout: Option<f64>,
+    /// 9 is first; 4 if nothing is said.
+    #[param(minimum = 0, maximum = 9)]
+    priority: Option<u8>,
+}
+
+/// The limit of this route's bodies.
+pub(super) fn body_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(BODY_BYTES)
+}
+
+/// Calls a function and waits for its value.
+///
+/// The body is the JSON array of its arguments: `[20]` is `fib(20)`, `[1,0]` are two arguments,
+/// `[]` is none, `[[1,2]]` is one list. Bytes are `{"$bytes": "<base64>"}`. Whoever hangs up
+/// cancels the job. A header `traceparent` is passed on to the worker.
+#[utoipa::path(post, path = "/functions/{name}/call", security((), ("token" = [])),
+    params(
+        ("name" = String, Path, description = "`fib`, or `fib@1` for that version alone", example = "fib",
+            min_length = 1, max_length = 70, pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$"),
+        How),
+    request_body(content = Vec<Value>, content_type = "application/json", example = json!([20])),
+    responses(
+        (status = 200, description = "The value, as JSON", body = Value, content_type = "application/json",
+            headers(
+                ("x-simple-dist-job" = String, description = "The job's id"),
+                ("x-simple-dist-worker" = String, description = "The worker that ran it"),
+                ("x-simple-dist-attempt" = u32, description = "The attempt that ended it, from 1"),
+                ("x-simple-dist-waited" = f64, description = "Seconds from submission to start"),
+                ("x-simple-dist-took" = f64, description = "Seconds of running"))),
+        (status = 400, description = "`bad-request`: no JSON array, or a parameter beyond its limits; `bad-arguments`: the function does not take these", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not-found`: nobody was ever heard to serve it", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`cancelled`: a person cancelled the job", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`too-large`: the arguments or the value", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`not-json`: the content type is another", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`panicked`: it would do so again on these arguments", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "`poisoned`: workers were lost with the job; `internal`", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "`bad-value`: the value has no counterpart in JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-served`: its workers are gone for now; `busy`; `not-active`: ask another distributor", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "`expired`: its time passed, and the job is cancelled", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn call(
+    State(desk): State<Desk>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<How>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Path(name) = path?;
+    let bad = |detail: String| Problem::new(Kind::BadRequest, detail);
+    let function: Selector =
+        name.parse().map_err(|error: simple_dist_protocol::AddressError| {
+            Problem::new(Kind::NotFound, error.to_string())
+        })?;
+    let Query(how) = query?;
+    let priority = how.priority.unwrap_or(limits::PRIORITY_DEFAULT);
+    if priority > limits::PRIORITY_MAX {
+        return Err(bad(format!("`priority` is 0 to {}", limits::PRIORITY_MAX)));
+    }
+    let timeout = time(how.timeout).ok_or_else(|| bad("`timeout` is 0.001 to 3600".to_owned()))?;
+    is_json(request.headers())?;
+    let trace = trace(request.headers());
+    let args = arguments(request).await?;
+    let id = JobId::new();
+    let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace };
+    let answered = desk.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
+    let mut response = match answer(&desk, &function, id, &answered).await {
+        Ok(response) => response,
+        Err(problem) => problem.of(id).into_response(),
+    };
+    tell(response.headers_mut(), id, &answered);
+    Ok(response)
+}
+
+fn time(seconds: Option<f64>) -> Option<Duration> {
+    let Some(seconds) = seconds else { return Some(limits::TIMEOUT_DEFAULT) };
+    (0.001..=limits::TIMEOUT_MAX.as_secs_f64())
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+/// A browser sends other types to foreign sites without asking them.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::NotJson, "send `content-type: application/json`, as curl's --json does"))
+}
+
+/// A W3C `traceparent`; what is none is not passed on.
+fn trace(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_hex = |part: &&str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    (lengths == [2, 32, 16, 2] && parts.iter().all(is_hex)).then(|| text.to_owned())
+}
+
+/// Reads the body, and turns its arguments into MessagePack.
+async fn arguments(request: Request) -> Result<Bytes, Problem> {
+    let slow = |_| Problem::new(Kind::Slow, "the body took too long to come");
+    let (_room, body) = timeout(READING, read(request)).await.map_err(slow)??;
+    if body.len() > LARGE {
+        return spawn_blocking(move || encode(&body)).await.map_err(lost)?;
+    }
+    encode(&body)
+}
+
+async fn read(request: Request) -> Result<(SemaphorePermit<'static>, Bytes), Problem> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.parse().ok()).unwrap_or(BODY_BYTES);
+    let kib = u32::try_from(length.min(BODY_BYTES) / 1024 + 1).unwrap_or(u32::MAX);
+    let closed = |_| Problem::new(Kind::Busy, "no room for the body");
+    let room = ROOM.acquire_many(kib).await.map_err(closed)?;
+    Ok((room, Bytes::from_request(request, &()).await?))
+}
+
+fn encode(body: &[u8]) -> Result<Bytes, Problem> {
+    let arguments: Vec<Value> = serde_json::from_slice(body).map_err(|error| {
+        Problem::new(Kind::BadRequest, format!("the body is no JSON array of arguments: {error}"))
+    })?;
+    let args = arguments_from_json(&arguments)
+        .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
+    if args.len() > limits::ARGUMENT_BYTES {
+        let (bytes, limit) = (args.len(), limits::ARGUMENT_BYTES);
+        return Err(too_large(bytes as u64, limit as u64));
+    }
+    Ok(args.into())
+}
+
+async fn decode(value: Bytes) -> Result<Vec<u8>, Problem> {
+    let decode = move || {
+        let value = value_to_json(&value)
+            .map_err(|error| Problem::new(Kind::BadValue, error.to_string()))?;
+        serde_json::to_vec(&value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
+    };
+    spawn_blocking(decode).await.map_err(lost)?
+}
+
+fn lost(_: tokio::task::JoinError) -> Problem {
+    Problem::new(Kind::Internal, "this is a fault of ours; its log says more")
+}
+
+fn too_large(bytes: u64, limit: u64) -> Problem {
+    Problem::new(Kind::TooLarge, format!("{bytes} bytes; the limit is {limit}"))
+}
+
+/// How the job ended, for HTTP.
+async fn answer(
+    desk: &Desk,
+    function: &Selector,
+    id: JobId,
+    answered: &Answered,
+) -> Result<Response, Problem> {
+    let problem = match &answered.answer {
+        Answer::Value(value) => {
+            let json = decode(value.clone()).await?;
+            let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+            return Ok((media, Body::from(json)).into_response());
+        }
+        Answer::Panicked { message } => Problem::new(Kind::Panicked, message.clone()),
+        Answer::Poisoned { workers } => {
+            Problem::new(Kind::Poisoned, "it is not run again, so that no further worker is lost")
+                .naming(workers)
+        }
+        Answer::NotServed if was_served(&desk.view(), function) => {
+            Problem::new(Kind::NotServed, format!("no live worker serves {function}"))
+        }
+        Answer::NotServed => {
+            Problem::new(Kind::NotFound, format!("no worker was heard to serve {function}"))
+        }
+        Answer::BadArguments { message } => Problem::new(Kind::BadArguments, message.clone()),
+        Answer::TooLarge { bytes, limit } => too_large(*bytes, *limit),
+        Answer::Busy => {
+            Problem::new(Kind::Busy, "there is no room for the job, or no hope in its time")
+        }
+        Answer::Cancelled => Problem::new(Kind::Cancelled, "a person cancelled it"),
+        Answer::Expired => Problem::new(Kind::Expired, "its time passed, and it is cancelled"),
+    };
+    Err(problem.of(id))
+}
+
+/// Whether a worker is known that served it, or one must have, since it was run.
+fn was_served(view: &View, asked: &Selector) -> bool {
+    let is = |name: &Arc<str>| name.parse::<Address>().is_ok_and(|address| asked.matches(&address));
+    let ran = |function: &crate::view::Function| {
+        function.workers > 0 || function.done > 0 || function.answers.contains_key("panicked")
+    };
+    view.workers.iter().any(|worker| worker.functions.iter().any(is))
+        || view.functions.iter().any(|function| is(&function.name) && ran(function))
+}
+
+/// Where it ran, and how long that took.
+fn tell(headers: &mut HeaderMap, id: JobId, answered: &Answered) {
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put("x-simple-dist-job", id.to_string());
+    if let Some(worker) = answered.worker {
+        put("x-simple-dist-worker", worker.to_string());
+    }
+    put("x-simple-dist-attempt", answered.attempt.to_string());
+    put("x-simple-dist-waited", format!("{:.3}", answered.waited_ms as f64 / 1e3));
+    put("x-simple-dist-took", format!("{:.6}", answered.took_us as f64 / 1e6));
+}

@@ -1,0 +1,75 @@
+//! Server-sent events: the status at each new view, a few times a second.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::status::Status;
+use crate::desk::Desk;
+use crate::view::View;
+
+/// The least pause between two events.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How soon a client shall come back when the stream broke.
+const RETRY: Duration = Duration::from_secs(2);
+/// A comment this often tells both ends that the other is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A stream's whole life: its client comes back, if it still is one.
+const LIFE: Duration = Duration::from_secs(600);
+
+/// Where events come from, and what ends them.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) desk: Desk,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// The status, now and whenever it is made anew, at most twice a second: each event is named
+/// `status`, and its data is what `/api/v1/status` gives. After ten minutes it ends; follow it
+/// anew.
+#[utoipa::path(get, path = "/events",
+    responses((status = 200, content_type = "text/event-stream", body = String),
+        (status = 503, body = super::super::problem::Problem, content_type = "application/problem+json")))]
+pub(super) async fn events(
+    State(source): State<Source>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let mut views = source.desk.views();
+    views.mark_changed();
+    let ends = async move {
+        tokio::select! {
+            () = source.shutdown.cancelled() => {}
+            () = sleep(LIFE) => {}
+        }
+    };
+    let statuses = stream::unfold((views, None), |(views, pause)| next(views, pause));
+    let events = statuses.take_until(ends).map(|view| Ok(event(&view)));
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+type Views = watch::Receiver<Arc<View>>;
+
+async fn next(
+    mut views: Views,
+    pause: Option<Duration>,
+) -> Option<(Arc<View>, (Views, Option<Duration>))> {
+    if let Some(pause) = pause {
+        sleep(pause).await;
+    }
+    views.changed().await.ok()?;
+    let view = Arc::clone(&views.borrow_and_update());
+    Some((view, (views, Some(PAUSE))))
+}
+
+fn event(view: &View) -> Event {
+    let event = Event::default().event("status").retry(RETRY).id(view.sequence.to_string());
+    // Numbers and text always have JSON.
+    event.json_data(Status::from(view)).unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! What stands before every route: the guard, the limits, the headers that bind a browser.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{CACHE_CONTROL, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::guard::{self, Verdict, Wish};
+use super::problem::{Kind, Problem};
+use super::settings::Settings;
+
+/// The body of a request; calls have a limit of their own.
+const BODY_BYTES: usize = 64 * 1024;
+/// Any request but a call, which has its own time, and a stream of events.
+const REQUEST: Duration = Duration::from_secs(30);
+/// Pages and programs that follow the events at once.
+const STREAMS: usize = 64;
+
+/// Nothing from elsewhere, nothing inline, in nobody's frame. Not `no-referrer`: browsers would
+/// then send our own forms with `Origin: null`.
+const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+/// Puts it before these routes.
+pub(crate) fn close(routes: Router, settings: Settings) -> Router {
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    routes
+        .fallback(async || Problem::new(Kind::NotFound, "no such page; see /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(Kind::MethodNotAllowed, "see the header `allow`")
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(streams, limit))
+        .layer(from_fn_with_state(Arc::new(settings), let_in))
+        .layer(from_fn(bind))
+}
+
+/// What was said is in the log, where only we read it.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request made the distributor panic");
+    Problem::new(Kind::Internal, "this is a fault of ours; its log says more").into_response()
+}
+
+async fn let_in(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    match guard::judge(&settings, method, uri, headers, unix_time()) {
+        Verdict::Pass => next.run(request).await,
+        Verdict::Login => Redirect::to("/login").into_response(),
+        Verdict::Refuse(kind, detail) => Problem::new(kind, detail).into_response(),
+    }
+}
+
+/// Now, as sessions count it.
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+async fn limit(State(streams): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/api/v1/events" | "/page/events") {
+        let Ok(permit) = streams.try_acquire_owned() else {
+            let full = format!("{STREAMS} others follow the events; ask for the status instead");
+            return Problem::new(Kind::Busy, full).into_response();
+        };
+        let response = next.run(request).await;
+        return response.map(|body| {
+            Body::from_stream(body.into_data_stream().inspect(move |_| {
+                let _held = &permit;
+            }))
+        });
+    }
+    if Wish::of(request.method(), request.uri().path()) == Wish::Call {
+        return next.run(request).await;
+    }
+    timeout(REQUEST, next.run(request))
+        .await
+        .unwrap_or_else(|_| Problem::new(Kind::Slow, "the request took too long").into_response())
+}
+
+async fn bind(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        let name = HeaderName::from_static(name);
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    count(response.status());
+    response
+}
+
+fn count(status: StatusCode) {
+    let class = match status.as_u16() {
+        100..400 => "ok",
+        400..500 => "refused",
+        _ => "failed",
+    };
+    ::metrics::counter!("simple_dist_http_responses_total", "result" => class).increment(1);
+}

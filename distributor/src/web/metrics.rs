@@ -1,0 +1,265 @@
+//! `/metrics`, for Prometheus: the view's numbers, and what the code counts as it goes.
+//!
+//! Labels are bounded: kinds and states are few, and beyond [`FUNCTIONS`] functions the rest are
+//! one. What counts up since the process began is a counter; `accepted` of the books is none,
+//! since a term's end takes off what it forgets.
+
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderName;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use self::text::Text;
+use super::gate::unix_time;
+use crate::desk::Desk;
+use crate::view::{Distribution, Function, Phase, View, WorkerState};
+
+/// The functions with numbers of their own: the first by name.
+const FUNCTIONS: usize = 100;
+/// What the numbers of all others bear.
+const OTHER: &str = "other";
+/// The version of Prometheus' text.
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The route.
+pub(super) fn router(scrape: Scrape) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(scrape)
+}
+
+/// Where the numbers come from.
+#[derive(Clone)]
+pub(super) struct Scrape {
+    desk: Desk,
+    counted: PrometheusHandle,
+}
+
+impl Scrape {
+    /// Counts from here on, if nobody did so before.
+    pub(super) fn new(desk: Desk) -> Self {
+        Self { desk, counted: recorder().clone() }
+    }
+}
+
+/// One for the process, like what it records. If the program around us has one of its own, that
+/// one counts, and the view's numbers alone are shown here.
+fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        if let Err(error) = ::metrics::set_global_recorder(recorder) {
+            tracing::debug!(%error, "the program records its own metrics");
+        }
+        handle
+    })
+}
+
+/// All numbers, as Prometheus reads them.
+#[utoipa::path(get, path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(
+    State(scrape): State<Scrape>,
+) -> ([(HeaderName, &'static str); 1], String) {
+    let mut text = Text::default();
+    show(&mut text, &scrape.desk.view());
+    let now_ms = unix_time().as_secs_f64() * 1e3;
+    let age = (now_ms - scrape.desk.view().unix_ms as f64).max(0.0) / 1e3;
+    text.gauge("simple_dist_view_age_seconds", "How old these numbers are", age);
+    if let Some(bytes) = resident() {
+        text.gauge("process_resident_memory_bytes", "Memory of the process", bytes);
+    }
+    ([(CONTENT_TYPE, MEDIA_TYPE)], text.end(&scrape.counted.render()))
+}
+
+fn show(text: &mut Text, view: &View) {
+    own(text, view);
+    books(text, view);
+    workers(text, view);
+    functions(text, &bounded(&view.functions));
+}
+
+/// This distributor and its link.
+fn own(text: &mut Text, view: &View) {
+    let (distributor, broker) = (&view.distributor, &view.broker);
+    text.family("simple_dist_build_info", "gauge", "The program's version");
+    text.sample("simple_dist_build_info", &[("version", &distributor.version)], 1.0);
+    text.gauge("simple_dist_uptime_seconds", "Since the distributor was started", distributor.up.0);
+    let (active, age) = match &distributor.phase {
+        Phase::Active { age, .. } => (true, age.0),
+        Phase::Standby { .. } | Phase::Down => (false, 0.0),
+    };
+    text.gauge("simple_dist_active", "1 if this distributor leads", flag(active));
+    text.gauge("simple_dist_term_age_seconds", "How long it has led", age);
+    text.gauge("simple_dist_broker_up", "1 if the link to the broker is up", flag(broker.up));
+    text.gauge(
+        "simple_dist_broker_blocked",
+        "1 if the broker takes no messages",
+        flag(broker.blocked),
+    );
+    text.gauge("simple_dist_broker_sure", "1 if our own presence comes back", flag(broker.sure));
+    let connections = broker.connections.into();
+    text.counter("simple_dist_broker_connections_total", "Connections made so far", connections);
+}
+
+/// What was taken in and what became of it.
+fn books(text: &mut Text, view: &View) {
+    let (books, totals) = (&view.books, &view.totals);
+    let count = |number: u64| number as f64;
+    text.gauge("simple_dist_jobs_queued", "Jobs that wait in the distributor", count(books.queued));
+    text.gauge("simple_dist_jobs_placed", "Jobs with a pool, not begun", count(books.placed));
+    text.gauge("simple_dist_jobs_running", "Jobs that run", count(books.running));
+    text.counter("simple_dist_jobs_done_total", "Jobs ended with a value", count(books.done));
+    let kinds =
+        |name: &str, help: &str, label: &str, by: &BTreeMap<String, u64>, text: &mut Text| {
+            text.family(name, "counter", help);
+            for (kind, number) in by {
+                text.sample(name, &[(label, kind)], *number as f64);
+            }
+        };
+    kinds(
+        "simple_dist_jobs_failed_total",
+        "Jobs ended without one",
+        "answer",
+        &books.failed_by,
+        text,
+    );
+    kinds("simple_dist_jobs_refused_total", "Jobs not taken in", "answer", &books.refused_by, text);
+    kinds("simple_dist_events_total", "What else happened", "event", &books.events, text);
+    text.gauge("simple_dist_books_balanced", "1 if no job is missing", flag(books.balance()));
+    let oldest = totals.oldest.map_or(0.0, |oldest| oldest.0);
+    text.gauge("simple_dist_queue_oldest_seconds", "The longest wait of a job that waits", oldest);
+    text.gauge(
+        "simple_dist_argument_bytes",
+        "Bytes of arguments held",
+        count(totals.argument_bytes),
+    );
+    text.gauge("simple_dist_local_share", "The clients' share of runs, 0 to 1", totals.local_share);
+    text.gauge("simple_dist_clients", "Clients heard of late", view.clients.len() as f64);
+}
+
+fn workers(text: &mut Text, view: &View) {
+    const STATES: [WorkerState; 6] = [
+        WorkerState::Live,
+        WorkerState::Draining,
+        WorkerState::Late,
+        WorkerState::Unreachable,
+        WorkerState::Lost,
+        WorkerState::Left,
+    ];
+    text.family("simple_dist_workers", "gauge", "Workers by state; the gone ones for a while");
+    for state in STATES {
+        let count = view.workers.iter().filter(|worker| worker.state == state).count();
+        text.sample("simple_dist_workers", &[("state", state.word())], count as f64);
+    }
+    text.gauge("simple_dist_slots", "Slots that take jobs", view.totals.slots.into());
+    text.gauge("simple_dist_slots_busy", "Slots that run a job", view.totals.busy.into());
+}
+
+type Labelled<'a> = (&'a str, Vec<&'a Function>);
+
+/// The first functions by name, each alone, and all others together.
+fn bounded(functions: &[Function]) -> Vec<Labelled<'_>> {
+    let mut functions: Vec<&Function> = functions.iter().collect();
+    functions.sort_by(|one, other| one.name.cmp(&other.name));
+    let rest = functions.split_off(functions.len().min(FUNCTIONS));
+    let mut labelled: Vec<_> =
+        functions.into_iter().map(|function| (&*function.name, vec![function])).collect();
+    if !rest.is_empty() {
+        labelled.push((OTHER, rest));
+    }
+    labelled
+}
+
+type Number = fn(&Function) -> f64;
+
+const GAUGES: [(&str, &str, Number); 6] = [
+    ("simple_dist_function_workers", "Live workers that serve it", |of| of.workers as f64),
+    ("simple_dist_function_slots", "Slots that take its jobs", |of| of.slots.into()),
+    ("simple_dist_function_versions", "Versions of the name served", |of| of.versions.len() as f64),
+    ("simple_dist_function_queued", "Its jobs that wait", |of| of.queued as f64),
+    ("simple_dist_function_placed", "Its jobs with a pool", |of| of.placed as f64),
+    ("simple_dist_function_running", "Its jobs that run", |of| of.running as f64),
+];
+
+fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
+    for (name, help, number) in GAUGES {
+        text.family(name, "gauge", help);
+        for (label, all) in functions {
+            let sum = all.iter().map(|function| number(function)).sum();
+            text.sample(name, &[("function", label)], sum);
+        }
+    }
+    text.family("simple_dist_function_jobs_total", "counter", "Jobs that ended, by their answer");
+    for (label, all) in functions {
+        for (answer, count) in summed(all.iter().map(|function| &function.answers)) {
+            let labels = [("function", *label), ("answer", answer)];
+            text.sample("simple_dist_function_jobs_total", &labels, count);
+        }
+    }
+    text.family("simple_dist_local_runs_total", "counter", "Runs at the clients, by reason");
+    for (label, all) in functions {
+        for (reason, count) in summed(all.iter().map(|function| &function.local)) {
+            let labels = [("function", *label), ("reason", reason)];
+            text.sample("simple_dist_local_runs_total", &labels, count);
+        }
+    }
+    let spans: [(_, _, fn(&Function) -> &Distribution); 2] = [
+        ("simple_dist_job_wait_seconds", "From submission to start", |of| &of.waits),
+        ("simple_dist_job_run_seconds", "From start to end", |of| &of.runs),
+    ];
+    for (name, help, distribution) in spans {
+        text.family(name, "histogram", help);
+        for (label, all) in functions {
+            let all = all.iter().map(|function| distribution(function));
+            text.histogram(name, &[("function", label)], &merged(all));
+        }
+    }
+}
+
+fn summed<'a>(all: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<&'a str, f64> {
+    let mut sums = BTreeMap::new();
+    for (kind, count) in all.flatten() {
+        *sums.entry(kind.as_str()).or_default() += *count as f64;
+    }
+    sums
+}
+
+/// One distribution of several: their bounds are the same, or there are none.
+fn merged<'a>(all: impl Iterator<Item = &'a Distribution>) -> Distribution {
+    let mut sum = Distribution::default();
+    for one in all {
+        if sum.buckets.is_empty() {
+            sum.buckets.clone_from(&one.buckets);
+        } else {
+            for (into, from) in sum.buckets.iter_mut().zip(&one.buckets) {
+                into.1 += from.1;
+            }
+        }
+        sum.count += one.count;
+        sum.sum += one.sum;
+    }
+    sum
+}
+
+fn flag(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+/// The process's memory, as Linux tells it.
+fn resident() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+#[cfg(test)]
+mod tests;

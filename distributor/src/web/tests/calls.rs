@@ -1,0 +1,218 @@
+//! Calls, from JSON to the ledger and back.
+
+use std::time::Duration;
+
+use simple_dist_protocol::message::{Answer as Ended, Answered};
+use simple_dist_protocol::{WorkerId, codec};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::*;
+use crate::desk::{HttpCall, Refused};
+
+const TEST: Duration = Duration::from_secs(10);
+
+fn answered(answer: Ended) -> Answered {
+    Answered {
+        answer,
+        worker: Some(WorkerId::from_u128(1)),
+        attempt: 2,
+        waited_ms: 1500,
+        took_us: 20,
+    }
+}
+
+/// Calls with this body, answers so, and gives what the ledger was asked.
+async fn called(path: &str, body: &str, result: Result<Answered, Refused>) -> (HttpCall, Answer) {
+    called_with(call(path, body.to_owned()), result).await
+}
+
+async fn called_with(
+    request: HttpRequest<Body>,
+    result: Result<Answered, Refused>,
+) -> (HttpCall, Answer) {
+    let mut asked = None;
+    let answer = fixture()
+        .with_ledger(request, |request| match request {
+            Request::Call(call, answer) => {
+                asked = Some(call);
+                answer.send(result).expect("it waits");
+            }
+            other => panic!("{other:?}"),
+        })
+        .await;
+    (asked.unwrap(), answer)
+}
+
+#[tokio::test]
+async fn a_call_goes_to_the_ledger_and_its_value_comes_back() {
+    let value = Ended::Value(codec::encode(&6765).unwrap().into());
+    let (asked, answer) = called("fib@1/call", "[20]", Ok(answered(value))).await;
+    assert_eq!(asked.function, "fib@1".parse().unwrap());
+    assert_eq!(asked.args, codec::encode(&20).unwrap());
+    assert_eq!((asked.timeout, asked.priority, asked.trace), (Duration::from_secs(60), 4, None));
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "6765"));
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["x-simple-dist-job"], *asked.id.to_string());
+    assert_eq!(answer.headers["x-simple-dist-worker"], *WorkerId::from_u128(1).to_string());
+    assert_eq!(answer.headers["x-simple-dist-attempt"], "2");
+    assert_eq!(answer.headers["x-simple-dist-waited"], "1.500");
+}
+
+#[tokio::test]
+async fn a_caller_says_how() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (trace, passed) in
+        [(TRACE, true), ("00-4bf9-00f0-01", false), (&TRACE.to_uppercase(), false)]
+    {
+        let mut request = call("fib/call?timeout=0.5&priority=9", "[20]");
+        request.headers_mut().insert("traceparent", trace.parse().unwrap());
+        let (asked, _) = called_with(request, Err(Refused::Busy)).await;
+        assert_eq!((asked.timeout, asked.priority), (Duration::from_millis(500), 9));
+        assert_eq!(asked.trace.as_deref(), passed.then_some(trace));
+    }
+}
+
+#[tokio::test]
+async fn every_end_of_a_job_has_its_status() {
+    let message = || "<b>".to_owned();
+    let workers = vec![WorkerId::from_u128(3)];
+    for (path, end, status, kind) in [
+        ("fib/call", Ended::Panicked { message: message() }, 422, "panicked"),
+        ("fib/call", Ended::Poisoned { workers }, 500, "poisoned"),
+        ("fib/call", Ended::BadArguments { message: message() }, 400, "bad-arguments"),
+        ("fib/call", Ended::TooLarge { bytes: 9, limit: 8 }, 413, "too-large"),
+        ("fib/call", Ended::Busy, 503, "busy"),
+        ("fib/call", Ended::Cancelled, 409, "cancelled"),
+        ("fib/call", Ended::Expired, 504, "expired"),
+        ("fib/call", Ended::Value(vec![0xc1].into()), 502, "bad-value"),
+        // Served by a worker that was lost; never heard of; another version.
+        ("gone/call", Ended::NotServed, 503, "not-served"),
+        ("never/call", Ended::NotServed, 404, "not-found"),
+        ("fib@3/call", Ended::NotServed, 404, "not-found"),
+    ] {
+        let (asked, answer) = called(path, "[]", Ok(answered(end))).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, kind));
+        assert_eq!(answer.json()["job"], asked.id.to_string(), "{kind}");
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 503, "{kind}");
+    }
+    let (_, answer) = called("fib/call", "[]", Err(Refused::NotActive)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "not-active"));
+}
+
+#[tokio::test]
+async fn a_poisoned_job_names_its_workers() {
+    let workers = vec![WorkerId::from_u128(3)];
+    let (_, answer) = called("fib/call", "[]", Ok(answered(Ended::Poisoned { workers }))).await;
+    assert_eq!(answer.json()["workers"][0], WorkerId::from_u128(3).to_string());
+}
+
+#[tokio::test]
+async fn json_comes_back_exactly_as_it_went() {
+    for text in [
+        "18446744073709551615",
+        "-9223372036854775808",
+        "9007199254740993",
+        "0.1",
+        "31.245270191439438",
+        "5e-324",
+        "1.7976931348623157e308",
+        "-0.0",
+        "null",
+        r#""\u0000<\"é""#,
+        r#"{"$bytes":"AP8="}"#,
+        r#"{"a":[1,"two",{"$bytes":""},{}],"b":null}"#,
+        r#"{"$bytes":"AP8=","more":1}"#,
+        "[[],[[1]]]",
+    ] {
+        let (asked, _) = called("echo/call", &format!("[{text}]"), Err(Refused::Busy)).await;
+        let value = Ended::Value(asked.args);
+        let (_, answer) = called("echo/call", "[]", Ok(answered(value))).await;
+        let sent: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(answer.json(), sent, "{text}");
+        if sent.is_number() {
+            let digits = |text: &str| text.replace("e+", "e");
+            assert_eq!(digits(&answer.text()), text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn arguments_are_none_one_or_several() {
+    for (body, args) in [
+        ("[]", codec::encode(&()).unwrap()),
+        ("[20]", codec::encode(&20).unwrap()),
+        ("[1,0]", codec::encode(&(1, 0)).unwrap()),
+        ("[[1,2]]", codec::encode(&[1, 2]).unwrap()),
+    ] {
+        let (asked, _) = called("f/call", body, Err(Refused::Busy)).await;
+        assert_eq!(asked.args, args, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused_before_the_ledger() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let large = format!("[\"{}\"]", "x".repeat(9 * 1024 * 1024));
+    let larger = format!("[\"{}\"]", "x".repeat(13 * 1024 * 1024));
+    for (path, body, status, kind) in [
+        ("fib/call", "20", 400, "bad-request"),
+        ("fib/call", "{}", 400, "bad-request"),
+        ("fib/call", "[20", 400, "bad-request"),
+        ("fib/call", "", 400, "bad-request"),
+        ("fib/call", r#"[{"$bytes":"?"}]"#, 400, "bad-request"),
+        ("fib/call", &deep, 400, "bad-request"),
+        ("fib/call", &large, 413, "too-large"),
+        ("fib/call", &larger, 413, "too-large"),
+        ("fib/call?timeout=0", "[]", 400, "bad-request"),
+        ("fib/call?timeout=3601", "[]", 400, "bad-request"),
+        ("fib/call?timeout=NaN", "[]", 400, "bad-request"),
+        ("fib/call?timeout=soon", "[]", 400, "bad-request"),
+        ("fib/call?priority=10", "[]", 400, "bad-request"),
+        ("Fib/call", "[]", 404, "not-found"),
+        ("fib@/call", "[]", 404, "not-found"),
+        ("%3Cscript%3E/call", "[]", 404, "not-found"),
+        ("%FF/call", "[]", 404, "not-found"),
+    ] {
+        let mut fixture = fixture();
+        let answer = fixture.send(call(path, body.to_owned())).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (status, kind), "{path}");
+        assert!(fixture.requests.try_recv().is_err());
+    }
+    let plain = head("POST /api/v1/functions/fib/call", &[]).body("[20]".into()).unwrap();
+    let answer = fixture().send(plain).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (415, "not-json"));
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the test waits for what it spawns")]
+async fn who_hangs_up_cancels_the_job() {
+    let Fixture { app, mut requests, shutdown, .. } = fixture();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let limits = server::Limits::default();
+    let server = tokio::spawn(server::accept(listener, app, limits, shutdown.clone()));
+    let mut caller = TcpStream::connect(at).await.unwrap();
+    let head = format!("POST /api/v1/functions/fib/call HTTP/1.1\r\nhost: {at}\r\n");
+    let body = "content-type: application/json\r\ncontent-length: 4\r\n\r\n[20]";
+    caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let asked = timeout(TEST, requests.recv()).await.unwrap();
+    let Some(Request::Call(call, _answer)) = asked else { panic!("{asked:?}") };
+    drop(caller);
+    let then = timeout(TEST, requests.recv()).await.expect("it is told");
+    assert!(matches!(then, Some(Request::GiveUp(id)) if id == call.id), "{then:?}");
+
+    let mut patient = TcpStream::connect(at).await.unwrap();
+    patient.write_all(format!("{head}connection: close\r\n{body}").as_bytes()).await.unwrap();
+    let asked = timeout(TEST, requests.recv()).await.unwrap();
+    let Some(Request::Call(_, answer)) = asked else { panic!("{asked:?}") };
+    let value = Ended::Value(codec::encode(&6765).unwrap().into());
+    answer.send(Ok(answered(value))).expect("it waits");
+    let mut text = String::new();
+    patient.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("6765"), "{text}");
+    assert!(requests.try_recv().is_err(), "what was answered is not given up");
+    shutdown.cancel();
+    timeout(TEST, server).await.expect("it stops").unwrap();
+}

@@ -1,0 +1,109 @@
+//! Who is let in, and what every answer bears.
+
+use axum::routing::get;
+
+use super::*;
+
+const TOKEN: (&str, &str) = ("authorization", "Bearer abc");
+
+#[tokio::test]
+async fn a_login_gives_a_session_that_opens_what_the_token_opens() {
+    let fixture = on("0.0.0.0:8080", Some("abc"));
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let wrong = head("POST /login", &form).body("token=abd".into()).unwrap();
+    let wrong = fixture.send(wrong).await;
+    assert_eq!(
+        (wrong.status.as_u16(), &wrong.headers["location"]),
+        (303, &"/login?wrong".parse().unwrap())
+    );
+    assert!(!wrong.headers.contains_key("set-cookie"));
+    let right = head("POST /login", &form).body("token=abc".into()).unwrap();
+    let right = fixture.send(right).await;
+    assert_eq!((right.status.as_u16(), &right.headers["location"]), (303, &"/".parse().unwrap()));
+    let cookie = right.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap();
+    assert_eq!(fixture.ask("GET /api/v1/status", &[("cookie", cookie)]).await.status, 200);
+    assert_eq!(fixture.get("/api/v1/status").await.problem(), "token-needed");
+    let out = fixture.ask("POST /logout", &[]).await;
+    assert!(out.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(fixture.send(head("POST /login", &[]).body("x".into()).unwrap()).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_browser_without_the_token_sees_the_login_page() {
+    let fixture = on("0.0.0.0:8080", Some("abc"));
+    let answer = fixture.ask("GET /api/v1/status", &[("accept", "text/html")]).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["location"]),
+        (303, &"/login".parse().unwrap())
+    );
+    let answer = fixture.get("/api/v1/status").await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.headers.contains_key("www-authenticate"));
+    assert_eq!(fixture.ask("GET /api/v1/status", &[TOKEN]).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_changed() {
+    let fixture = fixture();
+    for path in ["workers/1/drain", "workers/1/resume", "jobs/1/cancel"] {
+        let answer = fixture.ask(&format!("POST /api/v1/{path}"), &[TOKEN]).await;
+        assert_eq!(answer.problem(), "actions-off", "{path}");
+    }
+    assert!(fixture.requests.is_empty());
+}
+
+#[tokio::test]
+async fn every_answer_binds_the_browser() {
+    let fixture = fixture();
+    for path in ["/api/v1/status", "/nowhere", "/healthz", "/metrics", "/api/v1/events?x"] {
+        let request = head(&format!("GET {path}"), &[]).body(Body::empty()).unwrap();
+        let headers = fixture.app.clone().oneshot(request).await.unwrap().into_parts().0.headers;
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+        assert!(!policy.contains("unsafe"));
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert!(headers["cache-control"].to_str().unwrap().starts_with("no-"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_refused() {
+    let request = HttpRequest::get("/api/v1/status").header("host", "evil.example");
+    let answer = fixture().send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (421, "wrong-host"));
+    let answer =
+        fixture().send(HttpRequest::get("/api/v1/status").body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.problem(), "wrong-host");
+}
+
+#[tokio::test]
+async fn errors_of_the_router_are_problems_too() {
+    let fixture = fixture();
+    for (request, kind) in [
+        ("GET /nowhere", "not-found"),
+        ("GET /api/v1/nowhere", "not-found"),
+        ("GET /api/v1/functions/fib/call", "method-not-allowed"),
+        ("GET /api/v1/jobs?limit=x", "bad-request"),
+        ("GET /api/v1/jobs?limit=0", "bad-request"),
+        ("GET /api/v1/jobs?state=lost", "bad-request"),
+        ("GET /api/v1/workers/%FF", "not-found"),
+    ] {
+        assert_eq!(fixture.ask(request, &[]).await.problem(), kind, "{request}");
+    }
+    let allow = &fixture.get("/api/v1/functions/fib/call").await.headers["allow"];
+    assert_eq!(allow, "POST");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_and_not_an_end() {
+    #[expect(clippy::unused_async, reason = "a handler is")]
+    async fn panics() -> &'static str {
+        panic!("secret")
+    }
+    let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
+    let app = gate::close(Router::new().route("/", get(panics)), settings);
+    let fixture = Fixture { app, ..fixture() };
+    let answer = fixture.get("/").await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "internal"));
+    assert!(!answer.text().contains("secret"));
+}
