@@ -12,6 +12,7 @@ mod desk;
 mod intake;
 pub mod ledger;
 mod outbox;
+mod page;
 mod service;
 pub mod view;
 pub mod web;

@@ -5,6 +5,8 @@
 //! the workers, functions and clients there are, never by the number of jobs.
 
 mod make;
+#[cfg(test)]
+pub(crate) mod sample;
 mod seconds;
 
 use std::collections::BTreeMap;

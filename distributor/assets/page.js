@@ -1,0 +1,214 @@
+// Keeps the page as the service is: takes the parts that changed and touches what differs in them.
+// Without it the page shows the same, as of the moment it was loaded.
+"use strict";
+
+const STALE_MS = 2500;
+const AGAIN_MS = 2000;
+const SELF_MS = 900;
+
+const parts = document.body.dataset.parts;
+let source = null;
+let madeAt = null; // by this machine's own clock, since the other's may differ
+let again = 0;
+
+// Makes `old` like `fresh` and leaves alone what is alike already: focus, selection, scroll and
+// open details live in nodes that stay.
+function morph(old, fresh) {
+  if (old.isEqualNode(fresh) || old.hasAttribute("data-own")) return;
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !(name === "open" && old.localName === "details")) {
+      old.removeAttribute(name);
+    }
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  if (old.localName !== "input") morphChildren(old, fresh);
+}
+
+function keyOf(node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) return null;
+  return node.id || node.dataset.key || (node.localName === "rect" ? node.getAttribute("x") : null);
+}
+
+function morphChildren(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.childNodes) {
+    const key = keyOf(child);
+    if (key) keyed.set(key, child);
+  }
+  const wanted = new Set([...fresh.childNodes].map(keyOf).filter(Boolean));
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    while (at && keyOf(at) && !wanted.has(keyOf(at))) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+    const key = keyOf(child);
+    const same = key ? keyed.get(key) : at && !keyOf(at) && at.nodeName === child.nodeName ? at : null;
+    if (!same || same.nodeName !== child.nodeName) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    if (same === at) at = at.nextSibling;
+    else old.insertBefore(same, at);
+    if (same.nodeType === Node.ELEMENT_NODE) morph(same, child);
+    else if (same.nodeValue !== child.nodeValue) same.nodeValue = child.nodeValue;
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+// A person who marks text is reading it: the part waits until it is let go.
+function isRead(element) {
+  const selection = document.getSelection();
+  return !selection.isCollapsed && element.contains(selection.anchorNode);
+}
+
+function put(fresh) {
+  const old = fresh.id && document.getElementById(fresh.id);
+  if (!old) return;
+  if (fresh.id === "status") {
+    madeAt = performance.now() - Number(fresh.dataset.age);
+  } else if (isRead(old)) {
+    return;
+  }
+  if (fresh.dataset.title) document.title = fresh.dataset.title;
+  morph(old, fresh);
+}
+
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
+}
+
+function connect() {
+  clearTimeout(again);
+  if (source || document.hidden) return;
+  source = new EventSource("/page/events?of=" + (parts || "status"));
+  source.addEventListener("view", (event) => {
+    const filtered = parts && filter && isFiltered();
+    for (const element of [...parse(event.data).children]) {
+      if (!(filtered && element.id === "jobs")) put(element);
+    }
+    sayAge();
+    if (!parts) refreshSelf();
+    else if (filtered) refreshJobs();
+  });
+  source.addEventListener("error", () => {
+    // The browser tries again by itself where the connection broke, not where it was refused.
+    if (source && source.readyState === EventSource.CLOSED) {
+      disconnect();
+      again = setTimeout(connect, AGAIN_MS);
+    }
+  });
+}
+
+function disconnect() {
+  if (source) source.close();
+  source = null;
+}
+
+function span(milliseconds) {
+  const seconds = milliseconds / 1000;
+  if (seconds < 9.95) return seconds.toFixed(1) + " s";
+  if (seconds < 120) return Math.round(seconds) + " s";
+  return Math.round(seconds / 60) + " min";
+}
+
+function sayAge() {
+  const age = document.getElementById("age");
+  const cut = document.getElementById("cut");
+  if (!age || madeAt === null) return;
+  const old = Math.max(0, performance.now() - madeAt);
+  const stale = old > STALE_MS;
+  age.textContent = (stale ? "" : "live, ") + span(old) + " old";
+  document.body.classList.toggle("stale", stale);
+  const isOpen = source && source.readyState === EventSource.OPEN;
+  const text = isOpen
+    ? "These numbers are " + span(old) + " old: the distributor makes no newer ones."
+    : "These numbers are " + span(old) + " old: the connection to the distributor is cut. Trying again.";
+  if (cut.hidden !== !stale) cut.hidden = !stale;
+  if (stale) cut.textContent = text;
+}
+
+// Pages whose content is their own: the job's, the worker's, the lists.
+let asking = false;
+let askedAt = 0;
+async function refreshSelf(now) {
+  if (asking || (!now && performance.now() - askedAt < SELF_MS)) return;
+  asking = true;
+  askedAt = performance.now();
+  try {
+    const answer = await fetch(location.href);
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const main = document.querySelector("main");
+    if (!isRead(main)) morphChildren(main, document.importNode(fresh.querySelector("main"), true));
+    const foot = fresh.getElementById("foot");
+    if (foot) put(document.importNode(foot, true));
+  } catch {
+    // The age of the page tells it.
+  } finally {
+    asking = false;
+  }
+}
+
+const filter = document.querySelector("form[data-filter]");
+
+function isFiltered() {
+  return filter.elements.q.value.trim() !== "" || filter.elements.failed.checked;
+}
+
+function query() {
+  const query = new URLSearchParams();
+  if (filter.elements.q.value.trim()) query.set("q", filter.elements.q.value.trim());
+  if (filter.elements.failed.checked) query.set("failed", "on");
+  return query.toString();
+}
+
+let jobsAsked = 0;
+let jobsShown = 0;
+async function refreshJobs(now) {
+  if (!now && performance.now() - askedAt < SELF_MS) return;
+  askedAt = performance.now();
+  const turn = ++jobsAsked;
+  try {
+    const answer = await fetch("/page/jobs?" + query());
+    if (!answer.ok || turn < jobsShown) return;
+    jobsShown = turn;
+    put(parse(await answer.text()).firstElementChild);
+  } catch {
+    // The age of the page tells it.
+  }
+}
+
+function refine() {
+  const address = query() ? "?" + query() : "";
+  history.replaceState(null, "", location.pathname + address + location.hash);
+  if (parts) refreshJobs(true);
+  else refreshSelf(true);
+}
+
+if (parts !== undefined) {
+  document.documentElement.classList.add("scripted");
+  const status = document.getElementById("status");
+  madeAt = performance.now() - Number(status.dataset.age);
+  if (filter) {
+    filter.addEventListener("submit", (event) => {
+      event.preventDefault();
+      refine();
+    });
+    filter.addEventListener("input", refine);
+  }
+  // A hidden page needs no news, and a browser has few connections to one host.
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+  setInterval(sayAge, 250);
+  sayAge();
+  connect();
+}

@@ -1,0 +1,108 @@
+//! What a person may do: drain and resume a worker, cancel a job. Who may is checked before a
+//! request comes here; without a token configured nobody may, and there is no way here at all.
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use simple_dist_protocol::{JobId, JobKey, WorkerId};
+
+use super::{Page, Visitor};
+use crate::desk::Refused;
+use crate::view::Job;
+
+/// The page a button was on, to which its presser returns.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct From {
+    #[serde(default)]
+    from: String,
+}
+
+/// Whose job, where two users chose the same id.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Whose {
+    user: Option<String>,
+}
+
+pub(super) async fn drain(
+    page: State<Page>,
+    visitor: Option<Extension<Visitor>>,
+    worker: Path<String>,
+    from: Query<From>,
+) -> Response {
+    set_drain(page, visitor, worker, from, true).await
+}
+
+pub(super) async fn resume(
+    page: State<Page>,
+    visitor: Option<Extension<Visitor>>,
+    worker: Path<String>,
+    from: Query<From>,
+) -> Response {
+    set_drain(page, visitor, worker, from, false).await
+}
+
+async fn set_drain(
+    State(page): State<Page>,
+    visitor: Option<Extension<Visitor>>,
+    Path(worker): Path<String>,
+    Query(from): Query<From>,
+    drain: bool,
+) -> Response {
+    if !page.may_act(visitor) {
+        return page.forbidden();
+    }
+    let Ok(worker) = worker.parse::<WorkerId>() else {
+        return page.no_such("worker");
+    };
+    match page.desk.drain(worker, drain).await {
+        Ok(()) if from.from == "now" => Redirect::to("/#workers").into_response(),
+        Ok(()) if from.from == "workers" => Redirect::to("/workers").into_response(),
+        Ok(()) => Redirect::to(&format!("/workers/{worker}")).into_response(),
+        Err(Refused::Unknown) => page.no_such("worker"),
+        Err(refused) => page.refused(refused),
+    }
+}
+
+pub(super) async fn cancel(
+    State(page): State<Page>,
+    visitor: Option<Extension<Visitor>>,
+    Path(job): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Response {
+    if !page.may_act(visitor) {
+        return page.forbidden();
+    }
+    let Ok(id) = job.parse::<JobId>() else {
+        return page.no_such("job");
+    };
+    let jobs = match page.desk.find(id).await {
+        Ok(jobs) => jobs,
+        Err(refused) => return page.refused(refused),
+    };
+    let under_way = jobs.into_iter().filter_map(|job| match job {
+        Job::UnderWay(job) => Some(job),
+        Job::Ended(_) => None,
+    });
+    let wanted = under_way
+        .filter(|job| whose.user.as_deref().is_none_or(|user| job.user.as_str() == user))
+        .map(|job| JobKey { user: job.user, id: job.id });
+    let mut any = false;
+    for key in wanted {
+        any = true;
+        match page.desk.cancel(key).await {
+            // One that ended meanwhile is shown as it ended.
+            Ok(()) | Err(Refused::Unknown) => {}
+            Err(refused) => return page.refused(refused),
+        }
+    }
+    if any {
+        return Redirect::to(&format!("/jobs/{id}")).into_response();
+    }
+    page.problem(
+        StatusCode::NOT_FOUND,
+        "There is no such job under way",
+        "It may have ended meanwhile, or it was never here.",
+    )
+}

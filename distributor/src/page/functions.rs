@@ -1,0 +1,77 @@
+//! The functions: who serves them, how long they wait and run, how they end.
+
+use std::collections::BTreeMap;
+
+use super::colour::Colours;
+use super::words::{Measure, count, percentiles};
+use crate::view::{Function, View};
+
+/// A row of the table of functions.
+pub(super) struct FunctionRow {
+    pub(super) class: &'static str,
+    pub(super) name: String,
+    pub(super) workers: String,
+    pub(super) slots: String,
+    /// Nobody serves it.
+    pub(super) is_unserved: bool,
+    /// Other versions of it are served too: which.
+    pub(super) skew: Option<String>,
+    pub(super) queued: String,
+    pub(super) running: String,
+    pub(super) rate: String,
+    pub(super) wait: Option<String>,
+    pub(super) run: Option<String>,
+    pub(super) done: String,
+    pub(super) failed: String,
+    pub(super) has_failed: bool,
+    pub(super) local: String,
+    /// Its callers run it themselves, all of it.
+    pub(super) is_all_local: bool,
+    /// `value 1,204 · panicked 2`.
+    pub(super) answers: String,
+    /// `not served 12`: why clients ran it themselves.
+    pub(super) reasons: String,
+}
+
+pub(super) fn rows(view: &View, colours: &Colours) -> Vec<FunctionRow> {
+    view.functions.iter().map(|function| row(function, colours)).collect()
+}
+
+fn row(function: &Function, colours: &Colours) -> FunctionRow {
+    FunctionRow {
+        class: colours.class(&function.name),
+        name: function.name.to_string(),
+        workers: count(function.workers as u64),
+        slots: count(function.slots),
+        is_unserved: function.workers == 0,
+        skew: skew(function),
+        queued: count((function.queued + function.placed) as u64),
+        running: count(function.running as u64),
+        rate: Measure::rate(function.rate).to_string(),
+        wait: percentiles(&function.wait),
+        run: percentiles(&function.run),
+        done: count(function.done),
+        failed: count(function.failed),
+        has_failed: function.failed > 0,
+        local: Measure::share(function.local_share).to_string(),
+        is_all_local: function.local_share >= 0.995,
+        answers: kinds(&function.answers),
+        reasons: kinds(&function.local),
+    }
+}
+
+fn skew(function: &Function) -> Option<String> {
+    let versions: Vec<String> =
+        function.versions.iter().map(|version| format!("@{version}")).collect();
+    (versions.len() > 1).then(|| format!("{} served", versions.join(" and ")))
+}
+
+/// `value 1,204 · panicked 2`.
+pub(super) fn kinds(counts: &BTreeMap<String, u64>) -> String {
+    let kinds: Vec<String> = counts
+        .iter()
+        .filter(|(_, number)| **number > 0)
+        .map(|(kind, number)| format!("{} {}", kind.replace('_', " "), count(*number)))
+        .collect();
+    kinds.join(" · ")
+}

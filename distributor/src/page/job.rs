@@ -1,0 +1,222 @@
+//! One job: what is known of it, and what happened to it from its submission on.
+
+use super::colour::Colours;
+use super::jobs::{answer, label, place, tone};
+use super::words::{ago, nth, time_of_day};
+use crate::view::{Job, Moment, Place, Seconds, View, What};
+
+/// All that is known of one job.
+pub(super) struct JobCard {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) class: &'static str,
+    pub(super) function: String,
+    pub(super) user: String,
+    /// Its state in one sentence.
+    pub(super) says: String,
+    pub(super) tone: &'static str,
+    pub(super) facts: Vec<Fact>,
+    pub(super) bars: Vec<Span>,
+    pub(super) moments: Vec<Line>,
+    pub(super) may_be_cancelled: bool,
+}
+
+/// A name, what it is, and where more is told.
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) path: Option<String>,
+}
+
+/// A stretch of its time, in percent of all of it.
+pub(super) struct Span {
+    pub(super) x: String,
+    pub(super) width: String,
+    pub(super) class: &'static str,
+    pub(super) title: String,
+}
+
+/// Something that happened.
+pub(super) struct Line {
+    pub(super) after: String,
+    pub(super) text: String,
+    pub(super) tone: &'static str,
+}
+
+impl JobCard {
+    pub(super) fn of(job: &Job, view: &View, colours: &Colours) -> Self {
+        match job {
+            Job::UnderWay(job) => {
+                let timeline = &job.timeline;
+                let mut facts = vec![
+                    fact("Function", job.function.to_string(), None),
+                    fact("Caller", format!("{} · {}", job.user, job.client.short()), None),
+                    fact("Priority", format!("{} of 9", job.priority), None),
+                    fact("Attempts", job.attempts.to_string(), None),
+                    fact("Submitted", format!("{} ago", job.age), None),
+                    fact("Time left", job.left.to_string(), None),
+                ];
+                if let Some(worker) = job.worker {
+                    let path = Some(format!("/workers/{worker}"));
+                    facts.push(fact("Worker", worker.short(), path));
+                }
+                if job.mark || !job.strikes.is_empty() {
+                    facts.push(fact("Suspicion", suspicion(job.mark, &job.strikes), None));
+                }
+                facts.extend(job.arguments.clone().map(|text| fact("Arguments", text, None)));
+                let says = format!("It is {} for {}.", place(job.place), job.place_age);
+                Self {
+                    says,
+                    tone: "",
+                    facts,
+                    bars: spans(timeline, job.age, job.place == Place::Running, false),
+                    moments: lines(timeline),
+                    may_be_cancelled: true,
+                    ..Self::named(&job.id, &job.function, &job.user.to_string(), colours)
+                }
+            }
+            Job::Ended(job) => {
+                let mut facts = vec![
+                    fact("Function", job.function.to_string(), None),
+                    fact("Caller", format!("{} · {}", job.user, job.client.short()), None),
+                    fact("Attempts", job.attempts.to_string(), None),
+                    fact("Waited", job.waited.to_string(), None),
+                    fact("Ran", job.ran.map_or("-".to_owned(), |ran| ran.to_string()), None),
+                    fact("Ended", time_of_day(job.ended_unix_ms), None),
+                ];
+                if let Some(worker) = job.worker {
+                    let path = Some(format!("/workers/{worker}"));
+                    facts.push(fact("Worker", worker.short(), path));
+                }
+                facts.extend(job.arguments.clone().map(|text| fact("Arguments", text, None)));
+                let since = ago(view.unix_ms, job.ended_unix_ms);
+                let ran = Seconds(job.waited.0 + job.ran.unwrap_or_default().0);
+                let whole = job.timeline.last().map_or(ran, |last| last.after);
+                Self {
+                    says: format!("It ended {since} ago: {}.", answer(job).trim_end_matches('.')),
+                    tone: tone(job),
+                    facts,
+                    bars: match job.ran {
+                        Some(ran) if !has_started(&job.timeline) => {
+                            waited_and_ran(job.waited, ran, job.is_failed())
+                        }
+                        _ => spans(&job.timeline, whole, false, job.is_failed()),
+                    },
+                    moments: lines(&job.timeline),
+                    may_be_cancelled: false,
+                    ..Self::named(&job.id, &job.function, &job.user.to_string(), colours)
+                }
+            }
+        }
+    }
+
+    fn named(
+        id: &simple_dist_protocol::JobId,
+        function: &str,
+        user: &str,
+        colours: &Colours,
+    ) -> Self {
+        Self {
+            id: id.to_string(),
+            label: label(*id),
+            class: colours.class(function),
+            function: function.to_owned(),
+            user: user.to_owned(),
+            says: String::new(),
+            tone: "",
+            facts: Vec::new(),
+            bars: Vec::new(),
+            moments: Vec::new(),
+            may_be_cancelled: false,
+        }
+    }
+}
+
+fn fact(name: &'static str, text: String, path: Option<String>) -> Fact {
+    Fact { name, text, path }
+}
+
+fn suspicion(mark: bool, strikes: &[String]) -> String {
+    let struck = match strikes {
+        [] => None,
+        workers => Some(format!("lost with it: {}", workers.join(", "))),
+    };
+    let marked = mark.then(|| "its first attempt came back".to_owned());
+    [marked, struck].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What happened, in words.
+fn lines(timeline: &[Moment]) -> Vec<Line> {
+    timeline
+        .iter()
+        .map(|moment| {
+            let (text, tone) = match moment.what {
+                What::Submitted => ("submitted".to_owned(), ""),
+                What::Placed { attempt, pool } => {
+                    (format!("{} attempt placed in pool {pool}", nth(attempt)), "")
+                }
+                What::Started { attempt, worker } => {
+                    (format!("{} attempt started by {}", nth(attempt), worker.short()), "")
+                }
+                What::Returned { attempt, willing: true } => {
+                    (format!("{} attempt handed back by its worker's will", nth(attempt)), "")
+                }
+                What::Returned { attempt, willing: false } => {
+                    (format!("{} attempt came back", nth(attempt)), "warn")
+                }
+                What::Swept { attempt } => {
+                    (format!("message of the {} attempt found gone", nth(attempt)), "warn")
+                }
+                What::Struck { attempt, worker } => {
+                    (format!("{} lost with the {} attempt", worker.short(), nth(attempt)), "bad")
+                }
+                What::Ended => ("ended".to_owned(), ""),
+            };
+            Line { after: format!("+{}", moment.after), text, tone }
+        })
+        .collect()
+}
+
+fn has_started(timeline: &[Moment]) -> bool {
+    timeline.iter().any(|moment| matches!(moment.what, What::Started { .. }))
+}
+
+/// What is known of a job whose start nobody saw: a worker tells how long it ran when it has.
+fn waited_and_ran(waited: Seconds, ran: Seconds, has_failed: bool) -> Vec<Span> {
+    let whole = (waited.0 + ran.0).max(1e-6);
+    let at = |span: Seconds| format!("{:.2}%", span.0 / whole * 100.0);
+    let class = if has_failed { "bad" } else { "fn" };
+    let (title, x) = (format!("waited for {waited}"), "0%".to_owned());
+    vec![
+        Span { x, width: at(waited), class: "wait", title },
+        Span { x: at(waited), width: at(ran), class, title: format!("ran for {ran}") },
+    ]
+}
+
+/// The stretches between the moments: waiting, running, and how each run ended.
+fn spans(timeline: &[Moment], whole: Seconds, is_running: bool, has_failed: bool) -> Vec<Span> {
+    let whole = whole.0.max(timeline.last().map_or(0.0, |last| last.after.0)).max(1e-6);
+    let ends = timeline.iter().skip(1).map(|moment| (moment.after.0, Some(moment.what)));
+    timeline
+        .iter()
+        .zip(ends.chain([(whole, None)]))
+        .filter(|(moment, _)| moment.what != What::Ended)
+        .map(|(moment, (end, next))| {
+            let runs = matches!(moment.what, What::Started { .. });
+            let class = match (runs, next) {
+                (false, _) => "wait",
+                (true, Some(What::Struck { .. })) => "lost",
+                (true, Some(What::Ended)) if has_failed => "bad",
+                (true, None) if is_running => "fn run",
+                (true, _) => "fn",
+            };
+            let long = (end - moment.after.0).max(0.0);
+            Span {
+                x: format!("{:.2}%", moment.after.0 / whole * 100.0),
+                width: format!("{:.2}%", long / whole * 100.0),
+                class,
+                title: format!("{} for {}", if runs { "ran" } else { "waited" }, Seconds(long)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,251 @@
+//! The jobs that ended last and those under way, and the filter over them.
+
+use std::fmt::Write;
+
+use serde::Deserialize;
+use simple_dist_protocol::{JobId, WorkerId};
+
+use super::colour::Colours;
+use super::words::{ago, count, nth};
+use crate::view::{Job, JobUnderWay, Place, RecentJob, View};
+
+/// The longest text that is looked for.
+const TEXT: usize = 100;
+
+/// What a person wants to see of the jobs; comes as the query of the page's address.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Filter {
+    /// Text that the job's line, or its full ids, must contain.
+    #[serde(default)]
+    pub(super) q: String,
+    /// Anything: only failed ones.
+    #[serde(default)]
+    pub(super) failed: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn failed_only(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.failed_only() || !self.q.trim().is_empty()
+    }
+
+    fn text(&self) -> String {
+        self.q.trim().chars().take(TEXT).collect::<String>().to_lowercase()
+    }
+}
+
+/// The table of the jobs that ended.
+pub(super) struct Ended {
+    pub(super) rows: Vec<JobRow>,
+    /// `showing 25 of 1,000`.
+    pub(super) showing: String,
+}
+
+/// A job that has ended, as a row.
+pub(super) struct JobRow {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) class: &'static str,
+    pub(super) function: String,
+    pub(super) answer: String,
+    pub(super) tone: &'static str,
+    pub(super) again: Option<String>,
+    pub(super) worker: Option<(WorkerId, String)>,
+    pub(super) client: String,
+    pub(super) waited: String,
+    pub(super) ran: String,
+    pub(super) when: String,
+}
+
+/// A job under way, as a row.
+pub(super) struct WayRow {
+    pub(super) id: String,
+    pub(super) label: String,
+    pub(super) class: &'static str,
+    pub(super) function: String,
+    pub(super) place: &'static str,
+    pub(super) again: Option<String>,
+    pub(super) worker: Option<(WorkerId, String)>,
+    pub(super) user: String,
+    pub(super) priority: u8,
+    pub(super) age: String,
+    pub(super) left: String,
+}
+
+/// At most so many of the jobs that ended and pass the filter.
+pub(super) fn ended(view: &View, filter: &Filter, most: usize, colours: &Colours) -> Ended {
+    ended_of(view, filter, most, colours, |_| true)
+}
+
+/// Those of one worker.
+pub(super) fn ended_by(view: &View, worker: WorkerId, most: usize, colours: &Colours) -> Ended {
+    ended_of(view, &Filter::default(), most, colours, |job| job.worker == Some(worker))
+}
+
+fn ended_of(
+    view: &View,
+    filter: &Filter,
+    most: usize,
+    colours: &Colours,
+    wanted: impl Fn(&RecentJob) -> bool,
+) -> Ended {
+    let text = filter.text();
+    let mut rows = Vec::new();
+    let mut passed = 0u64;
+    for job in view.recent.iter().filter(|job| wanted(job)) {
+        if filter.failed_only() && !job.is_failed() || !contains(job, &text) {
+            continue;
+        }
+        passed += 1;
+        if rows.len() < most {
+            rows.push(row(job, view.unix_ms, colours));
+        }
+    }
+    let showing = match (rows.len() as u64, passed) {
+        (0, _) => String::new(),
+        (shown, passed) if shown == passed => format!("showing all {}", count(shown)),
+        (shown, passed) => format!("showing {} of {}", count(shown), count(passed)),
+    };
+    Ended { rows, showing }
+}
+
+fn contains(job: &RecentJob, text: &str) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let mut line = format!(
+        "{} {} {} {} {} {}",
+        job.id,
+        job.function,
+        answer(job),
+        job.answer,
+        job.user,
+        job.client
+    );
+    if let Some(worker) = job.worker {
+        write!(line, " {worker} {}", worker.short()).expect("text takes any text");
+    }
+    line.to_lowercase().contains(text)
+}
+
+fn row(job: &RecentJob, now: u64, colours: &Colours) -> JobRow {
+    JobRow {
+        id: job.id.to_string(),
+        label: label(job.id),
+        class: colours.class(&job.function),
+        function: job.function.to_string(),
+        answer: answer(job),
+        tone: tone(job),
+        again: again(job.attempts),
+        worker: job.worker.map(|worker| (worker, worker.short())),
+        client: format!("{} · {}", job.user, job.client.short()),
+        waited: job.waited.to_string(),
+        ran: job.ran.map_or_else(|| "-".to_owned(), |ran| ran.to_string()),
+        when: format!("{} ago", coarse(ago(now, job.ended_unix_ms))),
+    }
+}
+
+/// Whole seconds, so that a line does not change at every picture.
+fn coarse(span: crate::view::Seconds) -> String {
+    match span.0 {
+        short if short < 59.5 => format!("{short:.0} s"),
+        minutes if minutes < 3570.0 => format!("{:.0} min", minutes / 60.0),
+        hours => format!("{:.0} h", hours / 3600.0),
+    }
+}
+
+/// Enough of an id to tell few from each other: ids made at one time begin alike.
+pub(super) fn label(id: JobId) -> String {
+    let text = id.to_string();
+    format!("{}…{}", &text[..6], &text[text.len() - 4..])
+}
+
+/// How a job ended, in words.
+pub(super) fn answer(job: &RecentJob) -> String {
+    let detail = job.detail.as_deref().filter(|detail| !detail.is_empty());
+    let kind = match job.answer.as_str() {
+        "not_served" => "no worker serves it",
+        "poisoned" => "poisoned: its workers died",
+        "bad_arguments" => "bad arguments",
+        "too_large" => "too large",
+        "busy" => "too busy",
+        "cancelled" => "cancelled by its caller",
+        "expired" => "ran out of time",
+        other => other,
+    };
+    match detail {
+        Some(detail) => format!("{kind}: {detail}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// Red for what failed, dim for what nobody wanted any more.
+pub(super) fn tone(job: &RecentJob) -> &'static str {
+    if job.is_failed() {
+        "bad"
+    } else if job.answer == "value" {
+        ""
+    } else {
+        "dim"
+    }
+}
+
+fn again(attempts: u32) -> Option<String> {
+    (attempts > 1).then(|| format!("{} try", nth(attempts)))
+}
+
+/// The jobs under way that pass the filter: those that run first, then the oldest.
+pub(super) fn under_way(
+    jobs: &[Job],
+    filter: &Filter,
+    most: usize,
+    colours: &Colours,
+) -> Vec<WayRow> {
+    let text = filter.text();
+    let mut wanted: Vec<&JobUnderWay> = jobs
+        .iter()
+        .filter_map(|job| match job {
+            Job::UnderWay(job) => Some(job),
+            Job::Ended(_) => None,
+        })
+        .filter(|job| {
+            let worker = job.worker.map(WorkerId::short).unwrap_or_default();
+            let line = format!("{} {} {} {worker}", job.id, job.function, job.user);
+            !filter.failed_only() && line.to_lowercase().contains(&text)
+        })
+        .collect();
+    wanted.sort_by(|one, two| {
+        let running = |job: &JobUnderWay| job.place != Place::Running;
+        running(one).cmp(&running(two)).then(two.age.0.total_cmp(&one.age.0))
+    });
+    wanted.into_iter().take(most).map(|job| way(job, colours)).collect()
+}
+
+fn way(job: &JobUnderWay, colours: &Colours) -> WayRow {
+    WayRow {
+        id: job.id.to_string(),
+        label: label(job.id),
+        class: colours.class(&job.function),
+        function: job.function.to_string(),
+        place: place(job.place),
+        again: again(job.attempts),
+        worker: job.worker.map(|worker| (worker, worker.short())),
+        user: job.user.to_string(),
+        priority: job.priority,
+        age: job.age.to_string(),
+        left: job.left.to_string(),
+    }
+}
+
+/// Where a job is, in a word.
+pub(super) fn place(place: Place) -> &'static str {
+    match place {
+        Place::Queued => "queued",
+        Place::Unnoted => "held until its client answers",
+        Place::Placed => "placed",
+        Place::Running => "running",
+    }
+}

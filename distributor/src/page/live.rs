@@ -1,0 +1,278 @@
+//! The parts of the page that follow the service: each view is drawn once, for all who look, and
+//! only while somebody does.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::colour::Colours;
+use super::foot::Foot;
+use super::functions::{self, FunctionRow};
+use super::jobs::{self, Ended, Filter};
+use super::sentence::Sentence;
+use super::status::Status;
+use super::stream::Picture;
+use super::tiles::{self, Tile};
+use super::workers::{self, WorkerRow};
+use super::{Options, Visitor};
+use crate::desk::Desk;
+use crate::view::{Seconds, View};
+
+/// A page is drawn anew this often at most: faster is not seen, slower is felt.
+const EVERY: Duration = Duration::from_millis(450);
+/// The most pages that follow at once. Each costs a connection and a copy of what has changed.
+const FOLLOWERS: usize = 64;
+/// A comment is sent where nothing changed for so long, so that a cut is noticed on both sides.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The jobs that ended, as the front page shows them.
+pub(super) const ENDED_SHOWN: usize = 25;
+
+/// The parts a page may follow, in the order they stand on the front page.
+const PARTS: [&str; 8] =
+    ["status", "sentence", "tiles", "stream", "workers", "functions", "jobs", "foot"];
+const WORKERS: usize = 4;
+/// All of them, as a page asks for them.
+pub(super) const ALL: &str = "status,sentence,tiles,stream,workers,functions,jobs,foot";
+
+/// Whoever follows the page gets its parts from here; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Live {
+    desk: Desk,
+    drawn: Arc<watch::Sender<Arc<Drawn>>>,
+    seats: Arc<Semaphore>,
+    actions: bool,
+    shutdown: CancellationToken,
+}
+
+/// All parts of one view.
+#[derive(Debug, Default)]
+struct Drawn {
+    unix_ms: u64,
+    sequence: u64,
+    parts: [Arc<str>; PARTS.len()],
+    /// The workers for those who may act: with buttons.
+    buttons: Arc<str>,
+}
+
+#[derive(Template)]
+#[template(path = "part/status.html")]
+struct StatusPart<'a> {
+    status: &'a Status,
+}
+
+#[derive(Template)]
+#[template(path = "part/sentence.html")]
+struct SentencePart<'a> {
+    sentence: &'a Sentence,
+    title: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "part/tiles.html")]
+struct TilesPart<'a> {
+    tiles: &'a [Tile],
+}
+
+#[derive(Template)]
+#[template(path = "part/stream.html")]
+struct StreamPart<'a> {
+    picture: &'a Picture,
+}
+
+#[derive(Template)]
+#[template(path = "part/workers.html")]
+struct WorkersPart<'a> {
+    workers: &'a [WorkerRow],
+    buttons: bool,
+    from: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "part/functions.html")]
+struct FunctionsPart<'a> {
+    functions: &'a [FunctionRow],
+}
+
+#[derive(Template)]
+#[template(path = "part/jobs.html")]
+pub(super) struct JobsPart<'a> {
+    pub(super) ended: &'a Ended,
+    pub(super) filtered: bool,
+}
+
+#[derive(Template)]
+#[template(path = "part/foot.html")]
+struct FootPart<'a> {
+    foot: &'a Foot,
+}
+
+impl Drawn {
+    /// Draws every part; both lists of workers, since not everybody may act.
+    fn of(view: &View, age: Seconds, actions: bool) -> Result<Self, askama::Error> {
+        let colours = Colours::of(view);
+        let sentence = Sentence::of(view, age);
+        let workers = workers::rows(view, &colours);
+        let list = |buttons| WorkersPart { workers: &workers, buttons, from: "now" }.render();
+        let functions = functions::rows(view, &colours);
+        let ended = jobs::ended(view, &Filter::default(), ENDED_SHOWN, &colours);
+        let parts = [
+            StatusPart { status: &Status::of(view, age) }.render()?,
+            SentencePart { sentence: &sentence, title: &sentence.title(view) }.render()?,
+            TilesPart { tiles: &tiles::of(view) }.render()?,
+            StreamPart { picture: &Picture::of(view, &colours, None) }.render()?,
+            list(false)?,
+            FunctionsPart { functions: &functions }.render()?,
+            JobsPart { ended: &ended, filtered: false }.render()?,
+            FootPart { foot: &Foot::of(view) }.render()?,
+        ];
+        Ok(Self {
+            unix_ms: view.unix_ms,
+            sequence: view.sequence,
+            parts: parts.map(Arc::from),
+            buttons: if actions { list(true)?.into() } else { Arc::default() },
+        })
+    }
+}
+
+impl Live {
+    pub(super) fn new(desk: Desk, options: &Options) -> Self {
+        Self {
+            desk,
+            drawn: Arc::new(watch::Sender::new(Arc::default())),
+            seats: Arc::new(Semaphore::new(FOLLOWERS)),
+            actions: options.actions,
+            shutdown: options.shutdown.clone(),
+        }
+    }
+
+    /// The newest parts. Whoever comes first after a new view draws it; the others get a copy.
+    fn drawn(&self) -> Arc<Drawn> {
+        let view = self.desk.view();
+        self.drawn.send_if_modified(|drawn| {
+            let is_new = view.sequence != drawn.sequence || drawn.unix_ms == 0;
+            if !is_new || view.unix_ms.abs_diff(drawn.unix_ms) < EVERY.as_millis() as u64 {
+                return false;
+            }
+            match Drawn::of(&view, age(&view), self.actions) {
+                Ok(new) => *drawn = Arc::new(new),
+                Err(error) => tracing::error!(%error, "the page's parts could not be drawn"),
+            }
+            true
+        });
+        self.drawn.borrow().clone()
+    }
+
+    /// What has changed, again and again, until the distributor stops.
+    fn follow(
+        self,
+        wanted: [bool; PARTS.len()],
+        buttons: bool,
+        seat: OwnedSemaphorePermit,
+    ) -> impl Stream<Item = Result<Event, Infallible>> {
+        let mut views = self.desk.views();
+        views.mark_changed();
+        let shutdown = self.shutdown.clone();
+        let follower = Follower {
+            live: self,
+            views,
+            wanted,
+            buttons,
+            sent: Arc::default(),
+            next: Instant::now(),
+            _seat: seat,
+        };
+        stream::unfold(follower, |mut follower| async {
+            Some((Ok(follower.changed().await?), follower))
+        })
+        .take_until(shutdown.cancelled_owned())
+    }
+}
+
+/// One page that follows.
+struct Follower {
+    live: Live,
+    views: watch::Receiver<Arc<View>>,
+    wanted: [bool; PARTS.len()],
+    buttons: bool,
+    /// What it has been sent.
+    sent: Arc<Drawn>,
+    next: Instant,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// The parts that differ from those it has; none when there will be no more views.
+    async fn changed(&mut self) -> Option<Event> {
+        let drawn = loop {
+            sleep_until(self.next).await;
+            self.views.changed().await.ok()?;
+            let drawn = self.live.drawn();
+            if drawn.sequence != self.sent.sequence || self.sent.unix_ms == 0 {
+                break drawn;
+            }
+        };
+        self.next = Instant::now() + EVERY;
+        let mut html = String::new();
+        for (place, wanted) in self.wanted.into_iter().enumerate() {
+            let part = |of: &Arc<Drawn>| match place == WORKERS && self.buttons {
+                true => Arc::clone(&of.buttons),
+                false => Arc::clone(&of.parts[place]),
+            };
+            let new = part(&drawn);
+            if wanted && part(&self.sent) != new {
+                html.push_str(&new);
+            }
+        }
+        self.sent = drawn;
+        Some(Event::default().event("view").data(html))
+    }
+}
+
+/// How old a view is, by this machine's clock, which is also the one that dated it.
+pub(super) fn age(view: &View) -> Seconds {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = now.saturating_sub(Duration::from_millis(view.unix_ms));
+    Seconds::from(age)
+}
+
+/// Which parts a page follows: `?of=status,workers`; all if it does not say.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Of {
+    of: Option<String>,
+}
+
+impl Of {
+    fn wanted(&self) -> [bool; PARTS.len()] {
+        let Some(of) = &self.of else { return [true; PARTS.len()] };
+        PARTS.map(|part| of.split(',').any(|name| name == part))
+    }
+}
+
+/// The stream of changes.
+pub(super) async fn events(
+    State(live): State<Live>,
+    Query(of): Query<Of>,
+    visitor: Option<Extension<Visitor>>,
+) -> Response {
+    let Ok(seat) = Arc::clone(&live.seats).try_acquire_owned() else {
+        let later = [(header::RETRY_AFTER, "5")];
+        return (StatusCode::SERVICE_UNAVAILABLE, later, "too many pages follow").into_response();
+    };
+    let buttons = live.actions && visitor.is_some_and(|Extension(visitor)| visitor.may_act);
+    let changes = live.follow(of.wanted(), buttons, seat);
+    let uncached = [(header::CACHE_CONTROL, "no-store")];
+    let alive = KeepAlive::new().interval(KEEP_ALIVE);
+    (uncached, Sse::new(changes).keep_alive(alive)).into_response()
+}

@@ -1,0 +1,331 @@
+//! The job stream as a picture: one lane for each slot, two minutes from left to right.
+//!
+//! A bar's place is counted from a fixed moment, and the whole is shifted as time passes: so a
+//! bar that has ended stays as it is from one picture to the next, and only new ones are drawn.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::colour::Colours;
+use crate::view::{Bar, BarEnd, Lane, View, WINDOW, Worker, WorkerState};
+use simple_dist_protocol::WorkerId;
+
+/// The most bars of a picture: what a browser draws anew twice a second without being felt.
+const BARS: usize = 2000;
+/// The moment that bars are counted from changes this often.
+const ERA_MS: u64 = 600_000;
+/// Above the lanes: the scale.
+const TOP: u32 = 20;
+/// Between the lanes of two workers.
+const GAP: u32 = 8;
+
+/// The job stream, in pixels downwards and in percent of the window's width across.
+pub(super) struct Picture {
+    pub(super) height: u32,
+    /// How far the bars are shifted, in percent.
+    pub(super) shift: String,
+    pub(super) names: Vec<Name>,
+    pub(super) ticks: Vec<Tick>,
+    pub(super) lanes: Vec<Row>,
+    pub(super) cuts: Vec<Cut>,
+    pub(super) legend: Vec<(&'static str, String)>,
+    /// Slots that are not shown.
+    pub(super) more: usize,
+    /// The picture in words.
+    pub(super) summary: String,
+    /// Bars nearer than this are drawn as one, if there are too many.
+    pub(super) merged: Option<String>,
+    pub(super) is_empty: bool,
+}
+
+/// What stands left of a worker's lanes.
+pub(super) struct Name {
+    pub(super) y: u32,
+    pub(super) text: String,
+    pub(super) path: String,
+    pub(super) is_lost: bool,
+}
+
+/// A line of the scale.
+pub(super) struct Tick {
+    pub(super) x: String,
+    pub(super) text: String,
+    /// Only where the picture is stretched to the last half minute.
+    pub(super) is_fine: bool,
+}
+
+/// The bars of one slot.
+pub(super) struct Row {
+    pub(super) key: String,
+    pub(super) bars: Vec<Shape>,
+}
+
+/// A bar.
+pub(super) struct Shape {
+    pub(super) x: String,
+    pub(super) width: String,
+    pub(super) y: u32,
+    pub(super) height: u32,
+    pub(super) class: String,
+    pub(super) title: String,
+}
+
+/// Where a worker was lost.
+pub(super) struct Cut {
+    pub(super) x: String,
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) middle: u32,
+    pub(super) text: String,
+    /// The text stands left of the mark, since there is no room on its right.
+    pub(super) is_late: bool,
+    /// Not within the last half minute.
+    pub(super) is_far: bool,
+}
+
+/// How the time of a picture becomes a place in it.
+struct Scale {
+    /// Milliseconds from the fixed moment to the picture's own.
+    now: f64,
+}
+
+impl Scale {
+    /// Percent of the window, rounded to a tenth of a pixel of a wide one.
+    fn percent(milliseconds: f64) -> String {
+        let text = format!("{:.2}", milliseconds / WINDOW.as_millis() as f64 * 100.0);
+        format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    /// The place of a moment so many seconds before the picture's.
+    fn at(&self, before: f64) -> String {
+        Self::percent(self.now - before.clamp(0.0, WINDOW.as_secs_f64()) * 1e3)
+    }
+}
+
+impl Picture {
+    /// The lanes of every worker, or of one.
+    pub(super) fn of(view: &View, colours: &Colours, only: Option<WorkerId>) -> Self {
+        let wanted = |lane: &&Lane| only.is_none_or(|worker| lane.worker == worker);
+        let lanes: Vec<&Lane> = view.stream.lanes.iter().filter(wanted).collect();
+        let local = if only.is_none() { view.stream.local.as_slice() } else { &[] };
+        let (bars, merged) = fitting(&lanes);
+        let pitch = pitch(lanes.len());
+        let now = (view.unix_ms % ERA_MS) as f64;
+        let scale = Scale { now };
+        let mut picture = Self {
+            height: TOP,
+            shift: Scale::percent(WINDOW.as_millis() as f64 - now),
+            names: Vec::new(),
+            ticks: ticks(),
+            lanes: Vec::new(),
+            cuts: Vec::new(),
+            legend: legend(&lanes, local, colours),
+            more: if only.is_none() { view.stream.more } else { 0 },
+            summary: summary(view, &lanes),
+            merged: (merged > 0.0).then(|| format!("{merged:.1} s")),
+            is_empty: lanes.iter().all(|lane| lane.bars.is_empty()) && local.is_empty(),
+        };
+        let mut groups: Vec<(WorkerId, Vec<(&Lane, Vec<Bar>)>)> = Vec::new();
+        for (lane, bars) in lanes.into_iter().zip(bars) {
+            match groups.last_mut() {
+                Some((worker, group)) if *worker == lane.worker => group.push((lane, bars)),
+                _ => groups.push((lane.worker, vec![(lane, bars)])),
+            }
+        }
+        for (worker, group) in groups {
+            let worker = view.workers.iter().find(|one| one.id == worker);
+            picture.add(&group, worker, pitch, &scale, colours);
+        }
+        picture.add_local(local, &scale, colours);
+        picture
+    }
+
+    fn add(
+        &mut self,
+        group: &[(&Lane, Vec<Bar>)],
+        worker: Option<&Worker>,
+        pitch: u32,
+        scale: &Scale,
+        colours: &Colours,
+    ) {
+        let from = self.height;
+        for (lane, bars) in group {
+            let place = (self.height, pitch - if pitch > 6 { 2 } else { 1 });
+            let shapes = bars.iter().map(|bar| shape(bar, place, scale, colours)).collect();
+            let key = format!("{}-{}", lane.worker.short(), lane.slot);
+            self.lanes.push(Row { key, bars: shapes });
+            self.height += pitch;
+        }
+        let Some((lane, _)) = group.first() else { return };
+        let middle = u32::midpoint(from, self.height) + 3;
+        self.names.push(Name {
+            y: middle,
+            text: lane.worker.short(),
+            path: format!("/workers/{}", lane.worker),
+            is_lost: lane.lost.is_some(),
+        });
+        if let Some(lost) = lane.lost {
+            self.cuts.push(Cut {
+                x: scale.at(lost.0),
+                from: from - 2,
+                to: self.height,
+                middle,
+                text: lost_text(lost, worker),
+                is_late: lost.0 < 15.0,
+                is_far: lost.0 > 28.0,
+            });
+        }
+        self.height += GAP;
+    }
+
+    fn add_local(&mut self, local: &[Bar], scale: &Scale, colours: &Colours) {
+        if local.is_empty() {
+            return;
+        }
+        let place = (self.height + 1, 10);
+        let shapes = local.iter().map(|bar| {
+            let mut shape = shape(bar, place, scale, colours);
+            shape.class = format!("{} loc", colours.class(&bar.function));
+            shape
+        });
+        self.lanes.push(Row { key: "local".to_owned(), bars: shapes.collect() });
+        let (y, text, path) = (self.height + 10, "local".to_owned(), "/functions".to_owned());
+        self.names.push(Name { y, text, path, is_lost: false });
+        self.height += 16;
+    }
+}
+
+/// `lost 34 s ago: 4 jobs placed again`.
+fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> String {
+    match worker {
+        Some(worker) if worker.state != WorkerState::Lost => format!("gone {lost} ago"),
+        None => format!("lost {lost} ago"),
+        Some(worker) => match worker.gave_back {
+            0 => format!("lost {lost} ago"),
+            1 => format!("lost {lost} ago: 1 job placed again"),
+            jobs => format!("lost {lost} ago: {jobs} jobs placed again"),
+        },
+    }
+}
+
+/// The height of a lane: fewer pixels the more there are.
+fn pitch(lanes: usize) -> u32 {
+    match lanes {
+        0..=4 => 17,
+        5..=24 => 13,
+        25..=48 => 9,
+        49.. => 5,
+    }
+}
+
+fn ticks() -> Vec<Tick> {
+    let coarse = (1..6).map(|step| (f64::from(step) * 20.0, false));
+    let fine = (1..6).map(|step| (f64::from(step) * 5.0, true));
+    coarse
+        .chain(fine.filter(|(before, _)| *before != 20.0))
+        .map(|(before, is_fine)| Tick {
+            x: Scale::percent(120_000.0 - before * 1e3),
+            text: format!("-{before} s"),
+            is_fine,
+        })
+        .collect()
+}
+
+fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -> Shape {
+    let window = WINDOW.as_secs_f64();
+    // Ends first, since a bar that was cut off at the left edge keeps its right one.
+    let (from, to) = (bar.from.0.clamp(0.0, window), bar.to.0.clamp(0.0, window));
+    let long = (from - to).max(0.15);
+    let mut class = match bar.end {
+        BarEnd::Running | BarEnd::Value => colours.class(&bar.function).to_owned(),
+        BarEnd::Failed => "bad".to_owned(),
+        BarEnd::Lost => "lost".to_owned(),
+    };
+    if bar.end == BarEnd::Running {
+        class.push_str(" run");
+    }
+    let width = Scale::percent(long * 1e3);
+    Shape { x: scale.at(from), width, y, height, class, title: title(bar) }
+}
+
+/// `fib@1 · 4.3 s`.
+fn title(bar: &Bar) -> String {
+    let span = crate::view::Seconds(bar.from.0 - bar.to.0);
+    let mut title = bar.function.to_string();
+    let written = match (bar.count, bar.end) {
+        (_, BarEnd::Running) => write!(title, " · runs for {span}"),
+        (0 | 1, BarEnd::Value) => write!(title, " · {span}"),
+        (0 | 1, BarEnd::Failed) => write!(title, " · failed after {span}"),
+        (count, BarEnd::Value) => write!(title, " · {count} runs in {span}"),
+        (count, BarEnd::Failed) => write!(title, " · {count} runs failed in {span}"),
+        (_, BarEnd::Lost) => write!(title, " · lost with its worker after {span}"),
+    };
+    written.expect("text takes any text");
+    title
+}
+
+fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(&'static str, String)> {
+    let mut names = BTreeMap::new();
+    for bar in lanes.iter().flat_map(|lane| &lane.bars).chain(local) {
+        names.entry(&*bar.function).or_insert_with(|| colours.class(&bar.function));
+    }
+    names.into_iter().take(24).map(|(name, class)| (class, name.to_owned())).collect()
+}
+
+fn summary(view: &View, lanes: &[&Lane]) -> String {
+    let running = lanes.iter().filter(|lane| {
+        lane.bars.last().is_some_and(|bar| bar.end == BarEnd::Running)
+    });
+    let failed: u64 = lanes
+        .iter()
+        .flat_map(|lane| &lane.bars)
+        .filter(|bar| bar.end == BarEnd::Failed)
+        .map(|bar| bar.count.max(1))
+        .sum();
+    let local: u64 = view.stream.local.iter().map(|bar| bar.count).sum();
+    format!(
+        "What each of {} slots ran in the last two minutes: {} run a job now, {failed} runs \
+         failed, {local} runs were made by the callers. The table of workers says what runs now.",
+        lanes.len(),
+        running.count(),
+    )
+}
+
+/// The bars of all lanes, so coarse that they are not too many, and how coarse.
+fn fitting(lanes: &[&Lane]) -> (Vec<Vec<Bar>>, f64) {
+    let mut nearer = 0.0;
+    loop {
+        let bars: Vec<Vec<Bar>> = lanes.iter().map(|lane| merge(&lane.bars, nearer)).collect();
+        if bars.iter().map(Vec::len).sum::<usize>() <= BARS || nearer > WINDOW.as_secs_f64() {
+            return (bars, nearer);
+        }
+        nearer = if nearer == 0.0 { 0.2 } else { nearer * 2.0 };
+    }
+}
+
+/// Bars of one lane, where those nearer to each other than `nearer`, and shorter than that, are
+/// one: that of the function which took the most of it.
+fn merge(bars: &[Bar], nearer: f64) -> Vec<Bar> {
+    if nearer == 0.0 {
+        return bars.to_vec();
+    }
+    let mut merged: Vec<(Bar, f64)> = Vec::new();
+    for bar in bars {
+        let long = bar.from.0 - bar.to.0;
+        match merged.last_mut() {
+            Some((last, most))
+                if last.to.0 - bar.from.0 <= nearer
+                    && (last.function == bar.function && last.end == bar.end
+                        || last.from.0 - bar.to.0 <= nearer) =>
+            {
+                if long > *most {
+                    (last.function, last.end, *most) = (bar.function.clone(), bar.end, long);
+                }
+                last.to = bar.to;
+                last.count += bar.count;
+            }
+            _ => merged.push((bar.clone(), long)),
+        }
+    }
+    merged.into_iter().map(|(bar, _)| bar).collect()
+}

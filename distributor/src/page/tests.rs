@@ -1,0 +1,332 @@
+//! The router, asked as a browser asks it; and a server of samples for a person to look at.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request as HttpRequest;
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use super::*;
+use crate::desk::Request;
+use crate::view::{Job, sample};
+
+/// What was asked of the ledger beside looking.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Drain(WorkerId, bool),
+    Cancel(JobId),
+}
+
+/// A page over one view, whose ledger knows the sample's jobs.
+struct Stage {
+    views: watch::Sender<Arc<View>>,
+    asked: mpsc::Receiver<Asked>,
+    shutdown: CancellationToken,
+    router: Router,
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "it ends with the desk, and the test's runtime owns it")]
+fn stage(view: View, actions: bool) -> Stage {
+    let (views, view) = watch::channel(Arc::new(view));
+    let (desk, mut requests) = Desk::open(view.clone());
+    let (say, asked) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            let jobs = sample::jobs(&view.borrow());
+            let id_of = |job: &Job| match job {
+                Job::UnderWay(job) => job.id,
+                Job::Ended(job) => job.id,
+            };
+            match request {
+                Request::Drain(worker, drain, answer) => {
+                    let known = view.borrow().workers.iter().any(|one| one.id == worker);
+                    let _gone = answer.send(if known { Ok(()) } else { Err(Refused::Unknown) });
+                    say.try_send(Asked::Drain(worker, drain)).unwrap();
+                }
+                Request::Cancel(key, answer) => {
+                    let _gone = answer.send(Ok(()));
+                    say.try_send(Asked::Cancel(key.id)).unwrap();
+                }
+                Request::Find(id, answer) => {
+                    let found = jobs.into_iter().filter(|job| id_of(job) == id).collect();
+                    let _gone = answer.send(found);
+                }
+                Request::List(most, answer) => {
+                    let _gone = answer.send(jobs.into_iter().take(most).collect());
+                }
+                Request::Call(..) | Request::GiveUp(_) => {}
+            }
+        }
+    });
+    let shutdown = CancellationToken::new();
+    let router = router(desk, Options { actions, shutdown: shutdown.clone() });
+    Stage { views, asked, shutdown, router }
+}
+
+impl Stage {
+    async fn ask(&self, method: &str, path: &str, may_act: bool) -> Response {
+        let request = HttpRequest::builder().method(method).uri(path);
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Visitor { may_act });
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> impl Future<Output = String> {
+        let answer = self.router.clone();
+        let request = HttpRequest::builder().uri(path).body(Body::empty()).unwrap();
+        async move {
+            let answer = answer.oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            text(answer).await
+        }
+    }
+}
+
+async fn text(answer: Response) -> String {
+    let bytes = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn job_of(view: &View) -> JobId {
+    view.workers[1].held[1].id
+}
+
+#[tokio::test]
+async fn every_page_says_who_tells_and_from_when() {
+    let view = sample::lost(now_ms());
+    let (worker, job) = (view.workers[0].id, job_of(&view));
+    let stage = stage(view, false);
+    for path in ["/", "/functions", "/workers", "/jobs"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
+    {
+        let page = stage.get(&path).await;
+        assert!(page.contains("d-4be19a77") && page.contains("as of "), "{path}");
+        assert!(page.contains("accepted 3,8") && page.contains("</html>"), "{path}");
+        assert!(page.contains("lost 34 s ago"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_text_stays_text_on_every_page() {
+    let view = sample::hostile(now_ms());
+    let (worker, job) = (view.workers[0].id, view.recent[0].id);
+    let under_way = job_of(&view);
+    let stage = stage(view, true);
+    for path in ["/", "/?q=%22%3E%3Cscript%3E", "/functions", "/workers", "/jobs", "/page/jobs"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
+        .chain([format!("/jobs/{under_way}")])
+    {
+        let page = stage.get(&path).await;
+        let ours = page.matches("<script src=\"/assets/page.js\" defer></script>").count();
+        assert_eq!(page.matches("<script").count(), ours, "{path}");
+        assert!(!page.contains("<img") && !page.contains("<b>panicked"), "{path}");
+        assert!(page.contains("&#60;script"), "{path}");
+        assert!(!page.contains(" style=") && !page.contains("<style"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_filter_works_without_a_script() {
+    let stage = stage(sample::busy(now_ms()), false);
+    let failed = stage.get("/jobs?failed=on&q=WIDTH").await;
+    assert!(failed.contains("panicked: width is 0"));
+    assert!(!failed.contains("ran out of time"));
+    assert!(failed.contains("value=\"WIDTH\"") && failed.contains("checked"));
+    let none = stage.get("/?q=no-such-thing").await;
+    assert!(none.contains("No job of the last ones is like that."));
+}
+
+#[tokio::test]
+async fn buttons_are_there_for_who_may_act_only() {
+    let view = sample::busy(now_ms());
+    let (worker, job) = (view.workers[0].id, job_of(&view));
+    let stage = stage(view, true);
+    for path in ["/".to_owned(), format!("/workers/{worker}"), format!("/jobs/{job}")] {
+        let without = text(stage.ask("GET", &path, false).await).await;
+        assert!(!without.contains("method=\"post\"") && without.contains("href=\"/login\""));
+        let with = text(stage.ask("GET", &path, true).await).await;
+        assert!(with.contains("method=\"post\"") && !with.contains("href=\"/login\""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_drain_reaches_the_ledger_with_the_token_and_not_without() {
+    let view = sample::busy(now_ms());
+    let worker = view.workers[0].id;
+    let mut stage = stage(view, true);
+    let path = format!("/workers/{worker}/drain?from=now");
+    let refused = stage.ask("POST", &path, false).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let done = stage.ask("POST", &path, true).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    assert_eq!(done.headers()[header::LOCATION], "/#workers");
+    assert_eq!(stage.asked.recv().await, Some(Asked::Drain(worker, true)));
+    assert!(stage.asked.try_recv().is_err());
+    let resumed = stage.ask("POST", &format!("/workers/{worker}/resume"), true).await;
+    assert_eq!(resumed.headers()[header::LOCATION], format!("/workers/{worker}"));
+    assert_eq!(stage.asked.recv().await, Some(Asked::Drain(worker, false)));
+    let unknown = stage.ask("POST", "/workers/w-11/drain", true).await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_that_of_the_named_user() {
+    let view = sample::busy(now_ms());
+    let job = job_of(&view);
+    let mut stage = stage(view, true);
+    let other = stage.ask("POST", &format!("/jobs/{job}/cancel?user=mallory"), true).await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+    let done = stage.ask("POST", &format!("/jobs/{job}/cancel?user=guest"), true).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    assert_eq!(stage.asked.recv().await, Some(Asked::Cancel(job)));
+}
+
+#[tokio::test]
+async fn without_a_token_there_are_no_actions() {
+    let view = sample::busy(now_ms());
+    let worker = view.workers[0].id;
+    let stage = stage(view, false);
+    let answer = stage.ask("POST", &format!("/workers/{worker}/drain"), true).await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert!(!text(stage.ask("GET", "/", true).await).await.contains("method=\"post\""));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_too() {
+    let stage = stage(sample::busy(now_ms()), false);
+    for path in ["/jobs/x", "/jobs/0193c1a2700000000000000000000000", "/workers/nobody"] {
+        let answer = stage.ask("GET", path, false).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        assert!(text(answer).await.contains("Back to the page"));
+    }
+}
+
+#[tokio::test]
+async fn an_asset_that_the_browser_has_is_not_sent_again() {
+    let stage = stage(sample::idle(now_ms()), false);
+    let first = stage.ask("GET", "/assets/page.css", false).await;
+    let tag = first.headers()[header::ETAG].clone();
+    let request = HttpRequest::builder().uri("/assets/page.css").header(header::IF_NONE_MATCH, tag);
+    let again = stage.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(stage.ask("GET", "/assets/passwd", false).await.status(), StatusCode::NOT_FOUND);
+}
+
+/// The next event of a stream, keep-alives apart.
+async fn event(stream: &mut axum::body::BodyDataStream) -> Option<String> {
+    loop {
+        let bytes = stream.next().await?.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        if !text.starts_with(':') {
+            return Some(text);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_gets_what_changed_and_nothing_else() {
+    let at = now_ms();
+    let stage = stage(sample::idle(at), false);
+    let answer = stage.ask("GET", "/page/events?of=status,sentence,workers", false).await;
+    let mut events = answer.into_body().into_data_stream();
+    let first = event(&mut events).await.unwrap();
+    assert!(first.starts_with("event: view\n"));
+    for part in ["id=\"status\"", "id=\"sentence\"", "id=\"workers\""] {
+        assert!(first.contains(part), "{part}");
+    }
+    assert!(!first.contains("id=\"stream\""));
+    // Later, but alike: nothing but the time.
+    stage.views.send_replace(Arc::new(sample::idle(at + 1000)));
+    let second = event(&mut events).await.unwrap();
+    assert!(second.contains("id=\"status\"") && !second.contains("id=\"workers\""));
+    stage.views.send_replace(Arc::new(sample::lost(at + 2000)));
+    let third = event(&mut events).await.unwrap();
+    assert!(third.contains("id=\"workers\"") && third.contains("last heard 34 s ago"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hostile_text_cannot_make_an_event_of_its_own() {
+    let stage = stage(sample::hostile(now_ms()), true);
+    let answer = stage.ask("GET", "/page/events", true).await;
+    let event = event(&mut answer.into_body().into_data_stream()).await.unwrap();
+    let lines: Vec<&str> = event.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
+    assert!(lines.iter().skip(1).all(|line| line.starts_with("data:")));
+    assert!(!event.contains("<script") && !event.contains("<img"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_counted_and_end_with_the_distributor() {
+    let stage = stage(sample::idle(now_ms()), false);
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        let answer = stage.ask("GET", "/page/events", false).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        streams.push(answer.into_body().into_data_stream());
+    }
+    let one_more = stage.ask("GET", "/page/events", false).await;
+    assert_eq!(one_more.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(streams.pop());
+    assert_eq!(stage.ask("GET", "/page/events", false).await.status(), StatusCode::OK);
+    stage.shutdown.cancel();
+    for mut stream in streams {
+        while event(&mut stream).await.is_some() {}
+    }
+}
+
+#[tokio::test]
+async fn the_largest_service_is_drawn_small_enough_to_follow() {
+    let stage = stage(sample::large(now_ms()), false);
+    let page = stage.get("/").await;
+    assert!(page.matches("<rect").count() <= 2000);
+    assert!(page.len() < 600_000, "{}", page.len());
+}
+
+/// Serves the samples for a person to look at, each on a port of its own from 8090 on, and prints
+/// where. They move.
+#[tokio::test]
+#[ignore = "serves the samples until it is stopped"]
+#[expect(clippy::print_stderr, reason = "it tells a person where to look")]
+async fn serve_samples() {
+    let samples: [(&str, fn(u64) -> View); 10] = [
+        ("empty", sample::empty),
+        ("idle", sample::idle),
+        ("busy", sample::busy),
+        ("lost", sample::lost),
+        ("unserved", sample::unserved),
+        ("down", sample::down),
+        ("standby", sample::standby),
+        ("hostile", sample::hostile),
+        ("large", sample::large),
+        ("busy, logged in", sample::busy),
+    ];
+    let mut all = tokio::task::JoinSet::new();
+    for (place, (name, sample)) in samples.into_iter().enumerate() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 8090 + place as u16));
+        let listener = listener.await.unwrap();
+        eprintln!("http://{} {name}", listener.local_addr().unwrap());
+        let stage = stage(sample(now_ms()), true);
+        let may_act = name.ends_with("logged in");
+        let router = stage.router.clone().layer(Extension(Visitor { may_act }));
+        all.spawn(async move { axum::serve(listener, router).await });
+        all.spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(250));
+            loop {
+                ticks.tick().await;
+                stage.views.send_replace(Arc::new(sample(now_ms())));
+            }
+        });
+    }
+    all.join_next().await;
+}

@@ -1,0 +1,153 @@
+//! The workers, and what each of their slots runs.
+
+use simple_dist_protocol::WorkerId;
+
+use super::colour::Colours;
+use super::sentence::placed_again;
+use super::words::{count, many, nth};
+use crate::view::{HeldJob, View, Worker, WorkerState};
+
+/// The most jobs shown of one worker in a table.
+const CHIPS: usize = 32;
+
+/// A row of the table of workers.
+pub(super) struct WorkerRow {
+    pub(super) id: WorkerId,
+    pub(super) name: String,
+    pub(super) host: String,
+    pub(super) version: String,
+    pub(super) state: &'static str,
+    /// Lost or gone: it stays for a while, greyed.
+    pub(super) is_gone: bool,
+    pub(super) chips: Vec<Chip>,
+    /// What stands after the chips, such as `3 idle`.
+    pub(super) idle: Option<String>,
+    pub(super) more: Option<String>,
+    /// What is to be said instead of chips.
+    pub(super) fate: Option<String>,
+    pub(super) done: String,
+    pub(super) failed: Option<String>,
+    pub(super) beat: String,
+    pub(super) is_late: bool,
+    pub(super) act: Option<Act>,
+}
+
+/// A job in a slot.
+pub(super) struct Chip {
+    pub(super) job: String,
+    pub(super) class: &'static str,
+    pub(super) function: String,
+    pub(super) age: String,
+    pub(super) slot: Option<u32>,
+    pub(super) again: Option<String>,
+}
+
+/// What a button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Drain,
+    Resume,
+}
+
+impl Act {
+    pub(super) fn of(state: WorkerState) -> Option<Self> {
+        match state {
+            WorkerState::Live | WorkerState::Late | WorkerState::Unreachable => Some(Self::Drain),
+            WorkerState::Draining => Some(Self::Resume),
+            WorkerState::Lost | WorkerState::Left => None,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Drain => "Drain",
+            Self::Resume => "Resume",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Resume => "resume",
+        }
+    }
+}
+
+/// The rows: those that live first, each group in the order it came.
+pub(super) fn rows(view: &View, colours: &Colours) -> Vec<WorkerRow> {
+    let (alive, gone): (Vec<_>, Vec<_>) =
+        view.workers.iter().partition(|worker| worker.state.is_alive());
+    alive.into_iter().chain(gone).map(|worker| row(worker, colours)).collect()
+}
+
+pub(super) fn row(worker: &Worker, colours: &Colours) -> WorkerRow {
+    let is_gone = !worker.state.is_alive();
+    let mut held: Vec<&HeldJob> = worker.held.iter().filter(|job| job.slot.is_some()).collect();
+    held.sort_by_key(|job| job.slot);
+    let chips = if is_gone { 0 } else { held.len().min(CHIPS) };
+    let unseen = (worker.busy as usize).saturating_sub(chips);
+    let waiting = worker.holds.saturating_sub(worker.busy as usize);
+    let more = match (unseen, waiting) {
+        (0, 0) => None,
+        (0, waiting) => Some(format!("+ {} waiting", count(waiting as u64))),
+        (unseen, 0) => Some(format!("+ {} running", count(unseen as u64))),
+        (unseen, waiting) => Some(format!(
+            "+ {} running, {} waiting",
+            count(unseen as u64),
+            count(waiting as u64)
+        )),
+    };
+    WorkerRow {
+        id: worker.id,
+        name: worker.id.short(),
+        host: worker.host.clone(),
+        version: worker.version.clone(),
+        state: worker.state.word(),
+        is_gone,
+        chips: held.into_iter().take(chips).map(|job| chip(job, colours)).collect(),
+        idle: (!is_gone).then(|| idle(worker)).flatten(),
+        more: more.filter(|_| !is_gone),
+        fate: is_gone.then(|| fate(worker)),
+        done: count(worker.done),
+        failed: (worker.failed > 0).then(|| format!("{} failed", count(worker.failed))),
+        beat: worker.silent.to_string(),
+        is_late: worker.state != WorkerState::Left && worker.silent.0 > 1.6,
+        act: Act::of(worker.state),
+    }
+}
+
+fn chip(job: &HeldJob, colours: &Colours) -> Chip {
+    Chip {
+        job: job.id.to_string(),
+        class: colours.class(&job.function),
+        function: job.function.to_string(),
+        age: job.age.to_string(),
+        slot: job.slot,
+        again: (job.attempt > 1).then(|| format!("{} try", nth(job.attempt))),
+    }
+}
+
+fn idle(worker: &Worker) -> Option<String> {
+    match worker.slots.saturating_sub(worker.busy) {
+        0 => None,
+        1 => Some("idle".to_owned()),
+        idle => Some(format!("{} idle", count(idle))),
+    }
+}
+
+/// What became of a worker that is gone, and of its jobs.
+pub(super) fn fate(worker: &Worker) -> String {
+    match worker.state {
+        WorkerState::Left => format!("left {} ago after it had drained", worker.silent),
+        _ => format!(
+            "last heard {} ago; {}",
+            worker.silent,
+            placed_again(u64::from(worker.gave_back))
+        ),
+    }
+}
+
+/// `4 slots`.
+pub(super) fn slots(worker: &Worker) -> String {
+    many(worker.slots, "slot")
+}

@@ -1,0 +1,483 @@
+//! Views of services that do not exist: for the tests of whatever shows views, and to look at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use simple_dist_protocol::{ClientId, DistributorId, JobId, PoolId, UserName, WorkerId};
+
+use super::{
+    Bar, BarEnd, Books, Broker, Client, Distributor, Function, HeldJob, Job, JobUnderWay, Lane,
+    Moment, Percentiles, Phase, Place, RecentJob, Sample, Seconds, Stream, Totals, View, What,
+    Worker, WorkerState,
+};
+
+/// The functions of the samples: name, how long one runs in milliseconds.
+const FUNCTIONS: [(&str, u64); 5] = [
+    ("fib@1", 3200),
+    ("primes@1", 4800),
+    ("mandelbrot@1", 6100),
+    ("echo@1", 700),
+    ("sleep@1", 3000),
+];
+
+pub(crate) fn worker_id(number: u128) -> WorkerId {
+    WorkerId::from_u128(number * 0x3f9a_81c2_c07d_e55b_1234_5678_9abc_def1)
+}
+
+pub(crate) fn job_id(number: u128) -> JobId {
+    JobId::from_u128((0x0193_c1a2_7000 << 80) + number * 0x9e37_79b9_7f4a_7c15)
+}
+
+fn user() -> UserName {
+    "guest".parse().expect("it is one")
+}
+
+fn client() -> ClientId {
+    ClientId::from_u128(0xc11e_4711)
+}
+
+fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    counts.map(|(kind, number)| (kind.to_owned(), number)).into()
+}
+
+/// A new service that leads and has nothing to do yet.
+pub(crate) fn empty(unix_ms: u64) -> View {
+    View {
+        sequence: unix_ms / 250,
+        unix_ms,
+        distributor: Distributor {
+            id: DistributorId::from_u128(0x4be1_9a77),
+            version: "0.1.0".to_owned(),
+            up: Seconds(8123.0),
+            prefix: "sd".to_owned(),
+            phase: Phase::Active { term: "4be19a77c0ffee00".to_owned(), age: Seconds(8000.0) },
+        },
+        broker: Broker {
+            address: "localhost:5672".to_owned(),
+            since: Seconds(8122.0),
+            up: true,
+            blocked: false,
+            sure: true,
+            connections: 1,
+        },
+        series: vec![Sample::default(); 120],
+        ..View::default()
+    }
+}
+
+/// Four workers of four slots that have nothing to do.
+pub(crate) fn idle(unix_ms: u64) -> View {
+    let mut view = empty(unix_ms);
+    view.workers = (1..=4).map(worker).collect();
+    view.functions = FUNCTIONS.map(|(name, _)| function(name)).into();
+    view.stream.lanes = lanes(&view.workers, |_, _| Vec::new());
+    view.totals = Totals { workers: 4, slots: 16, ..Totals::default() };
+    for sample in &mut view.series {
+        sample.slots = 16;
+    }
+    view
+}
+
+/// The same under `map`: all but a few slots busy, jobs waiting, some that failed.
+pub(crate) fn busy(unix_ms: u64) -> View {
+    let mut view = idle(unix_ms);
+    view.stream.lanes = lanes(&view.workers, |worker, slot| history(unix_ms, worker, slot));
+    let mut count = 0;
+    for worker in &mut view.workers {
+        worker.held = held(&view.stream.lanes, worker.id);
+        worker.busy = worker.held.len() as u32;
+        worker.holds = worker.held.len();
+        count += worker.busy;
+    }
+    view.workers[2].state = WorkerState::Draining;
+    if let Some(job) = view.workers[1].held.get_mut(1) {
+        job.attempt = 2;
+    }
+    let seconds = unix_ms / 1000;
+    for (place, sample) in view.series.iter_mut().enumerate() {
+        let at = (seconds + place as u64) as f64 / 9.0;
+        sample.busy = 12 + (at.sin() * 3.9) as u32;
+        sample.queued = 40 + (at.cos() * 22.0) as u64 + place as u64 % 3;
+        sample.done = 4 + (at.sin() * 3.0).abs() as u64;
+        sample.local = u64::from(place % 37 == 4);
+        sample.wait_p95 = Some(Seconds(1.4 + at.sin() * 0.5));
+    }
+    view.totals = Totals {
+        busy: count,
+        queued: 40,
+        oldest: Some(Seconds(1.2)),
+        rate: 4.6,
+        empty_in: Some(Seconds(9.0)),
+        wait_p95: Some(Seconds(1.4)),
+        local_share: 0.004,
+        argument_bytes: 81_234,
+        ..view.totals
+    };
+    view.books = books(40, 4, u64::from(count), 3758, 3);
+    view.recent = Arc::new(recent(unix_ms));
+    view.clients = vec![Client {
+        id: client(),
+        user: user(),
+        jobs: 56,
+        local: 14,
+        silent: Seconds(0.2),
+    }];
+    for (place, function) in view.functions.iter_mut().enumerate() {
+        work(function, place as u64 + 1);
+    }
+    view
+}
+
+/// The same, 34 seconds after the fourth worker was killed.
+pub(crate) fn lost(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    let worker = &mut view.workers[3];
+    let gone = u64::from(worker.busy);
+    worker.state = WorkerState::Lost;
+    worker.silent = Seconds(34.2);
+    worker.gave_back = 4;
+    (worker.busy, worker.holds, worker.held) = (0, 0, Vec::new());
+    let id = worker.id;
+    for lane in view.stream.lanes.iter_mut().filter(|lane| lane.worker == id) {
+        lane.lost = Some(Seconds(34.2));
+        lane.bars.retain(|bar| bar.from.0 > 34.5);
+        if let Some(bar) = lane.bars.last_mut() {
+            (bar.to, bar.end) = (Seconds(34.2), BarEnd::Lost);
+        }
+    }
+    view.stream.local = [(33.0, 31.0, 3), (30.5, 28.0, 5), (88.0, 86.0, 1)]
+        .map(|(from, to, count)| Bar {
+            function: "fib@1".into(),
+            from: Seconds(from),
+            to: Seconds(to),
+            count,
+            end: BarEnd::Value,
+        })
+        .into();
+    view.totals = Totals {
+        workers: 3,
+        slots: 12,
+        busy: view.totals.busy - gone as u32,
+        lost: 1,
+        ..view.totals
+    };
+    view.books = books(40, 4, u64::from(view.totals.busy), 3758, 3);
+    view
+}
+
+/// Busy, with a function that is called and that nobody serves, and one in two versions.
+pub(crate) fn unserved(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    let mut render = function("render@3");
+    render.workers = 0;
+    render.slots = 0;
+    render.queued = 3;
+    render.versions = Vec::new();
+    render.local_share = 1.0;
+    render.rate = 0.1;
+    render.local = counts([("not_served", 12)]);
+    view.functions.push(render);
+    let mut newer = function("sleep@2");
+    newer.workers = 1;
+    for function in view.functions.iter_mut().filter(|function| &*function.name == "sleep@1") {
+        function.versions = vec![1, 2];
+    }
+    newer.versions = vec![1, 2];
+    view.functions.push(newer);
+    view.functions.sort_by(|one, two| one.name.cmp(&two.name));
+    view.totals.local_share = 0.06;
+    view
+}
+
+/// Busy until the broker went away, twelve seconds ago.
+pub(crate) fn down(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    view.distributor.phase = Phase::Down;
+    view.broker = Broker { up: false, sure: false, since: Seconds(12.4), ..view.broker };
+    for worker in &mut view.workers {
+        worker.silent = Seconds(13.0);
+        worker.state = WorkerState::Late;
+    }
+    view
+}
+
+/// Another distributor leads.
+pub(crate) fn standby(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    let active = Some("d-0c7d81c2".to_owned());
+    view.distributor.phase = Phase::Standby { active, backlog: Some(40) };
+    view.books = Books::default();
+    view.recent = Arc::default();
+    view.totals.queued = 0;
+    view.totals.oldest = None;
+    view
+}
+
+/// Names, versions and messages that are HTML.
+pub(crate) fn hostile(unix_ms: u64) -> View {
+    let evil: Arc<str> = "<script>alert(1)</script>\"'&@1".into();
+    let mut view = lost(unix_ms);
+    view.broker.address = format!("{evil}:5672");
+    for worker in &mut view.workers {
+        worker.host = format!("{evil}\r\ndata: x");
+        worker.version = "<img src=x onerror=alert(1)>".to_owned();
+        worker.functions = vec![Arc::clone(&evil)];
+        for job in &mut worker.held {
+            job.function = Arc::clone(&evil);
+        }
+    }
+    for bar in view.stream.lanes.iter_mut().flat_map(|lane| &mut lane.bars) {
+        bar.function = Arc::clone(&evil);
+    }
+    view.functions[0].name = Arc::clone(&evil);
+    view.functions[0].workers = 0;
+    view.functions[0].answers = counts([("<b>panicked</b>", 2)]);
+    view.books.failed_by = counts([("<b>panicked</b>", 3)]);
+    let recent = Arc::make_mut(&mut view.recent);
+    for job in recent {
+        job.function = Arc::clone(&evil);
+        "panicked".clone_into(&mut job.answer);
+        job.detail = Some("</td></table><script>alert(2)</script>\r\n\nevent: view".to_owned());
+        job.arguments = Some("[\"<script>\"]".to_owned());
+    }
+    view
+}
+
+/// Sixteen machines of 64 cores with short jobs: as much as a picture has to hold.
+pub(crate) fn large(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    view.workers = (1..=16).map(worker).collect();
+    for worker in &mut view.workers {
+        (worker.slots, worker.busy, worker.holds) = (64, 60, 90);
+    }
+    let shown = (1..=2).flat_map(|number| (0..64).map(move |slot| (worker_id(number), slot)));
+    let lane = |(worker, slot): (WorkerId, u32)| {
+        let bar = |place: u32| Bar {
+            function: FUNCTIONS[(place + slot) as usize % 5].0.into(),
+            from: Seconds(120.0 - f64::from(place) * 0.23),
+            to: Seconds(120.0 - f64::from(place) * 0.23 - 0.2),
+            count: 1,
+            end: BarEnd::Value,
+        };
+        Lane { worker, slot, lost: None, bars: (0..512).map(bar).collect() }
+    };
+    view.stream = Stream { lanes: shown.map(lane).collect(), local: Vec::new(), more: 896 };
+    for worker in &mut view.workers {
+        worker.held = (0..64).map(|slot| held_job(worker.id, slot, "fib@1", 0.2)).collect();
+    }
+    view.totals = Totals { workers: 16, slots: 1024, busy: 960, ..view.totals };
+    view
+}
+
+/// Some jobs as a ledger tells them: one under way at its second attempt, and one that ended.
+pub(crate) fn jobs(view: &View) -> Vec<Job> {
+    let under_way = view.workers.iter().flat_map(|worker| {
+        worker.held.iter().map(move |held| {
+            let started = held.age.0;
+            let moment = |after, what| Moment { after: Seconds(after), what };
+            let (attempt, pool) = (held.attempt, PoolId::of(&[]));
+            let first = What::Placed { attempt: 1, pool };
+            let mut timeline = vec![moment(0.0, What::Submitted), moment(0.4, first)];
+            if attempt > 1 {
+                let worker = worker_id(9);
+                timeline.push(moment(0.5, What::Started { attempt: 1, worker }));
+                timeline.push(moment(3.7, What::Struck { attempt: 1, worker }));
+                timeline.push(moment(3.8, What::Placed { attempt, pool }));
+            }
+            timeline.push(moment(4.0, What::Started { attempt, worker: worker.id }));
+            Job::UnderWay(JobUnderWay {
+                id: held.id,
+                user: user(),
+                client: client(),
+                function: Arc::clone(&held.function),
+                priority: 4,
+                age: Seconds(started + 4.0),
+                left: Seconds(26.0),
+                place: Place::Running,
+                place_age: held.age,
+                worker: Some(worker.id),
+                slot: held.slot,
+                attempts: attempt,
+                mark: false,
+                strikes: if attempt > 1 { vec![worker_id(9).to_string()] } else { Vec::new() },
+                arguments: None,
+                timeline,
+            })
+        })
+    });
+    under_way.chain(view.recent.iter().cloned().map(Job::Ended)).collect()
+}
+
+fn worker(number: u128) -> Worker {
+    Worker {
+        id: worker_id(number),
+        user: "worker".parse().expect("it is a name"),
+        host: format!("node-{}", number.div_ceil(2)),
+        version: "4.2.0".to_owned(),
+        state: WorkerState::Live,
+        age: Seconds(7400.0),
+        silent: Seconds(0.2 * number as f64),
+        functions: FUNCTIONS.map(|(name, _)| name.into()).into(),
+        pool: Some(PoolId::of(&[])),
+        slots: 4,
+        busy: 0,
+        holds: 0,
+        held: Vec::new(),
+        done: 1204 - 17 * number as u64,
+        failed: number as u64 % 2,
+        gave_back: 0,
+    }
+}
+
+fn function(name: &str) -> Function {
+    Function {
+        name: name.into(),
+        workers: 4,
+        slots: 16,
+        versions: vec![1],
+        queued: 0,
+        placed: 0,
+        running: 0,
+        done: 0,
+        failed: 0,
+        answers: BTreeMap::new(),
+        local: BTreeMap::new(),
+        local_share: 0.0,
+        rate: 0.0,
+        wait: Percentiles::default(),
+        run: Percentiles::default(),
+        waits: super::Distribution::default(),
+        runs: super::Distribution::default(),
+    }
+}
+
+fn work(function: &mut Function, number: u64) {
+    let three = |unit: f64| Percentiles {
+        p50: Some(Seconds(unit)),
+        p95: Some(Seconds(unit * 3.5)),
+        p99: Some(Seconds(unit * 5.5)),
+        count: 100 * number,
+    };
+    function.queued = 40 / (1 + number as usize);
+    function.placed = 1;
+    function.running = 5 - number as usize % 4;
+    function.done = 1900 / number;
+    function.failed = if number == 3 { 3 } else { 0 };
+    function.rate = 2.1 / number as f64;
+    function.wait = three(if number == 5 { 0.002 } else { 0.4 });
+    function.run = three(2.2);
+    function.local_share = if number == 1 { 0.009 } else { 0.0 };
+    function.local = if number == 1 { counts([("timeout", 14)]) } else { BTreeMap::new() };
+    function.answers = counts([("value", 1900 / number), ("panicked", function.failed)]);
+}
+
+fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> Books {
+    Books {
+        accepted: queued + placed + running + done + failed,
+        queued,
+        placed,
+        running,
+        done,
+        failed,
+        failed_by: counts([("panicked", failed)]),
+        refused_by: counts([("busy", 2)]),
+        events: BTreeMap::new(),
+    }
+}
+
+fn lanes(workers: &[Worker], bars: impl Fn(WorkerId, u32) -> Vec<Bar>) -> Vec<Lane> {
+    let slots = workers.iter().flat_map(|worker| (0..worker.slots).map(|slot| (worker.id, slot)));
+    slots
+        .map(|(worker, slot)| Lane { worker, slot, lost: None, bars: bars(worker, slot) })
+        .collect()
+}
+
+/// What a slot ran, the same whenever it is asked: as it moves, ended bars stay.
+fn history(unix_ms: u64, worker: WorkerId, slot: u32) -> Vec<Bar> {
+    let name = format!("{worker}{slot}");
+    let mut dice = name.bytes().fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+    let mut roll = |sides: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % sides
+    };
+    let mut at = unix_ms / 600_000 * 600_000 - 130_000 + roll(3000);
+    let mut bars = Vec::new();
+    while at < unix_ms {
+        let (function, long) = FUNCTIONS[roll(5) as usize];
+        let end = at + long / 2 + roll(long);
+        let failed = roll(40) == 0;
+        let before = |moment: u64| Seconds(unix_ms.saturating_sub(moment) as f64 / 1e3);
+        if unix_ms.saturating_sub(end) < 120_000 {
+            bars.push(Bar {
+                function: function.into(),
+                from: before(at),
+                to: before(end),
+                count: 1,
+                end: match (end > unix_ms, failed) {
+                    (true, _) => BarEnd::Running,
+                    (false, true) => BarEnd::Failed,
+                    (false, false) => BarEnd::Value,
+                },
+            });
+        }
+        at = end + 30 + roll(600);
+    }
+    bars
+}
+
+fn held(lanes: &[Lane], worker: WorkerId) -> Vec<HeldJob> {
+    let running = lanes.iter().filter(|lane| lane.worker == worker).filter_map(|lane| {
+        let bar = lane.bars.last().filter(|bar| bar.end == BarEnd::Running)?;
+        Some(held_job(worker, lane.slot, &bar.function, bar.from.0))
+    });
+    running.collect()
+}
+
+fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) -> HeldJob {
+    let number = worker.short().bytes().fold(u128::from(slot), |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u128::from(byte))
+    });
+    HeldJob {
+        id: job_id(number),
+        user: user(),
+        function: function.into(),
+        attempt: 1,
+        slot: Some(slot),
+        age: Seconds(age),
+    }
+}
+
+fn recent(unix_ms: u64) -> Vec<RecentJob> {
+    let newest = unix_ms / 400;
+    let job = |number: u64| {
+        let (function, long) = FUNCTIONS[(number * 7 % 5) as usize];
+        let (answer, detail) = match number % 23 {
+            3 => ("panicked", Some("width is 0")),
+            11 => ("cancelled", None),
+            17 => ("expired", None),
+            _ => ("value", None),
+        };
+        let pool = PoolId::of(&[]);
+        let moment = |after, what| Moment { after: Seconds(after), what };
+        RecentJob {
+            id: job_id(u128::from(number)),
+            user: user(),
+            client: client(),
+            function: function.into(),
+            answer: answer.to_owned(),
+            detail: detail.map(str::to_owned),
+            arguments: None,
+            worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),
+            attempts: if number % 19 == 5 { 2 } else { 1 },
+            waited: Seconds(0.1 + (number % 13) as f64 / 10.0),
+            ran: (answer != "expired").then(|| Seconds(long as f64 / 1e3)),
+            ended_unix_ms: number * 400,
+            timeline: vec![
+                moment(0.0, What::Submitted),
+                moment(0.1, What::Placed { attempt: 1, pool }),
+                moment(1.3 + long as f64 / 1e3, What::Ended),
+            ],
+        }
+    };
+    (0..1000).map(|back| job(newest - back)).collect()
+}
