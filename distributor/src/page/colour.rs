@@ -12,8 +12,11 @@ const COLOURS: usize = 12;
 const CLASSES: [&str; COLOURS] =
     ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11"];
 
+/// The first of them are told from each other best.
+const FIRST: usize = 6;
+
 /// The colours of a view's functions. A name's own colour follows from its letters; where two
-/// meet, the later in the alphabet takes the next free one.
+/// meet, the later one takes the next that is free.
 pub(super) struct Colours(HashMap<Arc<str>, usize>);
 
 impl Colours {
@@ -37,5 +40,5 @@ impl Colours {
 
 fn own(function: &str) -> usize {
     let sum = function.bytes().fold(5usize, |sum, byte| sum.wrapping_mul(31) ^ usize::from(byte));
-    sum % COLOURS
+    sum % FIRST
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use simple_dist_protocol::{JobId, WorkerId};
 
 use super::colour::Colours;
-use super::words::{ago, count, nth};
+use super::words::{age, ago, coarse, count, nth};
 use crate::view::{Job, JobUnderWay, Place, RecentJob, View};
 
 /// The longest text that is looked for.
@@ -148,15 +148,6 @@ fn row(job: &RecentJob, now: u64, colours: &Colours) -> JobRow {
     }
 }
 
-/// Whole seconds, so that a line does not change at every picture.
-fn coarse(span: crate::view::Seconds) -> String {
-    match span.0 {
-        short if short < 59.5 => format!("{short:.0} s"),
-        minutes if minutes < 3570.0 => format!("{:.0} min", minutes / 60.0),
-        hours => format!("{:.0} h", hours / 3600.0),
-    }
-}
-
 /// Enough of an id to tell few from each other: ids made at one time begin alike.
 pub(super) fn label(id: JobId) -> String {
     let text = id.to_string();
@@ -235,8 +226,8 @@ fn way(job: &JobUnderWay, colours: &Colours) -> WayRow {
         worker: job.worker.map(|worker| (worker, worker.short())),
         user: job.user.to_string(),
         priority: job.priority,
-        age: job.age.to_string(),
-        left: job.left.to_string(),
+        age: age(job.age),
+        left: coarse(job.left),
     }
 }
 

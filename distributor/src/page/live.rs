@@ -37,7 +37,7 @@ const FOLLOWERS: usize = 64;
 /// A comment is sent where nothing changed for so long, so that a cut is noticed on both sides.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The jobs that ended, as the front page shows them.
-pub(super) const ENDED_SHOWN: usize = 25;
+pub(super) const ENDED_SHOWN: usize = 15;
 
 /// The parts a page may follow, in the order they stand on the front page.
 const PARTS: [&str; 8] =

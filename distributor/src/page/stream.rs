@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::colour::Colours;
+use super::words::coarse;
 use crate::view::{Bar, BarEnd, Lane, View, WINDOW, Worker, WorkerState};
 use simple_dist_protocol::WorkerId;
 
@@ -197,8 +198,9 @@ impl Picture {
 
 /// `lost 34 s ago: 4 jobs placed again`.
 fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> String {
+    let lost = coarse(lost);
     match worker {
-        Some(worker) if worker.state != WorkerState::Lost => format!("gone {lost} ago"),
+        Some(worker) if worker.state != WorkerState::Lost => format!("left {lost} ago"),
         None => format!("lost {lost} ago"),
         Some(worker) => match worker.gave_back {
             0 => format!("lost {lost} ago"),
@@ -273,9 +275,8 @@ fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(&'static st
 }
 
 fn summary(view: &View, lanes: &[&Lane]) -> String {
-    let running = lanes.iter().filter(|lane| {
-        lane.bars.last().is_some_and(|bar| bar.end == BarEnd::Running)
-    });
+    let running =
+        lanes.iter().filter(|lane| lane.bars.last().is_some_and(|bar| bar.end == BarEnd::Running));
     let failed: u64 = lanes
         .iter()
         .flat_map(|lane| &lane.bars)
@@ -328,4 +329,76 @@ fn merge(bars: &[Bar], nearer: f64) -> Vec<Bar> {
         }
     }
     merged.into_iter().map(|(bar, _)| bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::sample;
+
+    const NOW: u64 = 1_700_000_123_000;
+
+    fn picture(view: &View) -> Picture {
+        Picture::of(view, &Colours::of(view), None)
+    }
+
+    fn bar(function: &str, from: f64, to: f64) -> Bar {
+        let (from, to) = (crate::view::Seconds(from), crate::view::Seconds(to));
+        Bar { function: function.into(), from, to, count: 1, end: BarEnd::Value }
+    }
+
+    #[test]
+    fn a_bar_that_has_ended_stays_where_it_was() {
+        let (one, two) = (picture(&sample::busy(NOW)), picture(&sample::busy(NOW + 500)));
+        let places = |picture: &Picture, class: bool| -> Vec<String> {
+            let bars = picture.lanes.iter().flat_map(|lane| &lane.bars);
+            bars.filter(|bar| bar.class.ends_with("run") == class)
+                .map(|bar| format!("{} {} {}", bar.x, bar.width, bar.y))
+                .collect()
+        };
+        let later = places(&two, false);
+        let gone = places(&one, false).into_iter().filter(|bar| !later.contains(bar)).count();
+        assert!(gone <= 16, "only those at the left edge change, one a lane: {gone}");
+        assert_ne!(one.shift, two.shift);
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_its_run_was() {
+        let mut view = sample::idle(NOW);
+        view.stream.lanes[0].bars = vec![bar("fib@1", 60.0, 30.0)];
+        let shape = &picture(&view).lanes[0].bars[0];
+        assert_eq!(shape.width, "25%");
+        // 323 s into its era are 269.17 % of a window; it began half a window before.
+        assert_eq!(shape.x, "219.17%");
+        assert_eq!(shape.title, "fib@1 · 30 s");
+    }
+
+    #[test]
+    fn a_lost_worker_is_cut_off_with_what_became_of_its_jobs() {
+        let picture = picture(&sample::lost(NOW));
+        let cut = &picture.cuts[0];
+        assert_eq!((picture.cuts.len(), cut.is_far, cut.is_late), (1, true, false));
+        assert_eq!(cut.text, "lost 34 s ago: 4 jobs placed again");
+        assert_eq!(picture.names.last().map(|name| name.text.as_str()), Some("local"));
+        let dashed = picture.lanes.iter().flat_map(|lane| &lane.bars);
+        assert_eq!(dashed.filter(|bar| bar.class == "lost").count(), 4);
+    }
+
+    #[test]
+    fn too_many_bars_become_fewer_but_take_the_same_time() {
+        let bars: Vec<Bar> = (0..100u32)
+            .map(|place| {
+                let from = 100.0 - f64::from(place);
+                bar(if place % 10 == 0 { "echo@1" } else { "fib@1" }, from, from - 0.9)
+            })
+            .collect();
+        let merged = merge(&bars, 4.0);
+        assert!(merged.len() < 40, "{}", merged.len());
+        assert_eq!(merged[0].from, bars[0].from);
+        assert_eq!(merged.last().map(|bar| bar.to), bars.last().map(|bar| bar.to));
+        assert_eq!(merged.iter().map(|bar| bar.count).sum::<u64>(), 100);
+        let large = picture(&sample::large(NOW));
+        assert!(large.lanes.iter().map(|lane| lane.bars.len()).sum::<usize>() <= BARS);
+        assert!(large.merged.is_some());
+    }
 }

@@ -32,7 +32,10 @@ fn now_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "it ends with the desk, and the test's runtime owns it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it ends with the desk, and the test's runtime owns it"
+)]
 fn stage(view: View, actions: bool) -> Stage {
     let (views, view) = watch::channel(Arc::new(view));
     let (desk, mut requests) = Desk::open(view.clone());
@@ -293,6 +296,14 @@ async fn the_largest_service_is_drawn_small_enough_to_follow() {
     assert!(page.len() < 600_000, "{}", page.len());
 }
 
+/// What the guard in front of the page allows a browser.
+async fn guarded(mut answer: Response) -> Response {
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                  connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.parse().unwrap());
+    answer
+}
+
 /// Serves the samples for a person to look at, each on a port of its own from 8090 on, and prints
 /// where. They move.
 #[tokio::test]
@@ -319,6 +330,7 @@ async fn serve_samples() {
         let stage = stage(sample(now_ms()), true);
         let may_act = name.ends_with("logged in");
         let router = stage.router.clone().layer(Extension(Visitor { may_act }));
+        let router = router.layer(axum::middleware::map_response(guarded));
         all.spawn(async move { axum::serve(listener, router).await });
         all.spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(250));

@@ -118,6 +118,20 @@ pub(super) fn percentiles(of: &Percentiles) -> Option<String> {
     Some(format!("{} / {} / {} {unit}", figures(p50), figures(p95), figures(p99)))
 }
 
+/// An age that grows while it is looked at, to a tenth of a second: `0.4 s`, `34 s`.
+pub(super) fn age(span: Seconds) -> String {
+    if span.0 < 9.95 { format!("{:.1} s", span.0.max(0.0)) } else { span.to_string() }
+}
+
+/// The same in whole seconds, where a line should rather stand still.
+pub(super) fn coarse(span: Seconds) -> String {
+    match span.0.max(0.0) {
+        short if short < 59.5 => format!("{short:.0} s"),
+        minutes if minutes < 3570.0 => format!("{:.0} min", minutes / 60.0),
+        hours => format!("{:.0} h", hours / 3600.0),
+    }
+}
+
 /// The time of day of milliseconds of Unix time: `14:02:11 UTC`.
 pub(super) fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
@@ -139,8 +153,14 @@ mod tests {
             [0u64, 7, 999, 1000, 1_234_567].map(count),
             ["0", "7", "999", "1,000", "1,234,567"]
         );
-        assert_eq!([0u32, 1, 40].map(|number| many(number, "job")), ["no jobs", "1 job", "40 jobs"]);
-        assert_eq!([1, 2, 3, 4, 11, 12, 21].map(nth), ["1st", "2nd", "3rd", "4th", "11th", "12th", "21st"]);
+        assert_eq!(
+            [0u32, 1, 40].map(|number| many(number, "job")),
+            ["no jobs", "1 job", "40 jobs"]
+        );
+        assert_eq!(
+            [1, 2, 3, 4, 11, 12, 21].map(nth),
+            ["1st", "2nd", "3rd", "4th", "11th", "12th", "21st"]
+        );
         assert_eq!(
             [0.0, 0.001, 0.1, 4.56, 44.4, 1234.5].map(|rate| Measure::rate(rate).to_string()),
             ["0 /s", "0 /s", "6 /min", "4.6 /s", "44 /s", "1,235 /s"]
@@ -161,6 +181,18 @@ mod tests {
         assert_eq!(text(0.4, 1.4, 12.0).as_deref(), Some("0.4 / 1.4 / 12 s"));
         assert_eq!(text(0.002, 1.4, 75.0).as_deref(), Some("2.0 ms / 1.4 s / 1 min 15 s"));
         assert_eq!(percentiles(&Percentiles::default()), None);
+    }
+
+    #[test]
+    fn ages_are_as_fine_as_they_can_stand_still() {
+        assert_eq!(
+            [0.04, 3.21, 34.2, 75.0].map(|s| age(Seconds(s))),
+            ["0.0 s", "3.2 s", "34 s", "1 min 15 s"]
+        );
+        assert_eq!(
+            [0.4, 3.7, 75.0, 7300.0].map(|s| coarse(Seconds(s))),
+            ["0 s", "4 s", "1 min", "2 h"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use simple_dist_protocol::WorkerId;
 
 use super::colour::Colours;
 use super::sentence::placed_again;
-use super::words::{count, many, nth};
+use super::words::{age, coarse, count, many, nth};
 use crate::view::{HeldJob, View, Worker, WorkerState};
 
 /// The most jobs shown of one worker in a table.
@@ -91,11 +91,9 @@ pub(super) fn row(worker: &Worker, colours: &Colours) -> WorkerRow {
         (0, 0) => None,
         (0, waiting) => Some(format!("+ {} waiting", count(waiting as u64))),
         (unseen, 0) => Some(format!("+ {} running", count(unseen as u64))),
-        (unseen, waiting) => Some(format!(
-            "+ {} running, {} waiting",
-            count(unseen as u64),
-            count(waiting as u64)
-        )),
+        (unseen, waiting) => {
+            Some(format!("+ {} running, {} waiting", count(unseen as u64), count(waiting as u64)))
+        }
     };
     WorkerRow {
         id: worker.id,
@@ -110,7 +108,7 @@ pub(super) fn row(worker: &Worker, colours: &Colours) -> WorkerRow {
         fate: is_gone.then(|| fate(worker)),
         done: count(worker.done),
         failed: (worker.failed > 0).then(|| format!("{} failed", count(worker.failed))),
-        beat: worker.silent.to_string(),
+        beat: age(worker.silent),
         is_late: worker.state != WorkerState::Left && worker.silent.0 > 1.6,
         act: Act::of(worker.state),
     }
@@ -121,7 +119,7 @@ fn chip(job: &HeldJob, colours: &Colours) -> Chip {
         job: job.id.to_string(),
         class: colours.class(&job.function),
         function: job.function.to_string(),
-        age: job.age.to_string(),
+        age: age(job.age),
         slot: job.slot,
         again: (job.attempt > 1).then(|| format!("{} try", nth(job.attempt))),
     }
@@ -138,10 +136,10 @@ fn idle(worker: &Worker) -> Option<String> {
 /// What became of a worker that is gone, and of its jobs.
 pub(super) fn fate(worker: &Worker) -> String {
     match worker.state {
-        WorkerState::Left => format!("left {} ago after it had drained", worker.silent),
+        WorkerState::Left => format!("left {} ago after it had drained", coarse(worker.silent)),
         _ => format!(
             "last heard {} ago; {}",
-            worker.silent,
+            coarse(worker.silent),
             placed_again(u64::from(worker.gave_back))
         ),
     }

@@ -21,11 +21,12 @@ const FUNCTIONS: [(&str, u64); 5] = [
 ];
 
 pub(crate) fn worker_id(number: u128) -> WorkerId {
-    WorkerId::from_u128(number * 0x3f9a_81c2_c07d_e55b_1234_5678_9abc_def1)
+    WorkerId::from_u128(number.wrapping_mul(0x3f9a_81c2_c07d_e55b_1234_5678_9abc_def1))
 }
 
 pub(crate) fn job_id(number: u128) -> JobId {
-    JobId::from_u128((0x0193_c1a2_7000 << 80) + number * 0x9e37_79b9_7f4a_7c15)
+    let low = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0xffff_ffff_ffff_ffff;
+    JobId::from_u128((0x0193_c1a2_7000 << 80) + low)
 }
 
 fn user() -> UserName {
@@ -115,13 +116,8 @@ pub(crate) fn busy(unix_ms: u64) -> View {
     };
     view.books = books(40, 4, u64::from(count), 3758, 3);
     view.recent = Arc::new(recent(unix_ms));
-    view.clients = vec![Client {
-        id: client(),
-        user: user(),
-        jobs: 56,
-        local: 14,
-        silent: Seconds(0.2),
-    }];
+    view.clients =
+        vec![Client { id: client(), user: user(), jobs: 56, local: 14, silent: Seconds(0.2) }];
     for (place, function) in view.functions.iter_mut().enumerate() {
         work(function, place as u64 + 1);
     }
@@ -434,9 +430,10 @@ fn held(lanes: &[Lane], worker: WorkerId) -> Vec<HeldJob> {
 }
 
 fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) -> HeldJob {
-    let number = worker.short().bytes().fold(u128::from(slot), |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(u128::from(byte))
-    });
+    let number = worker
+        .short()
+        .bytes()
+        .fold(u128::from(slot), |sum, byte| sum.wrapping_mul(31).wrapping_add(u128::from(byte)));
     HeldJob {
         id: job_id(number),
         user: user(),
