@@ -127,7 +127,8 @@ function sayAge() {
   if (!age || madeAt === null) return;
   const old = Math.max(0, performance.now() - madeAt);
   const stale = old > STALE_MS;
-  age.textContent = (stale ? "" : "live, ") + span(old) + " old";
+  const live = !stale && !document.querySelector("#status .dot.bad");
+  age.textContent = (live ? "live, " : "") + span(old) + " old";
   document.body.classList.toggle("stale", stale);
   const isOpen = source && source.readyState === EventSource.OPEN;
   const text = isOpen

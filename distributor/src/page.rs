@@ -323,7 +323,7 @@ async fn worker(
     html(
         WorkerPage {
             frame: page.frame(&view, "workers", title, may_act),
-            worker: &workers::row(worker, &colours),
+            worker: &workers::alone(worker, &colours),
             says: worker_says(worker),
             facts: worker_facts(worker),
             picture: &Picture::of(&view, &colours, Some(worker.id)),

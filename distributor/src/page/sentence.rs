@@ -227,7 +227,8 @@ fn of_workers(view: &View) -> Vec<Wrong> {
     let late =
         |worker: &&Worker| matches!(worker.state, WorkerState::Late | WorkerState::Unreachable);
     let late = view.workers.iter().filter(late).count();
-    if late > 0 {
+    // Without a link nobody can be heard.
+    if late > 0 && view.broker.up {
         wrong.push(Wrong::Late { workers: late });
     }
     let skewed = view.functions.iter().filter(|function| function.versions.len() > 1);
@@ -374,7 +375,14 @@ mod tests {
     fn a_cut_link_comes_first() {
         let view = sample::down(NOW);
         let down = Wrong::Down { address: "localhost:5672".to_owned(), since: Seconds(12.4) };
-        check(&view, [down, Wrong::Late { workers: 4 }], "4 workers, ");
+        check(&view, [down], "4 workers, ");
+    }
+
+    #[test]
+    fn a_late_beat_is_told() {
+        let mut view = sample::busy(NOW);
+        view.workers[0].state = WorkerState::Unreachable;
+        check(&view, [Wrong::Late { workers: 1 }], "4 workers, ");
     }
 
     #[test]

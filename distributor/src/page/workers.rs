@@ -7,8 +7,10 @@ use super::sentence::placed_again;
 use super::words::{age, coarse, count, many, nth};
 use crate::view::{HeldJob, View, Worker, WorkerState};
 
-/// The most jobs shown of one worker in a table.
-const CHIPS: usize = 32;
+/// The most jobs shown of one worker in the table; its own page shows more.
+const CHIPS: usize = 16;
+/// The most on its own page.
+const ALL_CHIPS: usize = 64;
 
 /// A row of the table of workers.
 pub(super) struct WorkerRow {
@@ -77,14 +79,19 @@ impl Act {
 pub(super) fn rows(view: &View, colours: &Colours) -> Vec<WorkerRow> {
     let (alive, gone): (Vec<_>, Vec<_>) =
         view.workers.iter().partition(|worker| worker.state.is_alive());
-    alive.into_iter().chain(gone).map(|worker| row(worker, colours)).collect()
+    alive.into_iter().chain(gone).map(|worker| row(worker, CHIPS, colours)).collect()
 }
 
-pub(super) fn row(worker: &Worker, colours: &Colours) -> WorkerRow {
+/// A worker as its own page shows it.
+pub(super) fn alone(worker: &Worker, colours: &Colours) -> WorkerRow {
+    row(worker, ALL_CHIPS, colours)
+}
+
+fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
     let is_gone = !worker.state.is_alive();
     let mut held: Vec<&HeldJob> = worker.held.iter().filter(|job| job.slot.is_some()).collect();
     held.sort_by_key(|job| job.slot);
-    let chips = if is_gone { 0 } else { held.len().min(CHIPS) };
+    let chips = if is_gone { 0 } else { held.len().min(most) };
     let unseen = (worker.busy as usize).saturating_sub(chips);
     let waiting = worker.holds.saturating_sub(worker.busy as usize);
     let more = match (unseen, waiting) {
@@ -109,7 +116,10 @@ pub(super) fn row(worker: &Worker, colours: &Colours) -> WorkerRow {
         done: count(worker.done),
         failed: (worker.failed > 0).then(|| format!("{} failed", count(worker.failed))),
         beat: age(worker.silent),
-        is_late: worker.state != WorkerState::Left && worker.silent.0 > 1.6,
+        is_late: match worker.state {
+            WorkerState::Late | WorkerState::Unreachable | WorkerState::Lost => true,
+            WorkerState::Live | WorkerState::Draining | WorkerState::Left => false,
+        },
         act: Act::of(worker.state),
     }
 }
