@@ -29,6 +29,11 @@ impl Failure {
         Self { code: 69, message: problem.to_string() }
     }
 
+    /// It takes a token that was not given: 77.
+    pub(crate) fn forbidden(problem: impl Display) -> Self {
+        Self { code: 77, message: problem.to_string() }
+    }
+
     /// The environment or a setting is unusable: 78.
     pub(crate) fn configuration(problem: impl Display) -> Self {
         Self { code: 78, message: problem.to_string() }

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "values belong on stdout")]
 #![expect(clippy::print_stderr, reason = "a command-line tool speaks on stderr")]
 
+mod api;
 mod at;
 mod call;
 mod children;
@@ -16,6 +17,7 @@ mod logs;
 mod map;
 mod roles;
 mod setup;
+mod top;
 mod up;
 
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Call(call::Options),
     /// Calls a function for every value of a range or file; prints the values in order
     Map(map::Options),
+    /// Shows in a terminal what workers, functions and jobs are doing now
+    Top(top::Options),
     /// Measures calls beside bare round trips through the same broker
     Bench(roles::Bench),
     /// Makes the credentials of every role, and RabbitMQ's definitions of them
@@ -78,12 +82,13 @@ Examples:
   simple-dist call fib 20                  and call: 6765
   simple-dist call fib 40 --timeout 5s --json
   simple-dist map fib 0..45
+  simple-dist top                          watch it
 
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
 default amqp://127.0.0.1:5672; `demo` and `up` bring one of their own if none is named. RUST_LOG sets what is logged.
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable,
-75 timed out, 78 bad configuration.";
+75 timed out, 77 wants a token, 78 bad configuration.";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -109,6 +114,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Worker(options) => roles::worker(options).await,
         Command::Call(options) => call::run(options).await,
         Command::Map(options) => map::run(options).await,
+        Command::Top(options) => top::run(options).await,
         Command::Bench(options) => roles::bench(options).await,
         Command::Setup(options) => setup::setup(&options),
         Command::Credentials(options) => setup::credentials(&options),

@@ -8,3 +8,4 @@ mod farm;
 mod health;
 mod outages;
 mod tls;
+mod top;

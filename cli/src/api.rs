@@ -1,0 +1,162 @@
+//! A distributor's HTTP API, seen from here: one connection, kept open; every wait has a limit.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use crate::exit::Failure;
+
+/// How long one request may take: a distributor that is slower is as good as gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The most bytes of an answer: far more than a thousand workers need.
+const MOST: u64 = 64 << 20;
+
+/// One distributor's API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    agent: Agent,
+    base: String,
+    authorization: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// Nobody answers, or not in time.
+    Unreachable(String),
+    /// It wants a token, or another one.
+    Forbidden(String),
+    /// It answers that it cannot or will not.
+    Refused(String),
+    /// It answers something else than a distributor would.
+    Unfit(String),
+}
+
+impl Error {
+    /// What it says, for people.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Unreachable(message)
+            | Self::Forbidden(message)
+            | Self::Refused(message)
+            | Self::Unfit(message) => message,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unreachable(message) | Error::Refused(message) => Self::unavailable(message),
+            Error::Forbidden(message) => Self::forbidden(message),
+            Error::Unfit(message) => Self::configuration(message),
+        }
+    }
+}
+
+/// What a distributor says of an error (RFC 9457).
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    detail: Option<String>,
+}
+
+impl Api {
+    /// The API at `http://host:port`.
+    pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let base = url.trim_end_matches('/').to_owned();
+        let host = base.strip_prefix("http://").unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+            let problem = format_args!("{url:?} is not like http://127.0.0.1:8080");
+            return Err(Failure::configuration(problem));
+        }
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        if authorization.as_ref().is_some_and(|line| line.contains(|c: char| c.is_control())) {
+            return Err(Failure::configuration("the token has a line break in it"));
+        }
+        let agent = Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .build()
+            .into();
+        Ok(Self { agent, base, authorization })
+    }
+
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether there is a token to show.
+    pub(crate) fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// Reads something.
+    pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = self.accepted(request.call())?;
+        answer.body_mut().with_config().limit(MOST).read_json().map_err(|error| match error {
+            ureq::Error::Json(error) => self.unfit(error),
+            error => self.unreachable(&error),
+        })
+    }
+
+    /// Asks for a change.
+    pub(crate) fn post(&self, path: &str) -> Result<(), Error> {
+        let mut request = self.agent.post(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        self.accepted(request.send_empty()).map(drop)
+    }
+
+    fn accepted(
+        &self,
+        answered: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>, Error> {
+        let mut answer = answered.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let problem = answer.body_mut().with_config().limit(MOST).read_json::<Problem>();
+        let said = match problem {
+            Ok(problem) => problem.detail.unwrap_or(problem.title),
+            // Somebody else than a distributor: its status line says enough.
+            Err(_) => String::new(),
+        };
+        let said = if said.is_empty() { status.to_string() } else { said };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Forbidden(said)),
+            StatusCode::NOT_FOUND if said.starts_with("404") => Err(self.unfit(said)),
+            _ => Err(Error::Refused(said)),
+        }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Error {
+        let why = match error {
+            ureq::Error::Timeout(_) => format!("it takes longer than {PATIENCE:?}"),
+            ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                "nobody listens there".to_owned()
+            }
+            error => error.to_string(),
+        };
+        Error::Unreachable(format!("no answer from {}: {why}", self.base))
+    }
+
+    fn unfit(&self, what: impl std::fmt::Display) -> Error {
+        Error::Unfit(format!("{} is not a distributor of this version: {what}", self.base))
+    }
+}

@@ -1,0 +1,108 @@
+//! `simple-dist top`: the status page in a terminal.
+//!
+//! ```text
+//!  keys --------> +-----+ --draw--> terminal
+//!  [look] ------> | Top |
+//!   |  ^  Looked  +-----+ --Tell--> [look]      (one thread: asks, waits, asks again)
+//!   v  |
+//!  distributor's HTTP API
+//! ```
+
+mod data;
+mod detail;
+mod draw;
+mod figures;
+mod plain;
+#[cfg(test)]
+mod sample;
+mod screen;
+mod state;
+mod table;
+mod tables;
+mod words;
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::api::Api;
+use crate::at::secret;
+use crate::exit::Failure;
+use crate::roles::parse_duration;
+use data::Data;
+
+/// How wide `--once` prints where nobody looks.
+const WIDTH: usize = 160;
+
+/// Shows in a terminal what workers, functions and jobs are doing now.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  simple-dist top
+  simple-dist top --url http://distributor.example:8080 --interval 500ms
+  simple-dist top --once                                     prints it once, as text
+  simple-dist top --once --json | jq .status.books           for scripts
+  SIMPLE_DIST_TOKEN_FILE=/run/secrets/token simple-dist top  can drain and resume workers
+
+Press ? for the keys. NO_COLOR turns the colours off. A distributor that listens elsewhere than
+on this machine wants its token for looking, too.
+
+Exit codes: 69 no distributor answers, 77 it wants a token or another one, 78 unusable settings.")]
+pub(crate) struct Options {
+    /// Where the distributor serves its page
+    #[arg(
+        long,
+        env = "SIMPLE_DIST_HTTP",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: String,
+    /// How often to look, from 100ms to 1h
+    #[arg(long, default_value = "1s", value_parser = parse_interval)]
+    interval: Duration,
+    /// Prints everything once
+    #[arg(long)]
+    once: bool,
+    /// As one JSON object
+    #[arg(long, requires = "once")]
+    json: bool,
+}
+
+/// Shows or prints it.
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let token = secret("SIMPLE_DIST_TOKEN")?;
+    let api = Api::new(&options.url, token.as_deref())?;
+    if !options.once {
+        return screen::watch(api, options.interval).await;
+    }
+    let text = if options.json {
+        format!("{}\n", data::raw(&api)?)
+    } else {
+        plain::text(&Data::fetch(&api)?, width())
+    };
+    // Not `print!`: whoever reads may have heard enough, as `head` does.
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::function(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn width() -> usize {
+    if !std::io::stdout().is_terminal() {
+        return WIDTH;
+    }
+    ratatui::crossterm::terminal::size().map_or(WIDTH, |(columns, _)| usize::from(columns))
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+    if bounds.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("an interval is 100ms to 1h".to_owned())
+    }
+}

@@ -1,0 +1,64 @@
+//! What one look at a distributor brings.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use simple_dist_distributor::view::{
+    Books, Broker, Distributor, Function, Job, RecentJob, Sample, Totals, Worker,
+};
+
+use crate::api::{Api, Error};
+
+/// The parts of a view that are shown, read one after the other: each is true in itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Data {
+    pub(crate) status: Status,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) functions: Vec<Function>,
+    /// The jobs that failed, the newest first.
+    pub(crate) failed: Vec<RecentJob>,
+}
+
+/// The head of a view.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) sequence: u64,
+    pub(crate) unix_ms: u64,
+    pub(crate) distributor: Distributor,
+    pub(crate) broker: Broker,
+    pub(crate) books: Books,
+    pub(crate) totals: Totals,
+    #[serde(default)]
+    pub(crate) series: Vec<Sample>,
+}
+
+const STATUS: &str = "/api/v1/status";
+const WORKERS: &str = "/api/v1/workers";
+const FUNCTIONS: &str = "/api/v1/functions";
+const JOBS: &str = "/api/v1/jobs";
+const FAILED: &str = "/api/v1/jobs?failed=true&limit=200";
+
+impl Data {
+    /// Asks for all of it.
+    pub(crate) fn fetch(api: &Api) -> Result<Self, Error> {
+        let ended = |job| match job {
+            Job::Ended(job) => Some(job),
+            Job::UnderWay(_) => None,
+        };
+        Ok(Self {
+            status: api.get(STATUS)?,
+            workers: api.get(WORKERS)?,
+            functions: api.get(FUNCTIONS)?,
+            failed: api.get::<Vec<Job>>(FAILED)?.into_iter().filter_map(ended).collect(),
+        })
+    }
+}
+
+/// All of it as it comes, for scripts.
+pub(crate) fn raw(api: &Api) -> Result<Value, Error> {
+    Ok(json!({
+        "status": api.get::<Value>(STATUS)?,
+        "workers": api.get::<Value>(WORKERS)?,
+        "functions": api.get::<Value>(FUNCTIONS)?,
+        "jobs": api.get::<Value>(JOBS)?,
+    }))
+}

@@ -1,0 +1,134 @@
+//! The terminal: taken, drawn on a few times a second, and given back however this ends.
+
+use std::io::IsTerminal;
+use std::sync::mpsc as threads;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, KeyEventKind};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::data::Data;
+use super::draw::draw;
+use super::state::{Effect, Event, Order, Top};
+use crate::api::Api;
+use crate::exit::Failure;
+use crate::roles::told_to_stop;
+
+/// How often the screen is drawn even if nothing happened: ages grow.
+const FRAME: Duration = Duration::from_millis(250);
+/// How long the reader of keys sleeps before it looks whether it is still wanted.
+const NAP: Duration = Duration::from_millis(100);
+/// Events that may wait to be drawn.
+const EVENTS: usize = 64;
+/// Orders that may wait to be sent.
+const ORDERS: usize = 4;
+
+/// Gives the terminal back when it is dropped; in a panic, ratatui's own hook has done so before.
+struct Taken(DefaultTerminal);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Shows the distributor until a person or a signal ends it.
+pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "this is no terminal; --once prints, --once --json for scripts",
+        ));
+    }
+    let mut top = Top::new(api.base(), api.has_token(), every, now());
+    let (events, mut happened) = mpsc::channel(EVENTS);
+    let (orders, ordered) = threads::sync_channel(ORDERS);
+    let mut terminal = Taken(ratatui::try_init().map_err(Failure::unavailable)?);
+    // Both threads end by themselves within their own limits once nobody listens; leaving does
+    // not wait for them, since a question to a frozen distributor takes two seconds.
+    let keys = events.clone();
+    thread::spawn(move || read_keys(&keys));
+    thread::spawn(move || look(&api, every, &ordered, &events));
+
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let stop = told_to_stop();
+    tokio::pin!(stop);
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let event = tokio::select! {
+            () = &mut stop => return Ok(()),
+            event = happened.recv() => event,
+            _ = frames.tick() => Some(Event::Tick),
+        };
+        let Some(event) = event else {
+            return Err(Failure::function("the threads of this screen have ended"));
+        };
+        match top.apply(event, now()) {
+            Effect::Nothing => {}
+            Effect::Leave => break,
+            Effect::Tell(order) => {
+                if orders.try_send(order).is_err() {
+                    let error = crate::api::Error::Refused("earlier orders still wait".to_owned());
+                    top.apply(Event::Ordered(order, Err(error)), now());
+                }
+            }
+        }
+        let drawn = terminal.0.draw(|frame| draw(&top, colours, now(), frame));
+        drawn.map_err(Failure::unavailable)?;
+    }
+    match (top.data, top.trouble) {
+        (None, Some(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the terminal until nobody listens.
+fn read_keys(events: &mpsc::Sender<Event>) {
+    while !events.is_closed() {
+        let event = match event::poll(NAP) {
+            Ok(false) => continue,
+            Ok(true) => event::read(),
+            Err(error) => Err(error),
+        };
+        let event = match event {
+            Ok(event::Event::Key(key)) if key.kind != KeyEventKind::Release => Event::Key(key),
+            Ok(_) => Event::Tick,
+            // The terminal is gone.
+            Err(_) => return,
+        };
+        if events.blocking_send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks at the distributor, and passes orders on, until nobody listens.
+fn look(
+    api: &Api,
+    every: Duration,
+    orders: &threads::Receiver<Order>,
+    events: &mpsc::Sender<Event>,
+) {
+    loop {
+        if events.blocking_send(Event::Looked(Box::new(Data::fetch(api)))).is_err() {
+            return;
+        }
+        let order = match orders.recv_timeout(every) {
+            Ok(order) => order,
+            Err(threads::RecvTimeoutError::Timeout) => continue,
+            Err(threads::RecvTimeoutError::Disconnected) => return,
+        };
+        let path = format!("/api/v1/workers/{}/{}", order.worker, order.word());
+        if events.blocking_send(Event::Ordered(order, api.post(&path))).is_err() {
+            return;
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a screen lives by the real clock")]
+fn now() -> Instant {
+    Instant::now()
+}
