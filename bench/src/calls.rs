@@ -31,7 +31,7 @@ pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
     Ok(Measured { lone: alone, many: outstanding })
 }
 
-async fn wait_until_served(echo: &Handle<ByteBuf, ByteBuf>) -> Result<(), Error> {
+pub(crate) async fn wait_until_served(echo: &Handle<ByteBuf, ByteBuf>) -> Result<(), Error> {
     let begun = now();
     loop {
         match echo.call(payload()).fallback(Fallback::Never).await {

@@ -102,6 +102,6 @@ pub fn table(figures: &[Figure]) -> String {
     table.to_string()
 }
 
-fn millis(micros: u64) -> String {
+pub(crate) fn millis(micros: u64) -> String {
     format!("{:.2} ms", micros as f64 / 1e3)
 }

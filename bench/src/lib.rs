@@ -5,10 +5,13 @@
 //!  calls: bench (client) --> distributor (process) --> worker (process) --> distributor --> bench
 //! ```
 //!
+//! And what the status page costs under a mountain of jobs: [`run_page`].
+//!
 //! The machine is never still, so a figure alone means little: the ratio is what to quote.
 
 mod calls;
 mod figure;
+mod page;
 mod raw;
 
 use std::process::Stdio;
@@ -17,6 +20,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 pub use self::figure::{Figure, table};
+pub use self::page::{PageFigure, page_table, run_page};
 pub use self::raw::serve as serve_raw;
 
 /// The bytes of each argument.
@@ -43,6 +47,12 @@ pub enum Error {
     /// A call failed.
     #[error("a call failed: {0}")]
     Call(#[from] simple_dist_client::CallError),
+    /// The HTTP API failed.
+    #[error("the status could not be read: {0}")]
+    Http(#[from] ureq::Error),
+    /// A page could not be loaded or followed.
+    #[error("the page failed: {0}")]
+    Page(String),
     /// Nothing answered in time.
     #[error("no answer within {0:?}")]
     Silent(Duration),

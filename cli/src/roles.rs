@@ -73,6 +73,7 @@ pub(crate) struct Worker {
 Examples:
   simple-dist bench
   simple-dist bench --json > figures.jsonl
+  simple-dist bench --page                    the status page, with 100,000 jobs queued
 
 Starts a distributor and a worker of its own under a prefix of its own.")]
 pub(crate) struct Bench {
@@ -81,6 +82,9 @@ pub(crate) struct Bench {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
+    /// Measures the status page instead: 100,000 jobs behind one busy slot, 10 pages open
+    #[arg(long)]
+    page: bool,
     /// Echo what comes to this queue, as the other end of the raw round trip
     #[arg(long, hide = true, value_name = "QUEUE")]
     raw_worker: Option<String>,
@@ -132,6 +136,15 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     }
     if let Some(queue) = options.raw_worker {
         return simple_dist_bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
+    }
+    if options.page {
+        let figure = simple_dist_bench::run_page(&url).await.map_err(Failure::unavailable)?;
+        if options.json {
+            println!("{}", serde_json::to_string(&figure).map_err(Failure::function)?);
+        } else {
+            println!("{}", simple_dist_bench::page_table(&figure));
+        }
+        return Ok(());
     }
     let figures = simple_dist_bench::run(&url).await.map_err(Failure::unavailable)?;
     if options.json {
