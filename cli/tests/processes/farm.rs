@@ -71,7 +71,13 @@ impl Farm {
 
     /// Starts a role.
     pub(crate) fn start(&self, arguments: &[&str]) -> Role {
+        self.start_at(&self.site.url, arguments)
+    }
+
+    /// Starts a role whose broker is somewhere else: behind a relay.
+    pub(crate) fn start_at(&self, url: &str, arguments: &[&str]) -> Role {
         let mut command = self.command(arguments);
+        command.env("AMQP_URL", url);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         if std::env::var_os("RUST_LOG").is_some() {
             command.stderr(Stdio::inherit());

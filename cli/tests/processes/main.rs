@@ -1,6 +1,7 @@
 //! The promises, tried on real processes: started, killed and restarted as an operator or an
 //! accident would.
 
+mod books;
 mod command_line;
 mod credentials;
 mod deaths;

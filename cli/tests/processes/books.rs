@@ -1,0 +1,167 @@
+//! What the page and the API tell is the ledger's own: the books balance whenever one looks,
+//! under load, while workers are killed and the distributor loses its link.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::Value;
+use simple_dist_client::{Client, Fallback};
+use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
+use simple_dist_e2e::Relay;
+use ureq::Agent;
+
+use crate::farm::{Farm, served_by};
+
+/// How often one looks.
+const SAMPLES: usize = 1_000;
+/// The page is looked at every so many samples.
+const PAGE_EVERY: usize = 50;
+/// The pause between two looks: together they see some hundred views.
+const PAUSE: Duration = Duration::from_millis(25);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What was seen.
+#[derive(Debug, Default)]
+struct Seen {
+    views: BTreeSet<u64>,
+    pages: usize,
+    /// The most jobs under way at once, and ended.
+    under_way: u64,
+    ended: u64,
+    terms: BTreeSet<String>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_balance_at_a_thousand_samples_under_load_with_kills() {
+    let farm = Farm::new().await;
+    let relay = Relay::before(&farm.site.url).await;
+    let site = free_port();
+    let arguments = ["distributor", "--listen", &site];
+    let _distributor = farm.start_at(&relay.url(&farm.site.url), &arguments);
+    let worker = || farm.start(&["worker", "--slots", "4"]);
+    let mut workers = [worker(), worker(), worker()];
+    let client = farm.client();
+    served_by(&client, 2).await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let harm = async {
+        for round in 0.. {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            if round % 4 == 3 {
+                relay.cut();
+            } else {
+                let doomed = round % workers.len();
+                workers[doomed] = worker();
+            }
+        }
+    };
+    let looked = tokio::task::spawn_blocking({
+        let over = Arc::clone(&over);
+        move || {
+            // Whatever it finds, the others end with it.
+            let _over = Over(over);
+            look(&site)
+        }
+    });
+    let (seen, ()) = tokio::join!(looked, async {
+        tokio::join!(load(&client, &over), harm);
+    });
+    let seen = seen.expect("the books balance");
+    assert!(seen.views.len() > SAMPLES / 20, "{seen:?}");
+    assert!(seen.pages >= SAMPLES / PAGE_EVERY / 2, "{seen:?}");
+    assert!(seen.terms.len() > 1 && seen.under_way > 10 && seen.ended > 100, "{seen:?}");
+}
+
+/// Says that it is over, also in a panic.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Calls of several kinds, a hundred at a time.
+async fn load(client: &Client, over: &AtomicBool) {
+    let (sleep, fib, fail) = (client.function(SLEEP), client.function(FIB), client.function(FAIL));
+    let calls = (0_u64..).take_while(|_| !over.load(Ordering::Relaxed)).map(|n| {
+        let (sleep, fib, fail) = (&sleep, &fib, &fail);
+        async move {
+            // A killed worker's call may fail; the books are to know it, not we.
+            let _answer = match n % 7 {
+                0 => fail.call("on purpose".to_owned()).fallback(Fallback::Never).await.is_ok(),
+                1 | 2 => fib.call(15).fallback(Fallback::Never).await.is_ok(),
+                _ => sleep.call(20 + n % 100).fallback(Fallback::Never).await.is_ok(),
+            };
+        }
+    });
+    futures_util::stream::iter(calls).buffer_unordered(100).for_each(|()| async {}).await;
+}
+
+fn look(site: &str) -> Seen {
+    let agent: Agent = Agent::config_builder().timeout_global(Some(ANSWER)).build().into();
+    let get = |path: &str| {
+        let url = format!("http://{site}{path}");
+        agent.get(&url).call().expect("it answers").body_mut().read_to_string().expect("all of it")
+    };
+    let status = || -> Value { serde_json::from_str(&get("/api/v1/status")).expect("it is JSON") };
+    let mut seen = Seen::default();
+    for sample in 0..SAMPLES {
+        let told = status();
+        let books = balanced(&told);
+        seen.views.insert(number(&told["sequence"]));
+        seen.under_way = seen.under_way.max(books[1] + books[2] + books[3]);
+        seen.ended = seen.ended.max(books[4] + books[5]);
+        seen.terms.extend(told["distributor"]["phase"]["term"].as_str().map(str::to_owned));
+        if sample % PAGE_EVERY == 0 {
+            let page = get("/");
+            // The same view before and after the page: the page showed it, too.
+            if status()["sequence"] == told["sequence"] && books[0] > 0 {
+                assert_eq!(on_the_page(&page), books, "{told}");
+                seen.pages += 1;
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+    seen
+}
+
+/// Accepted, queued, placed, running, done and failed of a status: checked.
+fn balanced(told: &Value) -> [u64; 6] {
+    let books = &told["books"];
+    let entries = ["accepted", "queued", "placed", "running", "done", "failed"];
+    let told_books = entries.map(|entry| number(&books[entry]));
+    assert_eq!(told_books[0], told_books[1..].iter().sum::<u64>(), "{books}");
+    let by_kind = books["failed_by"].as_object().expect("they are counted by kind");
+    assert_eq!(told_books[5], by_kind.values().map(number).sum::<u64>(), "{books}");
+    told_books
+}
+
+/// The same from the line at the foot of the page.
+fn on_the_page(page: &str) -> [u64; 6] {
+    let (_, line) = page.split_once("<p class=\"books\">").expect("the page has a foot");
+    let (line, _) = line.split_once("</p>").expect("it ends");
+    let figures: Vec<u64> = line
+        .split(|c: char| !c.is_ascii_digit() && c != ',')
+        .filter(|figure| !figure.is_empty())
+        .map(|figure| figure.replace(',', "").parse().expect("it is a number"))
+        .collect();
+    figures.try_into().expect("six entries")
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("it is a count")
+}
+
+fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").to_string()
+}
