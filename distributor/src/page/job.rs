@@ -167,9 +167,13 @@ fn lines(timeline: &[Moment]) -> Vec<Line> {
                 What::Swept { attempt } => {
                     (format!("message of the {} attempt found gone", nth(attempt)), "warn")
                 }
-                What::Struck { attempt, worker } => {
-                    (format!("{} lost with the {} attempt", worker.short(), nth(attempt)), "bad")
+                What::Lost { attempt, worker } => {
+                    (format!("{} lost with the {} attempt", worker.short(), nth(attempt)), "warn")
                 }
+                What::Struck { attempt, worker } => (
+                    format!("{} lost while it ran the {} attempt", worker.short(), nth(attempt)),
+                    "bad",
+                ),
                 What::Ended => ("ended".to_owned(), ""),
             };
             Line { after: format!("+{}", moment.after), text, tone }
