@@ -13,6 +13,7 @@ mod definitions;
 mod demo;
 mod exit;
 mod healthcheck;
+mod http;
 mod logs;
 mod map;
 mod roles;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::at::Broker;
 use crate::exit::Failure;
+use crate::http::Http;
 use crate::{children, healthcheck};
 
 /// Takes jobs in, places them in pools of workers, answers the clients.
@@ -19,6 +20,10 @@ Examples:
   simple-dist distributor
   AMQP_URL=amqp://dist:secret@broker.example:5672/jobs simple-dist distributor
   simple-dist distributor --queues quorum     on a RabbitMQ cluster
+  SIMPLE_DIST_TOKEN_FILE=token simple-dist distributor --listen 0.0.0.0:8080
+
+The page is at http://localhost:8080, and other languages call functions there:
+  curl --json '[20]' localhost:8080/api/v1/functions/fib/call
 
 Start a second one anywhere: it stands by, and takes over when the active one is gone.")]
 pub(crate) struct Distributor {
@@ -27,6 +32,8 @@ pub(crate) struct Distributor {
     /// How the broker keeps the shared queues
     #[arg(long, env = "SIMPLE_DIST_QUEUES", default_value = "classic")]
     queues: Queues,
+    #[command(flatten)]
+    http: Http,
     #[command(flatten)]
     child: children::Child,
 }
@@ -97,10 +104,13 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
         Queues::Classic => QueueKind::Classic,
         Queues::Quorum => QueueKind::Quorum,
     };
-    let distributor = simple_dist_distributor::Distributor::builder(options.broker.url()?)
+    let mut distributor = simple_dist_distributor::Distributor::builder(options.broker.url()?)
         .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
         .queues(kind);
+    if let Some(settings) = options.http.settings()? {
+        distributor = distributor.http(settings);
+    }
     stoppable(async { distributor.run(told_to_stop()).await.map_err(Failure::unusable) }).await
 }
 

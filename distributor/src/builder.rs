@@ -1,5 +1,7 @@
 //! How a distributor is set up and run.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use simple_dist_protocol::link::{
@@ -7,12 +9,16 @@ use simple_dist_protocol::link::{
 };
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
 use simple_dist_protocol::{DistributorId, Generation, limits};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
 use crate::ledger::Config;
 use crate::service::{Parts, Service};
 use crate::view::Maker;
+use crate::web;
 
 /// Why a distributor cannot start. Once started it goes on until it is told to stop.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +29,17 @@ pub enum Error {
     /// The prefix is unusable.
     #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
+    /// The settings of the page and the API cannot be followed.
+    #[error(transparent)]
+    Http(#[from] web::SettingsError),
+    /// The page and the API cannot be where they shall be.
+    #[error("cannot listen on {address} ({reason}): give another address, or `none`")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        reason: io::Error,
+    },
 }
 
 /// A distributor: one is active, any number stand by.
@@ -38,6 +55,7 @@ impl Distributor {
             prefix: "sd".to_owned(),
             queues: QueueKind::Classic,
             preview: false,
+            http: None,
         }
     }
 }
@@ -50,6 +68,7 @@ pub struct Builder {
     prefix: String,
     queues: QueueKind,
     preview: bool,
+    http: Option<web::Settings>,
 }
 
 // By hand: the URL holds a password.
@@ -92,11 +111,19 @@ impl Builder {
         self
     }
 
+    /// Serves the page, the API and the metrics; nowhere by default.
+    #[must_use]
+    pub fn http(mut self, settings: web::Settings) -> Self {
+        self.http = Some(settings);
+        self
+    }
+
     /// Runs it until `shutdown` ends; then closes its link, within two seconds. Jobs under way are
     /// taken over by the next active distributor.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let topology = Topology::new(&self.prefix, self.queues)?;
+        let http = listen(self.http).await?;
         let id = DistributorId::new();
         tracing::info!(distributor.id = %id, broker = %url, "starting");
         let maker = Maker::new(id, &self.prefix, &url);
@@ -107,15 +134,33 @@ impl Builder {
             plan: plan(topology.clone(), id),
         });
         let (view, views) = watch::channel(Arc::default());
-        let (_desk, requests) = Desk::open(views);
+        let (desk, requests) = Desk::open(views);
         let config = Config { preview: self.preview, ..Config::new(id) };
         let parts = Parts { topology, config, events, requests, maker, view };
         let service = Service::new(parts);
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        if let Some((listener, settings)) = http {
+            tasks.spawn(web::serve(listener, settings, desk, stop.clone()));
+        }
         Box::pin(service.run(shutdown)).await;
+        // HTTP callers that still wait were answered just now: nobody is at the desk any more.
+        stop.cancel();
+        while tasks.join_next().await.is_some() {}
         link.close().await;
         tracing::info!(distributor.id = %id, "stopped");
         Ok(())
     }
+}
+
+async fn listen(
+    settings: Option<web::Settings>,
+) -> Result<Option<(TcpListener, web::Settings)>, Error> {
+    let Some(settings) = settings else { return Ok(None) };
+    settings.check()?;
+    let address = settings.listen;
+    let listener = web::listen(&settings).await;
+    let listener = listener.map_err(|reason| Error::Listen { address, reason })?;
+    Ok(listener.map(|listener| (listener, settings)))
 }
 
 /// Everybody hears beats and presence; only the leader consumes the intakes.

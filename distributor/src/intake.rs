@@ -26,6 +26,10 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Anonymous, Self::Version, Self::Undecodable, Self::List];
+
     /// A label for counters.
     pub(crate) fn label(self) -> &'static str {
         match self {

@@ -19,13 +19,29 @@ mod server;
 mod session;
 mod settings;
 
+use std::io;
+
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
+use crate::page;
 
 pub use settings::{LISTEN, Secret, Settings, SettingsError};
+
+/// Takes the address; none if it is taken and not required.
+pub(crate) async fn listen(settings: &Settings) -> io::Result<Option<TcpListener>> {
+    match TcpListener::bind(settings.listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if settings.required => Err(error),
+        Err(error) => {
+            let address = settings.listen;
+            tracing::warn!(%error, %address, "no page and no API; give an address with --listen");
+            Ok(None)
+        }
+    }
+}
 
 /// Serves at `listener` until `shutdown`, then ends within two seconds.
 pub(crate) async fn serve(
@@ -41,10 +57,12 @@ pub(crate) async fn serve(
 /// Everything that is served; `shutdown` ends its event streams.
 fn router(settings: Settings, desk: Desk, shutdown: CancellationToken) -> Router {
     let scrape = metrics::Scrape::new(desk.clone());
+    let options = page::Options { actions: settings.token.is_some(), shutdown: shutdown.clone() };
     let routes = Router::new()
         .merge(health::router(desk.clone()))
         .merge(metrics::router(scrape))
         .merge(openapi::router())
+        .merge(page::router(desk.clone(), options))
         .merge(login::router(settings.clone()))
         .nest("/api/v1", api::router(desk, shutdown));
     gate::close(routes, settings)

@@ -16,6 +16,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::page::{self, Visitor};
+
 use super::guard::{self, Verdict, Wish};
 use super::problem::{Kind, Problem};
 use super::settings::Settings;
@@ -46,7 +48,7 @@ const HEADERS: [(&str, &str); 6] = [
 pub(crate) fn close(routes: Router, settings: Settings) -> Router {
     let streams = Arc::new(Semaphore::new(STREAMS));
     routes
-        .fallback(async || Problem::new(Kind::NotFound, "no such page; see /openapi.json"))
+        .fallback(nowhere)
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "see the header `allow`")
         })
@@ -57,16 +59,32 @@ pub(crate) fn close(routes: Router, settings: Settings) -> Router {
         .layer(from_fn(bind))
 }
 
+async fn nowhere(headers: HeaderMap) -> Response {
+    if guard::wants_page(&headers) {
+        return page::not_found();
+    }
+    Problem::new(Kind::NotFound, "no such page; see /openapi.json").into_response()
+}
+
 /// What was said is in the log, where only we read it.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request made the distributor panic");
     Problem::new(Kind::Internal, "this is a fault of ours; its log says more").into_response()
 }
 
-async fn let_in(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+async fn let_in(
+    State(settings): State<Arc<Settings>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    match guard::judge(&settings, method, uri, headers, unix_time()) {
-        Verdict::Pass => next.run(request).await,
+    let now = unix_time();
+    let may_act = guard::is_known(&settings, headers, now);
+    match guard::judge(&settings, method, uri, headers, now) {
+        Verdict::Pass => {
+            request.extensions_mut().insert(Visitor { may_act });
+            next.run(request).await
+        }
         Verdict::Login => Redirect::to("/login").into_response(),
         Verdict::Refuse(kind, detail) => Problem::new(kind, detail).into_response(),
     }
@@ -110,11 +128,15 @@ async fn bind(request: Request, next: Next) -> Response {
     response
 }
 
+/// How requests end, for the metrics.
+pub(crate) const RESULTS: [&str; 3] = ["ok", "refused", "failed"];
+
 fn count(status: StatusCode) {
+    let [ok, refused, failed] = RESULTS;
     let class = match status.as_u16() {
-        100..400 => "ok",
-        400..500 => "refused",
-        _ => "failed",
+        100..400 => ok,
+        400..500 => refused,
+        _ => failed,
     };
     ::metrics::counter!("simple_dist_http_responses_total", "result" => class).increment(1);
 }

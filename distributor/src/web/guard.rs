@@ -100,7 +100,7 @@ pub(crate) fn judge(
              SIMPLE_DIST_TOKEN_FILE",
         );
     }
-    if wants_page(method, headers) {
+    if wants_page(headers) {
         return Verdict::Login;
     }
     Verdict::Refuse(
@@ -180,8 +180,8 @@ fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
     plain(authority) != plain(host)
 }
 
-fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::GET && text(headers, ACCEPT).is_some_and(|types| types.contains("text/html"))
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    text(headers, ACCEPT).is_some_and(|types| types.contains("text/html"))
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -314,7 +314,7 @@ mod tests {
     fn a_browser_is_led_to_the_login_page() {
         let html = ("accept", "text/html,application/xhtml+xml");
         assert_eq!(verdict(&everywhere(), "GET /jobs", &[html]), Verdict::Login);
-        refused(&everywhere(), "POST /workers/1/drain", &[html], Kind::TokenNeeded);
+        assert_eq!(verdict(&everywhere(), "POST /workers/1/drain", &[html]), Verdict::Login);
     }
 
     #[test]

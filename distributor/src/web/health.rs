@@ -70,8 +70,8 @@ mod tests {
     use crate::view::{Broker, Seconds};
 
     fn working() -> View {
-        let mut view = View::default();
-        view.broker = Broker { up: true, sure: true, ..Broker::default() };
+        let broker = Broker { up: true, sure: true, ..Broker::default() };
+        let mut view = View { broker, ..View::default() };
         view.distributor.phase = Phase::Active { term: "1".to_owned(), age: Seconds(1.0) };
         view.totals.workers = 1;
         view

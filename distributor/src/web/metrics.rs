@@ -18,8 +18,9 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use self::text::Text;
-use super::gate::unix_time;
+use super::gate::{RESULTS, unix_time};
 use crate::desk::Desk;
+use crate::intake::Unfit;
 use crate::view::{Distribution, Function, Phase, View, WorkerState};
 
 /// The functions with numbers of their own: the first by name.
@@ -44,8 +45,24 @@ pub(super) struct Scrape {
 impl Scrape {
     /// Counts from here on, if nobody did so before.
     pub(super) fn new(desk: Desk) -> Self {
-        Self { desk, counted: recorder().clone() }
+        let counted = recorder().clone();
+        begin();
+        Self { desk, counted }
     }
+}
+
+/// What counts rare things shall be seen at nought: a rise from nothing is none to Prometheus.
+fn begin() {
+    for reason in Unfit::ALL.map(Unfit::label) {
+        ::metrics::counter!("simple_dist_unfit_total", "reason" => reason).increment(0);
+    }
+    for name in ["simple_dist_http_wrong_tokens_total", "simple_dist_http_turned_away_total"] {
+        ::metrics::counter!(name).increment(0);
+    }
+    for result in RESULTS {
+        ::metrics::counter!("simple_dist_http_responses_total", "result" => result).increment(0);
+    }
+    ::metrics::gauge!("simple_dist_http_connections").increment(0.0);
 }
 
 /// One for the process, like what it records. If the program around us has one of its own, that
@@ -179,6 +196,7 @@ fn bounded(functions: &[Function]) -> Vec<Labelled<'_>> {
 }
 
 type Number = fn(&Function) -> f64;
+type Span = fn(&Function) -> &Distribution;
 
 const GAUGES: [(&str, &str, Number); 6] = [
     ("simple_dist_function_workers", "Live workers that serve it", |of| of.workers as f64),
@@ -211,7 +229,7 @@ fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
             text.sample("simple_dist_local_runs_total", &labels, count);
         }
     }
-    let spans: [(_, _, fn(&Function) -> &Distribution); 2] = [
+    let spans: [(_, _, Span); 2] = [
         ("simple_dist_job_wait_seconds", "From submission to start", |of| &of.waits),
         ("simple_dist_job_run_seconds", "From start to end", |of| &of.runs),
     ];

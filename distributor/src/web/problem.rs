@@ -5,7 +5,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use simple_dist_protocol::{JobId, WorkerId};
 use utoipa::ToSchema;
 
@@ -19,24 +19,25 @@ const TYPES: &str = "urn:simple-dist:problem:";
 const SOON: u32 = 1;
 
 /// What went wrong, for programs by its `type` and for people by its `detail`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// `urn:simple-dist:problem:` and the kind: it never changes.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The kind in words.
-    pub(crate) title: String,
+    pub(crate) title: &'static str,
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     pub(crate) status: u16,
     /// What went wrong this time.
     pub(crate) detail: String,
     /// The job, where one was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<String>,
     /// The workers that were lost with the job.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) workers: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub(crate) workers: Box<[String]>,
     #[serde(skip)]
     again: Option<u32>,
 }
@@ -134,11 +135,11 @@ impl Problem {
         let (status, name, title) = kind.parts();
         Self {
             kind: format!("{TYPES}{name}"),
-            title: title.to_owned(),
+            title,
             status: status.as_u16(),
             detail: detail.into(),
             job: None,
-            workers: Vec::new(),
+            workers: Box::default(),
             again: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON),
         }
     }

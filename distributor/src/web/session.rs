@@ -80,7 +80,7 @@ mod tests {
         let cookie = begin(&token("abc"), NOON);
         assert!(!lasts(&token("abd"), value(&cookie), NOON));
         let (until, seal) = value(&cookie).split_once('.').unwrap();
-        let longer = format!("{}9.{seal}", until);
+        let longer = format!("{until}9.{seal}");
         assert!(!lasts(&token("abc"), &longer, NOON));
         assert!(!lasts(&token("abc"), value(&end()), NOON));
         assert!(!lasts(&token("abc"), "simple-dist-session=abc", NOON));

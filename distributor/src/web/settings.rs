@@ -29,6 +29,9 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// Whether reading needs no token, wherever it listens.
     pub open_reads: bool,
+    /// Whether a distributor that cannot listen there shall not start; else it warns and goes on
+    /// without.
+    pub required: bool,
 }
 
 /// Settings that cannot be followed.
@@ -51,7 +54,7 @@ pub enum SettingsError {
 impl Settings {
     /// Listens there; without a token.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, token: None, hosts: Vec::new(), open_reads: false }
+        Self { listen, token: None, hosts: Vec::new(), open_reads: false, required: true }
     }
 
     /// Whether they can be followed.

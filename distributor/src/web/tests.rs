@@ -3,7 +3,7 @@
 mod calls;
 mod door;
 mod reads;
-mod sample;
+pub(super) mod sample;
 
 use std::sync::Arc;
 

@@ -73,8 +73,10 @@ pub(super) async fn function(
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Of this function: `fib@1`, or `fib` for all its versions.
+    #[param(pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$")]
     function: Option<String>,
     /// Of this worker.
+    #[param(pattern = "^w-[0-9a-f]{32}$")]
     worker: Option<String>,
     /// Only those that failed (`true`), or only the others.
     failed: Option<bool>,

@@ -96,7 +96,6 @@ async fn errors_of_the_router_are_problems_too() {
 
 #[tokio::test]
 async fn a_panic_is_a_problem_and_not_an_end() {
-    #[expect(clippy::unused_async, reason = "a handler is")]
     async fn panics() -> &'static str {
         panic!("secret")
     }
