@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
     let prefix = format!("bench-{}", uuid::Uuid::new_v4().simple());
     let prefix = &prefix[..20];
-    let distributor = role(url, &["distributor", "--prefix", prefix])?;
+    let distributor = role(url, &["distributor", "--prefix", prefix, "--listen", "none"])?;
     let worker = role(url, &["worker", "--prefix", prefix])?;
     let client = Client::builder(url).prefix(prefix).connect()?;
     let echo = client.function(ECHO);

@@ -53,7 +53,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     };
     println!("simple-dist: one distributor, {WORKERS} workers, each a process of its own,");
     println!("{}\n", at.banner());
-    let distributor = story.start("distributor")?;
+    let distributor = story.start(&["distributor", "--listen", "none"])?;
     let played = story.play().await;
     if played.is_ok() && options.stay {
         println!("\nstaying, with a trickle of jobs; Ctrl-C ends it");
@@ -182,13 +182,14 @@ impl Story {
         Ok(())
     }
 
-    fn start(&self, role: &str) -> Result<Child, Failure> {
-        children::start(&self.url, &self.files, &[role, "--prefix", &self.prefix])
+    fn start(&self, role: &[&str]) -> Result<Child, Failure> {
+        let arguments = [role, &["--prefix", &self.prefix]].concat();
+        children::start(&self.url, &self.files, &arguments)
     }
 
     fn start_workers(&mut self) -> Result<(), Failure> {
         for _ in 0..WORKERS {
-            self.workers.push(self.start("worker")?);
+            self.workers.push(self.start(&["worker"])?);
         }
         Ok(())
     }

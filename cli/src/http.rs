@@ -1,8 +1,9 @@
 //! Where a distributor's page and API are, and who may do what there.
 
-use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::{fmt, fs};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -17,7 +18,7 @@ pub(crate) struct Http {
     /// Where the page and the API are; `none` for nowhere [default: 127.0.0.1:8080, if it is free].
     /// Other than loopback only with a token: SIMPLE_DIST_TOKEN, or a file named by
     /// SIMPLE_DIST_TOKEN_FILE
-    #[arg(long, env = "LISTEN", value_name = "ADDRESS", value_parser = listen)]
+    #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
     listen: Option<Listen>,
     /// A file that holds the token; draining and cancelling are off without one
     #[arg(long, value_name = "PATH")]
@@ -35,18 +36,47 @@ pub(crate) struct Http {
     open_reads: bool,
 }
 
+/// Where the page and the API are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Listen {
+pub(crate) enum Listen {
+    /// Nowhere.
     Nowhere,
+    /// At this address.
     At(SocketAddr),
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
-    match text {
-        "none" | "off" => Ok(Listen::Nowhere),
-        text => text.parse().map(Listen::At).map_err(|_| {
-            format!("an address is like {LISTEN} or [::1]:8080, or `none` for nowhere")
-        }),
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" | "off" => Ok(Self::Nowhere),
+            text => text.parse().map(Self::At).map_err(|_| {
+                format!("an address is like {LISTEN} or [::1]:8080, or `none` for nowhere")
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nowhere => f.write_str("none"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether one can listen there now. A child that cannot would only say so in its log.
+    pub(crate) fn is_free(self) -> Result<(), Failure> {
+        let Self::At(address) = self else { return Ok(()) };
+        TcpListener::bind(address).map(drop).map_err(|error| {
+            Failure::configuration(format_args!(
+                "cannot serve the page on {address}: {error}; give another address with --page, \
+                 or `none`"
+            ))
+        })
     }
 }
 
@@ -84,11 +114,11 @@ mod tests {
 
     #[test]
     fn an_address_or_nowhere() {
-        assert_eq!(listen("none"), Ok(Listen::Nowhere));
-        assert_eq!(listen("off"), Ok(Listen::Nowhere));
-        assert_eq!(listen("0.0.0.0:80"), Ok(Listen::At("0.0.0.0:80".parse().unwrap())));
+        assert_eq!("none".parse(), Ok(Listen::Nowhere));
+        assert_eq!("off".parse(), Ok(Listen::Nowhere));
+        assert_eq!("0.0.0.0:80".parse(), Ok(Listen::At("0.0.0.0:80".parse().unwrap())));
         for text in ["", "8080", "localhost:8080", "http://127.0.0.1:1"] {
-            assert!(listen(text).is_err(), "{text}");
+            assert!(text.parse::<Listen>().is_err(), "{text}");
         }
     }
 }

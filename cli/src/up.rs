@@ -5,13 +5,13 @@ use simple_dist_broker as embedded;
 
 use crate::exit::Failure;
 use crate::roles::told_to_stop;
-use crate::{at, children};
+use crate::{at, children, http};
 
 /// Runs everything on this machine.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  simple-dist up                            listens on 127.0.0.1:5672
+  simple-dist up                            AMQP on 127.0.0.1:5672, the page on port 8080
   simple-dist up --workers 4 --listen 127.0.0.1:5673
   simple-dist call fib 30                   in another terminal
 
@@ -23,6 +23,9 @@ pub(crate) struct Up {
     /// Where the embedded broker listens
     #[arg(long, default_value = "127.0.0.1:5672", value_name = "ADDRESS")]
     listen: String,
+    /// Where the status page and the API are; `none` for nowhere
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    page: http::Listen,
     #[command(flatten)]
     broker: at::Broker,
 }
@@ -59,12 +62,17 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
             (broker.url().to_owned(), at::Files::default(), Some(broker))
         }
     };
-    let prefix = ["--prefix", &options.broker.prefix];
-    let mut roles = vec![children::start(&url, &files, &["distributor", prefix[0], prefix[1]])?];
+    options.page.is_free()?;
+    let (prefix, page) = (["--prefix", &options.broker.prefix], options.page.to_string());
+    let distributor = ["distributor", prefix[0], prefix[1], "--listen", &page];
+    let mut roles = vec![children::start(&url, &files, &distributor)?];
     for _ in 0..options.workers {
         roles.push(children::start(&url, &files, &["worker", prefix[0], prefix[1]])?);
     }
     println!("a distributor and {} workers; Ctrl-C ends it all", options.workers);
+    if let http::Listen::At(page) = options.page {
+        println!("status page on http://{page}");
+    }
     let ended = tokio::select! {
         () = told_to_stop() => Ok(()),
         ended = any_ends(&mut roles) => Err(ended),

@@ -60,6 +60,8 @@ impl Farm {
             .args(arguments)
             .args(["--prefix", &self.site.prefix])
             .env("AMQP_URL", &self.site.url)
+            // Many distributors at once would quarrel about the port of the page.
+            .env("LISTEN", "none")
             .stdin(Stdio::null());
         command
     }

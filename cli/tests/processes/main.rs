@@ -10,3 +10,4 @@ mod health;
 mod outages;
 mod tls;
 mod top;
+mod up;
