@@ -122,6 +122,7 @@ struct Frame {
     foot: Foot,
     /// There are actions, and this visitor has not logged in for them.
     may_log_in: bool,
+    may_log_out: bool,
 }
 
 #[derive(Template)]
@@ -215,6 +216,7 @@ impl Page {
             sentence: Sentence::of(view, age),
             foot: Foot::of(view),
             may_log_in: self.actions && !may_act,
+            may_log_out: may_act,
         }
     }
 

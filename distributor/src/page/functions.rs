@@ -66,10 +66,12 @@ fn skew(function: &Function) -> Option<String> {
     (versions.len() > 1).then(|| format!("{} served", versions.join(" and ")))
 }
 
-/// `value 1,204 · panicked 2`.
-pub(super) fn kinds(counts: &BTreeMap<String, u64>) -> String {
+/// `value 1,204 · panicked 2`: what is meant to be first.
+fn kinds(counts: &BTreeMap<String, u64>) -> String {
+    let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
+    counts.sort_by_key(|(kind, _)| kind.as_str() != "value");
     let kinds: Vec<String> = counts
-        .iter()
+        .into_iter()
         .filter(|(_, number)| **number > 0)
         .map(|(kind, number)| format!("{} {}", kind.replace('_', " "), count(*number)))
         .collect();

@@ -161,6 +161,7 @@ async fn buttons_are_there_for_who_may_act_only() {
         assert!(!without.contains("method=\"post\"") && without.contains("href=\"/login\""));
         let with = text(stage.ask("GET", &path, true).await).await;
         assert!(with.contains("method=\"post\"") && !with.contains("href=\"/login\""), "{path}");
+        assert!(with.contains("action=\"/logout\""), "{path}");
     }
 }
 
