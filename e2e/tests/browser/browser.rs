@@ -1,0 +1,153 @@
+//! Chromium without a screen, for one test.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fantoccini::wd::Capabilities;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::sleep;
+
+/// One browser at a time: the tests measure how soon a page shows something.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// How long a driver may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A browser and its driver; both end with it.
+pub(crate) struct Browser {
+    pub(crate) page: Client,
+    driver: Driver,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Chromium's driver, a process of ours.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // One that has ended by itself need not be ended.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+impl Browser {
+    /// A new one that runs scripts.
+    pub(crate) async fn new() -> Self {
+        Self::start(json!({})).await
+    }
+
+    /// One that runs none.
+    pub(crate) async fn without_scripts() -> Self {
+        Self::start(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
+    async fn start(preferences: serde_json::Value) -> Self {
+        let turn = TURN.lock().await;
+        let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
+        let port = free_port();
+        let driver = Command::new(&program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} is installed: {error}"));
+        let driver = Driver(driver);
+        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let options = json!({ "args": arguments, "prefs": preferences });
+        let mut wanted = Capabilities::new();
+        wanted.insert("goog:chromeOptions".to_owned(), options);
+        let begun = Instant::now();
+        let page = loop {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            let connecting = builder.capabilities(wanted.clone());
+            match connecting.connect(&format!("http://127.0.0.1:{port}")).await {
+                Ok(page) => break page,
+                Err(error) if begun.elapsed() > PATIENCE => panic!("a browser starts: {error}"),
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        };
+        Self { page, driver, _turn: turn }
+    }
+
+    /// The text of the first element that fits; empty while there is none.
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        match self.page.find(Locator::Css(selector)).await {
+            // One that was replaced meanwhile has no text; the next look finds its successor.
+            Ok(element) => element.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// The texts of all elements that fit.
+    pub(crate) async fn texts(&self, selector: &str) -> Vec<String> {
+        let elements = self.page.find_all(Locator::Css(selector)).await.unwrap_or_default();
+        let mut texts = Vec::new();
+        for element in elements {
+            texts.push(element.text().await.unwrap_or_default());
+        }
+        texts
+    }
+
+    /// Waits until an element's text contains this; the time it took.
+    #[track_caller]
+    pub(crate) fn sees<'a>(
+        &'a self,
+        selector: &'a str,
+        text: &'a str,
+        within: Duration,
+    ) -> impl Future<Output = Duration> + 'a {
+        let place = std::panic::Location::caller();
+        async move {
+            let begun = Instant::now();
+            loop {
+                let texts = self.texts(selector).await;
+                if texts.iter().any(|found| found.contains(text)) {
+                    return begun.elapsed();
+                }
+                let late = begun.elapsed() > within;
+                assert!(!late, "{place}: no {text:?} in {selector} within {within:?}: {texts:?}");
+                sleep(Duration::from_millis(25)).await;
+            }
+        }
+    }
+
+    /// Waits until no element's text contains this.
+    #[track_caller]
+    pub(crate) fn misses<'a>(
+        &'a self,
+        selector: &'a str,
+        text: &'a str,
+        within: Duration,
+    ) -> impl Future<Output = Duration> + 'a {
+        let place = std::panic::Location::caller();
+        async move {
+            let begun = Instant::now();
+            loop {
+                let texts = self.texts(selector).await;
+                if !texts.iter().any(|found| found.contains(text)) {
+                    return begun.elapsed();
+                }
+                let late = begun.elapsed() > within;
+                assert!(!late, "{place}: still {text:?} in {selector} after {within:?}: {texts:?}");
+                sleep(Duration::from_millis(25)).await;
+            }
+        }
+    }
+
+    /// Closes it.
+    pub(crate) async fn close(self) {
+        self.page.close().await.expect("the browser closes");
+        drop(self.driver);
+    }
+}

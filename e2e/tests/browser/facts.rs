@@ -1,0 +1,183 @@
+//! What the page shows, and how soon.
+
+use std::time::Duration;
+
+use fantoccini::Locator;
+use fantoccini::error::CmdError;
+use serde_json::Value;
+use simple_dist_client::Fallback;
+use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
+
+use crate::browser::Browser;
+use crate::system::{System, TOKEN};
+
+/// How soon a page shows what a person did on it.
+const SOON: Duration = Duration::from_secs(3);
+const CHIPS: &str = "#workers a.chip";
+const STATES: &str = "#workers .state";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<(), CmdError> {
+    let system = System::start("node-1").await;
+    let browser = Browser::new().await;
+    browser.page.goto(&system.address).await?;
+    browser.sees("#age", "live", SOON).await;
+    browser.sees("#workers .idle", "2 idle", SOON).await;
+    let client = system.client();
+    let job = client.function(SLEEP).call(2500).fallback(Fallback::Never);
+    let job = tokio::spawn(async move { job.await });
+    browser.sees(CHIPS, "sleep@1", Duration::from_secs(1)).await;
+    browser.sees("#functions tr", "sleep@1", SOON).await;
+    assert!(browser.text("h1").await.contains("1 of 2 slots busy"));
+    job.await.expect("it does not panic").expect("a worker answers");
+    browser.misses(CHIPS, "sleep@1", Duration::from_secs(1)).await;
+    browser.sees("#jobs tr", "sleep@1", SOON).await;
+    browser.close().await;
+    system.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdError> {
+    let mut system = System::start("stays").await;
+    let killed = system.worker("goes");
+    let browser = Browser::new().await;
+    browser.page.goto(&system.address).await?;
+    browser.sees("#workers tr", "goes", SOON).await;
+    killed.abort();
+    browser.sees(STATES, "lost", Duration::from_millis(3500)).await;
+    browser.sees("h1", "One worker was lost", SOON).await;
+    assert_eq!(browser.texts("#workers tr.gone").await.len(), 1);
+    assert!(browser.text("#workers tr.gone").await.contains("goes"));
+    browser.close().await;
+    system.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
+    let system = System::start("node-1").await;
+    let client = system.client();
+    for message in ["a broken pipe", "no paper"] {
+        let failed = client.function(FAIL).call(message.to_owned()).await;
+        assert!(failed.is_err());
+    }
+    let browser = Browser::new().await;
+    browser.page.goto(&system.address).await?;
+    browser.sees("#jobs tr", "fib@1", SOON).await;
+    let field = browser.page.find(Locator::Css("input[name=q]")).await?;
+    field.send_keys("BROKEN").await?;
+    browser.misses("#jobs tr", "fib@1", SOON).await;
+    browser.sees("#jobs tbody tr", "a broken pipe", SOON).await;
+    assert_eq!(browser.texts("#jobs tbody tr").await.len(), 1);
+    field.clear().await?;
+    browser.page.execute("document.querySelector('input[name=q]').dispatchEvent(new Event('input', { bubbles: true }))", vec![]).await?;
+    browser.sees("#jobs tr", "fib@1", SOON).await;
+    browser.page.find(Locator::Css("input[name=failed]")).await?.click().await?;
+    browser.misses("#jobs tr", "fib@1", SOON).await;
+    assert_eq!(browser.texts("#jobs tbody tr").await.len(), 2);
+    // What is on the screen is in the address, so it can be loaded again and passed on.
+    assert_eq!(browser.page.current_url().await?.query(), Some("failed=on"));
+    browser.close().await;
+    system.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdError> {
+    let system = System::start("node-1").await;
+    let browser = Browser::new().await;
+    browser.page.goto(&system.address).await?;
+    browser.sees(STATES, "live", SOON).await;
+    assert!(browser.texts("#workers button").await.is_empty());
+    // Nor by whoever asks without the button.
+    let worker = browser.page.find(Locator::Css("#workers th a")).await?;
+    let worker = worker.attr("href").await?.expect("it leads to the worker");
+    let ask = "const done = arguments[1]; \
+               fetch(arguments[0], { method: 'POST' }).then((answer) => done(answer.status))";
+    let path = Value::String(format!("{worker}/drain"));
+    let status = browser.page.execute_async(ask, vec![path]).await?;
+    assert!(matches!(status.as_u64(), Some(401 | 403)), "{status}");
+    assert_eq!(browser.texts(STATES).await, ["live"]);
+
+    browser.page.goto(&format!("{}/login", system.address)).await?;
+    browser.page.find(Locator::Css("#token")).await?.send_keys("not it").await?;
+    browser.page.find(Locator::Css("form.login button")).await?.click().await?;
+    browser.sees("[role=alert]", "not the token", SOON).await;
+    browser.page.find(Locator::Css("#token")).await?.send_keys(TOKEN).await?;
+    browser.page.find(Locator::Css("form.login button")).await?.click().await?;
+    browser.sees("#workers button", "Drain", SOON).await;
+    browser.page.find(Locator::Css("#workers button")).await?.click().await?;
+    browser.sees(STATES, "draining", SOON).await;
+    browser.sees("#workers button", "Resume", SOON).await;
+    browser.page.find(Locator::Css("#workers button")).await?.click().await?;
+    browser.sees(STATES, "live", SOON).await;
+    browser.close().await;
+    system.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
+    let evil = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
+    let system = System::start(evil).await;
+    let failed = system.client().function(FAIL).call(evil.to_owned()).await;
+    assert!(failed.is_err());
+    let browser = Browser::new().await;
+    for path in ["/", "/jobs", "/workers"] {
+        browser.page.goto(&format!("{}{path}", system.address)).await?;
+        let shown = if path == "/jobs" { "#jobs .answer" } else { "#workers .sub" };
+        browser.sees(shown, "<script>document.title='owned'", SOON).await;
+        browser.sees("#age", "live", SOON).await;
+        assert!(browser.page.find_all(Locator::Css("img, main script")).await?.is_empty());
+        assert!(!browser.page.title().await?.contains("owned"), "{path}");
+    }
+    browser.close().await;
+    system.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
+    let system = System::start("node-1").await;
+    let client = system.client();
+    let failed = client.function(FAIL).call("no paper".to_owned()).await;
+    assert!(failed.is_err());
+    let job = client.function(SLEEP).call(60_000).fallback(Fallback::Never);
+    let job = tokio::spawn(async move { job.await });
+    let parts = ["#workers th", "#workers .state", "#functions th", "#jobs th", "#jobs .answer"];
+
+    let scripted = Browser::new().await;
+    scripted.page.goto(&system.address).await?;
+    scripted.sees(CHIPS, "sleep@1", SOON).await;
+    scripted.sees("#jobs .answer", "no paper", SOON).await;
+    let mut shown = Vec::new();
+    for part in parts {
+        shown.push(scripted.texts(part).await);
+    }
+    scripted.close().await;
+
+    let plain = Browser::without_scripts().await;
+    plain.page.goto(&system.address).await?;
+    assert!(plain.text("#age").await.starts_with("as of "));
+    plain.sees(CHIPS, "sleep@1", Duration::ZERO).await;
+    for (part, scripted) in parts.into_iter().zip(shown) {
+        assert_eq!(plain.texts(part).await, scripted, "{part}");
+    }
+    plain.page.find(Locator::Css("input[name=failed]")).await?.click().await?;
+    plain.page.find(Locator::Css(".filter button")).await?.click().await?;
+    plain.sees("#jobs .answer", "no paper", SOON).await;
+    assert_eq!(plain.texts("#jobs tbody tr").await.len(), 1);
+    plain.close().await;
+    job.abort();
+    let _aborted = job.await;
+    assert_eq!(client.function(FIB).call(10).await.ok(), Some(55));
+    system.stop().await;
+    Ok(())
+}
