@@ -106,3 +106,14 @@ async fn a_panic_is_a_problem_and_not_an_end() {
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "internal"));
     assert!(!answer.text().contains("secret"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_request_is_waited_for_for_ever() {
+    let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
+    let app = gate::close(Router::new().route("/", get(std::future::pending::<()>)), settings);
+    let stuck = Fixture { app, ..fixture() };
+    assert_eq!(stuck.get("/").await.problem(), "slow");
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, io::Error>>());
+    let answer = fixture().send(call("fib/call", never)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (408, "slow"));
+}
