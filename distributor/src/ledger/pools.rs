@@ -87,7 +87,9 @@ impl Pool {
             Depth::Slots => false,
             Depth::Window if out == slots => true,
             Depth::Window => {
-                let Some(work) = work.max(self.work.mean()) else { return false };
+                // What was never measured may run for hours, whatever its pool's others take.
+                let Some(work) = work else { return false };
+                let work = self.work.mean().map_or(work, |others| others.max(work));
                 let spare = out - slots + 1;
                 spare <= SPARE
                     && work.as_secs_f64() * spare as f64 <= WINDOW_WORK.as_secs_f64() * slots as f64

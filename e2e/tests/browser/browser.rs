@@ -63,7 +63,8 @@ impl Browser {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} is installed: {error}"));
         let driver = Driver(driver);
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let arguments =
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
         let options = json!({ "args": arguments, "prefs": preferences });
         let mut wanted = Capabilities::new();
         wanted.insert("goog:chromeOptions".to_owned(), options);

@@ -124,7 +124,8 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
-    let evil = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
+    let evil =
+        "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
     let system = System::start(evil).await;
     let failed = system.client().function(FAIL).call(evil.to_owned()).await;
     assert!(failed.is_err());
