@@ -52,7 +52,7 @@ pub struct PageFigure {
     pub p99_us: u64,
     /// The longest, in microseconds.
     pub max_us: u64,
-    /// Jobs that were queued all the while.
+    /// Jobs that waited all the while, here or with the pool.
     pub queued: u64,
     /// Pages that were open.
     pub pages: usize,
@@ -75,6 +75,7 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct Books {
     queued: u64,
+    placed: u64,
     running: u64,
 }
 
@@ -154,9 +155,8 @@ async fn wait_until_queued(status: &str) -> Result<u64, Error> {
             Ok::<_, Error>(told.books)
         });
         match asking.await.map_err(std::io::Error::other)? {
-            // One spare waits in the worker's queue.
-            Ok(books) if books.running == 1 && books.queued + 2 >= JOBS as u64 => {
-                return Ok(books.queued);
+            Ok(books) if books.running == 1 && books.queued + books.placed >= JOBS as u64 => {
+                return Ok(books.queued + books.placed);
             }
             Err(error) if begun.elapsed() > PATIENCE => return Err(error),
             Ok(_) if begun.elapsed() > PATIENCE => return Err(Error::Silent(PATIENCE)),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::view::{Books, Broker, Distributor, Totals, View};
+use crate::view::{Books, Broker, Distributor, Sample, Totals, View};
 
 /// The service at one moment, in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -22,6 +22,8 @@ pub(crate) struct Status {
     pub(crate) totals: Totals,
     /// How long the lists are.
     pub(crate) counts: Counts,
+    /// One sample for each of the last 120 seconds, the newest last.
+    pub(crate) series: Vec<Sample>,
 }
 
 /// How long the lists are.
@@ -57,6 +59,7 @@ impl From<&View> for Status {
                 pools: view.pools.len(),
                 clients: view.clients.len(),
             },
+            series: view.series.clone(),
         }
     }
 }
