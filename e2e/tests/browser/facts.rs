@@ -7,6 +7,7 @@ use fantoccini::error::CmdError;
 use serde_json::Value;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
+use tokio::task::JoinSet;
 
 use crate::browser::Browser;
 use crate::system::{System, TOKEN};
@@ -25,12 +26,13 @@ async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<
     browser.sees("#age", "live", SOON).await;
     browser.sees("#workers .idle", "2 idle", SOON).await;
     let client = system.client();
-    let job = client.function(SLEEP).call(2500).fallback(Fallback::Never);
-    let job = tokio::spawn(async move { job.await });
+    let mut calls = JoinSet::new();
+    calls.spawn(client.function(SLEEP).call(2500).fallback(Fallback::Never));
     browser.sees(CHIPS, "sleep@1", Duration::from_secs(1)).await;
     browser.sees("#functions tr", "sleep@1", SOON).await;
     assert!(browser.text("h1").await.contains("1 of 2 slots busy"));
-    job.await.expect("it does not panic").expect("a worker answers");
+    let value = calls.join_next().await.expect("there is one").expect("it does not panic");
+    assert_eq!(value.ok(), Some(2500));
     browser.misses(CHIPS, "sleep@1", Duration::from_secs(1)).await;
     browser.sees("#jobs tr", "sleep@1", SOON).await;
     browser.close().await;
@@ -150,8 +152,8 @@ async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
     let client = system.client();
     let failed = client.function(FAIL).call("no paper".to_owned()).await;
     assert!(failed.is_err());
-    let job = client.function(SLEEP).call(60_000).fallback(Fallback::Never);
-    let job = tokio::spawn(async move { job.await });
+    let mut calls = JoinSet::new();
+    calls.spawn(client.function(SLEEP).call(30_000).fallback(Fallback::Never));
     let parts = ["#workers th", "#workers .state", "#functions th", "#jobs th", "#jobs .answer"];
 
     let scripted = Browser::new().await;
@@ -176,8 +178,7 @@ async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
     plain.sees("#jobs .answer", "no paper", SOON).await;
     assert_eq!(plain.texts("#jobs tbody tr").await.len(), 1);
     plain.close().await;
-    job.abort();
-    let _aborted = job.await;
+    calls.shutdown().await;
     assert_eq!(client.function(FIB).call(10).await.ok(), Some(55));
     system.stop().await;
     Ok(())

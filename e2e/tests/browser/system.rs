@@ -17,6 +17,8 @@ use crate::browser::free_port;
 pub(crate) const TOKEN: &str = "a token of this test";
 /// How long the roles may take to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a worker waits at its end for a job that a test left behind.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Roles at a place of their own at the broker.
 pub(crate) struct System {
@@ -49,7 +51,7 @@ impl System {
     pub(crate) fn worker(&mut self, host: &str) -> AbortHandle {
         let stop = self.shutdown.clone().cancelled_owned();
         let worker = Worker::builder(&self.site.url).prefix(&self.site.prefix);
-        let mut worker = worker.slots(2).host(host);
+        let mut worker = worker.slots(2).host(host).grace(GRACE);
         for function in functions::all() {
             worker = worker.serve_erased(function);
         }
