@@ -36,7 +36,6 @@ pub(super) struct Picture {
     pub(super) summary: String,
     /// Bars nearer than this are drawn as one, if there are too many.
     pub(super) merged: Option<String>,
-    pub(super) is_empty: bool,
 }
 
 /// What stands left of a worker's lanes.
@@ -124,18 +123,11 @@ impl Picture {
             more: if only.is_none() { view.stream.more } else { 0 },
             summary: summary(view, &lanes),
             merged: (merged > 0.0).then(|| format!("{merged:.1} s")),
-            is_empty: lanes.iter().all(|lane| lane.bars.is_empty()) && local.is_empty(),
         };
-        let mut groups: Vec<(WorkerId, Vec<(&Lane, Vec<Bar>)>)> = Vec::new();
-        for (lane, bars) in lanes.into_iter().zip(bars) {
-            match groups.last_mut() {
-                Some((worker, group)) if *worker == lane.worker => group.push((lane, bars)),
-                _ => groups.push((lane.worker, vec![(lane, bars)])),
-            }
-        }
-        for (worker, group) in groups {
-            let worker = view.workers.iter().find(|one| one.id == worker);
-            picture.add(&group, worker, pitch, &scale, colours);
+        let lanes: Vec<(&Lane, Vec<Bar>)> = lanes.into_iter().zip(bars).collect();
+        for group in lanes.chunk_by(|(one, _), (next, _)| one.worker == next.worker) {
+            let worker = view.workers.iter().find(|worker| worker.id == group[0].0.worker);
+            picture.add(group, worker, pitch, &scale, colours);
         }
         picture.add_local(local, &scale, colours);
         picture

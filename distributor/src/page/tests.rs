@@ -311,7 +311,8 @@ async fn guarded(mut answer: Response) -> Response {
 #[ignore = "serves the samples until it is stopped"]
 #[expect(clippy::print_stderr, reason = "it tells a person where to look")]
 async fn serve_samples() {
-    let samples: [(&str, fn(u64) -> View); 10] = [
+    type Sample = (&'static str, fn(u64) -> View);
+    let samples: [Sample; 10] = [
         ("empty", sample::empty),
         ("idle", sample::idle),
         ("busy", sample::busy),

@@ -40,7 +40,8 @@ pub(super) struct Chip {
     pub(super) class: &'static str,
     pub(super) function: String,
     pub(super) age: String,
-    pub(super) slot: Option<u32>,
+    /// `slot 2`: which of its slots.
+    pub(super) title: String,
     pub(super) again: Option<String>,
 }
 
@@ -130,7 +131,7 @@ fn chip(job: &HeldJob, colours: &Colours) -> Chip {
         class: colours.class(&job.function),
         function: job.function.to_string(),
         age: age(job.age),
-        slot: job.slot,
+        title: job.slot.map_or_else(String::new, |slot| format!("slot {}", slot + 1)),
         again: (job.attempt > 1).then(|| format!("{} try", nth(job.attempt))),
     }
 }
