@@ -22,7 +22,8 @@ impl Drop for Up {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port left");
+    listener.local_addr().expect("a listener has an address")
 }
 
 fn up(arguments: &[&str]) -> Command {
