@@ -23,7 +23,7 @@ const WORKERS: [Column; 9] = [
     figure("beat", 5, 3),
     text("host", 14, 5),
     figure("known", 5, 6),
-    text("running", 28, 0).growing(usize::MAX),
+    text("running", 31, 0).growing(usize::MAX),
 ];
 
 const FUNCTIONS: [Column; 13] = [
