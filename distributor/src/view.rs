@@ -170,7 +170,7 @@ impl Books {
 pub struct Totals {
     /// Workers that live.
     pub workers: usize,
-    /// Their slots that take jobs.
+    /// Their slots, also of those that finish what they hold and take no more.
     pub slots: u32,
     /// Slots that run a job now.
     pub busy: u32,
@@ -644,7 +644,7 @@ pub enum BarEnd {
 /// One second of the recent past.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sample {
-    /// Slots that took jobs.
+    /// Slots of living workers.
     pub slots: u32,
     /// Slots that ran one.
     pub busy: u32,

@@ -64,11 +64,7 @@ fn summary(data: &Data) -> String {
         count => some(count as u64, "worker"),
     };
     let slots = match (totals.busy, totals.slots) {
-        (0, 0) => String::new(),
-        // Drained workers finish what they hold in slots that take nothing any more.
-        (busy, slots) if busy > slots => {
-            format!(", {} busy, {slots} take jobs", some(u64::from(busy), "slot"))
-        }
+        (_, 0) => String::new(),
         (busy, slots) => format!(", {busy} of {} busy", some(u64::from(slots), "slot")),
     };
     let queued = match (totals.queued, totals.oldest) {
@@ -201,8 +197,6 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_how_bad_it_is() {
         says(|_| {}, "4 workers, 12 of 16 slots busy, 40 jobs queued, the oldest", Tone::Strong);
-        let drained = |data: &mut Data| data.status.totals.slots = 8;
-        says(drained, "4 workers, 12 slots busy, 8 take jobs, 40 jobs queued", Tone::Strong);
         says(|_| {}, "One worker was lost 34 s ago; its 4 jobs were placed again.", Tone::Look);
         says(|_| {}, "render@3 has no worker.", Tone::Bad);
         says(|_| {}, "sleep is served in 2 versions.", Tone::Look);

@@ -53,6 +53,7 @@ impl Ledger {
         worker.state = beat.state;
         worker.heard = Some(now);
         worker.fate = Fate::Heard;
+        worker.came_back.clear();
         worker.wanted = worker.wanted.filter(|wanted| *wanted != beat.state);
         if worker.pool != Some(pool) {
             self.change_pool(id, pool);

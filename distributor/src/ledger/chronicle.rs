@@ -42,14 +42,32 @@ impl Ledger {
 
     /// A worker was lost with an attempt in its hands.
     pub(super) fn lost_run(&mut self, job: JobRef, id: WorkerId, out: &Out) {
-        let Some(running) = out.holder.and_then(|holder| holder.running) else { return };
-        let Some(found) = self.jobs.get(job) else { return };
-        let function = Arc::clone(&self.functions.get(found.function).name);
-        let Some(worker) = self.workers.get(id) else { return };
-        let to = worker.heard.unwrap_or(self.now);
-        let from = running.since.min(to);
-        let run = Run { function, slot: running.slot, from, to, end: BarEnd::Lost };
+        let run = self.run_so_far(job, id, out);
+        let Some((run, worker)) = run.zip(self.workers.get(id)) else { return };
         self.stream.ran(id, worker.slots, run);
+    }
+
+    /// An attempt's message came back though a worker runs it, as far as we know: its link is
+    /// gone, and maybe the worker too.
+    pub(super) fn came_back(&mut self, job: JobRef) {
+        let Some(out) = self.jobs.get(job).and_then(|job| job.out()) else { return };
+        let Some((holder, out)) = out.holder.map(|holder| (holder.worker, out.clone())) else {
+            return;
+        };
+        let run = self.run_so_far(job, holder, &out);
+        let Some((run, worker)) = run.zip(self.workers.get_mut(holder)) else { return };
+        if worker.came_back.len() < worker.slots as usize {
+            worker.came_back.push(run);
+        }
+    }
+
+    /// What a worker has run of an attempt when it was heard last.
+    fn run_so_far(&self, job: JobRef, id: WorkerId, out: &Out) -> Option<Run> {
+        let running = out.holder?.running?;
+        let function = Arc::clone(&self.functions.get(self.jobs.get(job)?.function).name);
+        let to = self.workers.get(id)?.heard.unwrap_or(self.now);
+        let from = running.since.min(to);
+        Some(Run { function, slot: running.slot, from, to, end: BarEnd::Lost })
     }
 
     /// A lost worker had the job, and nothing says that it had begun it by order.

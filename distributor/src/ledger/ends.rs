@@ -142,6 +142,7 @@ impl Ledger {
             // sweep finds that out; heard and holding it, its answer comes.
             out.came_back = true;
         } else {
+            self.came_back(job);
             self.place_again_marked(job);
         }
     }

@@ -64,7 +64,11 @@ impl Ledger {
         worker.fate = if left { Fate::Left { at } } else { Fate::Lost { at } };
         worker.wanted = None;
         let (pool, holds) = (worker.pool, std::mem::take(&mut worker.holds));
-        worker.gave_back = u32::try_from(holds.len()).unwrap_or(u32::MAX);
+        let came_back = std::mem::take(&mut worker.came_back);
+        let gave_back = holds.len() + came_back.len();
+        worker.gave_back = u32::try_from(gave_back).unwrap_or(u32::MAX);
+        let slots = worker.slots;
+        came_back.into_iter().for_each(|run| self.stream.ran(id, slots, run));
         if !left {
             self.books.lost += 1;
         }

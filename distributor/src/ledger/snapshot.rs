@@ -111,7 +111,7 @@ impl Ledger {
         let empty_in = (waiting > 0 && rate > 0.0).then(|| Seconds(waiting as f64 / rate));
         Totals {
             workers: alive().count(),
-            slots: view.pools.iter().map(|pool| pool.slots).sum(),
+            slots: alive().map(|worker| worker.slots).sum(),
             busy: alive().map(|worker| worker.busy).sum(),
             queued: waiting,
             oldest: self.oldest_queued(now).map(Seconds::from),
@@ -386,14 +386,14 @@ impl Ledger {
 
     /// The sample of this second.
     pub(super) fn sample(&mut self, now: Duration) {
-        let alive = self.workers.iter().filter(|(_, worker)| worker.is_alive());
-        let busy = alive.map(|(_, worker)| {
+        let alive = || self.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let busy = alive().map(|(_, worker)| {
             let runs = worker.holds.iter().filter_map(|job| self.jobs.get(*job)?.out());
             let runs = runs.filter(|out| out.runs()).count();
             u32::try_from(runs).unwrap_or(u32::MAX).max(worker.load.busy(now)).min(worker.slots)
         });
         let sample = Sample {
-            slots: self.pools.values().map(|pool| pool.slots).sum(),
+            slots: alive().map(|(_, worker)| worker.slots).sum(),
             busy: busy.sum(),
             queued: self.books.queued + self.books.placed,
             wait_p95: self.measures.wait().p95,

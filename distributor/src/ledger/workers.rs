@@ -9,6 +9,7 @@ use simple_dist_protocol::{
 };
 
 use super::jobs::{JobRef, Key};
+use super::stream::Run;
 
 /// The most workers at once.
 pub(super) const WORKERS: usize = 4096;
@@ -48,6 +49,8 @@ pub(super) struct Worker {
     pub(super) wanted: Option<WorkerState>,
     /// The jobs placed again when it was lost.
     pub(super) gave_back: u32,
+    /// Runs whose message came back since its last beat: lost with it, if that was its last.
+    pub(super) came_back: Vec<Run>,
     /// Jobs it ended with a value, and without one.
     pub(super) done: u64,
     pub(super) failed: u64,
@@ -138,6 +141,7 @@ impl Worker {
             welcomed: None,
             wanted: None,
             gave_back: 0,
+            came_back: vec![],
             done: 0,
             failed: 0,
             load: Load::default(),

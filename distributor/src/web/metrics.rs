@@ -176,7 +176,7 @@ fn workers(text: &mut Text, view: &View) {
         let count = view.workers.iter().filter(|worker| worker.state == state).count();
         text.sample("simple_dist_workers", &[("state", state.word())], count as f64);
     }
-    text.gauge("simple_dist_slots", "Slots that take jobs", view.totals.slots.into());
+    text.gauge("simple_dist_slots", "Slots of living workers", view.totals.slots.into());
     text.gauge("simple_dist_slots_busy", "Slots that run a job", view.totals.busy.into());
 }
 

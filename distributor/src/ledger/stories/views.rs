@@ -64,6 +64,20 @@ fn who_stands_by_sees_what_beats_name() {
 }
 
 #[test]
+fn a_draining_workers_slots_count_as_long_as_they_run() {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, lives(2, 1)),
+        at(0.1, submitted(1)),
+        at(0.2, started_via(Via::Beats, 1, 1, 1)),
+        at(0.3, drains(1)),
+    ]);
+    let view = stage.view();
+    assert_eq!((view.totals.busy, view.totals.slots), (1, 2));
+    assert_eq!(view.functions[0].slots, 1, "one takes jobs");
+}
+
+#[test]
 fn a_lost_worker_stays_with_what_became_of_its_jobs() {
     let mut stage = play([
         at(0.0, lives(1, 1)),
@@ -99,6 +113,26 @@ fn a_lost_worker_stays_with_what_became_of_its_jobs() {
         "{told:?}"
     );
     assert_eq!((view.recent[0].attempts, view.recent[0].worker), (2, Some(worker(2))));
+}
+
+#[test]
+fn what_came_back_when_its_worker_died_was_lost_with_it() {
+    let mut stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, lives(2, 1)),
+        at(0.0, submitted(1)),
+        at(0.1, started_via(Via::Beats, 1, 1, 1)),
+        at(1.2, falls_silent(1)),
+        at(1.3, came_back(2, 1, 1)),
+        at(1.4, noted(1, true, &[])),
+    ]);
+    assert_eq!(stage.view().workers[1].gave_back, 0, "its link is gone, and maybe no more");
+    stage.play([at(5.0, nothing())]);
+    let view = stage.view();
+    let lost = view.workers.iter().find(|it| it.state == WorkerState::Lost).unwrap();
+    assert_eq!(lost.gave_back, 1);
+    let lane = view.stream.lanes.iter().find(|lane| lane.worker == worker(1)).unwrap();
+    assert_eq!(lane.bars.iter().map(|bar| bar.end).collect::<Vec<_>>(), [BarEnd::Lost]);
 }
 
 #[test]
