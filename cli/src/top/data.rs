@@ -1,10 +1,7 @@
 //! What one look at a distributor brings.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
-use simple_dist_distributor::view::{
-    Books, Broker, Distributor, Function, Job, RecentJob, Sample, Totals, Worker,
-};
+use simple_dist_distributor::view::{Function, Job, RecentJob, Status, Worker};
 
 use crate::api::{Api, Error};
 
@@ -16,19 +13,6 @@ pub(crate) struct Data {
     pub(crate) functions: Vec<Function>,
     /// The jobs that failed, the newest first.
     pub(crate) failed: Vec<RecentJob>,
-}
-
-/// The head of a view.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-pub(crate) struct Status {
-    pub(crate) sequence: u64,
-    pub(crate) unix_ms: u64,
-    pub(crate) distributor: Distributor,
-    pub(crate) broker: Broker,
-    pub(crate) books: Books,
-    pub(crate) totals: Totals,
-    #[serde(default)]
-    pub(crate) series: Vec<Sample>,
 }
 
 const STATUS: &str = "/api/v1/status";

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use simple_dist_distributor::view::{
-    Books, Broker, Distributor, Function, HeldJob, Moment, Percentiles, Phase, RecentJob, Sample,
-    Seconds, Totals, What, Worker, WorkerState,
+    Books, Broker, Counts, Distributor, Function, HeldJob, Moment, Percentiles, Phase, RecentJob,
+    Sample, Seconds, Status, Totals, What, Worker, WorkerState,
 };
 use simple_dist_protocol::{ClientId, DistributorId, JobId, UserName, WorkerId};
 
-use super::data::{Data, Status};
+use super::data::Data;
 
 pub(crate) fn worker_id(number: u128) -> WorkerId {
     WorkerId::from_u128(0x81c2_0000 + number)
@@ -65,6 +65,7 @@ pub(crate) fn data(sequence: u64) -> Data {
 
 fn status() -> Status {
     Status {
+        counts: Counts::default(),
         sequence: 1,
         unix_ms: 1_764_000_000_000,
         distributor: Distributor {

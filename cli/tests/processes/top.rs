@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use serde_json::{Value, json};
-use simple_dist_distributor::view::View;
+use simple_dist_distributor::view::{Status, View};
 
 /// Plays a distributor for as many requests as come; gives its URL.
 fn play(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> String {
@@ -46,7 +46,7 @@ fn of_a_view(request: &str) -> (u16, Value) {
     view.books.queued = 3;
     let path = request.split(' ').nth(1).unwrap_or_default();
     let part = match path.split('?').next() {
-        Some("/api/v1/status") => json!(view),
+        Some("/api/v1/status") => json!(Status::from(&view)),
         Some("/api/v1/workers" | "/api/v1/functions" | "/api/v1/jobs") => json!([]),
         _ => return (404, json!({"title": "no such thing"})),
     };

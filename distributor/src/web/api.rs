@@ -4,7 +4,6 @@ mod act;
 mod call;
 mod events;
 mod look;
-pub(super) mod status;
 
 use axum::Router;
 use axum::routing::{get, post};

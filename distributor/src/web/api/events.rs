@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::status::Status;
 use crate::desk::Desk;
-use crate::view::View;
+use crate::view::{Status, View};
 
 /// The least pause between two events.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{Address, JobId, Selector, WorkerId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::status::Status;
 use crate::desk::Desk;
-use crate::view::{Client, Function, Job, Place, RECENT, Stream, View, Worker};
+use crate::view::{Client, Function, Job, Place, RECENT, Status, Stream, View, Worker};
 use crate::web::problem::{Kind, Problem};
 
 /// The service in numbers.

@@ -3,48 +3,47 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::view::{Books, Broker, Distributor, Sample, Totals, View};
+use super::{Books, Broker, Distributor, Function, Sample, Totals, View};
 
 /// The service at one moment, in numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Status {
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
     /// The count of views this process has made.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// When this one was made: milliseconds of Unix time.
-    pub(crate) unix_ms: u64,
+    pub unix_ms: u64,
     /// Who tells this.
-    pub(crate) distributor: Distributor,
+    pub distributor: Distributor,
     /// Its link to the broker.
-    pub(crate) broker: Broker,
+    pub broker: Broker,
     /// What was taken in and what became of it.
-    pub(crate) books: Books,
+    pub books: Books,
     /// The numbers that say most.
-    pub(crate) totals: Totals,
+    pub totals: Totals,
     /// How long the lists are.
-    pub(crate) counts: Counts,
+    pub counts: Counts,
     /// One sample for each of the last 120 seconds, the newest last.
-    pub(crate) series: Vec<Sample>,
+    pub series: Vec<Sample>,
 }
 
 /// How long the lists are.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Counts {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Counts {
     /// Workers; those that were lost or left too, for a while.
-    pub(crate) workers: usize,
+    pub workers: usize,
     /// Functions.
-    pub(crate) functions: usize,
+    pub functions: usize,
     /// Functions that jobs wait for and no worker serves.
-    pub(crate) unserved: usize,
+    pub unserved: usize,
     /// Pools.
-    pub(crate) pools: usize,
+    pub pools: usize,
     /// Clients.
-    pub(crate) clients: usize,
+    pub clients: usize,
 }
 
 impl From<&View> for Status {
     fn from(view: &View) -> Self {
-        let unserved =
-            |function: &&crate::view::Function| function.workers == 0 && function.queued > 0;
+        let unserved = |function: &&Function| function.workers == 0 && function.queued > 0;
         Self {
             sequence: view.sequence,
             unix_ms: view.unix_ms,
