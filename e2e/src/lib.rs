@@ -1,6 +1,6 @@
 //! What tests of everything together stand on: a broker, or a place of their own at one, a relay in
 //! front of it that can be cut, stalled and refused, TLS in front of it, logins with the rights of
-//! a role, and the wait for a worker.
+//! a role, the wait for a worker, and roles of a test.
 
 mod house;
 mod relay;
@@ -8,6 +8,7 @@ mod remote;
 #[cfg(feature = "tls")]
 mod secured;
 mod site;
+mod system;
 
 pub use self::house::House;
 pub use self::relay::Relay;
@@ -15,3 +16,4 @@ pub use self::remote::remote;
 #[cfg(feature = "tls")]
 pub use self::secured::{Authority, Secured, Signed};
 pub use self::site::Site;
+pub use self::system::System;

@@ -1,6 +1,7 @@
 //! Chromium without a screen, for one test.
 
 use std::net::TcpListener;
+use std::panic::Location;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -108,19 +109,7 @@ impl Browser {
         text: &'a str,
         within: Duration,
     ) -> impl Future<Output = Duration> + 'a {
-        let place = std::panic::Location::caller();
-        async move {
-            let begun = Instant::now();
-            loop {
-                let texts = self.texts(selector).await;
-                if texts.iter().any(|found| found.contains(text)) {
-                    return begun.elapsed();
-                }
-                let late = begun.elapsed() > within;
-                assert!(!late, "{place}: no {text:?} in {selector} within {within:?}: {texts:?}");
-                sleep(Duration::from_millis(25)).await;
-            }
-        }
+        self.waits(selector, text, true, within, Location::caller())
     }
 
     /// Waits until no element's text contains this.
@@ -131,18 +120,29 @@ impl Browser {
         text: &'a str,
         within: Duration,
     ) -> impl Future<Output = Duration> + 'a {
-        let place = std::panic::Location::caller();
-        async move {
-            let begun = Instant::now();
-            loop {
-                let texts = self.texts(selector).await;
-                if !texts.iter().any(|found| found.contains(text)) {
-                    return begun.elapsed();
-                }
-                let late = begun.elapsed() > within;
-                assert!(!late, "{place}: still {text:?} in {selector} after {within:?}: {texts:?}");
-                sleep(Duration::from_millis(25)).await;
+        self.waits(selector, text, false, within, Location::caller())
+    }
+
+    async fn waits(
+        &self,
+        selector: &str,
+        text: &str,
+        there: bool,
+        within: Duration,
+        place: &Location<'_>,
+    ) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let texts = self.texts(selector).await;
+            if texts.iter().any(|found| found.contains(text)) == there {
+                return begun.elapsed();
             }
+            let late = begun.elapsed() > within;
+            assert!(
+                !late,
+                "{place}: {text:?} in {selector}, wanted {there} within {within:?}: {texts:?}"
+            );
+            sleep(Duration::from_millis(25)).await;
         }
     }
 

@@ -7,10 +7,10 @@ use fantoccini::error::CmdError;
 use serde_json::Value;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
+use simple_dist_e2e::System;
 use tokio::task::JoinSet;
 
 use crate::browser::Browser;
-use crate::system::{System, TOKEN};
 
 /// How soon a page shows what a person did on it.
 const SOON: Duration = Duration::from_secs(3);
@@ -20,9 +20,9 @@ const STATES: &str = "#workers .state";
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<(), CmdError> {
-    let system = System::start("node-1").await;
+    let (system, address) = System::with_page("node-1").await;
     let browser = Browser::new().await;
-    browser.page.goto(&system.address).await?;
+    browser.page.goto(&address).await?;
     browser.sees("#age", "live", SOON).await;
     browser.sees("#workers .idle", "2 idle", SOON).await;
     let client = system.client();
@@ -43,10 +43,10 @@ async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdError> {
-    let mut system = System::start("stays").await;
+    let (mut system, address) = System::with_page("stays").await;
     let killed = system.worker("goes");
     let browser = Browser::new().await;
-    browser.page.goto(&system.address).await?;
+    browser.page.goto(&address).await?;
     browser.sees("#workers tr", "goes", SOON).await;
     killed.abort();
     browser.sees(STATES, "lost", Duration::from_millis(3500)).await;
@@ -61,14 +61,14 @@ async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdE
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
-    let system = System::start("node-1").await;
+    let (system, address) = System::with_page("node-1").await;
     let client = system.client();
     for message in ["a broken pipe", "no paper"] {
         let failed = client.function(FAIL).call(message.to_owned()).await;
         assert!(failed.is_err());
     }
     let browser = Browser::new().await;
-    browser.page.goto(&system.address).await?;
+    browser.page.goto(&address).await?;
     browser.sees("#jobs tr", "fib@1", SOON).await;
     let field = browser.page.find(Locator::Css("input[name=q]")).await?;
     field.send_keys("BROKEN").await?;
@@ -91,9 +91,9 @@ async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdError> {
-    let system = System::start("node-1").await;
+    let (system, address) = System::with_page("node-1").await;
     let browser = Browser::new().await;
-    browser.page.goto(&system.address).await?;
+    browser.page.goto(&address).await?;
     browser.sees(STATES, "live", SOON).await;
     assert!(browser.texts("#workers button").await.is_empty());
     // Nor by whoever asks without the button.
@@ -106,11 +106,11 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
     assert!(matches!(status.as_u64(), Some(401 | 403)), "{status}");
     assert_eq!(browser.texts(STATES).await, ["live"]);
 
-    browser.page.goto(&format!("{}/login", system.address)).await?;
+    browser.page.goto(&format!("{address}/login")).await?;
     browser.page.find(Locator::Css("#token")).await?.send_keys("not it").await?;
     browser.page.find(Locator::Css("form.login button")).await?.click().await?;
     browser.sees("[role=alert]", "not the token", SOON).await;
-    browser.page.find(Locator::Css("#token")).await?.send_keys(TOKEN).await?;
+    browser.page.find(Locator::Css("#token")).await?.send_keys(System::TOKEN).await?;
     browser.page.find(Locator::Css("form.login button")).await?.click().await?;
     browser.sees("#workers button", "Drain", SOON).await;
     browser.page.find(Locator::Css("#workers button")).await?.click().await?;
@@ -128,12 +128,12 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
 async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
     let evil =
         "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
-    let system = System::start(evil).await;
+    let (system, address) = System::with_page(evil).await;
     let failed = system.client().function(FAIL).call(evil.to_owned()).await;
     assert!(failed.is_err());
     let browser = Browser::new().await;
     for path in ["/", "/jobs", "/workers"] {
-        browser.page.goto(&format!("{}{path}", system.address)).await?;
+        browser.page.goto(&format!("{address}{path}")).await?;
         let shown = if path == "/jobs" { "#jobs .answer" } else { "#workers .sub" };
         browser.sees(shown, "<script>document.title='owned'", SOON).await;
         browser.sees("#age", "live", SOON).await;
@@ -148,7 +148,7 @@ async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
-    let system = System::start("node-1").await;
+    let (system, address) = System::with_page("node-1").await;
     let client = system.client();
     let failed = client.function(FAIL).call("no paper".to_owned()).await;
     assert!(failed.is_err());
@@ -157,7 +157,7 @@ async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
     let parts = ["#workers th", "#workers .state", "#functions th", "#jobs th", "#jobs .answer"];
 
     let scripted = Browser::new().await;
-    scripted.page.goto(&system.address).await?;
+    scripted.page.goto(&address).await?;
     scripted.sees(CHIPS, "sleep@1", SOON).await;
     scripted.sees("#jobs .answer", "no paper", SOON).await;
     let mut shown = Vec::new();
@@ -167,7 +167,7 @@ async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
     scripted.close().await;
 
     let plain = Browser::without_scripts().await;
-    plain.page.goto(&system.address).await?;
+    plain.page.goto(&address).await?;
     assert!(plain.text("#age").await.starts_with("as of "));
     plain.sees(CHIPS, "sleep@1", Duration::ZERO).await;
     for (part, scripted) in parts.into_iter().zip(shown) {

@@ -6,8 +6,7 @@ use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use simple_dist_client::{CallError, Fallback, Ran};
 use simple_dist_demo::functions::{ECHO, FAIL, FIB, SLEEP};
-
-use crate::system::System;
+use simple_dist_e2e::System;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_answered_by_a_worker() {

@@ -6,9 +6,8 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use simple_dist_client::{CallError, Fallback};
 use simple_dist_demo::functions::{ECHO, FIB};
+use simple_dist_e2e::System;
 use simple_dist_protocol::Function;
-
-use crate::system::System;
 
 /// `fib@1` with an argument that it does not take.
 const FIB_OF_TEXT: Function<String, u64> = Function::new("fib", 1, |_| 0);

@@ -1,0 +1,103 @@
+//! A distributor, workers and clients of one test, in its process.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use simple_dist_client::Client;
+use simple_dist_demo::functions::{self, FIB};
+use simple_dist_distributor::Distributor;
+use simple_dist_distributor::web::{Secret, Settings};
+use simple_dist_worker::Worker;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Site, remote};
+
+/// How long the roles may take to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a worker waits at its end for a job that a test left behind.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Roles at a place of their own at the broker.
+#[derive(Debug)]
+pub struct System {
+    shutdown: CancellationToken,
+    roles: JoinSet<()>,
+    /// Where they are.
+    pub site: Site,
+}
+
+impl System {
+    /// Who has it may act on the page.
+    pub const TOKEN: &str = "a token of this test";
+
+    /// A distributor and a worker of the demo functions, serving.
+    pub async fn start() -> Self {
+        Self::of(None, "here").await
+    }
+
+    /// The same with a page, and where that is: `http://` and no slash at its end. `host` is what
+    /// the worker calls its machine.
+    ///
+    /// # Panics
+    /// When loopback has no port left.
+    pub async fn with_page(host: &str) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port left");
+        let mut settings = Settings::new(listener.local_addr().expect("it has an address"));
+        settings.token = Some(Secret::new(Self::TOKEN).expect("it can be sent in a header"));
+        let address = format!("http://{}", settings.listen);
+        drop(listener);
+        (Self::of(Some(settings), host).await, address)
+    }
+
+    async fn of(page: Option<Settings>, host: &str) -> Self {
+        let (shutdown, roles) = (CancellationToken::new(), JoinSet::new());
+        let mut system = Self { shutdown, roles, site: Site::new().await };
+        let mut distributor = Distributor::builder(&system.site.url).prefix(&system.site.prefix);
+        if let Some(settings) = page {
+            distributor = distributor.http(settings);
+        }
+        let role = distributor.run(system.shutdown.clone().cancelled_owned());
+        system.roles.spawn(async { role.await.expect("the settings are usable") });
+        system.worker(host);
+        remote(&system.client().function(FIB), 1).await;
+        system
+    }
+
+    /// One more worker; its handle kills it.
+    pub fn worker(&mut self, host: &str) -> AbortHandle {
+        let worker = Worker::builder(&self.site.url).prefix(&self.site.prefix);
+        let mut worker = worker.slots(2).host(host).grace(GRACE);
+        for function in functions::all() {
+            worker = worker.serve_erased(function);
+        }
+        let role = worker.run(self.shutdown.clone().cancelled_owned());
+        self.roles.spawn(async { role.await.expect("the settings are usable") })
+    }
+
+    /// A client of theirs.
+    ///
+    /// # Panics
+    /// When the site's URL is unusable.
+    pub fn client(&self) -> Client {
+        Client::builder(&self.site.url)
+            .prefix(&self.site.prefix)
+            .connect()
+            .expect("the URL is usable")
+    }
+
+    /// Stops every role and waits for it.
+    ///
+    /// # Panics
+    /// When one has panicked, or does not stop.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        let stopped = async {
+            while let Some(ended) = self.roles.join_next().await {
+                // One that a test killed has not panicked.
+                assert!(!ended.is_err_and(|error| error.is_panic()), "a role panicked");
+            }
+        };
+        tokio::time::timeout(PATIENCE, stopped).await.expect("every role stops");
+    }
+}
