@@ -258,6 +258,19 @@ fn a_worker_that_drained_and_went_is_not_lost() {
 }
 
 #[test]
+fn what_was_never_measured_gets_one_spare_place_whatever_its_pools_others_take() {
+    let new = |job| submit_as(1, Submission { function: "new@1".into(), ..submission(job) });
+    let measured = [
+        at(0.0, serves(1, 1, &["fib@1", "new@1"])),
+        at(0.0, submitted(9)),
+        at(0.1, answered(1, 9, 1)),
+    ];
+    let jobs = (1..=5).map(|job| at(0.2, new(job)));
+    let stage = play(measured.into_iter().chain(jobs));
+    assert_eq!(stage.seen, [place(9, 1), answer(9, "value"), place(1, 1), place(2, 1)]);
+}
+
+#[test]
 fn a_worker_of_too_many_functions_leaves_nothing_behind() {
     let names = |from: u32, to: u32| -> Vec<simple_dist_protocol::Address> {
         (from..to).map(|n| format!("f{n}@1").parse().unwrap()).collect()
