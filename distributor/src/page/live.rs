@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +32,6 @@ use crate::view::{Seconds, View};
 
 /// A page is drawn anew this often at most: faster is not seen, slower is felt.
 const EVERY: Duration = Duration::from_millis(450);
-/// The most pages that follow at once. Each costs a connection and a copy of what has changed.
-const FOLLOWERS: usize = 64;
 /// A comment is sent where nothing changed for so long, so that a cut is noticed on both sides.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The jobs that ended, as the front page shows them.
@@ -51,7 +49,6 @@ pub(super) const ALL: &str = "status,sentence,tiles,stream,workers,functions,job
 pub(super) struct Live {
     desk: Desk,
     drawn: Arc<watch::Sender<Arc<Drawn>>>,
-    seats: Arc<Semaphore>,
     actions: bool,
     shutdown: CancellationToken,
 }
@@ -151,7 +148,6 @@ impl Live {
         Self {
             desk,
             drawn: Arc::new(watch::Sender::new(Arc::default())),
-            seats: Arc::new(Semaphore::new(FOLLOWERS)),
             actions: options.actions,
             shutdown: options.shutdown.clone(),
         }
@@ -179,7 +175,6 @@ impl Live {
         self,
         wanted: [bool; PARTS.len()],
         buttons: bool,
-        seat: OwnedSemaphorePermit,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
         let mut views = self.desk.views();
         views.mark_changed();
@@ -191,7 +186,6 @@ impl Live {
             buttons,
             sent: Arc::default(),
             next: Instant::now(),
-            _seat: seat,
         };
         stream::unfold(follower, |mut follower| async {
             Some((Ok(follower.changed().await?), follower))
@@ -209,7 +203,6 @@ struct Follower {
     /// What it has been sent.
     sent: Arc<Drawn>,
     next: Instant,
-    _seat: OwnedSemaphorePermit,
 }
 
 impl Follower {
@@ -260,18 +253,14 @@ impl Of {
     }
 }
 
-/// The stream of changes.
+/// The stream of changes. The gate before it lets only so many follow.
 pub(super) async fn events(
     State(live): State<Live>,
     Query(of): Query<Of>,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
-    let Ok(seat) = Arc::clone(&live.seats).try_acquire_owned() else {
-        let later = [(header::RETRY_AFTER, "5")];
-        return (StatusCode::SERVICE_UNAVAILABLE, later, "too many pages follow").into_response();
-    };
     let buttons = live.actions && visitor.is_some_and(|Extension(visitor)| visitor.may_act);
-    let changes = live.follow(of.wanted(), buttons, seat);
+    let changes = live.follow(of.wanted(), buttons);
     let uncached = [(header::CACHE_CONTROL, "no-store")];
     let alive = KeepAlive::new().interval(KEEP_ALIVE);
     (uncached, Sse::new(changes).keep_alive(alive)).into_response()

@@ -271,22 +271,14 @@ async fn hostile_text_cannot_make_an_event_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_counted_and_end_with_the_distributor() {
+async fn streams_end_with_the_distributor() {
     let stage = stage(sample::idle(now_ms()), false);
-    let mut streams = Vec::new();
-    for _ in 0..64 {
-        let answer = stage.ask("GET", "/page/events", false).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        streams.push(answer.into_body().into_data_stream());
-    }
-    let one_more = stage.ask("GET", "/page/events", false).await;
-    assert_eq!(one_more.status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(streams.pop());
-    assert_eq!(stage.ask("GET", "/page/events", false).await.status(), StatusCode::OK);
+    let answer = stage.ask("GET", "/page/events", false).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut stream = answer.into_body().into_data_stream();
+    assert!(event(&mut stream).await.is_some());
     stage.shutdown.cancel();
-    for mut stream in streams {
-        while event(&mut stream).await.is_some() {}
-    }
+    while event(&mut stream).await.is_some() {}
 }
 
 #[tokio::test]
