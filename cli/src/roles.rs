@@ -32,6 +32,9 @@ pub(crate) struct Distributor {
     /// How the broker keeps the shared queues
     #[arg(long, env = "SIMPLE_DIST_QUEUES", default_value = "classic")]
     queues: Queues,
+    /// Show the first 120 characters of jobs' arguments on the page, in the API and in `top`
+    #[arg(long, env = "SIMPLE_DIST_PREVIEW_ARGUMENTS")]
+    preview_arguments: bool,
     #[command(flatten)]
     http: Http,
     #[command(flatten)]
@@ -107,7 +110,8 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
     let mut distributor = simple_dist_distributor::Distributor::builder(options.broker.url()?)
         .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
-        .queues(kind);
+        .queues(kind)
+        .preview_arguments(options.preview_arguments);
     if let Some(settings) = options.http.settings()? {
         distributor = distributor.http(settings);
     }

@@ -1,7 +1,11 @@
 //! Everything on one machine: the embedded broker, alone or with a distributor and workers.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use clap::Args;
 use simple_dist_broker as embedded;
+use tokio::time::timeout;
 
 use crate::exit::Failure;
 use crate::roles::told_to_stop;
@@ -15,7 +19,8 @@ Examples:
   simple-dist up --workers 4 --listen 127.0.0.1:5673
   simple-dist call fib 30                   in another terminal
 
-With AMQP_URL set no broker is started, and everything runs on that one.")]
+With AMQP_URL set no broker is started, and everything runs on that one. A process that is killed
+is replaced.")]
 pub(crate) struct Up {
     /// Workers, each a process of its own
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -49,6 +54,9 @@ pub(crate) struct Broker {
     user: Option<String>,
 }
 
+/// A role that ends within this time would do so again.
+const YOUNG: Duration = Duration::from_secs(3);
+
 const BANNER: &str = "an embedded broker: what it holds ends with this process";
 
 /// Runs a broker, a distributor and workers until it is told to stop.
@@ -64,10 +72,9 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     };
     options.page.is_free()?;
     let (prefix, page) = (["--prefix", &options.broker.prefix], options.page.to_string());
-    let distributor = ["distributor", prefix[0], prefix[1], "--listen", &page];
-    let mut roles = vec![children::start(&url, &files, &distributor)?];
+    let mut roles = vec![Role::start(&url, &files, &["distributor", "--listen", &page], prefix)?];
     for _ in 0..options.workers {
-        roles.push(children::start(&url, &files, &["worker", prefix[0], prefix[1]])?);
+        roles.push(Role::start(&url, &files, &["worker"], prefix)?);
     }
     println!("a distributor and {} workers; Ctrl-C ends it all", options.workers);
     if let http::Listen::At(page) = options.page {
@@ -75,10 +82,10 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     }
     let ended = tokio::select! {
         () = told_to_stop() => Ok(()),
-        ended = any_ends(&mut roles) => Err(ended),
+        cannot_be_kept = keep(&mut roles) => Err(cannot_be_kept),
     };
     for role in roles.into_iter().rev() {
-        children::stop(role).await;
+        children::stop(role.process).await;
     }
     if let Some(broker) = own {
         broker.stop().await;
@@ -117,12 +124,47 @@ fn password() -> Result<String, Failure> {
     })
 }
 
-/// A role that ends by itself: none should.
-async fn any_ends(roles: &mut [tokio::process::Child]) -> Failure {
-    let waits = roles.iter_mut().map(|role| Box::pin(role.wait()));
-    let (ended, _, _) = futures_util::future::select_all(waits).await;
-    match ended {
-        Ok(status) => Failure::unavailable(format_args!("a role has ended: {status}")),
-        Err(error) => Failure::unavailable(error),
+/// A process, and how to start another one like it.
+struct Role<'a> {
+    url: &'a str,
+    files: &'a at::Files,
+    arguments: Vec<&'a str>,
+    process: tokio::process::Child,
+}
+
+impl<'a> Role<'a> {
+    fn start(
+        url: &'a str,
+        files: &'a at::Files,
+        arguments: &[&'a str],
+        prefix: [&'a str; 2],
+    ) -> Result<Self, Failure> {
+        let arguments = [arguments, &prefix].concat();
+        let process = children::start(url, files, &arguments)?;
+        Ok(Self { url, files, arguments, process })
+    }
+
+    /// Puts another one in its place whenever it ends, but for one that has just been started.
+    async fn keep(&mut self) -> Result<Infallible, Failure> {
+        loop {
+            let young = timeout(YOUNG, self.process.wait()).await;
+            let name = self.arguments[0];
+            if let Ok(ended) = young {
+                let status = ended.map_err(Failure::unavailable)?;
+                return Err(Failure::unavailable(format_args!("a {name} has ended: {status}")));
+            }
+            let status = self.process.wait().await.map_err(Failure::unavailable)?;
+            println!("a {name} has ended: {status}; another one is started");
+            self.process = children::start(self.url, self.files, &self.arguments)?;
+        }
+    }
+}
+
+/// Keeps all of them, until one cannot be kept.
+async fn keep(roles: &mut [Role<'_>]) -> Failure {
+    let kept = roles.iter_mut().map(|role| Box::pin(role.keep()));
+    match futures_util::future::select_all(kept).await.0 {
+        Ok(never) => match never {},
+        Err(failure) => failure,
     }
 }

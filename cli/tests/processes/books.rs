@@ -2,7 +2,6 @@
 //! under load, while workers are killed and the distributor loses its link.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
 use simple_dist_e2e::Relay;
 use ureq::Agent;
 
-use crate::farm::{Farm, served_by};
+use crate::farm::{Farm, free_port, served_by};
 
 /// How often one looks.
 const SAMPLES: usize = 1_000;
@@ -159,9 +158,4 @@ fn on_the_page(page: &str) -> [u64; 6] {
 
 fn number(value: &Value) -> u64 {
     value.as_u64().expect("it is a count")
-}
-
-fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").to_string()
 }

@@ -1,5 +1,6 @@
 //! The processes of one test.
 
+use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,12 @@ impl Farm {
     pub(crate) fn client_at(&self, url: &str) -> Client {
         Client::builder(url).prefix(&self.site.prefix).connect().expect("the URL is usable")
     }
+}
+
+/// An address on loopback that nobody listens on.
+pub(crate) fn free_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").to_string()
 }
 
 /// Calls `fib(1)` until `count` different workers have answered.

@@ -8,6 +8,7 @@ mod deaths;
 mod farm;
 mod health;
 mod outages;
+mod page;
 mod tls;
 mod top;
 mod up;

@@ -1,11 +1,11 @@
 //! Everything on one machine by one command.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::farm::now;
+use crate::farm::{free_port, now};
 
 /// Two processes and a broker start meanwhile, beside other tests.
 const START: Duration = Duration::from_secs(30);
@@ -21,11 +21,6 @@ impl Drop for Up {
     }
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port left");
-    listener.local_addr().expect("a listener has an address")
-}
-
 fn up(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
     for variable in ["AMQP_URL", "AMQP_URL_FILE", "RABBITMQ_URL", "CLOUDAMQP_URL"] {
@@ -36,7 +31,7 @@ fn up(arguments: &[&str]) -> Command {
 }
 
 /// What is answered to a plain request.
-fn ask(at: SocketAddr, request: &str) -> std::io::Result<String> {
+fn ask(at: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(request.as_bytes())?;
@@ -45,7 +40,7 @@ fn ask(at: SocketAddr, request: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-fn call(at: SocketAddr) -> std::io::Result<String> {
+fn call(at: &str) -> std::io::Result<String> {
     ask(
         at,
         "POST /api/v1/functions/fib/call HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
@@ -53,27 +48,55 @@ fn call(at: SocketAddr) -> std::io::Result<String> {
     )
 }
 
-#[tokio::test]
-async fn up_tells_where_the_page_is_and_other_languages_call_there() {
-    let page = free_address();
-    let child = up(&["--listen", "127.0.0.1:0", "--page", &page.to_string()]).spawn().unwrap();
+/// Calls until a worker answers.
+fn answered(at: &str) -> String {
+    let begun = now();
+    loop {
+        match call(at) {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200") => return answer,
+            other => assert!(begun.elapsed() < START, "{other:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn up_tells_where_the_page_is_and_other_languages_call_there() {
+    let page = free_port();
+    let child = up(&["--listen", "127.0.0.1:0", "--page", &page]).spawn().unwrap();
     let mut up = Up(child);
     let said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     let told = format!("status page on http://{page}");
     assert!(said.into_iter().any(|line| line == told), "it tells the address");
 
-    let begun = now();
-    let answer = loop {
-        match call(page) {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") => break answer,
-            other => assert!(begun.elapsed() < START, "{other:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let answer = answered(&page);
     assert!(answer.ends_with("\r\n\r\n6765"), "{answer}");
     let get = "GET / HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n\r\n";
-    let html = ask(page, get).unwrap();
+    let html = ask(&page, get).unwrap();
     assert!(html.contains("2 workers") && html.contains("fib@1"), "{html}");
+}
+
+#[test]
+fn up_replaces_a_worker_that_was_killed() {
+    let page = free_port();
+    let arguments = ["--workers", "1", "--listen", "127.0.0.1:0", "--page", &page];
+    let mut up = Up(up(&arguments).spawn().unwrap());
+    let mut said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    answered(&page);
+    // A role that dies as young as this is not replaced.
+    std::thread::sleep(Duration::from_secs(3));
+    let worker = rustix::process::Pid::from_raw(worker_of(up.0.id())).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    assert!(said.any(|line| line.starts_with("a worker has ended: signal: 9")), "it tells");
+    assert!(answered(&page).ends_with("6765"));
+    assert_ne!(worker_of(up.0.id()), worker.as_raw_nonzero().get());
+}
+
+/// The child of `up` that was started last.
+fn worker_of(up: u32) -> i32 {
+    let children = std::fs::read_to_string(format!("/proc/{up}/task/{up}/children"));
+    let children = children.expect("it lives");
+    children.split_whitespace().last().expect("it has children").parse().expect("a pid")
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the silence of workers says: late ones are probed, silent ones lost, and a pool without
 //! workers is emptied.
 
-use simple_dist_protocol::limits::{BEAT, BEAT_LATE, SILENCE};
+use simple_dist_protocol::limits::{BEAT, BEAT_LATE, WORKER_SILENCE};
 use simple_dist_protocol::message::{Control, WorkerState};
 use simple_dist_protocol::{Generation, PoolId, WorkerId};
 
@@ -35,7 +35,7 @@ impl Ledger {
         let mut late = vec![];
         let mut lost = vec![];
         for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.is_alive()) {
-            if silence(worker) >= SILENCE {
+            if silence(worker) >= WORKER_SILENCE {
                 lost.push(id);
             } else if silence(worker) >= BEAT + BEAT_LATE
                 && worker.is_heard()

@@ -313,9 +313,12 @@ fn a_marked_job_is_never_told_that_nobody_serves_it() {
 
 #[test]
 fn late_workers_are_probed_once() {
-    let stage = play([at(0.0, lives(1, 1)), at(0.0, falls_silent(1)), at(2.9, nothing())]);
+    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, falls_silent(1)), at(2.4, nothing())]);
     assert_eq!(stage.controls(|told| matches!(told, Control::Probe)), 1);
     assert_eq!(stage.ledger.books().lost, 0);
+    // With a view and a tick more it is on the page within three seconds.
+    stage.play([at(2.5, nothing())]);
+    assert_eq!(stage.ledger.books().lost, 1);
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn a_returned_probe_stops_placing_but_is_not_death() {
             at(0.5, change(|stage| stage.controls = Outcome::Returned)),
             at(1.6, submitted(1)),
             at(2.0, change(|stage| stage.controls = Outcome::Confirmed)),
-            at(2.5, lives(1, 1)),
+            at(2.4, lives(1, 1)),
         ],
         [place(1, 1)],
     );

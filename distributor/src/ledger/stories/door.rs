@@ -115,8 +115,8 @@ fn without_a_version_a_job_waits_for_whatever_comes() {
         [
             at(0.0, lives(1, 1)),
             at(0.0, falls_silent(1)),
-            at(2.5, submit_as(1, Submission { function: "fib".into(), ..submission(1) })),
-            at(2.6, lives(1, 1)),
+            at(2.3, submit_as(1, Submission { function: "fib".into(), ..submission(1) })),
+            at(2.4, lives(1, 1)),
         ],
         // It was live, if late, and there was room.
         [place(1, 1)],

@@ -191,10 +191,10 @@ fn silence_counts_only_while_our_presence_comes_back() {
     ]);
     assert_eq!(stage.ledger.books().lost, 0);
     assert_eq!(stage.seen, []);
-    stage.play([at(30.0, echoes(true)), at(32.9, nothing())]);
-    // The fresh three seconds begin with the first presence that comes back.
+    stage.play([at(30.0, echoes(true)), at(32.4, nothing())]);
+    // The fresh time begins with the first presence that comes back.
     assert_eq!(stage.ledger.books().lost, 0);
-    stage.play([at(33.3, nothing())]);
+    stage.play([at(32.8, nothing())]);
     assert_eq!(stage.ledger.books().lost, 1);
 }
 

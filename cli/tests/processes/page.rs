@@ -1,0 +1,77 @@
+//! What the page of a real distributor shows of real workers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use simple_dist_demo::functions::SLEEP;
+use ureq::Agent;
+
+use crate::farm::{Farm, free_port, now, served_by};
+
+/// What one gets from a path.
+fn get(site: &str, path: &str) -> String {
+    let agent: Agent =
+        Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+    let url = format!("http://{site}{path}");
+    agent.get(&url).call().expect("it answers").body_mut().read_to_string().expect("all of it")
+}
+
+fn json(site: &str, path: &str) -> Value {
+    serde_json::from_str(&get(site, path)).expect("it is JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
+    let farm = Farm::new().await;
+    let site = free_port();
+    let _distributor = farm.start(&["distributor", "--listen", &site]);
+    let mut doomed = farm.start(&["worker", "--slots", "1"]);
+    let client = farm.client();
+    let id = served_by(&client, 1).await[0].to_string();
+    let sleep = client.function(SLEEP);
+    let mut calls = tokio::task::JoinSet::new();
+    calls.spawn(async move { sleep.call(20_000).await });
+    let worker = || json(&site, &format!("/api/v1/workers/{id}"));
+    let begun = now();
+    while worker()["busy"] != 1 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "{}", worker());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    doomed.kill();
+    let killed = now();
+    while worker()["state"] != "lost" {
+        assert!(killed.elapsed() < Duration::from_secs(3), "{}", worker());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(worker()["gave_back"], 1);
+    let html = get(&site, "/");
+    assert!(html.contains("<span class=\"state lost\">lost</span>"), "{html}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_are_shown_only_where_the_operator_says_so() {
+    for (flags, told) in [(&["--preview-arguments"][..], Some("123")), (&[], None)] {
+        let farm = Farm::new().await;
+        let site = free_port();
+        let distributor = [&["distributor", "--listen", &site][..], flags].concat();
+        let _distributor = farm.start(&distributor);
+        let _worker = farm.start(&["worker"]);
+        let client = farm.client();
+        served_by(&client, 1).await;
+        client.function(SLEEP).call(123).await.expect("it is answered");
+        let begun = now();
+        let job = loop {
+            let recent = json(&site, "/api/v1/jobs");
+            let jobs = recent.as_array().expect("a list");
+            if let Some(job) = jobs.iter().find(|job| job["function"] == "sleep@1") {
+                break job.clone();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "{recent}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(job["arguments"].as_str(), told, "{job}");
+        let id = job["id"].as_str().expect("it has an id");
+        assert_eq!(get(&site, &format!("/jobs/{id}")).contains("Arguments"), told.is_some());
+    }
+}
