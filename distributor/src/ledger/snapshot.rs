@@ -76,15 +76,16 @@ impl Ledger {
             Phase::Standby { backlog, .. } => backlog.unwrap_or(0),
             Phase::Down | Phase::Active { .. } => self.books.queued + self.books.placed,
         };
-        let empty_in = (waiting > 0 && rate > 0.0).then(|| Seconds(waiting as f64 / rate));
+        let slots = alive().map(|worker| worker.slots).sum();
+        let moves = waiting > 0 && rate > 0.0 && slots > 0;
         Totals {
             workers: alive().count(),
-            slots: alive().map(|worker| worker.slots).sum(),
+            slots,
             busy: alive().map(|worker| worker.busy).sum(),
             queued: waiting,
             oldest: self.oldest_queued(now).map(Seconds::from),
             rate,
-            empty_in,
+            empty_in: moves.then(|| Seconds(waiting as f64 / rate)),
             wait_p95: self.measures.wait().p95,
             local_share: self.measures.local_share(),
             lost: view.workers.iter().filter(|it| it.state == WorkerState::Lost).count(),

@@ -77,6 +77,8 @@ pub(super) struct Cut {
     pub(super) to: u32,
     pub(super) middle: u32,
     pub(super) text: String,
+    /// What became of its jobs: told where there is room.
+    pub(super) more: String,
     /// The text stands left of the mark, since there is no room on its right.
     pub(super) is_late: bool,
     /// Not within the last half minute.
@@ -158,13 +160,16 @@ impl Picture {
             is_lost: lane.lost.is_some(),
         });
         if let Some(lost) = lane.lost {
+            let (text, more) = lost_text(lost, worker);
             self.cuts.push(Cut {
                 x: scale.at(lost.0),
                 from: from - 2,
                 to: self.height,
                 middle,
-                text: lost_text(lost, worker),
-                is_late: lost.0 < 15.0,
+                text,
+                more,
+                // The text of a worker that gave back jobs is as wide as 21 s at the usual width.
+                is_late: lost.0 < 21.0,
                 is_far: lost.0 > 28.0,
             });
         }
@@ -188,17 +193,21 @@ impl Picture {
     }
 }
 
-/// `lost 34 s ago: 4 jobs placed again`.
-fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> String {
+/// `lost 34 s ago` and `: 4 jobs placed again`.
+fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> (String, String) {
     let lost = coarse(lost);
     match worker {
-        Some(worker) if worker.state != WorkerState::Lost => format!("left {lost} ago"),
-        None => format!("lost {lost} ago"),
-        Some(worker) => match worker.gave_back {
-            0 => format!("lost {lost} ago"),
-            1 => format!("lost {lost} ago: 1 job placed again"),
-            jobs => format!("lost {lost} ago: {jobs} jobs placed again"),
-        },
+        Some(worker) if worker.state != WorkerState::Lost => {
+            (format!("left {lost} ago"), String::new())
+        }
+        worker => {
+            let more = match worker.map_or(0, |worker| worker.gave_back) {
+                0 => String::new(),
+                1 => ": 1 job placed again".to_owned(),
+                jobs => format!(": {jobs} jobs placed again"),
+            };
+            (format!("lost {lost} ago"), more)
+        }
     }
 }
 
@@ -369,7 +378,7 @@ mod tests {
         let picture = picture(&sample::lost(NOW));
         let cut = &picture.cuts[0];
         assert_eq!((picture.cuts.len(), cut.is_far, cut.is_late), (1, true, false));
-        assert_eq!(cut.text, "lost 34 s ago: 4 jobs placed again");
+        assert_eq!(format!("{}{}", cut.text, cut.more), "lost 34 s ago: 4 jobs placed again");
         assert_eq!(picture.names.last().map(|name| name.text.as_str()), Some("local"));
         let dashed = picture.lanes.iter().flat_map(|lane| &lane.bars);
         assert_eq!(dashed.filter(|bar| bar.class == "lost").count(), 4);

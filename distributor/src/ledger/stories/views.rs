@@ -136,6 +136,24 @@ fn what_came_back_when_its_worker_died_was_lost_with_it() {
 }
 
 #[test]
+fn no_end_of_the_queue_is_foretold_when_nobody_works() {
+    let mut stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(2.1, answered(1, 1, 1)),
+        at(2.2, submitted(2)),
+        at(2.2, submitted(3)),
+        at(3.3, nothing()),
+    ]);
+    let totals = stage.view().totals.clone();
+    assert!(totals.queued > 0 && totals.empty_in.is_some(), "{totals:?}");
+    stage.play([at(3.3, falls_silent(1)), at(6.5, nothing())]);
+    let totals = stage.view().totals.clone();
+    assert!(totals.queued > 0 && totals.rate > 0.0, "{totals:?}");
+    assert_eq!((totals.slots, totals.empty_in), (0, None));
+}
+
+#[test]
 fn wait_and_run_are_told_apart() {
     let stage = play([at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(2.1, answered(1, 1, 1))]);
     let recent = &stage.view().recent[0];
