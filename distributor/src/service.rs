@@ -24,7 +24,7 @@ use crate::view::{self, Maker, View};
 use errands::Done;
 use requests::HttpCallers;
 
-/// How often a standby asks whether the leader queue is free.
+/// How often a standby asks whether the lock is free.
 const CLAIM: Duration = Duration::from_secs(1);
 /// Deliveries taken in one go, before effects are published: answers then leave as lists.
 const BATCH: usize = 256;

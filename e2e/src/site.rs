@@ -91,7 +91,7 @@ impl Site {
 
     async fn delete_all(&self) -> Result<(), lapin::Error> {
         let (connection, channel) = self.channel().await?;
-        for queue in ["submissions", "control", "answers", "parked", "leader"] {
+        for queue in ["submissions", "control", "answers", "parked"] {
             let name = short(&format!("{}.{queue}", self.prefix));
             // One that was never declared cannot be deleted, and that is as well.
             let _absent = channel.queue_delete(name, QueueDeleteOptions::default()).await;

@@ -40,6 +40,9 @@ pub const BEAT_LATE: Duration = Duration::from_millis(500);
 /// later, 0.25 s: within 3 s. The longest gap between two beats of a live one, on a machine with
 /// every core busy for a minute, was 1.02 s.
 pub const WORKER_SILENCE: Duration = Duration::from_millis(2500);
+/// How many locks of the active distributor there are. Each that is stale is of a node that is
+/// down; a cluster of seven nodes works with three of them down.
+pub const LOCKS: usize = 4;
 /// A distributor silent for this long is gone.
 pub const SILENCE: Duration = Duration::from_secs(3);
 /// A distributor whose own presence has not come back for this long judges nobody.

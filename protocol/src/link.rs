@@ -14,6 +14,7 @@ mod connection;
 mod consumer;
 mod generation;
 mod lists;
+mod lock;
 mod plan;
 mod preflight;
 mod publisher;

@@ -200,9 +200,12 @@ impl Topology {
         self.name("parked")
     }
 
-    /// The queue whose holder is the active distributor.
-    pub fn leader(&self) -> QueueSpec {
-        exclusive(self.name("leader"), vec![])
+    /// The queues of which the active distributor holds one: more than one, for a broker that keeps
+    /// the queue of a holder whose node is down.
+    pub fn leader(&self) -> [QueueSpec; limits::LOCKS] {
+        std::array::from_fn(|place| {
+            exclusive(self.name(format_args!("leader.{}", place + 1)), vec![])
+        })
     }
 
     /// A pool's queue.

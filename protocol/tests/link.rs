@@ -203,7 +203,7 @@ fn questions_can_be_asked_from_any_thread(
     is_send(session.depth(queue.name.clone()));
     is_send(session.empty(queue.name.clone()));
     is_send(session.declare(Declaration::Queue(queue.clone())));
-    is_send(session.claim(queue));
+    is_send(session.claim(&[queue]));
     is_send(session.cancel(consume.source));
     is_send(session.consume(consume));
 }
@@ -411,29 +411,67 @@ async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
     let leader = installation.topology.leader();
     let (mut one, mut other) = (Tested::start(Plan::default()), Tested::start(Plan::default()));
     let (first, second) = (one.up().await, other.up().await);
-    let (a, b) = tokio::join!(first.claim(leader.clone()), second.claim(leader.clone()));
+    let (a, b) = tokio::join!(first.claim(&leader), second.claim(&leader));
     let claims = [a.unwrap(), b.unwrap()];
     assert!(claims[0] != claims[1], "one of them: {claims:?}");
     let (holder, mut standby, session) =
         if claims[0] { (one, other, second) } else { (other, one, first) };
     for _ in 0..3 {
-        assert_eq!(session.claim(leader.clone()).await, Ok(false));
+        assert_eq!(session.claim(&leader).await, Ok(false));
     }
     holder.link.close().await;
     // RabbitMQ 4.3 says goodbye to a connection before it takes its queues away.
     let free = async {
-        while !session.claim(leader.clone()).await.unwrap() {
+        while !session.claim(&leader).await.unwrap() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     timeout(LIMIT, free).await.expect("it becomes free");
     for _ in 0..3 {
-        assert_eq!(session.claim(leader.clone()).await, Ok(false), "it is ours already");
+        assert_eq!(session.claim(&leader).await, Ok(false), "it is ours already");
     }
-    session.consume(consumed(Source::Presence, &leader.name)).await.unwrap();
+    session.consume(consumed(Source::Presence, &leader[0].name)).await.unwrap();
     // Asking has left no messages in it.
     standby.nothing_follows().await;
     standby.link.close().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_the_broker_cannot_reach_is_passed_over() {
+    let installation = Installation::new().await;
+    let leader = installation.topology.leader();
+    // A queue that refuses every message looks as one whose node is down.
+    let full = QueueSpec {
+        name: leader[0].name.clone(),
+        exclusive: false,
+        arguments: vec![
+            ("x-max-length", ArgumentValue::Number(0)),
+            ("x-overflow", ArgumentValue::Text("reject-publish")),
+        ],
+    };
+    let mut one = Tested::start(declared(&[&full]));
+    let mut other = Tested::start(Plan::default());
+    let (first, second) = (one.up().await, other.up().await);
+    assert_eq!(first.claim(&leader).await, Ok(true));
+    assert_eq!(second.claim(&leader).await, Ok(false));
+    // The node is back, and its queue is gone: the lock that is held counts all the same.
+    installation.delete(&full.name).await;
+    assert_eq!(second.claim(&leader).await, Ok(false));
+    one.link.close().await;
+    let claimed = async { while second.claim(&leader).await != Ok(true) {} };
+    timeout(LIMIT, claimed).await.expect("it becomes free");
+    other.link.close().await;
+}
+
+#[tokio::test]
+async fn without_a_lock_that_can_be_reached_nobody_leads() {
+    let installation = Installation::new().await;
+    let leader = installation.topology.leader();
+    let mut tested = Tested::start(Plan::default());
+    let session = tested.up().await;
+    assert!(matches!(session.claim(&[]).await, Err(Reason::Lost(_))));
+    assert_eq!(session.claim(&leader).await, Ok(true), "the link has not suffered");
+    tested.link.close().await;
 }
 
 #[tokio::test]
@@ -443,11 +481,11 @@ async fn a_dropped_link_leaves_at_once() {
     let (mut holder, mut standby) =
         (Tested::start(Plan::default()), Tested::start(Plan::default()));
     let (first, second) = (holder.up().await, standby.up().await);
-    assert_eq!(first.claim(leader.clone()).await, Ok(true));
+    assert_eq!(first.claim(&leader).await, Ok(true));
     drop(holder);
-    let claimed = async { while second.claim(leader.clone()).await != Ok(true) {} };
+    let claimed = async { while second.claim(&leader).await != Ok(true) {} };
     timeout(LIMIT, claimed).await.expect("the connection is gone though its session is held");
-    assert!(matches!(first.claim(leader).await, Err(Reason::Lost(_))));
+    assert!(matches!(first.claim(&leader).await, Err(Reason::Lost(_))));
     standby.link.close().await;
 }
 

@@ -24,7 +24,7 @@ pub enum Event {
     Blocked,
     /// The broker takes messages again.
     Unblocked,
-    /// We hold the leader queue, the shared topology is declared, and the intakes are being
+    /// We hold the lock, the shared topology is declared, and the intakes are being
     /// consumed from now on: a term begins.
     Leading {
         /// Drawn at random for this term.

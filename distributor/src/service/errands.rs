@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// What an errand on the link came to.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// The leader queue was asked for.
+    /// The lock of the active distributor was asked for.
     Claimed(Result<bool, Reason>),
     /// An intake is consumed, or not yet.
     Consumed(Source, Result<(), Reason>),
@@ -45,9 +45,9 @@ impl Service {
     pub(super) fn claim(&mut self) {
         let Some(session) = self.session.clone() else { return };
         if !self.leading {
-            let leader = self.topology.leader();
+            let locks = self.topology.leader();
             let asking = session.clone();
-            self.errand(&session, async move { Done::Claimed(asking.claim(leader).await) });
+            self.errand(&session, async move { Done::Claimed(asking.claim(&locks).await) });
         }
     }
 
@@ -98,9 +98,11 @@ impl Service {
             return;
         }
         match done {
+            // Two questions may be under way at once, and both be told that it is ours.
+            Done::Claimed(Ok(true)) if self.leading => {}
             Done::Claimed(Ok(true)) => self.lead(session),
             Done::Claimed(Ok(false)) => tracing::debug!("another distributor is active"),
-            Done::Claimed(Err(error)) => tracing::warn!(%error, "the leader queue is not ours"),
+            Done::Claimed(Err(error)) => tracing::warn!(%error, "the lock is not ours"),
             Done::Consumed(source, Ok(())) => tracing::debug!(?source, "consuming"),
             Done::Consumed(source, Err(error)) => {
                 tracing::warn!(%error, ?source, "an intake cannot be consumed yet");

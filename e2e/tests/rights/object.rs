@@ -115,7 +115,10 @@ impl Names {
             Queue::Control => topology.control(),
             Queue::Answers => topology.answers(),
             Queue::Parked => topology.parked(),
-            Queue::Leader => topology.leader().name,
+            Queue::Leader => {
+                let [lock, ..] = topology.leader();
+                lock.name
+            }
             Queue::Pool => topology.pool(self.pool).name,
             Queue::Distributors => topology.heard(distributor, first).name,
             Queue::OwnWorkers => topology.worker(&self.user, worker, first).name,

@@ -4,21 +4,15 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 
 use bytes::Bytes;
-use lapin::Channel;
-use lapin::options::{
-    BasicCancelOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions,
-    QueuePurgeOptions,
-};
-use lapin::types::{FieldTable, ShortString};
+use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::types::FieldTable;
 use tokio::sync::mpsc;
 
-use super::connection::is_locked;
 use super::consumer::{Intake, channel, consume};
 use super::generation::{Failure, Live, in_time};
-use super::plan::{declare, declare_queue};
-use super::publisher::properties;
+use super::plan::declare;
 use super::{Consume, Lane, Outgoing, Reason, Source};
-use crate::topology::{Declaration, Name, QueueSpec};
+use crate::topology::{Declaration, Name};
 use crate::{Generation, UserName};
 
 /// One generation of a link, to publish and to ask on. Cheap to clone; of no use after `Down`.
@@ -101,31 +95,6 @@ impl Session {
         Ok(())
     }
 
-    /// Declares an exclusive queue unless somebody holds it: true if it is ours now, false if
-    /// anybody has it, us included. Asks by a mandatory publish first, since a refused
-    /// declaration is an error in the broker's log.
-    pub async fn claim(&self, queue: QueueSpec) -> Result<bool, Reason> {
-        let live = self.live()?;
-        if live.patience.is_blocked() {
-            return Err(Reason::Lost("the broker takes no messages".to_owned()));
-        }
-        let asking = answered(&live, live.claims.take(&live.broker.publishing)).await?;
-        let free = answered(&live, is_nowhere(&asking, queue.name.short())).await?;
-        live.claims.keep(asking);
-        if !free {
-            return Ok(false);
-        }
-        let channel = answered(&live, live.declares.take(&live.broker.consuming)).await?;
-        match in_time(declare_queue(&channel, &queue)).await {
-            Ok(()) => {
-                live.declares.keep(channel);
-                Ok(true)
-            }
-            Err(Failure::Answer(error)) if is_locked(&error) => Ok(false),
-            Err(failure) => Err(failed(&live, failure)),
-        }
-    }
-
     /// Consumes one more queue.
     pub async fn consume(&self, next: Consume) -> Result<(), Reason> {
         let live = self.live()?;
@@ -200,25 +169,13 @@ impl Session {
         Ok(taken)
     }
 
-    fn live(&self) -> Result<Arc<Live>, Reason> {
+    pub(super) fn live(&self) -> Result<Arc<Live>, Reason> {
         let over = || Reason::Lost("the generation is over".to_owned());
         self.0.live.upgrade().ok_or_else(over)
     }
 }
 
-/// Whether an empty message to this queue comes back. It expires at once where it does not, so
-/// that asking leaves nothing behind.
-async fn is_nowhere(channel: &Channel, queue: ShortString) -> Result<bool, lapin::Error> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let properties =
-        properties(None).with_expiration(ShortString::try_new("0").expect("one digit"));
-    let confirm =
-        channel.basic_publish(ShortString::default(), queue, options, &[], properties).await?;
-    // One question at a time on this channel, so what comes back is this one.
-    Ok(confirm.await?.take_message().is_some())
-}
-
-async fn answered<T>(
+pub(super) async fn answered<T>(
     live: &Live,
     answer: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, Reason> {
@@ -226,7 +183,7 @@ async fn answered<T>(
 }
 
 /// A broker that does not answer is lost, unless it said that it would not.
-fn failed(live: &Live, failure: Failure) -> Reason {
+pub(super) fn failed(live: &Live, failure: Failure) -> Reason {
     let late = matches!(failure, Failure::Late);
     let reason = Reason::from(failure);
     if late && !live.patience.is_blocked() {

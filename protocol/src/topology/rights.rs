@@ -59,7 +59,7 @@ impl Topology {
         match role {
             Role::Distributor => {
                 let declared = format!(
-                    r"^{sd}\.(submit|results|beats|presence|submissions|control|answers|parked|leader|(pool|distributor)\..+)$"
+                    r"^{sd}\.(submit|results|beats|presence|submissions|control|answers|parked|(leader|pool|distributor)\..+)$"
                 );
                 Rights {
                     configure: declared.clone(),
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn only_the_distributor_has_the_default_exchange() {
-        let declared = r"^jobs-2\.(submit|results|beats|presence|submissions|control|answers|parked|leader|(pool|distributor)\..+)$";
+        let declared = r"^jobs-2\.(submit|results|beats|presence|submissions|control|answers|parked|(leader|pool|distributor)\..+)$";
         check(
             Role::Distributor,
             declared,
