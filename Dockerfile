@@ -4,8 +4,6 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 ENV CARGO_PROFILE_RELEASE_DEBUG=none \
     CARGO_PROFILE_RELEASE_STRIP=symbols
-# Features of the package simple-dist, comma separated
-ARG FEATURES=
 
 # The dependencies alone, on empty sources: this layer lasts until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
@@ -20,12 +18,12 @@ COPY bench/Cargo.toml bench/
 COPY e2e/Cargo.toml e2e/
 RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
  && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \
- && cargo build --release --locked --package simple-dist --features "$FEATURES"
+ && cargo build --release --locked --package simple-dist
 
 # The sources, made newer than what was built of the empty ones.
 COPY . .
 RUN find . -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --package simple-dist --features "$FEATURES"
+ && cargo build --release --locked --package simple-dist
 
 
 FROM debian:bookworm-slim

@@ -16,14 +16,6 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-#[cfg(not(feature = "tls"))]
-fn without_tls_built_in_an_amqps_url_is_bad_configuration() {
-    let output = call(&[("AMQP_URL", "amqps://127.0.0.1:9")]);
-    assert_eq!(output.status.code(), Some(78));
-    assert!(said(&output).contains("feature tls"), "{}", said(&output));
-}
-
-#[test]
 fn files_that_cannot_be_used_are_bad_configuration() {
     let nowhere = ("AMQP_CA_FILE", "/nowhere/ca.pem");
     let plain = call(&[("AMQP_URL", "amqp://127.0.0.1:9"), nowhere]);
