@@ -1,5 +1,6 @@
 //! `simple-dist map`: a call for every value of a range or file, the values in order.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal, Read};
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let function = call::dynamic(&client, &options.name)?;
     let progress = progress(values.len());
     let begun = begun();
-    let (mut remote, mut local) = (0_u64, 0_u64);
+    let (mut remote, mut local) = (0_u64, BTreeMap::new());
     let calls = values.into_iter().map(|value| {
         let progress = progress.clone();
         let call = function.call(value).timeout(options.timeout).detailed();
@@ -60,14 +61,29 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     while let Some(answer) = answers.try_next().await? {
         match answer.ran {
             Ran::Remote { .. } => remote += 1,
-            Ran::Local { .. } => local += 1,
+            Ran::Local { reason } => *local.entry(reason.to_string()).or_insert(0) += 1,
         }
         progress.suspend(|| println!("{}", answer.value));
     }
     progress.finish_and_clear();
     client.close().await;
-    eprintln!("{remote} from workers, {local} local, {:.1?}", begun.elapsed());
+    eprintln!("{remote} from workers, {}, {:.1?}", said(&local), begun.elapsed());
     Ok(())
+}
+
+/// How many ran here, and why.
+fn said(local: &BTreeMap<String, u64>) -> String {
+    let all: u64 = local.values().sum();
+    let mut reasons = local.iter();
+    match (reasons.next(), reasons.next()) {
+        (None, _) => "0 local".to_owned(),
+        (Some((reason, _)), None) => format!("{all} local ({reason})"),
+        _ => {
+            let counted: Vec<_> =
+                local.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
+            format!("{all} local ({})", counted.join(", "))
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell's clock")]
@@ -113,6 +129,16 @@ fn range(text: &str) -> Option<Box<dyn Iterator<Item = i64>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_calls_ran_here_is_said() {
+        let said = |local: &[(&str, u64)]| {
+            said(&local.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect())
+        };
+        assert_eq!(said(&[]), "0 local");
+        assert_eq!(said(&[("busy", 3)]), "3 local (busy)");
+        assert_eq!(said(&[("busy", 3), ("late", 1)]), "4 local (busy: 3, late: 1)");
+    }
 
     #[test]
     fn ranges_are_written_as_in_rust() {
