@@ -180,6 +180,7 @@ impl Play {
                 }
             }
             Effect::Control { token, .. } => self.tokens.push(token),
+            Effect::StepDown => unreachable!("nobody else leads"),
             Effect::Presence(presence) => self.presence = Some(presence),
             Effect::AskDepths { asked_at, pools } => self.depths = Some((asked_at, pools)),
         }

@@ -86,7 +86,7 @@ impl Run {
                 Effect::AskDepths { asked_at, .. } => {
                     replies.push(Event::Depths { asked_at, pools: vec![], answers: 0 });
                 }
-                Effect::Purge(_) => {}
+                Effect::Purge(_) | Effect::StepDown => {}
             }
         }
         for event in replies {

@@ -9,7 +9,7 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use simple_dist_broker::{Broker, Handle};
+use simple_dist_broker::{Broker, Faults, Handle};
 
 /// The wait for anything of the broker.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +36,21 @@ impl Site {
         if let Ok(url) = std::env::var("AMQP_URL") {
             return Self { url, prefix, embedded: None };
         }
+        Self::embedded(prefix).await
+    }
+
+    /// One on an embedded broker, also where `AMQP_URL` names another: for faults that RabbitMQ
+    /// cannot be made to have.
+    ///
+    /// # Panics
+    /// When the embedded broker cannot be started.
+    pub async fn with_faults() -> (Self, Faults) {
+        let site = Self::embedded("faulty".to_owned()).await;
+        let faults = site.embedded.as_ref().expect("it is embedded").faults();
+        (site, faults)
+    }
+
+    async fn embedded(prefix: String) -> Self {
         let broker = Broker::builder().start().await.expect("loopback has a free port");
         Self { url: broker.url().to_owned(), prefix, embedded: Some(broker) }
     }

@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use simple_dist_client::{CallError, Fallback, Ran};
 use simple_dist_demo::functions::{ABORT, FIB, SLEEP};
 
-use crate::farm::{Farm, is_remote, now, served_by, timed};
+use crate::farm::{Farm, free_port, is_remote, leads, now, served_by, timed};
+use simple_dist_e2e::Site;
 
 #[tokio::test]
 async fn a_killed_worker_loses_no_job_and_none_takes_more_than_three_attempts() {
@@ -74,6 +75,32 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
     for answer in answers {
         assert_eq!(answer.expect("every job is answered").value, 300);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
+    // RabbitMQ lets nobody else delete a lock.
+    let (site, faults) = Site::with_faults().await;
+    let farm = Farm { site };
+    let pages = [free_port(), free_port()];
+    let _distributors = pages.each_ref().map(|page| farm.start(&["distributor", "--listen", page]));
+    let _worker = farm.start(&["worker"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let lead = || pages.iter().filter(|page| leads(page)).count();
+    assert_eq!(lead(), 1);
+
+    assert!(faults.delete_queue("faulty.leader.1").await.expect("the broker lives"));
+    let begun = now();
+    while lead() != 2 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody took the lock");
+    }
+    while lead() != 1 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "both go on");
+    }
+    served_by(&client, 1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(lead(), 1, "it stays so");
 }
 
 #[tokio::test]

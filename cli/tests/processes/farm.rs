@@ -4,10 +4,12 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
 use simple_dist_demo::functions::FIB;
 use simple_dist_e2e::Site;
 use simple_dist_protocol::WorkerId;
+use ureq::Agent;
 
 /// How long anything may take to come about.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -143,4 +145,22 @@ pub(crate) fn is_remote<R>(answer: &Answer<R>) -> bool {
 #[expect(clippy::disallowed_methods, reason = "processes live by the real clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// What one gets from a path of a page.
+pub(crate) fn get(site: &str, path: &str) -> String {
+    let agent: Agent =
+        Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+    let url = format!("http://{site}{path}");
+    agent.get(&url).call().expect("it answers").body_mut().read_to_string().expect("all of it")
+}
+
+/// The same, of JSON.
+pub(crate) fn json(site: &str, path: &str) -> Value {
+    serde_json::from_str(&get(site, path)).expect("it is JSON")
+}
+
+/// Whether the distributor of this page is the active one.
+pub(crate) fn leads(site: &str) -> bool {
+    json(site, "/api/v1/status")["distributor"]["phase"]["term"].is_string()
 }

@@ -2,23 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use simple_dist_demo::functions::SLEEP;
-use ureq::Agent;
 
-use crate::farm::{Farm, free_port, now, served_by};
-
-/// What one gets from a path.
-fn get(site: &str, path: &str) -> String {
-    let agent: Agent =
-        Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
-    let url = format!("http://{site}{path}");
-    agent.get(&url).call().expect("it answers").body_mut().read_to_string().expect("all of it")
-}
-
-fn json(site: &str, path: &str) -> Value {
-    serde_json::from_str(&get(site, path)).expect("it is JSON")
-}
+use crate::farm::{Farm, free_port, get, json, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {

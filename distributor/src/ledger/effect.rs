@@ -41,6 +41,8 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
+    /// Give the link up, and the lock with it: another distributor leads as well, and stays.
+    StepDown,
     /// Publish to a worker's control queue, mandatory.
     Control {
         /// The worker's login.

@@ -169,6 +169,7 @@ impl Stage {
             Effect::DeclarePool(pool) => {
                 Some(Event::PoolDeclared { pool: *pool, declared: self.declares })
             }
+            Effect::StepDown => Some(Event::LinkDown),
             Effect::Purge(_) => Some(Event::Purged { untouched: self.untouched.clone() }),
             Effect::Place { token, .. } => settled(*token, self.placements),
             Effect::Deliver { token, .. } => settled(*token, self.deliveries),
@@ -231,7 +232,10 @@ fn seen(effect: &Effect) -> Option<Seen> {
             }
         }
         Effect::Purge(_) => Some(Seen::Purged),
-        Effect::DeclarePool(_) | Effect::Presence(_) | Effect::AskDepths { .. } => None,
+        Effect::DeclarePool(_)
+        | Effect::Presence(_)
+        | Effect::AskDepths { .. }
+        | Effect::StepDown => None,
     }
 }
 

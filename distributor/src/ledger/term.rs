@@ -188,6 +188,13 @@ impl Ledger {
             self.watch_link();
         }
         if presence.distributor != ours {
+            // What a term that is over has left behind may still come for a while.
+            if let Some(leading) = self.link.leading()
+                && self.now.saturating_sub(leading.since) >= SILENCE
+                && presence.term.0 < leading.term.0
+            {
+                self.effects.push(Effect::StepDown);
+            }
             self.link.other = Some((presence.clone(), self.now));
         }
     }

@@ -86,6 +86,14 @@ impl Session {
         lane.try_send(message).map_err(|_| Full)
     }
 
+    /// Ends this generation; the link connects anew.
+    pub fn give_up(&self, why: &str) {
+        // One that is over needs no end.
+        if let Some(live) = self.0.live.upgrade() {
+            live.faults.tell(Reason::Lost(why.to_owned()));
+        }
+    }
+
     /// Declares something on the consuming connection.
     pub async fn declare(&self, declaration: Declaration) -> Result<(), Reason> {
         let live = self.live()?;

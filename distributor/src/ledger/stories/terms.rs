@@ -42,6 +42,29 @@ fn presence_is_shown_every_second_and_when_what_is_served_changes() {
 }
 
 #[test]
+fn of_two_that_lead_the_one_of_the_greater_term_steps_down() {
+    let other = |term| Presence {
+        distributor: DistributorId::from_u128(2),
+        term: Term(term),
+        seq: 1,
+        functions: vec![],
+        backlog: 0,
+        room: true,
+    };
+    let mut stage = Stage::new(Config::new(US));
+    stage.feed(Event::LinkUp);
+    let ours = stage.term;
+    stage.feed(Event::Leading { term: ours });
+    stage.feed(Event::Seen(other(ours.0 - 1)));
+    assert_eq!(stage.ledger.term(), Some(ours), "it may be left from the term before");
+    stage.go_to(OPEN);
+    stage.feed(Event::Seen(other(ours.0 + 1)));
+    assert_eq!(stage.ledger.term(), Some(ours), "the other one steps down");
+    stage.feed(Event::Seen(other(ours.0 - 1)));
+    assert_eq!(stage.ledger.term(), None);
+}
+
+#[test]
 fn who_stands_by_wants_nothing_done() {
     let mut stage = Stage::new(Config::new(US));
     stage.feed(Event::LinkUp);

@@ -84,6 +84,7 @@ impl World {
                     self.broker.fan_out(conn, to, &body);
                 }
             }
+            Effect::StepDown => panic!("the lock was held twice"),
             Effect::AskDepths { asked_at, pools } => {
                 if self.broker.is_alive(conn) {
                     let depth = |pool| (pool, self.broker.depth(Name::Pool(pool)));
