@@ -106,7 +106,12 @@ fn as_json(answer: &Answer<Value>) -> Value {
     json!({
         "value": answer.value,
         "ran": ran,
-        "waited_ms": answer.waited.as_secs_f64() * 1e3,
-        "took_ms": answer.took.as_secs_f64() * 1e3,
+        "waited_ms": milliseconds(answer.waited),
+        "took_ms": milliseconds(answer.took),
     })
+}
+
+/// To the microsecond, so that it prints as short as it is.
+fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }
