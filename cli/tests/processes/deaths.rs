@@ -184,3 +184,27 @@ async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
         assert!(matches!(answer.ran, Ran::Remote { .. }));
     }
 }
+
+#[tokio::test]
+async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
+    let farm = Farm::new().await;
+    let _distributor = farm.start(&["distributor"]);
+    let frozen = farm.start(&["worker", "--slots", "2"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let _other = farm.start(&["worker", "--slots", "2"]);
+    served_by(&client, 2).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..12).map(|_| timed(sleep.call(500).fallback(Fallback::Never)));
+    let (answers, ()) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        frozen.freeze();
+    });
+    for (answer, took) in answers {
+        assert!(is_remote(&answer.expect("every job is answered")));
+        assert!(took < Duration::from_secs(15), "{took:?}");
+    }
+    frozen.thaw();
+    served_by(&client, 2).await;
+}

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
 use simple_dist_demo::functions::FIB;
@@ -36,11 +37,24 @@ impl Role {
         self.0.wait().expect("a child can be waited for");
     }
 
+    /// Lets it stand still, its connections open, until it is thawed.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a child has a pid"), signal).expect("it lives");
+    }
+
     /// Tells it to stop, and waits for its end; true if it ended well.
     pub(crate) fn stop(mut self) -> bool {
-        let pid = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let pid = pid.expect("a child has a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it lives");
+        self.signal(Signal::TERM);
         let status = self.0.wait().expect("a child can be waited for");
         status.success()
     }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use simple_dist_broker::Keep;
+use simple_dist_client::{Ran, Reason};
 use simple_dist_demo::functions::{FIB, SLEEP};
-use simple_dist_e2e::Relay;
+use simple_dist_e2e::{Relay, Site};
 
 use crate::farm::{Farm, is_remote, now, served_by, timed};
 
@@ -63,4 +66,47 @@ async fn a_cut_connection_costs_a_call_nothing_but_time() {
         relay.cut();
     });
     assert!(is_remote(&answer.expect("it is answered")));
+}
+
+#[tokio::test]
+async fn while_the_broker_takes_nothing_calls_are_local() {
+    let (site, faults) = Site::with_faults().await;
+    let farm = Farm { site };
+    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let fib = client.function(FIB);
+
+    faults.block().await.expect("the broker lives");
+    // The first one shows that nothing is taken.
+    let (answer, took) = timed(fib.call(20)).await;
+    assert!(!is_remote(&answer.expect("it is answered")));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let (answer, took) = timed(fib.call(20)).await;
+    assert_eq!(answer.expect("it is answered").ran, Ran::Local { reason: Reason::Blocked });
+    assert!(took < Duration::from_millis(50), "{took:?}");
+
+    faults.unblock().await.expect("the broker lives");
+    served_by(&client, 1).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_without_its_messages_loses_no_call() {
+    let (site, faults) = Site::with_faults().await;
+    let farm = Farm { site };
+    let _distributor = farm.start(&["distributor"]);
+    let _worker = farm.start(&["worker", "--slots", "4"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+
+    let sleep = client.function(SLEEP);
+    let calls = (0..40).map(|_| sleep.call(200).detailed());
+    let (answers, ()) = tokio::join!(join_all(calls), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        faults.restart(Keep::Nothing).await.expect("the broker lives");
+    });
+    for answer in answers {
+        assert_eq!(answer.expect("every call is answered").value, 200);
+    }
+    served_by(&client, 1).await;
 }
