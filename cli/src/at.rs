@@ -1,11 +1,12 @@
 //! Which broker: the options that every role shares.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use clap::Args;
 use simple_dist_broker as embedded;
 use simple_dist_client::Client;
+use simple_dist_protocol::environment::{self, CA, CERTIFICATE, DEFAULT_URL, KEY};
 use simple_dist_protocol::link::Certificates;
 use tokio::process::Command;
 
@@ -39,10 +40,6 @@ pub(crate) struct Files {
     #[arg(long, env = KEY, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
 }
-
-const CA: &str = "AMQP_CA_FILE";
-const CERTIFICATE: &str = "AMQP_CERTIFICATE_FILE";
-const KEY: &str = "AMQP_KEY_FILE";
 
 impl Files {
     fn read(&self) -> Result<Certificates, Failure> {
@@ -99,28 +96,18 @@ impl At {
     }
 }
 
-/// Where a URL is looked for, in this order.
-const VARIABLES: [&str; 3] = ["AMQP_URL", "RABBITMQ_URL", "CLOUDAMQP_URL"];
-/// Where a broker is when nobody says.
-const DEFAULT: &str = "amqp://127.0.0.1:5672";
-
 impl Broker {
     /// The URL that was given, by flag, variable or file.
     pub(crate) fn given(&self) -> Result<Option<String>, Failure> {
-        if let Some(url) = &self.url {
-            return Ok(Some(url.clone()));
+        match &self.url {
+            Some(url) => Ok(Some(url.clone())),
+            None => environment::url().map_err(Failure::configuration),
         }
-        for variable in VARIABLES {
-            if let Some(url) = secret(variable)? {
-                return Ok(Some(url));
-            }
-        }
-        Ok(None)
     }
 
     /// The URL that was given, or the one on this machine.
     pub(crate) fn url(&self) -> Result<String, Failure> {
-        Ok(self.given()?.unwrap_or_else(|| DEFAULT.to_owned()))
+        Ok(self.given()?.unwrap_or_else(|| DEFAULT_URL.to_owned()))
     }
 
     /// The broker that was given, or one that ends with this process.
@@ -152,12 +139,5 @@ impl Broker {
 
 /// A secret from a variable, or from the file that `<variable>_FILE` names.
 pub(crate) fn secret(variable: &str) -> Result<Option<String>, Failure> {
-    if let Ok(secret) = env::var(variable) {
-        return Ok(Some(secret));
-    }
-    let Ok(path) = env::var(format!("{variable}_FILE")) else { return Ok(None) };
-    let secret = fs::read_to_string(&path).map_err(|error| {
-        Failure::configuration(format_args!("{variable}_FILE: {path}: {error}"))
-    })?;
-    Ok(Some(secret.trim().to_owned()))
+    environment::secret(variable).map_err(Failure::configuration)
 }

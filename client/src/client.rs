@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use simple_dist_protocol::environment::Environment;
 use simple_dist_protocol::link::{self, BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{AddressError, Argument, ClientId, Erased, Function, JobId, Selector};
@@ -100,6 +101,24 @@ impl Client {
     /// broker that is not there makes calls run here.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::builder(url).connect()
+    }
+
+    /// A client as the environment says: the broker, certificates and the prefix. See
+    /// [`environment`](simple_dist_protocol::environment) for the variables.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// let client = Client::from_env()?.connect()?;
+    /// # Ok::<(), simple_dist_client::ConnectError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConnectError::Environment`], where a variable is of no use.
+    pub fn from_env() -> Result<Builder, ConnectError> {
+        let said = Environment::read()?;
+        let mut builder = Self::builder(said.url).certificates(said.certificates);
+        builder.prefix = said.prefix;
+        Ok(builder)
     }
 
     /// A client with other than the usual settings.

@@ -1,5 +1,6 @@
 //! How a call can fail, and how a client can fail to start.
 
+use simple_dist_protocol::environment::EnvironmentError;
 use simple_dist_protocol::link::UrlError;
 use simple_dist_protocol::topology::PrefixError;
 use simple_dist_protocol::{WorkerId, message};
@@ -89,6 +90,9 @@ impl CallError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// A variable of the environment cannot be used.
+    #[error("the environment cannot be used")]
+    Environment(#[from] EnvironmentError),
     /// The URL cannot be used.
     #[error("the broker's URL cannot be used")]
     Url(#[from] UrlError),

@@ -12,6 +12,7 @@
 
 mod address;
 pub mod codec;
+pub mod environment;
 mod function;
 mod id;
 mod json;

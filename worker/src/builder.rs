@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use simple_dist_protocol::environment::{Environment, EnvironmentError};
 use simple_dist_protocol::link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
 use simple_dist_protocol::{Address, Argument, Erased, Function};
@@ -25,6 +26,23 @@ const STACK: usize = 8 * 1024 * 1024;
 pub struct Worker(());
 
 impl Worker {
+    /// A worker to be, as the environment says: the broker, certificates, the prefix and slots. See
+    /// [`environment`](simple_dist_protocol::environment) for the variables.
+    ///
+    /// # Errors
+    /// [`Error::Environment`], where a variable is of no use.
+    pub fn from_env() -> Result<Builder, Error> {
+        let said = Environment::read()?;
+        let mut builder = Self::builder(said.url).certificates(said.certificates);
+        if let Some(prefix) = said.prefix {
+            builder = builder.prefix(&prefix);
+        }
+        if let Some(slots) = said.slots {
+            builder = builder.slots(slots);
+        }
+        Ok(builder)
+    }
+
     /// A worker to be, for the broker at this URL.
     ///
     /// ```
@@ -53,6 +71,9 @@ impl Worker {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A variable of the environment is of no use: correct it.
+    #[error("the environment cannot be used")]
+    Environment(#[from] EnvironmentError),
     /// The broker's URL is of no use: correct it.
     #[error("the broker's URL cannot be used")]
     Url(#[from] UrlError),

@@ -15,7 +15,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), simple_dist_worker::Error> {
-//! Worker::builder("amqp://localhost").serve(&SQUARE).slots(8).run(shutdown_signal()).await
+//! Worker::from_env()?.serve(&SQUARE).run(shutdown_signal()).await
 //! # }
 //! ```
 

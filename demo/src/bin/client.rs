@@ -2,7 +2,6 @@
 //! It prints the same without a broker, only slower.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::env;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -15,8 +14,7 @@ const HEIGHT: u32 = 32;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = env::var("AMQP_URL").unwrap_or_else(|_| "amqp://localhost".to_owned());
-    let client = Client::connect(&url)?;
+    let client = Client::from_env()?.connect()?;
 
     let fib = client.function(FIB);
     println!("fib(20) = {}", fib.call(20).await?);

@@ -1,21 +1,18 @@
 //! A worker that serves the demo's functions: `AMQP_URL=amqp://localhost cargo run --bin worker`.
 
-use std::env;
-
 use simple_dist_demo::{ABORT, ECHO, FAIL, FIB, MANDELBROT, PRIMES, SLEEP};
 use simple_dist_worker::{Error, Worker, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let url = env::var("AMQP_URL").unwrap_or_else(|_| "amqp://localhost".to_owned());
-    let mut worker = Worker::builder(url)
+    let mut worker = Worker::from_env()?
         .serve(&FIB)
         .serve(&PRIMES)
         .serve(&MANDELBROT)
         .serve(&SLEEP)
         .serve(&ECHO)
         .serve(&FAIL);
-    if env::args().any(|argument| argument == "--with-abort") {
+    if std::env::args().any(|argument| argument == "--with-abort") {
         worker = worker.serve(&ABORT);
     }
     worker.run(shutdown_signal()).await
