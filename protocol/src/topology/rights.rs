@@ -7,6 +7,7 @@
 
 use super::Topology;
 use crate::UserName;
+use crate::limits::LOCKS;
 
 /// What a login is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +60,7 @@ impl Topology {
         match role {
             Role::Distributor => {
                 let declared = format!(
-                    r"^{sd}\.(submit|results|beats|presence|submissions|control|answers|parked|(leader|pool|distributor)\..+)$"
+                    r"^{sd}\.(submit|results|beats|presence|submissions|control|answers|parked|leader\.[1-{LOCKS}]|(pool|distributor)\..+)$"
                 );
                 Rights {
                     configure: declared.clone(),
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn only_the_distributor_has_the_default_exchange() {
-        let declared = r"^jobs-2\.(submit|results|beats|presence|submissions|control|answers|parked|(leader|pool|distributor)\..+)$";
+        let declared = r"^jobs-2\.(submit|results|beats|presence|submissions|control|answers|parked|leader\.[1-4]|(pool|distributor)\..+)$";
         check(
             Role::Distributor,
             declared,
