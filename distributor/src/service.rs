@@ -209,7 +209,7 @@ impl Service {
             Effect::DeclarePool(pool) => return self.declare(session, pool),
             Effect::Purge(pool) => return self.purge(session, pool),
             Effect::AskDepths { asked_at, pools } => return self.look(session, asked_at, pools),
-            Effect::StepDown => return session.give_up("another distributor leads as well"),
+            Effect::StepDown => return session.give_up("another distributor leads now"),
         };
         if let (Err(_), Some(token)) = (session.publish(message), token) {
             let settled = Event::Settled { tokens: vec![token], outcome: Outcome::Refused };

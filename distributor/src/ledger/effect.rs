@@ -41,7 +41,7 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
-    /// Give the link up, and the lock with it: another distributor leads as well, and stays.
+    /// Give the link up, and the lock with it: another distributor has begun to lead.
     StepDown,
     /// Publish to a worker's control queue, mandatory.
     Control {

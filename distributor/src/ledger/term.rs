@@ -188,11 +188,10 @@ impl Ledger {
             self.watch_link();
         }
         if presence.distributor != ours {
-            // What a term that is over has left behind may still come for a while.
-            if let Some(leading) = self.link.leading()
-                && self.now.saturating_sub(leading.since) >= SILENCE
-                && presence.term.0 < leading.term.0
-            {
+            // The younger one has seen later that nobody held the lock. What an earlier term has
+            // left behind, too, comes to the younger one only.
+            let leading = self.link.leading();
+            if leading.is_some_and(|it| self.now.saturating_sub(it.since) >= SILENCE) {
                 self.effects.push(Effect::StepDown);
             }
             self.link.other = Some((presence.clone(), self.now));
