@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use simple_dist_demo::functions;
 use simple_dist_protocol::topology::QueueKind;
@@ -33,7 +34,7 @@ pub(crate) struct Distributor {
     #[arg(long, env = "SIMPLE_DIST_QUEUES", default_value = "classic")]
     queues: Queues,
     /// Show the first 120 characters of jobs' arguments on the page, in the API and in `top`
-    #[arg(long, env = "SIMPLE_DIST_PREVIEW_ARGUMENTS")]
+    #[arg(long, env = "SIMPLE_DIST_PREVIEW_ARGUMENTS", value_parser = FalseyValueParser::new())]
     preview_arguments: bool,
     #[command(flatten)]
     http: Http,

@@ -472,6 +472,21 @@ async fn a_lock_that_the_broker_cannot_reach_is_passed_over() {
 }
 
 #[tokio::test]
+async fn of_two_that_take_different_locks_at_once_at_most_one_leads() {
+    let installation = Installation::new().await;
+    let leader = installation.topology.leader();
+    let mut backwards = leader.clone();
+    backwards.reverse();
+    for _ in 0..20 {
+        let (mut one, mut other) = (Tested::start(Plan::default()), Tested::start(Plan::default()));
+        let (first, second) = (one.up().await, other.up().await);
+        let (a, b) = tokio::join!(first.claim(&leader), second.claim(&backwards));
+        assert!((&a, &b) != (&Ok(true), &Ok(true)), "both lead");
+        tokio::join!(one.link.close(), other.link.close());
+    }
+}
+
+#[tokio::test]
 async fn without_a_lock_that_can_be_reached_nobody_leads() {
     let installation = Installation::new().await;
     let leader = installation.topology.leader();

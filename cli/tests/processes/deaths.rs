@@ -90,7 +90,8 @@ async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
     let lead = || pages.iter().filter(|page| leads(page)).count();
     assert_eq!(lead(), 1);
 
-    assert!(faults.delete_queue("faulty.leader.1").await.expect("the broker lives"));
+    let lock = format!("{}.leader.1", farm.site.prefix);
+    assert!(faults.delete_queue(&lock).await.expect("the broker lives"));
     let begun = now();
     while lead() != 2 {
         assert!(begun.elapsed() < Duration::from_secs(10), "nobody took the lock");

@@ -30,6 +30,15 @@ impl Drop for Role {
 }
 
 impl Role {
+    /// Starts it, silent unless `RUST_LOG` is set.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        if std::env::var_os("RUST_LOG").is_some() {
+            command.stderr(Stdio::inherit());
+        }
+        Self(command.spawn().expect("the binary runs"))
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         // One that has ended by itself cannot be killed, and is as dead.
@@ -96,12 +105,7 @@ impl Farm {
     /// Starts a role whose broker is somewhere else: behind a relay.
     pub(crate) fn start_at(&self, url: &str, arguments: &[&str]) -> Role {
         let mut command = self.command(arguments);
-        command.env("AMQP_URL", url);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        if std::env::var_os("RUST_LOG").is_some() {
-            command.stderr(Stdio::inherit());
-        }
-        Role(command.spawn().expect("the binary runs"))
+        Role::run(command.env("AMQP_URL", url))
     }
 
     /// A client of this farm.

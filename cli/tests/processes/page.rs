@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_demo::functions::SLEEP;
 
-use crate::farm::{Farm, free_port, get, json, now, served_by};
+use crate::farm::{Farm, Role, free_port, get, json, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
@@ -49,11 +49,11 @@ async fn lost_after() -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_are_shown_only_where_the_operator_says_so() {
-    for (flags, told) in [(&["--preview-arguments"][..], Some("123")), (&[], None)] {
+    for (said, told) in [("1", Some("123")), ("", None)] {
         let farm = Farm::new().await;
         let site = free_port();
-        let distributor = [&["distributor", "--listen", &site][..], flags].concat();
-        let _distributor = farm.start(&distributor);
+        let mut distributor = farm.command(&["distributor", "--listen", &site]);
+        let _distributor = Role::run(distributor.env("SIMPLE_DIST_PREVIEW_ARGUMENTS", said));
         let _worker = farm.start(&["worker"]);
         let client = farm.client();
         served_by(&client, 1).await;
