@@ -199,14 +199,15 @@ async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..12).map(|_| timed(sleep.call(500).fallback(Fallback::Never)));
+    let calls = (0..6).map(|_| timed(sleep.call(500).fallback(Fallback::Never)));
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         frozen.freeze();
     });
     for (answer, took) in answers {
         assert!(is_remote(&answer.expect("every job is answered")));
-        assert!(took < Duration::from_secs(15), "{took:?}");
+        // The broker finds out by itself after two or three heartbeats of 4 s.
+        assert!(took < Duration::from_secs(7), "{took:?}");
     }
     frozen.thaw();
     served_by(&client, 2).await;

@@ -100,13 +100,14 @@ async fn a_broker_that_restarts_without_its_messages_loses_no_call() {
     served_by(&client, 1).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..40).map(|_| sleep.call(200).detailed());
+    let calls = (0..40).map(|_| timed(sleep.call(200)));
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         faults.restart(Keep::Nothing).await.expect("the broker lives");
     });
-    for answer in answers {
+    for (answer, took) in answers {
         assert_eq!(answer.expect("every call is answered").value, 200);
+        assert!(took < Duration::from_secs(15), "not by its timeout: {took:?}");
     }
     served_by(&client, 1).await;
 }
