@@ -19,6 +19,7 @@ mod json;
 pub mod limits;
 pub mod link;
 pub mod message;
+pub mod text;
 pub mod topology;
 
 pub use address::{Address, AddressError, Selector};
