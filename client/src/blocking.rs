@@ -1,4 +1,4 @@
-//! Waiting for a future in a program without a runtime.
+//! Waiting for a future on a thread that may wait.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,14 +6,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use tokio::runtime::Handle;
+use tokio::task::coop;
+
 use crate::CallError;
 
 /// An error in asynchronous code, where waiting would stop everything else on the thread.
 pub(crate) fn check() -> Result<(), CallError> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(_) => Err(CallError::InsideRuntime),
-        Err(_) => Ok(()),
+    match Handle::try_current() {
+        Ok(_) if is_polling() => Err(CallError::InsideRuntime),
+        Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Whether this thread polls a future for tokio: it gives each poll a budget, and takes it away
+/// where a thread may block, as in `spawn_blocking` and `block_in_place`. Only the budget tells
+/// these from asynchronous code without a panic.
+fn is_polling() -> bool {
+    let context = &mut Context::from_waker(Waker::noop());
+    // Given back unused, the first gives back what the others take.
+    let Poll::Ready(_all) = coop::poll_proceed(context) else { return true };
+    (0..u8::MAX).any(|_| match coop::poll_proceed(context) {
+        Poll::Ready(taken) => {
+            taken.made_progress();
+            false
+        }
+        Poll::Pending => true,
+    })
 }
 
 /// Waits for a future on this thread.

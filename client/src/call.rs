@@ -90,7 +90,9 @@ impl<A: Argument, R: Argument> Call<A, R> {
         Detailed { call: self }
     }
 
-    /// Waits for the value on this thread, in a program without a runtime.
+    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
+    /// in `block_in_place`. Elsewhere in asynchronous code it is
+    /// [`InsideRuntime`](CallError::InsideRuntime).
     pub fn blocking(self) -> Result<R, CallError> {
         blocking::check()?;
         blocking::wait(self)
@@ -134,7 +136,7 @@ pub struct Detailed<A, R> {
 }
 
 impl<A: Argument, R: Argument> Detailed<A, R> {
-    /// Waits for the answer on this thread, in a program without a runtime.
+    /// Waits for the answer on this thread: see [`Call::blocking`].
     pub fn blocking(self) -> Result<Answer<R>, CallError> {
         blocking::check()?;
         blocking::wait(self)

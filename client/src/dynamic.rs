@@ -70,7 +70,9 @@ impl DynamicCall {
         DetailedDynamic { call: self }
     }
 
-    /// Waits for the value on this thread, in a program without a runtime.
+    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
+    /// in `block_in_place`. Elsewhere in asynchronous code it is
+    /// [`InsideRuntime`](CallError::InsideRuntime).
     pub fn blocking(self) -> Result<Value, CallError> {
         blocking::check()?;
         blocking::wait(self)
@@ -103,7 +105,7 @@ pub struct DetailedDynamic {
 }
 
 impl DetailedDynamic {
-    /// Waits for the answer on this thread, in a program without a runtime.
+    /// Waits for the answer on this thread: see [`DynamicCall::blocking`].
     pub fn blocking(self) -> Result<Answer<Value>, CallError> {
         blocking::check()?;
         blocking::wait(self)

@@ -61,7 +61,8 @@ pub enum CallError {
     /// Somebody cancelled the job at the distributor.
     #[error("the job was cancelled")]
     Cancelled,
-    /// `blocking()` in asynchronous code, where it would block everything else: await the call.
+    /// `blocking()` in asynchronous code, where it would block everything else: await the call, or
+    /// wait in `spawn_blocking`.
     #[error("a blocking call inside an asynchronous runtime")]
     InsideRuntime,
     /// The client was closed.

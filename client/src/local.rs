@@ -1,7 +1,5 @@
 //! Threads that run functions in this process, apart from the one that talks to the broker.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -107,25 +105,13 @@ fn run(callee: &Callee, args: &[u8]) -> Result<Bytes, CallError> {
     let Some(function) = &callee.local else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
-    match catch_unwind(AssertUnwindSafe(|| function.run(args))) {
-        Ok(Ok(value)) => Ok(value.into()),
-        Ok(Err(error @ RunError::Argument { .. })) => {
+    match function.run(args) {
+        Ok(value) => Ok(value.into()),
+        Err(error @ RunError::Argument { .. }) => {
             Err(CallError::BadArguments { message: error.to_string() })
         }
-        Ok(Err(error @ RunError::Value(_))) => {
-            Err(CallError::BadValue { message: error.to_string() })
-        }
-        Err(panic) => Err(CallError::Panicked { message: said(panic.as_ref()) }),
-    }
-}
-
-fn said(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without words".to_owned()
+        Err(error @ RunError::Value(_)) => Err(CallError::BadValue { message: error.to_string() }),
+        Err(RunError::Panicked(message)) => Err(CallError::Panicked { message }),
     }
 }
 
@@ -152,12 +138,25 @@ mod tests {
         assert_eq!(codec::decode::<u64>(&end).unwrap(), 42);
     }
 
+    /// It panics when it is dropped, also as what a panic says.
+    struct Sharp;
+
+    impl Drop for Sharp {
+        fn drop(&mut self) {
+            panic!("dropped")
+        }
+    }
+
     #[test]
     fn a_panic_is_an_end_like_any_other() {
         let (mut pool, mut ended) = Pool::new(1);
         assert!(pool.run(work(Function::new("never", 1, |n| panic!("not {n}")), 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;
         assert_eq!(end, Err(CallError::Panicked { message: "not 1".to_owned() }));
+        let sharp = Function::new("sharp", 1, |_| std::panic::panic_any(Sharp));
+        assert!(pool.run(work(sharp, 1)).is_none());
+        let end = ended.blocking_recv().unwrap().end;
+        assert!(matches!(end, Err(CallError::Panicked { .. })), "{end:?}");
         assert!(pool.run(work(Function::new("same", 1, |n| n), 1)).is_none());
         assert!(ended.blocking_recv().unwrap().end.is_ok());
     }

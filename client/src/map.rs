@@ -104,7 +104,8 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
         DetailedMap { map: self }
     }
 
-    /// An iterator that waits on this thread, in a program without a runtime.
+    /// An iterator that waits on this thread, where it may: see
+    /// [`Call::blocking`](crate::Call::blocking).
     ///
     /// ```no_run
     /// # use simple_dist_client::{CallError, Client};

@@ -116,6 +116,49 @@ async fn waiting_inside_a_runtime_is_refused() {
     assert!(seat.begins.is_empty());
 }
 
+/// What waiting for a value gives here.
+fn waited(client: &Client) -> Result<u64, CallError> {
+    client.function(DOUBLE).call(4).blocking()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn waiting_is_refused_in_every_task_and_nowhere_else() {
+    let (client, _link) = offline();
+    let refused = || Err(CallError::InsideRuntime);
+    let task = |client: Client| async move { waited(&client) };
+    assert_eq!(waited(&client), refused());
+    let mut spawned = tokio::task::JoinSet::new();
+    spawned.spawn(task(client.clone()));
+    assert_eq!(spawned.join_all().await, [refused()]);
+    let local = tokio::task::LocalSet::new();
+    let spawned = local.spawn_local(task(client.clone()));
+    assert_eq!(local.run_until(spawned).await.unwrap(), refused());
+
+    assert_eq!(tokio::task::block_in_place(|| waited(&client)), Ok(8));
+    let nested = client.clone();
+    let (free, within) = tokio::task::spawn_blocking(move || {
+        (waited(&nested), tokio::runtime::Handle::current().block_on(task(nested)))
+    })
+    .await
+    .unwrap();
+    assert_eq!((free, within), (Ok(8), refused()));
+    let runtime = tokio::runtime::Handle::current();
+    let entered = std::thread::spawn(move || {
+        let _entered = runtime.enter();
+        waited(&client)
+    });
+    assert_eq!(entered.join().unwrap(), Ok(8));
+}
+
+#[tokio::test]
+async fn a_refused_wait_costs_a_task_none_of_its_budget() {
+    let (client, _seat) = detached();
+    for _ in 0..1_000 {
+        assert_eq!(waited(&client), Err(CallError::InsideRuntime));
+    }
+    assert!(tokio::task::coop::has_budget_remaining());
+}
+
 #[tokio::test]
 async fn a_closed_client_ends_its_calls() {
     let (events, link) = mpsc::channel(1);

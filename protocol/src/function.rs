@@ -1,12 +1,16 @@
 //! Functions as both sides share them: a name, a version and what to run.
 
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Address, address, codec};
+
+/// The most of a panic's message that is passed on.
+const MESSAGE_CHARS: usize = 4096;
 
 /// What a function may take and return: anything that serde can write and read.
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
@@ -135,9 +139,11 @@ impl Erased {
         self.deterministic
     }
 
-    /// Runs it here. A panic of the function goes through.
+    /// Runs it here. A panic ends here, be it the function's, or of whatever reads, writes or
+    /// drops its argument and its value.
     pub fn run(&self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
-        (self.run)(argument)
+        catch_unwind(AssertUnwindSafe(|| (self.run)(argument)))
+            .unwrap_or_else(|payload| Err(RunError::Panicked(message(payload))))
     }
 }
 
@@ -145,6 +151,19 @@ impl fmt::Debug for Erased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.address, f)
     }
+}
+
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.as_str()
+    } else {
+        // Dropping a value of the user's may panic in its turn.
+        std::mem::forget(payload);
+        return "a value that is not text".to_owned();
+    };
+    text.chars().take(MESSAGE_CHARS).collect()
 }
 
 /// Why an erased function has no value.
@@ -161,6 +180,9 @@ pub enum RunError {
     /// The value cannot be written.
     #[error("the value cannot be sent: {0}")]
     Value(codec::Error),
+    /// The function panicked, with this message.
+    #[error("the function panicked: {0}")]
+    Panicked(String),
 }
 
 #[cfg(test)]
@@ -180,5 +202,39 @@ mod tests {
     fn a_wrong_argument_is_an_error_that_names_the_type() {
         let error = DIV.erased().run(&codec::encode("six").unwrap()).unwrap_err();
         assert!(matches!(error, RunError::Argument { expected: "(i64, i64)", .. }));
+    }
+
+    /// It panics whenever it is dropped.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Sharp;
+
+    impl Drop for Sharp {
+        fn drop(&mut self) {
+            panic!("dropped")
+        }
+    }
+
+    /// The message of the panic that a run without an argument ends with.
+    #[track_caller]
+    fn panics<A: Argument, R: Argument>(function: &Function<A, R>) -> String {
+        match function.erased().run(&codec::encode(&()).unwrap()) {
+            Err(RunError::Panicked(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whatever_panics_ends_the_run_and_nothing_else() {
+        const WORDS: Function<(), ()> = Function::new("words", 1, |()| panic!("{}", "of its own"));
+        const ODD: Function<(), ()> = Function::new("odd", 1, |()| std::panic::panic_any(7_u8));
+        const TWICE: Function<(), ()> =
+            Function::new("twice", 1, |()| std::panic::panic_any(Sharp));
+        const TAKEN: Function<Sharp, ()> = Function::new("taken", 1, |_sharp| ());
+        const GIVEN: Function<(), Sharp> = Function::new("given", 1, |()| Sharp);
+        const LONG: Function<(), ()> = Function::new("long", 1, |()| panic!("{:9999}", ""));
+        assert_eq!(panics(&WORDS), "of its own");
+        assert_eq!((panics(&TAKEN), panics(&GIVEN)), ("dropped".to_owned(), "dropped".to_owned()));
+        assert_eq!(panics(&ODD), panics(&TWICE));
+        assert_eq!(panics(&LONG).len(), MESSAGE_CHARS);
     }
 }

@@ -1,17 +1,12 @@
 //! The functions of one worker, by address, and how one of them is run.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{Address, Erased, RunError, limits};
 
 use crate::Error;
-
-/// The most of a panic's message that is passed on.
-const MESSAGE_CHARS: usize = 4096;
 
 /// Functions without their types.
 #[derive(Debug)]
@@ -39,31 +34,18 @@ impl Registry {
     /// answer.
     pub(crate) fn run(&self, function: &Address, args: &[u8]) -> Answer {
         let Some(function) = self.0.get(function) else { return Answer::NotServed };
-        match catch_unwind(AssertUnwindSafe(|| function.run(args))) {
-            Ok(Ok(value)) if value.len() > limits::ARGUMENT_BYTES => {
+        match function.run(args) {
+            Ok(value) if value.len() > limits::ARGUMENT_BYTES => {
                 Answer::TooLarge { bytes: value.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
             }
-            Ok(Ok(value)) => Answer::Value(Bytes::from(value)),
-            Ok(Err(error @ RunError::Argument { .. })) => {
+            Ok(value) => Answer::Value(Bytes::from(value)),
+            Err(error @ RunError::Argument { .. }) => {
                 Answer::BadArguments { message: error.to_string() }
             }
-            Ok(Err(error @ RunError::Value(_))) => Answer::Panicked { message: error.to_string() },
-            Err(payload) => Answer::Panicked { message: message(payload) },
+            Err(error @ RunError::Value(_)) => Answer::Panicked { message: error.to_string() },
+            Err(RunError::Panicked(message)) => Answer::Panicked { message },
         }
     }
-}
-
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.as_str()
-    } else {
-        // Dropping a value of the user's may panic in its turn.
-        std::mem::forget(payload);
-        return "a value that is not text".to_owned();
-    };
-    text.chars().take(MESSAGE_CHARS).collect()
 }
 
 #[cfg(test)]
