@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::{Argument, message};
+use simple_dist_protocol::Argument;
+use simple_dist_protocol::message::{self, Bound};
 use simple_dist_protocol::{WorkerId, codec};
 
 use crate::CallError;
@@ -53,8 +54,8 @@ pub enum Reason {
     NoDistributor,
     /// No live worker serves the function.
     NotServed,
-    /// There is no room for the job, or no hope in its time.
-    Busy,
+    /// There is no room for the job: this bound is reached.
+    Busy(Bound),
     /// The call's time passed.
     TimedOut,
     /// The caller asked for it: [`Fallback::After`](crate::Fallback::After).
@@ -70,7 +71,7 @@ impl Reason {
             Self::Unconfirmed => "unconfirmed",
             Self::NoDistributor => "no_distributor",
             Self::NotServed => "not_served",
-            Self::Busy => "busy",
+            Self::Busy(_) => "busy",
             Self::TimedOut => "timed_out",
             Self::After => "after",
         }
@@ -79,16 +80,17 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::Busy(bound) => return write!(f, "there is no room for the job: {bound}"),
             Self::NoConnection => "no connection to the broker",
             Self::Blocked => "the broker takes no messages for now",
             Self::Unconfirmed => "the broker does not confirm messages",
             Self::NoDistributor => "no distributor is there",
             Self::NotServed => "no live worker serves the function",
-            Self::Busy => "there is no room for the job",
             Self::TimedOut => "the call's time passed",
             Self::After => "asked for by the caller",
-        })
+        };
+        f.write_str(text)
     }
 }
 

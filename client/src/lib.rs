@@ -67,3 +67,4 @@ pub use error::{CallError, ConnectError};
 pub use handle::Handle;
 pub use map::{BlockingMap, DetailedMap, Map};
 pub use options::Fallback;
+pub use simple_dist_protocol::message::Bound;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use simple_dist_protocol::limits;
+use simple_dist_protocol::message::Bound;
 
 use crate::{Fallback, Reason};
 
@@ -17,10 +18,10 @@ pub(crate) struct View {
     pub(crate) silent: Duration,
     /// For how long it is known that nobody consumes what is submitted.
     pub(crate) absent: Option<Duration>,
-    /// What the distributor lately said of the function: `NotServed` or `Busy`.
+    /// What the distributor lately said of the function: `NotServed`.
     pub(crate) refusal: Option<Reason>,
-    /// Whether there is room for one more job, here and at the distributor.
-    pub(crate) room: bool,
+    /// What is full at the distributor, if anything is.
+    pub(crate) full: Option<Bound>,
 }
 
 /// The link, and for how long it has been so.
@@ -89,7 +90,7 @@ fn unavailable(view: &View, standing: Standing) -> Option<Reason> {
     };
     match (trouble(view), standing) {
         (Some((reason, lasts)), _) => (lasts >= patience).then_some(reason),
-        (None, Standing::New) => view.refusal.or((!view.room).then_some(Reason::Busy)),
+        (None, Standing::New) => view.refusal.or(view.full.map(Reason::Busy)),
         (None, Standing::Unconfirmed | Standing::UnderWay) => None,
     }
 }
@@ -122,7 +123,7 @@ mod tests {
         silent: Duration::ZERO,
         absent: None,
         refusal: None,
-        room: true,
+        full: None,
     };
     const NEW: Policy = Policy {
         fallback: Fallback::WhenUnavailable,
@@ -204,12 +205,12 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_for_new_calls_only() {
-        for reason in [Reason::NotServed, Reason::Busy] {
-            let refused = View { refusal: Some(reason), ..FINE };
-            check(refused, NEW, Placement::Local(reason));
-            check(refused, UNDER_WAY, Placement::Remote);
-        }
-        check(View { room: false, ..FINE }, NEW, Placement::Local(Reason::Busy));
+        let refused = View { refusal: Some(Reason::NotServed), ..FINE };
+        check(refused, NEW, Placement::Local(Reason::NotServed));
+        check(refused, UNDER_WAY, Placement::Remote);
+        let full = View { full: Some(Bound::Jobs), ..FINE };
+        check(full, NEW, Placement::Local(Reason::Busy(Bound::Jobs)));
+        check(full, UNDER_WAY, Placement::Remote);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a client sees of the other side: its link, the distributor, and what it was refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::message::Presence;
+use simple_dist_protocol::message::{Bound, Presence};
 use simple_dist_protocol::{Term, limits, link};
 use tokio::time::Instant;
 
@@ -12,11 +12,9 @@ use crate::Reason;
 use crate::callee::Callee;
 use crate::place::{LinkView, View};
 
-/// How long `NotServed` is remembered: presence, which tells of the function's return, comes
-/// every second.
-const NOT_SERVED_MEMORY: Duration = limits::BEAT;
-/// How long `Busy` is remembered: it may have been meant for one call's short time only.
-const BUSY_MEMORY: Duration = Duration::from_millis(100);
+/// How long it is remembered that nobody serves a function: presence, which tells of its return,
+/// comes every second.
+const MEMORY: Duration = limits::BEAT;
 /// The most refusals remembered: the names in a program are few, those in a gateway may not be.
 const REFUSALS: usize = 1024;
 
@@ -25,7 +23,10 @@ const REFUSALS: usize = 1024;
 pub(crate) struct Sight {
     link: Link,
     term: Option<Term>,
-    room: bool,
+    /// The distributor's bound that is reached, as its presence says.
+    full: Option<Bound>,
+    /// The bounds that were logged.
+    told: HashSet<Bound>,
     refusals: HashMap<Arc<str>, Refusal>,
 }
 
@@ -37,11 +38,10 @@ enum Link {
     Down { reason: Reason, since: Instant },
 }
 
-/// What the distributor said of a function. When it is no longer believed, one call tries again
-/// and the others wait for what becomes of it.
+/// The distributor said that nobody serves a function. When that is no longer believed, one call
+/// tries again and the others wait for what becomes of it.
 #[derive(Debug)]
 struct Refusal {
-    reason: Reason,
     callee: Arc<Callee>,
     until: Instant,
 }
@@ -60,14 +60,15 @@ impl Sight {
         Self {
             link: Link::Starting { since: now },
             term: None,
-            room: true,
+            full: None,
+            told: HashSet::new(),
             refusals: HashMap::new(),
         }
     }
 
     pub(crate) fn up(&mut self, now: Instant) {
         self.link = Link::Up { heard: now, absent: None };
-        self.room = true;
+        self.full = None;
     }
 
     /// Whether messages can be sent.
@@ -121,25 +122,32 @@ impl Sight {
         }
         let new_term = self.term.is_some_and(|term| term != presence.term);
         self.term = Some(presence.term);
-        let had_room = std::mem::replace(&mut self.room, presence.room);
+        let full = (!presence.room).then(|| presence.bound.unwrap_or(Bound::Other));
+        let before = std::mem::replace(&mut self.full, full);
         let refused = self.refusals.len();
         self.refusals.retain(|_, refusal| {
-            let served = presence.functions.iter().any(|at| refusal.callee.selector.matches(at));
-            refusal.reason != Reason::NotServed || !served
+            !presence.functions.iter().any(|at| refusal.callee.selector.matches(at))
         });
-        let taken_again = refused > self.refusals.len() || (!had_room && presence.room);
+        let taken_again = refused > self.refusals.len() || (before.is_some() && full.is_none());
         Heard { new_term, taken_again }
     }
 
-    /// The distributor refused a job of this function.
-    pub(crate) fn refused(&mut self, callee: &Arc<Callee>, reason: Reason, now: Instant) {
+    /// The distributor refused a job of this function, since nobody serves it.
+    pub(crate) fn not_served(&mut self, callee: &Arc<Callee>, now: Instant) {
         if self.refusals.len() >= REFUSALS {
             self.refusals.retain(|_, refusal| refusal.until > now);
         }
         if self.refusals.len() < REFUSALS {
-            let until = now + memory(reason);
+            let until = now + MEMORY;
             let callee = Arc::clone(callee);
-            self.refusals.insert(Arc::clone(&callee.name), Refusal { reason, callee, until });
+            self.refusals.insert(Arc::clone(&callee.name), Refusal { callee, until });
+        }
+    }
+
+    /// A job was refused, since a bound is reached. Logged the first time.
+    pub(crate) fn no_room(&mut self, bound: Bound) {
+        if self.told.insert(bound) {
+            tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");
         }
     }
 
@@ -149,7 +157,7 @@ impl Sight {
             return;
         }
         if let Some(refusal) = self.refusals.get_mut(&callee.name) {
-            refusal.until = now + memory(refusal.reason);
+            refusal.until = now + MEMORY;
         }
     }
 
@@ -163,10 +171,7 @@ impl Sight {
     /// What is seen from one function's point of view.
     pub(crate) fn view(&self, callee: &Callee, unconfirmed: Duration, now: Instant) -> View {
         let refusal = self.refusals.get(&callee.name).filter(|refusal| refusal.until > now);
-        View {
-            refusal: refusal.map(|refusal| refusal.reason),
-            ..self.view_of_all(unconfirmed, now)
-        }
+        View { refusal: refusal.map(|_| Reason::NotServed), ..self.view_of_all(unconfirmed, now) }
     }
 
     /// What is seen, whatever the function.
@@ -177,7 +182,7 @@ impl Sight {
             silent: Duration::ZERO,
             absent: None,
             refusal: None,
-            room: self.room,
+            full: self.full,
         };
         match self.link {
             Link::Starting { since } => View { link: LinkView::Starting(now - since), ..view },
@@ -190,8 +195,4 @@ impl Sight {
             }
         }
     }
-}
-
-fn memory(reason: Reason) -> Duration {
-    if reason == Reason::Busy { BUSY_MEMORY } else { NOT_SERVED_MEMORY }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::message::{Deliveries, Marks, Presence, Submission};
+use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submission};
 use simple_dist_protocol::{JobId, limits, link};
 use tokio::time::Instant;
 
@@ -186,9 +186,13 @@ impl Table {
         let id = begin.id;
         let job = Job::new(begin);
         let (most, most_bytes) = limits::LEDGER;
-        let full = self.jobs.len() >= most || self.bytes + job.args.len() > most_bytes;
-        if full {
-            let outcome = Err(CallError::Unavailable { reason: Reason::Busy });
+        let full = if self.jobs.len() >= most {
+            Some(Bound::Jobs)
+        } else {
+            (self.bytes + job.args.len() > most_bytes).then_some(Bound::Arguments)
+        };
+        if let Some(bound) = full {
+            let outcome = Err(CallError::Unavailable { reason: Reason::Busy(bound) });
             self.effects.push(Effect::End { id, reply: job.reply, outcome });
             return;
         }

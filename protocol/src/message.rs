@@ -4,11 +4,14 @@
 //! A message that carries a list has it as its last field, so that a publisher can join what is
 //! waiting without decoding it: see [`envelope`](crate::codec::envelope).
 
+mod bound;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::bound::Bound;
 use crate::{Address, Attempt, ClientId, Generation, JobId, JobKey, PoolId, Term, WorkerId};
 
 /// The version of the wire, in the header `sd-v` of every message.
@@ -163,6 +166,9 @@ pub struct Answered {
     /// Microseconds of running, as the worker measured them.
     #[serde(default)]
     pub took_us: u64,
+    /// With [`Answer::Busy`]: what is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
 }
 
 /// How a job ends.
@@ -194,7 +200,7 @@ pub enum Answer {
         /// The most there may be.
         limit: u64,
     },
-    /// There is no room for the job, or no hope in its time.
+    /// There is no room for the job: a [`Bound`] is reached.
     Busy,
     /// The caller, or a person at the page, cancelled it.
     Cancelled,
@@ -378,6 +384,9 @@ pub struct Presence {
     pub backlog: u64,
     /// Whether there is room for more.
     pub room: bool,
+    /// If not: what is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
 }
 
 /// From the distributor to one worker.

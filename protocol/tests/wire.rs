@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use simple_dist_protocol::message::{
-    Answer, Answered, Answers, Control, Delivered, Deliveries, Delivery, End, Ended, FromClient,
-    FromWorker, Held, Ids, Marks, Noted, Place, Placement, Presence, Report, Started, StartedJob,
-    Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answered, Answers, Bound, Control, Delivered, Deliveries, Delivery, End, Ended,
+    FromClient, FromWorker, Held, Ids, Marks, Noted, Place, Placement, Presence, Report, Started,
+    StartedJob, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, WorkerId,
@@ -111,9 +111,14 @@ fn placement() -> Placement {
 }
 
 fn answered(answer: Answer) -> Deliveries {
-    let answered =
-        Answered { answer, worker: Some(worker()), attempt: 1, waited_ms: 2, took_us: 300 };
-    deliveries(Delivered::Answer(answered))
+    deliveries(Delivered::Answer(Answered {
+        answer,
+        worker: Some(worker()),
+        attempt: 1,
+        waited_ms: 2,
+        took_us: 300,
+        bound: None,
+    }))
 }
 
 fn deliveries(body: Delivered) -> Deliveries {
@@ -164,6 +169,15 @@ fn to_client(checked: &mut Checked) {
     ] {
         checked.message(&format!("delivery-{}", answer.kind()), &answered(answer));
     }
+    let full = Answered {
+        answer: Answer::Busy,
+        worker: None,
+        attempt: 0,
+        waited_ms: 0,
+        took_us: 0,
+        bound: Some(Bound::Jobs),
+    };
+    checked.message("delivery-busy-bound", &deliveries(Delivered::Answer(full)));
     checked.message("delivery-struck", &deliveries(Delivered::Struck(marks())));
     checked.message("delivery-unknown", &deliveries(Delivered::Unknown));
     checked.message(
@@ -175,6 +189,7 @@ fn to_client(checked: &mut Checked) {
             functions: vec![fib()],
             backlog: 12,
             room: true,
+            bound: None,
         },
     );
 }
@@ -251,6 +266,12 @@ fn an_old_reader_reads_new_fields() {
     };
     tolerant(&FromWorker::Answers(answers.clone()), &answers.jobs[0]);
     tolerant(&FromWorker::Answers(answers.clone()), &answers);
+}
+
+#[test]
+fn a_bound_of_another_name_is_still_a_bound() {
+    let bound: Bound = codec::decode(&codec::encode(&"moons").unwrap()).unwrap();
+    assert_eq!(bound, Bound::Other);
 }
 
 #[test]

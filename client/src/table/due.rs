@@ -50,7 +50,7 @@ impl Table {
                     | Reason::Unconfirmed
                     | Reason::NoDistributor
                     | Reason::NotServed
-                    | Reason::Busy => CallError::Unavailable { reason },
+                    | Reason::Busy(_) => CallError::Unavailable { reason },
                 };
                 self.end(id, Err(error));
             }

@@ -1,6 +1,6 @@
 //! What the table makes of news from the other side.
 
-use simple_dist_protocol::message::{self, Delivered, Marks, Presence};
+use simple_dist_protocol::message::{self, Bound, Delivered, Marks, Presence};
 use simple_dist_protocol::{JobId, limits, link};
 use tokio::time::Instant;
 
@@ -62,7 +62,7 @@ impl Table {
                 link::Outcome::Refused => {
                     job.remote = Remote::Unsent;
                     if job.local == Local::Not && job.may_run_here(self.turns.slots()) {
-                        self.go_local(id, Reason::Busy);
+                        self.go_local(id, Reason::Busy(Bound::Submissions));
                     } else {
                         self.retries.push_back((now + limits::RESEND, id));
                     }
@@ -147,8 +147,15 @@ impl Table {
                 let nobody = || CallError::BadValue { message: "no worker gave it".to_owned() };
                 self.end(id, ended.ok_or_else(nobody));
             }
-            message::Answer::NotServed => self.turned_away(id, Reason::NotServed, now),
-            message::Answer::Busy => self.turned_away(id, Reason::Busy, now),
+            message::Answer::NotServed => {
+                self.sight.not_served(&job.callee, now);
+                self.turned_away(id, Reason::NotServed, now);
+            }
+            message::Answer::Busy => {
+                let bound = answered.bound.unwrap_or(Bound::Other);
+                self.sight.no_room(bound);
+                self.turned_away(id, Reason::Busy(bound), now);
+            }
             message::Answer::Expired => {
                 if job.local == Local::Not {
                     self.timed_out(id);
@@ -170,7 +177,6 @@ impl Table {
     /// The distributor does not take the job.
     fn turned_away(&mut self, id: JobId, reason: Reason, now: Instant) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        self.sight.refused(&job.callee, reason, now);
         if job.local != Local::Not {
             return;
         }

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, REPORT, STRIKES, TIMEOUT_MAX};
 use simple_dist_protocol::message::{
-    Answer, Answered, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
+    Answer, Answered, Bound, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
 
 use super::ends::Caller;
 use super::functions::{FUNCTIONS, FunctionRef};
 use super::jobs::{Job, JobRef, Key, State};
-use super::pools::Pool;
 use super::suspicion::Suspicion;
 use super::users::UserRef;
 use super::{Client, Ledger};
@@ -172,13 +171,13 @@ impl Ledger {
         let id = submission.id;
         match self.admit(sender, submission) {
             Ok(job) => self.settle_in(job),
-            Err(answer) => self.refuse(sender, id, answer),
+            Err(answered) => self.refuse(sender, id, answered),
         }
     }
 
-    fn refuse(&mut self, sender: Sender, id: JobId, answer: Answer) {
-        self.books.refuse(&answer);
-        self.deliver_to(sender, id, Delivered::Answer(plain(answer)));
+    fn refuse(&mut self, sender: Sender, id: JobId, answered: Answered) {
+        self.books.refuse(&answered.answer);
+        self.deliver_to(sender, id, Delivered::Answer(answered));
     }
 
     /// The recent answer to a job that is sent again. One that came while its job was unknown
@@ -245,37 +244,33 @@ impl Ledger {
     }
 
     /// A new job is let in, or refused.
-    fn admit(&mut self, sender: Sender, submission: Submission) -> Result<JobRef, Answer> {
+    fn admit(&mut self, sender: Sender, submission: Submission) -> Result<JobRef, Answered> {
         let selector: Selector = submission
             .function
             .parse()
-            .map_err(|error| Answer::BadArguments { message: format!("{error}") })?;
+            .map_err(|error| plain(Answer::BadArguments { message: format!("{error}") }))?;
         let bytes = submission.args.len();
         if bytes > ARGUMENT_BYTES {
-            return Err(Answer::TooLarge { bytes: bytes as u64, limit: ARGUMENT_BYTES as u64 });
+            let (bytes, limit) = (bytes as u64, ARGUMENT_BYTES as u64);
+            return Err(plain(Answer::TooLarge { bytes, limit }));
         }
         let suspicion = self.brought(submission.marks);
         if let Some(suspicion) = suspicion.as_ref().filter(|suspicion| suspicion.is_fatal()) {
-            return Err(suspicion.poisoned());
+            return Err(plain(suspicion.poisoned()));
         }
-        if !self.has_room_for(bytes) {
-            return Err(Answer::Busy);
+        if let Some(bound) = self.full_for(bytes) {
+            return Err(busy(bound));
         }
         let priority = submission.priority.min(PRIORITY_MAX);
         let time = budget(submission.budget_ms);
         let (resolved, live) = self.resolve(&selector);
-        if suspicion.is_none() {
-            // A marked job is told neither: its client might run it at once.
-            if !live && self.now >= self.hopeless_at(resolved) {
-                return Err(Answer::NotServed);
-            }
-            if resolved.is_some_and(|function| self.wait(function, priority, sender.0) > time) {
-                return Err(Answer::Busy);
-            }
+        // A marked job is not told so: its client might run it at once.
+        if suspicion.is_none() && !live && self.now >= self.hopeless_at(resolved) {
+            return Err(plain(Answer::NotServed));
         }
         let function = match resolved {
             Some(function) => function,
-            None => self.functions.meet(&selector).ok_or(Answer::Busy)?,
+            None => self.functions.meet(&selector).ok_or(busy(Bound::Functions))?,
         };
         self.functions.get_mut(function).jobs += 1;
         self.books.accepted += 1;
@@ -312,10 +307,13 @@ impl Ledger {
         (suspicion.count() > 0).then(|| Box::new(suspicion))
     }
 
-    /// Whether there is room for one more job of so many bytes.
-    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+    /// What leaves no room for one more job of so many bytes, if anything does.
+    pub(super) fn full_for(&self, bytes: usize) -> Option<Bound> {
         let (jobs, most) = self.config.capacity;
-        self.jobs.len() < jobs && self.jobs.bytes() + bytes <= most
+        if self.jobs.len() >= jobs {
+            return Some(Bound::Jobs);
+        }
+        (self.jobs.bytes() + bytes > most).then_some(Bound::Arguments)
     }
 
     /// The function that a selector means, and whether it is live. Without a version: the highest
@@ -333,36 +331,15 @@ impl Ledger {
             },
         }
     }
-
-    /// How long a new job of the function is expected to wait: the measured work of what goes
-    /// before it, in every function of its pool, over the pool's slots; in the best of its pools.
-    fn wait(&self, function: FunctionRef, priority: u8, user: UserRef) -> Duration {
-        let known = self.functions.get(function);
-        if known.calm.is_empty() {
-            return Duration::ZERO;
-        }
-        let wait = |pool: &Pool| {
-            let work: f64 = pool
-                .functions
-                .iter()
-                .map(|function| self.functions.get(*function))
-                .filter(|function| !function.calm.is_empty())
-                .filter_map(|function| {
-                    let work = function.work.mean()?.as_secs_f64();
-                    Some(work * function.calm.ahead_of(priority, user) as f64)
-                })
-                .sum();
-            Duration::try_from_secs_f64(work / f64::from(pool.slots)).unwrap_or(Duration::MAX)
-        };
-        let pools = known.pools.iter().filter_map(|pool| self.pools.get(pool));
-        let live = pools.filter(|pool| pool.slots > 0);
-        live.map(wait).min().unwrap_or(Duration::ZERO)
-    }
 }
 
 /// An answer that no worker gave.
 fn plain(answer: Answer) -> Answered {
-    Answered { answer, worker: None, attempt: 0, waited_ms: 0, took_us: 0 }
+    Answered { answer, worker: None, attempt: 0, waited_ms: 0, took_us: 0, bound: None }
+}
+
+fn busy(bound: Bound) -> Answered {
+    Answered { bound: Some(bound), ..plain(Answer::Busy) }
 }
 
 fn budget(budget_ms: u64) -> Duration {

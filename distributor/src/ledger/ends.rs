@@ -82,6 +82,7 @@ impl Ledger {
                     attempt: ended.attempt.number,
                     waited_ms: 0,
                     took_us: ended.took_us,
+                    bound: None,
                 };
                 match job {
                     Some(job) => self.answered(job, worker, answered, took),
@@ -162,7 +163,8 @@ impl Ledger {
         let Some(found) = self.jobs.get(job) else { return };
         let waited = found.began.unwrap_or(self.now).saturating_sub(found.since);
         let (attempt, waited_ms) = (found.attempts, millis(waited));
-        let answered = Answered { answer, worker: None, attempt, waited_ms, took_us: 0 };
+        let answered =
+            Answered { answer, worker: None, attempt, waited_ms, took_us: 0, bound: None };
         self.end(job, answered, Caller::Waits);
     }
 
@@ -231,6 +233,7 @@ impl Ledger {
             attempt: found.attempts,
             waited_ms: 0,
             took_us: 0,
+            bound: None,
         };
         self.end(job, answered, caller);
     }

@@ -135,15 +135,4 @@ impl Queue {
             .map(|(age, job)| (*age, *job))
             .min()
     }
-
-    /// How many jobs a new one of this priority and user waits for, at most: those of its own
-    /// user, times the users that take turns with it; never more than all.
-    pub(super) fn ahead_of(&self, priority: u8, user: UserRef) -> usize {
-        let levels = &self.levels[usize::from(priority.min(PRIORITY_MAX))..];
-        let all: usize = levels.iter().map(|level| level.length).sum();
-        let higher: usize = levels.iter().skip(1).map(|level| level.length).sum();
-        let level = &levels[0];
-        let own = level.waiting.get(&user).map_or(0, BTreeMap::len);
-        all.min(higher + (own + 1) * level.waiting.len().max(1))
-    }
 }

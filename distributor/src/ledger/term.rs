@@ -265,8 +265,8 @@ impl Ledger {
             .filter(|(_, function)| self.is_live(&function.pools))
             .filter_map(|(_, function)| function.address.clone())
             .collect();
-        let (distributor, backlog, room) =
-            (self.config.distributor, self.books.queued, self.has_room_for(0));
+        let (distributor, backlog, bound) =
+            (self.config.distributor, self.books.queued, self.full_for(0));
         let now = self.now;
         let Some(leading) = self.link.leading_mut() else { return };
         leading.seq += 1;
@@ -276,7 +276,8 @@ impl Ledger {
             leading.unechoed.push_back((leading.seq, now));
         }
         let (term, seq) = (leading.term, leading.seq);
-        let presence = Presence { distributor, term, seq, functions, backlog, room };
+        let presence =
+            Presence { distributor, term, seq, functions, backlog, room: bound.is_none(), bound };
         self.effects.push(Effect::Presence(presence));
     }
 

@@ -196,8 +196,14 @@ mod tests {
         let (answer, mut answered) = oneshot::channel();
         let event = callers.submit(call(id), answer);
         assert!(matches!(event, Event::Submitted { user, .. } if user == UserName::http()));
-        let busy =
-            Answered { answer: Answer::Busy, worker: None, attempt: 0, waited_ms: 0, took_us: 0 };
+        let busy = Answered {
+            answer: Answer::Busy,
+            worker: None,
+            attempt: 0,
+            waited_ms: 0,
+            took_us: 0,
+            bound: None,
+        };
         let taken = callers.take(news(&callers, id, Delivered::Answer(busy.clone())));
         let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
         assert!(matches!(events[..], [Event::Settled { outcome: Outcome::Confirmed, .. }]));

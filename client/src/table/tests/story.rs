@@ -16,7 +16,7 @@ use super::super::{Begin, Effect, Event, Table};
 use crate::answer::Outcome;
 use crate::callee::Callee;
 use crate::options::Options;
-use crate::{CallError, Fallback, Ran, Reason};
+use crate::{Bound, CallError, Fallback, Ran, Reason};
 
 /// What happens.
 pub(super) enum What {
@@ -230,7 +230,8 @@ pub(super) fn nothing() -> What {
 
 pub(super) fn answered(job: u128, answer: Answer) -> What {
     let worker = Some(worker(7));
-    let body = Answered { answer, worker, attempt: 1, waited_ms: 2, took_us: 3 };
+    let bound = matches!(answer, Answer::Busy).then_some(Bound::Jobs);
+    let body = Answered { answer, worker, attempt: 1, waited_ms: 2, took_us: 3, bound };
     What::Deliver { job, body: Delivered::Answer(body) }
 }
 
@@ -268,6 +269,7 @@ pub(super) fn presence_with(term: u64, served: bool, room: bool) -> What {
         functions: served.then(|| FIB.address()).into_iter().collect(),
         backlog: 0,
         room,
+        bound: (!room).then_some(Bound::Jobs),
     }))
 }
 

@@ -4,7 +4,7 @@ use simple_dist_protocol::message::Answer;
 
 use super::story::Seen::{Cancelled, Runs, Submitted};
 use super::story::*;
-use crate::{Fallback, Reason};
+use crate::{Bound, Fallback, Reason};
 
 #[test]
 fn a_failed_first_connection_makes_waiting_calls_local() {
@@ -246,7 +246,7 @@ fn a_second_after_not_served_one_call_tries_for_all() {
 }
 
 #[test]
-fn a_busy_distributor_makes_calls_local_while_there_is_no_room() {
+fn calls_are_local_while_there_is_no_room_and_know_why() {
     check(
         [
             at(0, up()),
@@ -261,10 +261,10 @@ fn a_busy_distributor_makes_calls_local_while_there_is_no_room() {
         ],
         [
             Submitted(1),
-            Runs(1, Reason::Busy),
-            local(1, Reason::Busy),
-            Runs(2, Reason::Busy),
-            local(2, Reason::Busy),
+            Runs(1, Reason::Busy(Bound::Jobs)),
+            local(1, Reason::Busy(Bound::Jobs)),
+            Runs(2, Reason::Busy(Bound::Jobs)),
+            local(2, Reason::Busy(Bound::Jobs)),
             Submitted(3),
         ],
     );
@@ -272,5 +272,8 @@ fn a_busy_distributor_makes_calls_local_while_there_is_no_room() {
 
 #[test]
 fn a_full_intake_makes_its_calls_local() {
-    check([at(0, up()), at(0, call(1)), at(1, refused(1))], [Submitted(1), Runs(1, Reason::Busy)]);
+    check(
+        [at(0, up()), at(0, call(1)), at(1, refused(1))],
+        [Submitted(1), Runs(1, Reason::Busy(Bound::Submissions))],
+    );
 }

@@ -245,7 +245,7 @@ fn a_full_ledger_is_busy() {
 }
 
 #[test]
-fn a_wait_beyond_the_jobs_time_is_busy() {
+fn no_estimate_refuses_a_job() {
     let took = |job, seconds: u64| {
         change(move |stage| {
             let attempt = Attempt { term: stage.term, number: 1 };
@@ -265,10 +265,20 @@ fn a_wait_beyond_the_jobs_time_is_busy() {
             at(0.1, submitted(3)),
             at(0.1, submitted(4)),
             at(0.1, submit_as(1, hasty(5))),
-            // Its priority puts it in front of them.
             at(0.1, submit_as(1, Submission { priority: 9, ..hasty(6) })),
+            at(0.2, holds(1, 2, 1)),
+            at(0.2, holds(1, 3, 1)),
+            at(5.7, nothing()),
         ],
-        [place(1, 1), answer(1, "value"), place(2, 1), place(3, 1), answer(5, "busy")],
+        // Nobody can know before that its time will not suffice.
+        [
+            place(1, 1),
+            answer(1, "value"),
+            place(2, 1),
+            place(3, 1),
+            answer(5, "expired"),
+            answer(6, "expired"),
+        ],
     );
 }
 

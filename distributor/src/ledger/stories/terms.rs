@@ -50,6 +50,7 @@ fn of_two_that_lead_the_older_one_steps_down() {
         functions: vec![],
         backlog: 0,
         room: true,
+        bound: None,
     };
     let mut stage = Stage::new(Config::new(US));
     stage.feed(Event::LinkUp);

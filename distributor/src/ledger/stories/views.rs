@@ -48,6 +48,7 @@ fn who_stands_by_sees_what_beats_name() {
         functions: vec![],
         backlog: 5,
         room: true,
+        bound: None,
     };
     stage.feed(Event::Seen(presence));
     let view = stage.view();

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
-use simple_dist_protocol::message::{Answer, Answered};
+use simple_dist_protocol::message::{Answer, Answered, Bound};
 use simple_dist_protocol::{Address, JobId, Selector, arguments_from_json, limits, value_to_json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
@@ -213,7 +213,8 @@ async fn answer(
         Answer::BadArguments { message } => Problem::new(Kind::BadArguments, message.clone()),
         Answer::TooLarge { bytes, limit } => too_large(*bytes, *limit),
         Answer::Busy => {
-            Problem::new(Kind::Busy, "there is no room for the job, or no hope in its time")
+            let bound = answered.bound.unwrap_or(Bound::Other);
+            Problem::new(Kind::Busy, format!("there is no room for the job: {bound}"))
         }
         Answer::Cancelled => Problem::new(Kind::Cancelled, "a person cancelled it"),
         Answer::Expired => Problem::new(Kind::Expired, "its time passed, and it is cancelled"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Answer as Ended, Answered};
+use simple_dist_protocol::message::{Answer as Ended, Answered, Bound};
 use simple_dist_protocol::{WorkerId, codec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,11 +15,12 @@ const TEST: Duration = Duration::from_secs(10);
 
 fn answered(answer: Ended) -> Answered {
     Answered {
-        answer,
         worker: Some(WorkerId::from_u128(1)),
         attempt: 2,
         waited_ms: 1500,
         took_us: 20,
+        bound: matches!(answer, Ended::Busy).then_some(Bound::Jobs),
+        answer,
     }
 }
 
