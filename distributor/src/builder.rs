@@ -123,7 +123,7 @@ impl Builder {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let topology = Topology::new(&self.prefix, self.queues)?;
-        let http = listen(self.http).await?;
+        let http = listen(self.http)?;
         let id = DistributorId::new();
         tracing::info!(distributor.id = %id, broker = %url, "starting");
         let maker = Maker::new(id, &self.prefix, &url);
@@ -152,13 +152,11 @@ impl Builder {
     }
 }
 
-async fn listen(
-    settings: Option<web::Settings>,
-) -> Result<Option<(TcpListener, web::Settings)>, Error> {
+fn listen(settings: Option<web::Settings>) -> Result<Option<(TcpListener, web::Settings)>, Error> {
     let Some(settings) = settings else { return Ok(None) };
     settings.check()?;
     let address = settings.listen;
-    let listener = web::listen(&settings).await;
+    let listener = web::listen(&settings);
     let listener = listener.map_err(|reason| Error::Listen { address, reason })?;
     Ok(listener.map(|listener| (listener, settings)))
 }

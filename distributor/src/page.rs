@@ -68,7 +68,7 @@ pub(crate) struct Visitor {
 /// All of the page.
 pub(crate) fn router(desk: Desk, options: Options) -> Router {
     let live = Live::new(desk.clone(), &options);
-    let mut router = Router::new()
+    Router::new()
         .route("/", get(now))
         .route("/functions", get(functions))
         .route("/workers", get(workers))
@@ -78,14 +78,11 @@ pub(crate) fn router(desk: Desk, options: Options) -> Router {
         .route("/login", get(login))
         .route("/page/events", get(live::events))
         .route("/page/jobs", get(jobs_part))
-        .route("/assets/{name}", get(assets::serve));
-    if options.actions {
-        router = router
-            .route("/workers/{id}/drain", post(actions::drain))
-            .route("/workers/{id}/resume", post(actions::resume))
-            .route("/jobs/{id}/cancel", post(actions::cancel));
-    }
-    router.with_state(Page { desk, live, actions: options.actions })
+        .route("/assets/{name}", get(assets::serve))
+        .route("/workers/{id}/drain", post(actions::drain))
+        .route("/workers/{id}/resume", post(actions::resume))
+        .route("/jobs/{id}/cancel", post(actions::cancel))
+        .with_state(Page { desk, live, actions: options.actions })
 }
 
 /// The page for what is not there; for the router that this one becomes a part of.

@@ -15,6 +15,8 @@ mod metrics;
 mod openapi;
 mod patience;
 mod problem;
+mod room;
+mod seats;
 mod server;
 mod session;
 mod settings;
@@ -31,8 +33,8 @@ use crate::page;
 pub use settings::{LISTEN, Secret, Settings, SettingsError};
 
 /// Takes the address; none if it is taken and not required.
-pub(crate) async fn listen(settings: &Settings) -> io::Result<Option<TcpListener>> {
-    match TcpListener::bind(settings.listen).await {
+pub(crate) fn listen(settings: &Settings) -> io::Result<Option<TcpListener>> {
+    match server::listen(settings.listen) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if settings.required => Err(error),
         Err(error) => {
@@ -50,12 +52,17 @@ pub(crate) async fn serve(
     desk: Desk,
     shutdown: CancellationToken,
 ) {
-    let app = router(settings, desk, shutdown.clone());
+    let app = router(settings, desk, room::Bounds::default(), shutdown.clone());
     server::accept(listener, app, server::Limits::default(), shutdown).await;
 }
 
 /// Everything that is served; `shutdown` ends its event streams.
-fn router(settings: Settings, desk: Desk, shutdown: CancellationToken) -> Router {
+fn router(
+    settings: Settings,
+    desk: Desk,
+    bounds: room::Bounds,
+    shutdown: CancellationToken,
+) -> Router {
     let scrape = metrics::Scrape::new(desk.clone());
     let options = page::Options { actions: settings.token.is_some(), shutdown: shutdown.clone() };
     let routes = Router::new()
@@ -65,7 +72,7 @@ fn router(settings: Settings, desk: Desk, shutdown: CancellationToken) -> Router
         .merge(page::router(desk.clone(), options))
         .merge(login::router(settings.clone()))
         .nest("/api/v1", api::router(desk, shutdown));
-    gate::close(routes, settings)
+    gate::close(routes, settings, bounds)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What a person may do: drain and resume a worker, cancel a job. Who may is checked before a
-//! request comes here; without a token configured nobody may, and there is no way here at all.
+//! request comes here; without a token configured nobody may.
 
 use axum::Extension;
 use axum::extract::{Path, Query, State};

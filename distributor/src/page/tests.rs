@@ -203,7 +203,7 @@ async fn without_a_token_there_are_no_actions() {
     let worker = view.workers[0].id;
     let stage = stage(view, false);
     let answer = stage.ask("POST", &format!("/workers/{worker}/drain"), true).await;
-    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert!(!text(stage.ask("GET", "/", true).await).await.contains("method=\"post\""));
 }
 

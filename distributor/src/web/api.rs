@@ -24,7 +24,7 @@ pub(super) fn router(desk: Desk, shutdown: CancellationToken) -> Router {
         .route("/workers/{id}/resume", post(act::resume))
         .route("/functions", get(look::functions))
         .route("/functions/{name}", get(look::function))
-        .route("/functions/{name}/call", post(call::call).layer(call::body_limit()))
+        .route("/functions/{name}/call", post(call::call))
         .route("/jobs", get(look::jobs))
         .route("/jobs/{id}", get(look::job))
         .route("/jobs/{id}/cancel", post(act::cancel))

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -20,6 +18,7 @@ use crate::page::{self, Visitor};
 
 use super::guard::{self, Verdict, Wish};
 use super::problem::{Kind, Problem};
+use super::room::{Bounds, Room, until_taken};
 use super::settings::Settings;
 
 /// The body of a request; calls have a limit of their own.
@@ -45,17 +44,20 @@ const HEADERS: [(&str, &str); 6] = [
 ];
 
 /// Puts it before these routes.
-pub(crate) fn close(routes: Router, settings: Settings) -> Router {
-    let streams = Arc::new(Semaphore::new(STREAMS));
+pub(crate) fn close(routes: Router, settings: Settings, bounds: Bounds) -> Router {
+    let (streams, settings) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(settings));
     routes
+        .route_layer(from_fn_with_state(streams, limit))
+        .route_layer(from_fn_with_state(Arc::clone(&settings), let_in))
+        // Only routes that there are, asked as they can be, are behind the two above.
         .fallback(nowhere)
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "see the header `allow`")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn_with_state(Room::new(bounds), make_room))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(streams, limit))
-        .layer(from_fn_with_state(Arc::new(settings), let_in))
+        .layer(from_fn_with_state(settings, direct))
         .layer(from_fn(bind))
 }
 
@@ -70,6 +72,20 @@ async fn nowhere(headers: HeaderMap) -> Response {
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request made the distributor panic");
     Problem::new(Kind::Internal, "this is a fault of ours; its log says more").into_response()
+}
+
+/// The handlers find the room among the request's extensions.
+async fn make_room(State(room): State<Room>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(room.clone());
+    room.hold(next.run(request).await)
+}
+
+async fn direct(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+    let (method, uri, version) = (request.method(), request.uri(), request.version());
+    match guard::misdirected(&settings, method, uri, version, request.headers()) {
+        Some((kind, detail)) => Problem::new(kind, detail).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 async fn let_in(
@@ -101,12 +117,7 @@ async fn limit(State(streams): State<Arc<Semaphore>>, request: Request, next: Ne
             let full = format!("{STREAMS} others follow the events; ask for the status instead");
             return Problem::new(Kind::Busy, full).into_response();
         };
-        let response = next.run(request).await;
-        return response.map(|body| {
-            Body::from_stream(body.into_data_stream().inspect(move |_| {
-                let _held = &permit;
-            }))
-        });
+        return until_taken(next.run(request).await, permit);
     }
     if Wish::of(request.method(), request.uri().path()) == Wish::Call {
         return next.run(request).await;

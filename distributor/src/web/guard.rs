@@ -5,13 +5,16 @@
 //! loopback   free                       free                       token; off without one
 //! elsewhere  token, or `open_reads`     token                      token
 //! ```
-//! Probes are free everywhere. A browser that lacks the token is led to the login page.
+//! Probes are free everywhere. A browser that lacks the token is led to the login page. What is
+//! not there is said to be missing, and asked for in the wrong way to be so, before any token is
+//! wanted: `/openapi.json` tells as much to everybody who reads the source.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use axum::http::header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, Uri, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -62,7 +65,55 @@ pub(crate) enum Verdict {
     Refuse(Kind, &'static str),
 }
 
-/// Judges a request by its head; `now` is the time since 1970.
+/// Whom a request was meant for, as its head says; judged before anything is known of its route.
+/// Probes may name us as they please.
+pub(crate) fn misdirected(
+    settings: &Settings,
+    method: &Method,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+) -> Option<(Kind, &'static str)> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Some((Kind::BadRequest, "there is more than one `Host`")),
+        (None, _) if version == Version::HTTP_11 => {
+            return Some((Kind::BadRequest, "there is no `Host`"));
+        }
+        (None, _) => None,
+        (Some(host), None) if host.is_empty() => None,
+        (Some(host), None) => match host.to_str().ok().and_then(plain) {
+            Some(host) => Some(host),
+            None => return Some((Kind::BadRequest, "`Host` is no name or address with a port")),
+        },
+    };
+    if Wish::of(method, uri.path()) == Wish::Probe {
+        return None;
+    }
+    // Who names a host in the request's target too must mean us by both.
+    let ours =
+        |host: Option<&str>| host.and_then(plain).is_some_and(|host| is_ours(settings, host));
+    let target = uri.authority().map(Authority::as_str);
+    let is_ours = match (target, host) {
+        (Some(target), Some(host)) => ours(Some(target)) && ours(Some(host)),
+        (target, host) => ours(target.or(host)),
+    };
+    (!is_ours)
+        .then_some((Kind::WrongHost, "this host name is not one of ours; --allow-host adds one"))
+}
+
+/// A host and perhaps a port, and nothing else.
+fn plain(host: &str) -> Option<&str> {
+    let parsed: Authority = host.parse().ok()?;
+    let port = host.strip_prefix(parsed.host())?;
+    let is_port = port.strip_prefix(':').is_none_or(|port| {
+        port.bytes().all(|digit| digit.is_ascii_digit())
+            && (port.is_empty() || parsed.port_u16().is_some())
+    });
+    (is_port && !host.contains('@')).then_some(host)
+}
+
+/// Judges a request for a route that there is; `now` is the time since 1970.
 pub(crate) fn judge(
     settings: &Settings,
     method: &Method,
@@ -74,13 +125,8 @@ pub(crate) fn judge(
     if wish == Wish::Probe {
         return Verdict::Pass;
     }
-    let host = uri.authority().map(|authority| authority.as_str()).or(text(headers, HOST));
-    let Some(host) = host.filter(|host| is_ours(settings, host)) else {
-        return Verdict::Refuse(
-            Kind::WrongHost,
-            "this host name is not one of ours; --allow-host adds one",
-        );
-    };
+    let target = uri.authority().map(Authority::as_str);
+    let host = target.or(text(headers, HOST)).unwrap_or_default();
     if !method.is_safe() && is_foreign(headers, host) {
         return Verdict::Refuse(Kind::ForeignOrigin, "another site sent this, so nothing was done");
     }
@@ -155,7 +201,7 @@ fn name_of(host: &str) -> String {
         Some((name, port)) if digits(port) => name,
         Some(_) | None => host,
     };
-    name.trim_end_matches('.').to_ascii_lowercase()
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 /// Whether a browser says that a page of another site sent it. Who sends neither header is no
@@ -222,6 +268,16 @@ mod tests {
             map.insert(*name, value.parse().unwrap());
         }
         judge(settings, &method.parse().unwrap(), &path.parse().unwrap(), &map, NOW)
+    }
+
+    fn misdirected_by(request: &str, hosts: &[&str], version: Version) -> Option<Kind> {
+        let (method, target) = request.split_once(' ').unwrap();
+        let mut map = HeaderMap::new();
+        for host in hosts {
+            map.append("host", host.parse().unwrap());
+        }
+        let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
+        misdirected(&loopback(), &method, &uri, version, &map).map(|(kind, _)| kind)
     }
 
     #[track_caller]
@@ -307,7 +363,6 @@ mod tests {
             passes(&everywhere(), request, &[]);
         }
         passes(&everywhere(), "POST /login", &[]);
-        passes(&everywhere(), "GET /healthz", &[("host", "10.1.2.3.nip.example")]);
     }
 
     #[test]
@@ -319,9 +374,11 @@ mod tests {
 
     #[test]
     fn only_our_names_are_answered() {
+        let meant = |host: &str| misdirected_by(READ, &[host], Version::HTTP_11);
         for host in [
             "localhost",
             "LOCALHOST:8080",
+            "localhost:",
             "simple.localhost:1",
             "127.0.0.1:8080",
             "192.168.1.7:8080",
@@ -329,10 +386,58 @@ mod tests {
             "dist.example",
             "Dist.Example.:443",
         ] {
-            passes(&loopback(), READ, &[("host", host)]);
+            assert_eq!(meant(host), None, "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "dist.example.evil", "", ":8080"] {
-            refused(&loopback(), READ, &[("host", host)], Kind::WrongHost);
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "dist.example.evil",
+            "",
+            "localhost..",
+            ":80",
+        ] {
+            assert_eq!(meant(host), Some(Kind::WrongHost), "{host}");
+        }
+        for host in [
+            "evil@localhost",
+            "localhost:x",
+            "localhost:99999",
+            "localhost:80:80",
+            "localhost/",
+            "local host",
+            "localhost, localhost",
+        ] {
+            assert_eq!(meant(host), Some(Kind::BadRequest), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let (old, new) = (Version::HTTP_10, Version::HTTP_11);
+        let (two, both) = (["localhost", "localhost"], ["localhost", "evil.example"]);
+        for request in [READ, CALL, "GET /healthz", "GET /nowhere"] {
+            for hosts in [two, both] {
+                assert_eq!(misdirected_by(request, &hosts, new), Some(Kind::BadRequest));
+            }
+            assert_eq!(misdirected_by(request, &[], new), Some(Kind::BadRequest), "{request}");
+        }
+        assert_eq!(misdirected_by("GET /healthz", &["10.1.2.3.nip.example"], new), None);
+        assert_eq!(misdirected_by("GET /healthz", &[], old), None);
+        assert_eq!(misdirected_by(READ, &[], old), Some(Kind::WrongHost));
+    }
+
+    #[test]
+    fn a_host_in_the_target_must_be_ours_too() {
+        let meant = |target: &str, host| {
+            misdirected_by(&format!("GET {target}"), &[host], Version::HTTP_11)
+        };
+        assert_eq!(meant("http://localhost/api/v1/status", "localhost"), None);
+        for (target, host) in [
+            ("http://evil.example/", "localhost"),
+            ("http://localhost/", "evil.example"),
+            ("http://evil@localhost/", "localhost"),
+        ] {
+            assert_eq!(meant(target, host), Some(Kind::WrongHost), "{target}");
         }
     }
 

@@ -56,7 +56,11 @@ fn begin() {
     for reason in Unfit::ALL.map(Unfit::label) {
         ::metrics::counter!("simple_dist_unfit_total", "reason" => reason).increment(0);
     }
-    for name in ["simple_dist_http_wrong_tokens_total", "simple_dist_http_turned_away_total"] {
+    for name in [
+        "simple_dist_http_wrong_tokens_total",
+        "simple_dist_http_turned_away_total",
+        super::room::FULL,
+    ] {
         ::metrics::counter!(name).increment(0);
     }
     for result in RESULTS {

@@ -37,7 +37,8 @@ pub(super) fn documentation() -> OpenApi {
 /// What every route can answer: the gate stands before them all.
 struct Common;
 
-const EVERYWHERE: [(&str, &str); 6] = [
+const EVERYWHERE: [(&str, &str); 7] = [
+    ("400", "`bad-request`: for instance two hosts"),
     ("401", "`token-needed`"),
     ("403", "`actions-off`: no token is set; `foreign-origin`: another site sent this"),
     ("408", "`slow`: the request took too long"),

@@ -1,4 +1,4 @@
-//! A stream whose writes end: a client that takes nothing for a while is gone.
+//! A stream whose writes end: a client that does not take what there is for a while is gone.
 
 use std::future::Future as _;
 use std::io;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream with a limit to how long a write may stand still.
+/// A stream with a limit to how long what is written may wait before all of it is taken.
 #[derive(Debug)]
 pub(crate) struct Patience<T> {
     stream: T,
     limit: Duration,
-    /// Runs while a write waits.
+    /// Runs from the first write that waits until all is flushed.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -23,13 +23,14 @@ impl<T> Patience<T> {
         Self { stream, limit, waiting: None }
     }
 
+    /// One deadline until all of it is taken: who takes a byte now and then is as slow as who
+    /// takes nothing.
     fn held<R>(
         &mut self,
         context: &mut Context<'_>,
         polled: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         if polled.is_ready() {
-            self.waiting = None;
             return polled;
         }
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(self.limit)));
@@ -72,6 +73,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patience<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
+        if polled.is_ready() {
+            self.waiting = None;
+        }
         self.held(context, polled)
     }
 

@@ -1,30 +1,44 @@
-//! The loop that takes connections in: so many at once, and none that only sits there.
+//! The loop that takes connections in: so many at once, none that only sits there, and always one
+//! more for a probe.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::guard::Wish;
 use super::patience::Patience;
+use super::problem::{Kind, Problem};
+use super::room::until_taken;
+use super::seats::{Admission, Doing, Seat, Seats};
 
 /// The bounds of a server; tests use shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at once: what comes beyond is closed. An HTTP call holds one while it waits.
+    /// Connections at once. An HTTP call holds one while it waits.
     pub(crate) connections: usize,
+    /// Connections beyond those: for probes, when all others are at work.
+    pub(crate) probes: usize,
     /// A request's head, and the pause before it on a connection that is kept.
     pub(crate) head: Duration,
-    /// A client that takes nothing of its answer for this long is gone.
+    /// A client that does not take what its connection has of an answer for this long is gone.
     pub(crate) write: Duration,
     /// After the word to stop, until connections are cut.
     pub(crate) stop: Duration,
@@ -34,17 +48,35 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            probes: 64,
             head: Duration::from_secs(30),
-            write: Duration::from_secs(30),
+            write: Duration::from_secs(15),
             stop: Duration::from_millis(1500),
         }
     }
 }
 
-/// The bytes of a request's head, and of what is read ahead.
+/// The bytes of a request's head, of what is read ahead, and of an answer that a connection has
+/// while it waits to be taken.
 const HEAD_BYTES: usize = 64 * 1024;
+/// The same in the system, for each connection: it takes megabytes if nobody says.
+const SEND_BUFFER: u32 = 256 * 1024;
+/// Connections that the system takes before we do.
+const BACKLOG: u32 = 1024;
+/// The head of a probe beyond the other connections.
+const PROBE: Duration = Duration::from_secs(2);
 /// The pause after the system gave no connection: it is out of something.
 const BREATHER: Duration = Duration::from_millis(100);
+
+/// Takes the address.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // What is taken from the listener has it too.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until `shutdown`, then lets requests end for a moment.
 pub(crate) async fn accept(
@@ -53,20 +85,23 @@ pub(crate) async fn accept(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut seats) = (JoinSet::new(), Seats::default());
     let open = metrics::gauge!("simple_dist_http_connections");
     loop {
         open.set(connections.len() as f64);
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(_ended) = connections.join_next() => {}
+            Some(ended) = connections.join_next_with_id() => {
+                seats.leave(ended.map_or_else(|failed| failed.id(), |(id, ())| id));
+            }
             accepted = listener.accept() => {
                 let Some(stream) = taken(accepted).await else { continue };
-                if connections.len() >= limits.connections {
+                let Some(seat) = seats.free(limits.connections, limits.probes) else {
                     metrics::counter!("simple_dist_http_turned_away_total").increment(1);
                     continue;
-                }
-                connections.spawn(serve(stream, app.clone(), limits, shutdown.clone()));
+                };
+                let served = serve(stream, app.clone(), seat.clone(), limits, shutdown.clone());
+                seats.take(connections.spawn(served).id(), seat);
             }
         }
     }
@@ -93,16 +128,27 @@ async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<TcpStrea
     }
 }
 
-async fn serve(stream: TcpStream, app: Router, limits: Limits, shutdown: CancellationToken) {
-    let app = app.map_request(|request: hyper::Request<hyper::body::Incoming>| {
-        request.map(axum::body::Body::new)
-    });
+async fn serve(
+    stream: TcpStream,
+    app: Router,
+    seat: Seat,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_BYTES);
+    let (head, keep) = match seat.admission {
+        Admission::All => (limits.head, true),
+        Admission::Probes => (limits.head.min(PROBE), false),
+    };
+    builder.timer(TokioTimer::new()).header_read_timeout(head).keep_alive(keep);
+    builder.max_buf_size(HEAD_BYTES);
     let stream = TokioIo::new(Patience::new(stream, limits.write));
-    let mut connection = pin!(builder.serve_connection(stream, TowerToHyperService::new(app)));
+    let sitting = seat.clone();
+    let service = service_fn(move |request| answer(app.clone(), sitting.clone(), request));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = seat.can_leave() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -113,12 +159,35 @@ async fn serve(stream: TcpStream, app: Router, limits: Limits, shutdown: Cancell
     }
 }
 
+/// Answers a request; the seat is at work until its connection has all of the answer.
+async fn answer(
+    app: Router,
+    seat: Seat,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    seat.doing.send_replace(Doing::Works);
+    let is_probe = || Wish::of(request.method(), request.uri().path()) == Wish::Probe;
+    let may = seat.admission == Admission::All || is_probe();
+    let response = if may {
+        app.oneshot(request.map(Body::new)).await?
+    } else {
+        let full = "every connection is at work; only probes are answered now";
+        Problem::new(Kind::Busy, full).into_response()
+    };
+    Ok(until_taken(response, Work(seat.doing)))
+}
+
+/// Work that ends when this is dropped.
+struct Work(Arc<watch::Sender<Doing>>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.send_replace(Doing::Waits { since: Instant::now() });
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-
-    use axum::body::Body;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::Notify;
@@ -180,17 +249,66 @@ mod tests {
         served.stop().await;
     }
 
+    fn probed() -> Router {
+        hello()
+            .route("/healthz", get(|| async { "ok" }))
+            .route("/never", get(std::future::pending::<()>))
+    }
+
+    const PROBES: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// So many connections, and this on each of them.
+    async fn crowd(served: &Served, connections: usize, begin: &[u8]) -> Vec<TcpStream> {
+        let mut crowd = Vec::new();
+        for _ in 0..connections {
+            let mut stream = served.connect().await;
+            stream.write_all(begin).await.unwrap();
+            crowd.push(stream);
+        }
+        crowd
+    }
+
+    async fn asked(served: &Served, request: &[u8]) -> String {
+        let mut stream = served.connect().await;
+        stream.write_all(request).await.unwrap();
+        let mut head = [0; 512];
+        let read = timeout(TEST, stream.read(&mut head)).await.expect("it answers");
+        String::from_utf8_lossy(&head[..read.unwrap_or(0)]).into_owned()
+    }
+
     #[tokio::test]
-    async fn beyond_the_cap_connections_are_closed() {
-        let served = served(hello(), Limits { connections: 1, ..Limits::default() }).await;
-        let mut first = served.connect().await;
-        first.write_all(ASK).await.unwrap();
-        let mut some = [0; 15];
-        first.read_exact(&mut some).await.unwrap();
-        assert_eq!(&some, b"HTTP/1.1 200 OK");
-        let mut second = served.connect().await;
-        assert_eq!(all(&mut second).await, "");
-        drop(first);
+    async fn a_probe_is_answered_beside_any_number_of_slow_connections() {
+        for begin in
+            [&b""[..], b"GET / HTTP/1.1\r\nhost:", b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n"]
+        {
+            let limits = Limits { connections: 64, probes: 8, ..Limits::default() };
+            let served = served(probed(), limits).await;
+            let crowd = crowd(&served, 100, begin).await;
+            for _ in 0..3 {
+                assert!(asked(&served, PROBES).await.starts_with("HTTP/1.1 200"));
+            }
+            drop(crowd);
+            served.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_makes_room_and_who_works_does_not() {
+        let limits = Limits { connections: 2, probes: 1, ..Limits::default() };
+        let served = served(probed(), limits).await;
+        let mut waits = served.connect().await;
+        waits.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let works = crowd(&served, 1, b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        // Until the first has waited long enough, there is room for probes alone.
+        loop {
+            let answer = asked(&served, ASK).await;
+            if answer.starts_with("HTTP/1.1 200") {
+                break;
+            }
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        }
+        assert_eq!(all(&mut waits).await, "");
+        drop(works);
         served.stop().await;
     }
 

@@ -32,6 +32,10 @@ fn fixture() -> Fixture {
 }
 
 fn on(listen: &str, token: Option<&str>) -> Fixture {
+    within(room::Bounds::default(), listen, token)
+}
+
+fn within(bounds: room::Bounds, listen: &str, token: Option<&str>) -> Fixture {
     let (view, views) = watch::channel(Arc::new(sample::view()));
     let (desk, requests) = Desk::open(views);
     let shutdown = CancellationToken::new();
@@ -39,7 +43,7 @@ fn on(listen: &str, token: Option<&str>) -> Fixture {
         token: token.map(|token| Secret::new(token).unwrap()),
         ..Settings::new(listen.parse().unwrap())
     };
-    Fixture { app: router(settings, desk, shutdown.clone()), requests, view, shutdown }
+    Fixture { app: router(settings, desk, bounds, shutdown.clone()), requests, view, shutdown }
 }
 
 struct Answer {

@@ -4,17 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 use simple_dist_protocol::message::{Answer, Answered, Bound};
 use simple_dist_protocol::{Address, JobId, Selector, arguments_from_json, limits, value_to_json};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
@@ -22,12 +23,8 @@ use utoipa::IntoParams;
 use crate::desk::{Desk, HttpCall};
 use crate::view::View;
 use crate::web::problem::{Kind, Problem};
+use crate::web::room::{BODY_BYTES, Held, Room, SMALL};
 
-/// The body of a call: the largest argument as base64, and some.
-const BODY_BYTES: usize = limits::ARGUMENT_BYTES / 2 * 3;
-/// The bodies that are read and understood at once, in KiB: as values they are several times as
-/// large.
-static ROOM: Semaphore = Semaphore::const_new(8 * BODY_BYTES / 1024);
 /// How long a body may take to come, and to find room.
 const READING: Duration = Duration::from_secs(30);
 /// What is larger is turned into MessagePack and back beside the runtime, which has links to keep.
@@ -43,11 +40,6 @@ pub(super) struct How {
     /// 9 is first; 4 if nothing is said.
     #[param(minimum = 0, maximum = 9)]
     priority: Option<u8>,
-}
-
-/// The limit of this route's bodies.
-pub(super) fn body_limit() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(BODY_BYTES)
 }
 
 /// Calls a function and waits for its value.
@@ -83,6 +75,7 @@ pub(super) async fn call(
     State(desk): State<Desk>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<How>, QueryRejection>,
+    Extension(room): Extension<Room>,
     request: Request,
 ) -> Result<Response, Problem> {
     let Path(name) = path?;
@@ -99,11 +92,11 @@ pub(super) async fn call(
     let timeout = time(how.timeout).ok_or_else(|| bad("`timeout` is 0.001 to 3600".to_owned()))?;
     is_json(request.headers())?;
     let trace = trace(request.headers());
-    let args = arguments(request).await?;
+    let args = arguments(&room, request).await?;
     let id = JobId::new();
     let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace };
     let answered = desk.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
-    let mut response = match answer(&desk, &function, id, &answered).await {
+    let mut response = match answer(&desk, &room, &function, id, &answered).await {
         Ok(response) => response,
         Err(problem) => problem.of(id).into_response(),
     };
@@ -138,22 +131,35 @@ fn trace(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Reads the body, and turns its arguments into MessagePack.
-async fn arguments(request: Request) -> Result<Bytes, Problem> {
+async fn arguments(room: &Room, request: Request) -> Result<Bytes, Problem> {
     let slow = |_| Problem::new(Kind::Slow, "the body took too long to come");
-    let (_room, body) = timeout(READING, read(request)).await.map_err(slow)??;
+    let (_room, body) = timeout(READING, read(room, request)).await.map_err(slow)??;
     if body.len() > LARGE {
+        let _turn = room.value(body.len()).await?;
         return spawn_blocking(move || encode(&body)).await.map_err(lost)?;
     }
     encode(&body)
 }
 
-async fn read(request: Request) -> Result<(SemaphorePermit<'static>, Bytes), Problem> {
+/// The small ones need no room; of the others each has room for what it says it is.
+async fn read(room: &Room, request: Request) -> Result<(Option<Held>, Vec<u8>), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse().ok()).unwrap_or(BODY_BYTES);
-    let kib = u32::try_from(length.min(BODY_BYTES) / 1024 + 1).unwrap_or(u32::MAX);
-    let closed = |_| Problem::new(Kind::Busy, "no room for the body");
-    let room = ROOM.acquire_many(kib).await.map_err(closed)?;
-    Ok((room, Bytes::from_request(request, &()).await?))
+    let (mut held, mut body) = (None, Vec::new());
+    let mut pieces = request.into_body().into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let broken = |_| Problem::new(Kind::BadRequest, "the body broke off");
+        let piece = piece.map_err(broken)?;
+        let bytes = body.len() + piece.len();
+        if bytes > BODY_BYTES {
+            return Err(too_large(bytes as u64, BODY_BYTES as u64));
+        }
+        if bytes > SMALL && held.is_none() {
+            held = Some(room.body(length.min(BODY_BYTES)).await?);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok((held, body))
 }
 
 fn encode(body: &[u8]) -> Result<Bytes, Problem> {
@@ -169,13 +175,17 @@ fn encode(body: &[u8]) -> Result<Bytes, Problem> {
     Ok(args.into())
 }
 
-async fn decode(value: Bytes) -> Result<Vec<u8>, Problem> {
-    let decode = move || {
-        let value = value_to_json(&value)
+async fn decode(room: &Room, value: Bytes) -> Result<Vec<u8>, Problem> {
+    let decode = move |value: &[u8]| {
+        let value = value_to_json(value)
             .map_err(|error| Problem::new(Kind::BadValue, error.to_string()))?;
         serde_json::to_vec(&value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
     };
-    spawn_blocking(decode).await.map_err(lost)?
+    if value.len() > LARGE {
+        let _turn = room.value(value.len()).await?;
+        return spawn_blocking(move || decode(&value)).await.map_err(lost)?;
+    }
+    decode(&value)
 }
 
 fn lost(_: tokio::task::JoinError) -> Problem {
@@ -189,13 +199,15 @@ fn too_large(bytes: u64, limit: u64) -> Problem {
 /// How the job ended, for HTTP.
 async fn answer(
     desk: &Desk,
+    room: &Room,
     function: &Selector,
     id: JobId,
     answered: &Answered,
 ) -> Result<Response, Problem> {
     let problem = match &answered.answer {
         Answer::Value(value) => {
-            let json = decode(value.clone()).await?;
+            let _held = (value.len() > SMALL).then(|| room.answer(value.len())).transpose()?;
+            let json = decode(room, value.clone()).await?;
             let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
             return Ok((media, Body::from(json)).into_response());
         }

@@ -1,7 +1,10 @@
 //! Calls, from JSON to the ledger and back.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use futures_util::future::join_all;
 use simple_dist_protocol::message::{Answer as Ended, Answered, Bound};
 use simple_dist_protocol::{WorkerId, codec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -184,6 +187,45 @@ async fn what_is_no_call_is_refused_before_the_ledger() {
     let plain = head("POST /api/v1/functions/fib/call", &[]).body("[20]".into()).unwrap();
     let answer = fixture().send(plain).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (415, "not-json"));
+}
+
+/// A caller that has its answer's first line, and takes no more.
+async fn first_line(at: SocketAddr) -> (TcpStream, String) {
+    let mut caller = TcpStream::connect(at).await.unwrap();
+    let head = format!("POST /api/v1/functions/big/call HTTP/1.1\r\nhost: {at}\r\n");
+    let body = "content-type: application/json\r\ncontent-length: 2\r\n\r\n[]";
+    caller.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut line = [0; 12];
+    timeout(TEST, caller.read_exact(&mut line)).await.expect("an answer").unwrap();
+    (caller, String::from_utf8(line.to_vec()).unwrap())
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the test waits for what it spawns")]
+async fn answers_that_nobody_takes_are_bounded_and_given_up() {
+    const MIB: usize = 1024 * 1024;
+    let bounds = room::Bounds { answers: 16 * MIB, ..room::Bounds::default() };
+    let Fixture { app, mut requests, shutdown, .. } = within(bounds, "127.0.0.1:8080", None);
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = listener.local_addr().unwrap();
+    let limits = server::Limits { write: Duration::from_millis(500), ..server::Limits::default() };
+    let server = tokio::spawn(server::accept(listener, app, limits, shutdown.clone()));
+    let value = Bytes::from(codec::encode(&"x".repeat(4 * MIB)).unwrap());
+    let ledger = tokio::spawn(async move {
+        while let Some(Request::Call(_, answer)) = requests.recv().await {
+            let _gone = answer.send(Ok(answered(Ended::Value(value.clone()))));
+        }
+    });
+    let callers = join_all((0..20).map(|_| first_line(at))).await;
+    let taken = callers.iter().filter(|(_, line)| line == "HTTP/1.1 200").count();
+    let refused = callers.iter().filter(|(_, line)| line == "HTTP/1.1 503").count();
+    assert!((1..=3).contains(&taken) && taken + refused == 20, "{taken} and {refused}");
+    // Once those are cut off that take nothing, there is room again.
+    while first_line(at).await.1 != "HTTP/1.1 200" {}
+    drop(callers);
+    shutdown.cancel();
+    timeout(TEST, server).await.expect("it stops").unwrap();
+    ledger.abort();
 }
 
 #[tokio::test]

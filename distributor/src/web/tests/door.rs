@@ -3,6 +3,7 @@
 use axum::routing::get;
 
 use super::*;
+use crate::web::room::Bounds;
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer abc");
 
@@ -73,7 +74,46 @@ async fn an_unknown_host_is_refused() {
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (421, "wrong-host"));
     let answer =
         fixture().send(HttpRequest::get("/api/v1/status").body(Body::empty()).unwrap()).await;
-    assert_eq!(answer.problem(), "wrong-host");
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "bad-request"));
+    for path in ["/api/v1/status", "/nowhere", "/healthz"] {
+        let answer = fixture().ask(&format!("GET {path}"), &[("host", "localhost")]).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "bad-request"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_needs_no_token() {
+    for fixture in [on("0.0.0.0:8080", Some("abc")), on("127.0.0.1:8080", None)] {
+        for (request, status) in [
+            ("GET /nowhere", 404),
+            ("POST /nowhere", 404),
+            ("DELETE /api/v2/status", 404),
+            ("POST /api/v1/functions/fib/a/call", 404),
+            ("GET //api/v1/status", 404),
+            ("GET /%61pi/v1/status", 404),
+            ("DELETE /api/v1/status", 405),
+            ("POST /metrics", 405),
+            ("GET /api/v1/functions/fib/call", 405),
+            ("PUT /workers/1/drain", 405),
+        ] {
+            let answer = fixture.ask(request, &[]).await;
+            assert_eq!(answer.status.as_u16(), status, "{request}");
+        }
+    }
+    let guarded = on("0.0.0.0:8080", Some("abc"));
+    for request in [
+        "GET /api/v1/status",
+        "GET /api/v1/workers/none",
+        "GET /jobs/none",
+        "GET /openapi.json",
+        "POST /api/v1/functions/fib/call",
+        "POST /workers/1/drain",
+    ] {
+        assert_eq!(guarded.ask(request, &[]).await.problem(), "token-needed", "{request}");
+    }
+    for request in ["POST /workers/1/drain", "POST /jobs/1/cancel", "POST /api/v1/jobs/1/cancel"] {
+        assert_eq!(fixture().ask(request, &[TOKEN]).await.problem(), "actions-off", "{request}");
+    }
 }
 
 #[tokio::test]
@@ -100,7 +140,7 @@ async fn a_panic_is_a_problem_and_not_an_end() {
         panic!("secret")
     }
     let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
-    let app = gate::close(Router::new().route("/", get(panics)), settings);
+    let app = gate::close(Router::new().route("/", get(panics)), settings, Bounds::default());
     let fixture = Fixture { app, ..fixture() };
     let answer = fixture.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "internal"));
@@ -110,7 +150,8 @@ async fn a_panic_is_a_problem_and_not_an_end() {
 #[tokio::test(start_paused = true)]
 async fn no_request_is_waited_for_for_ever() {
     let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
-    let app = gate::close(Router::new().route("/", get(std::future::pending::<()>)), settings);
+    let pending = Router::new().route("/", get(std::future::pending::<()>));
+    let app = gate::close(pending, settings, Bounds::default());
     let stuck = Fixture { app, ..fixture() };
     assert_eq!(stuck.get("/").await.problem(), "slow");
     let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, io::Error>>());
