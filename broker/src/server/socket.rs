@@ -31,6 +31,9 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes asked of the socket at a time.
 const READ_SIZE: usize = 64 * 1024;
+/// How often a peer that is not read hears a heartbeat, whatever was negotiated: its end lies
+/// behind all that it has sent, but to a heartbeat a closed socket answers with a reset.
+const UNREAD_BEAT: Duration = Duration::from_secs(1);
 /// Frames in one event, so that a flood of tiny ones is handed on in bounded portions.
 const FRAMES_PER_EVENT: usize = 512;
 
@@ -174,12 +177,13 @@ impl Socket {
                 return stream.shutdown().await.is_ok();
             }
             // Twice in the time that the peer allows, and a little earlier than that.
-            let beat = Duration::from_millis(u64::from(now.heartbeat) * 450);
+            let agreed = Duration::from_millis(u64::from(now.heartbeat) * 450);
+            let beat = if now.is_read { agreed } else { UNREAD_BEAT };
             tokio::select! {
                 // What the engine is about to add goes out with the same write.
                 () = self.outbox.filled() => yield_now().await,
                 changed = control.changed() => if changed.is_err() { return false },
-                () = sleep(beat), if now.heartbeat > 0 => {
+                () = sleep(beat), if !beat.is_zero() => {
                     if write_all(&mut stream, vec![heartbeat()]).await.is_err() {
                         return false;
                     }

@@ -11,7 +11,7 @@ use lapin::{
 };
 use simple_dist_broker::{Broker, Error, Handle, Stats};
 
-use crate::raw::{Raw, method};
+use crate::raw::{Raw, frame, header, method, publish as publish_to};
 
 async fn open(broker: &Handle) -> (Connection, Channel) {
     let properties = ConnectionProperties::default();
@@ -127,6 +127,45 @@ async fn publishers_are_blocked_at_the_memory_mark_until_it_is_worked_off() {
         reader.basic_consume("backlog".into(), "".into(), options, table).await.unwrap();
     assert_eq!(publishing.await, 2_000);
     until(&broker, |stats| !stats.alarmed).await;
+}
+
+#[tokio::test]
+async fn a_publisher_that_dies_while_it_is_blocked_frees_what_it_sent() {
+    let broker = Broker::builder().memory_mark(1_000_000).start().await.unwrap();
+    // The heartbeat that `Raw` agrees to is none, and its message is never whole.
+    let mut publisher = Raw::open_channel(&broker).await;
+    publisher.send(&publish_to(1, "nowhere")).await;
+    publisher.send(&header(1, 16_000_000, &[0, 0])).await;
+    let part = frame(3, 1, &[7; 4_000]);
+    let publishing = async {
+        loop {
+            publisher.send(&part).await;
+        }
+    };
+    // Until the sockets' buffers are full: its end will lie behind them.
+    assert!(tokio::time::timeout(Duration::from_secs(1), publishing).await.is_err());
+    assert!(broker.stats().await.unwrap().alarmed);
+    drop(publisher);
+    let stats = until(&broker, |stats| stats.connections == 0).await;
+    assert!(!stats.alarmed);
+    assert_eq!(stats.memory, 0);
+}
+
+#[tokio::test]
+async fn a_client_without_heartbeats_lives_through_an_alarm() {
+    let broker = Broker::builder().memory_mark(1_000_000).start().await.unwrap();
+    let url = format!("{}?heartbeat=0", broker.url());
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    declare(&channel, "backlog", FieldTable::default()).await;
+    let publishing = publish(&channel, "backlog", 1_200, &[7; 1_000]);
+    tokio::pin!(publishing);
+    // Some heartbeats come meanwhile, which it never asked for.
+    let blocked = tokio::time::timeout(Duration::from_millis(2_500), &mut publishing).await;
+    assert!(blocked.is_err(), "not blocked");
+    broker.faults().purge("backlog").await.unwrap();
+    assert_eq!(publishing.await, 1_200);
 }
 
 #[tokio::test]
