@@ -1,10 +1,13 @@
 //! Deliveries become events. What cannot be understood is parked and counted, what has no
-//! checked sender is dropped and counted, and neither ever comes back.
+//! checked sender is dropped and counted, and neither ever comes back. What is too large to be
+//! passed on is answered in its place.
 
 use simple_dist_protocol::codec;
 use simple_dist_protocol::limits;
 use simple_dist_protocol::link::{Delivery, Source};
-use simple_dist_protocol::message::{FromClient, FromWorker, Presence, VERSION};
+use simple_dist_protocol::message::{
+    Answer, Answers, End, FromClient, FromWorker, Presence, VERSION,
+};
 
 use crate::ledger::{Event, Via};
 
@@ -23,12 +26,15 @@ pub(crate) enum Unfit {
     /// Its list is empty or too long.
     #[error("an impossible list")]
     List,
+    /// A worker's answer is over the limit: its caller is told so instead.
+    #[error("an answer over the limit")]
+    Oversized,
 }
 
 impl Unfit {
     /// Every kind.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Anonymous, Self::Version, Self::Undecodable, Self::List];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Anonymous, Self::Version, Self::Undecodable, Self::List, Self::Oversized];
 
     /// A label for counters.
     pub(crate) fn label(self) -> &'static str {
@@ -37,6 +43,7 @@ impl Unfit {
             Self::Version => "version",
             Self::Undecodable => "undecodable",
             Self::List => "list",
+            Self::Oversized => "oversized",
         }
     }
 }
@@ -95,10 +102,87 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, Unfit> {
     }
 }
 
+/// Puts `TooLarge` in the place of values over the limit, and cuts long messages: workers that
+/// keep the limits send neither. How many values there were.
+pub(crate) fn curb(event: &mut Event) -> usize {
+    let Event::Answers { answers: Answers { jobs, .. }, .. } = event else { return 0 };
+    let mut oversized = 0;
+    for ended in jobs {
+        let End::Answer(answer) = &mut ended.end else { continue };
+        match answer {
+            Answer::Value(value) if value.len() > limits::ARGUMENT_BYTES => {
+                let (bytes, limit) = (value.len() as u64, limits::ARGUMENT_BYTES as u64);
+                *answer = Answer::TooLarge { bytes, limit };
+                oversized += 1;
+            }
+            Answer::Panicked { message } | Answer::BadArguments { message } => {
+                if let Some((end, _)) = message.char_indices().nth(limits::MESSAGE_CHARS) {
+                    message.truncate(end);
+                    message.shrink_to_fit();
+                }
+            }
+            Answer::Value(_)
+            | Answer::Poisoned { .. }
+            | Answer::NotServed
+            | Answer::TooLarge { .. }
+            | Answer::Busy
+            | Answer::Cancelled
+            | Answer::Expired => {}
+        }
+    }
+    oversized
+}
+
 fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Unfit> {
     codec::decode(body).map_err(|_| Unfit::Undecodable)
 }
 
 fn list(length: usize) -> Result<(), Unfit> {
     if (1..=limits::LIST_JOBS).contains(&length) { Ok(()) } else { Err(Unfit::List) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use simple_dist_protocol::message::Ended;
+    use simple_dist_protocol::{Attempt, JobId, JobKey, Term, WorkerId};
+
+    use super::*;
+
+    fn answers(answers: impl IntoIterator<Item = Answer>) -> Event {
+        let user: simple_dist_protocol::UserName = "u".parse().unwrap();
+        let ended = |answer| Ended {
+            key: JobKey { user: user.clone(), id: JobId::from_u128(1) },
+            attempt: Attempt { term: Term(1), number: 1 },
+            end: End::Answer(answer),
+            took_us: 0,
+        };
+        let jobs = answers.into_iter().map(ended).collect();
+        Event::Answers { answers: Answers { worker: WorkerId::from_u128(1), jobs }, user }
+    }
+
+    #[track_caller]
+    fn check(before: Answer, after: Answer, oversized: usize) {
+        let mut event = answers([before]);
+        assert_eq!(curb(&mut event), oversized);
+        let Event::Answers { answers: curbed, .. } = event else { panic!("another event") };
+        assert_eq!(curbed.jobs[0].end, End::Answer(after));
+    }
+
+    #[test]
+    fn a_value_over_the_limit_is_too_large_and_one_at_it_is_not() {
+        let limit = limits::ARGUMENT_BYTES;
+        let (at, over) = (Bytes::from(vec![0; limit]), Bytes::from(vec![0; limit + 1]));
+        let too_large = Answer::TooLarge { bytes: over.len() as u64, limit: limit as u64 };
+        check(Answer::Value(at.clone()), Answer::Value(at), 0);
+        check(Answer::Value(over), too_large, 1);
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let (long, cut) = ("ä".repeat(100_000), "ä".repeat(limits::MESSAGE_CHARS));
+        let (message, shorter) = (long.clone(), cut.clone());
+        check(Answer::Panicked { message }, Answer::Panicked { message: shorter }, 0);
+        check(Answer::BadArguments { message: long }, Answer::BadArguments { message: cut }, 0);
+    }
 }

@@ -153,23 +153,33 @@ impl Service {
     /// Acked on receipt: what is lost from here on, its sender sends again.
     fn delivery(&mut self, delivery: Delivery) {
         match intake::event(&delivery) {
-            Ok(event) => self.feed(event),
+            Ok(mut event) => {
+                if intake::curb(&mut event) > 0 {
+                    self.complain(&delivery, Unfit::Oversized);
+                }
+                self.feed(event);
+            }
             Err(unfit) => self.refuse(&delivery, unfit),
         }
         delivery.receipt.ack();
     }
 
     /// Counted each time, logged the first: garbage comes in floods.
-    fn refuse(&mut self, delivery: &Delivery, unfit: Unfit) {
+    fn complain(&mut self, delivery: &Delivery, unfit: Unfit) {
         metrics::counter!("simple_dist_unfit_total", "reason" => unfit.label()).increment(1);
         if self.unfit.insert((delivery.source, unfit.label())) {
             tracing::warn!(
                 source = ?delivery.source,
                 reason = unfit.label(),
+                user = delivery.user.as_ref().map(tracing::field::display),
                 bytes = delivery.body.len(),
-                "a message cannot be understood; further ones like it are only counted"
+                "{unfit}; further messages like this one are only counted"
             );
         }
+    }
+
+    fn refuse(&mut self, delivery: &Delivery, unfit: Unfit) {
+        self.complain(delivery, unfit);
         if let (Some(session), false) = (&self.session, unfit == Unfit::Anonymous) {
             // A full publisher loses it; it is counted, and was of use to nobody but a person.
             let _full = session.publish(self.outbox.park(delivery.body.clone()));

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// The largest argument or value, in bytes of MessagePack.
 pub const ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
+/// The most characters of a panic's message, or of what is wrong with an argument, that are passed
+/// on: both may quote what the caller sent.
+pub const MESSAGE_CHARS: usize = 4096;
 /// The deepest nesting of a message, and of an argument where we decode one.
 pub const DEPTH: usize = 32;
 /// The most jobs that one message carries.
