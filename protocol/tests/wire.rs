@@ -14,8 +14,8 @@ use simple_dist_protocol::message::{
     StartedJob, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
-    Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, WorkerId,
-    codec,
+    Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
+    WorkerId, codec,
 };
 
 const GOLDEN: &str = include_str!("wire.golden");
@@ -199,6 +199,9 @@ fn to_and_from_workers(checked: &mut Checked) {
     let marked =
         Placement { start_confirmed: true, trace: Some("00-1-2-01".to_owned()), ..placement() };
     checked.message("place-marked", &Place { term: Term(7), jobs: vec![marked] });
+    let of_http = JobKey { user: UserName::http(), id: job() };
+    let called = Placement { key: of_http, ..placement() };
+    checked.message("place-http", &Place { term: Term(7), jobs: vec![called] });
     checked.message("answers-value", &ended(End::Answer(Answer::Value(args()))));
     checked.message("answers-returned", &ended(End::Returned { willing: true }));
     let jobs = vec![StartedJob { key: key(), attempt: attempt() }];
@@ -307,4 +310,16 @@ fn a_new_reader_reads_what_had_fewer_fields() {
     let old = codec::encode(&OldAnswered { answer: Answer::Busy }).unwrap();
     let answered = codec::decode::<Answered>(&old).unwrap();
     assert_eq!((answered.answer, answered.worker, answered.attempt), (Answer::Busy, None, 0));
+}
+
+#[test]
+fn a_list_may_be_written_first() {
+    #[derive(Serialize)]
+    enum Backwards {
+        Ask { ids: Vec<JobId>, generation: Generation, client: ClientId },
+    }
+    let (client, generation) = (client(), Generation(1));
+    let bytes = codec::encode(&Backwards::Ask { ids: vec![job()], generation, client }).unwrap();
+    let ask = FromClient::Ask(Ids { client, generation, ids: vec![job()] });
+    assert_eq!(codec::decode::<FromClient>(&bytes).unwrap(), ask);
 }
