@@ -7,10 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Address, address, codec};
-
-/// The most of a panic's message that is passed on.
-const MESSAGE_CHARS: usize = 4096;
+use crate::{Address, address, codec, limits};
 
 /// What a function may take and return: anything that serde can write and read.
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
@@ -163,7 +160,7 @@ fn message(payload: Box<dyn Any + Send>) -> String {
         std::mem::forget(payload);
         return "a value that is not text".to_owned();
     };
-    text.chars().take(MESSAGE_CHARS).collect()
+    text.chars().take(limits::MESSAGE_CHARS).collect()
 }
 
 /// Why an erased function has no value.
@@ -235,6 +232,6 @@ mod tests {
         assert_eq!(panics(&WORDS), "of its own");
         assert_eq!((panics(&TAKEN), panics(&GIVEN)), ("dropped".to_owned(), "dropped".to_owned()));
         assert_eq!(panics(&ODD), panics(&TWICE));
-        assert_eq!(panics(&LONG).len(), MESSAGE_CHARS);
+        assert_eq!(panics(&LONG).len(), limits::MESSAGE_CHARS);
     }
 }
