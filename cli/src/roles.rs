@@ -65,7 +65,7 @@ pub(crate) struct Worker {
     /// Jobs run at once; by default one for each core
     #[arg(long, env = "SIMPLE_DIST_SLOTS")]
     slots: Option<usize>,
-    /// After SIGTERM, how long running jobs may go on
+    /// After SIGTERM, how long running jobs may go on; a second one ends that
     #[arg(long, default_value = "30s", value_parser = parse_duration)]
     grace: Duration,
     /// Serves `abort` as well, which ends its worker: to see how that is survived
@@ -135,10 +135,11 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     if options.with_abort {
         worker = worker.serve(&functions::ABORT);
     }
+    let worker = worker.grace_until(told_to_stop_twice());
     let serves = async { worker.run(told_to_stop()).await.map_err(Failure::unusable) };
-    let Some(health_file) = options.health_file else { return stoppable(serves).await };
+    let Some(health_file) = options.health_file else { return serves.await };
     tokio::select! {
-        ended = stoppable(serves) => ended,
+        ended = serves => ended,
         failure = healthcheck::touch(health_file) => Err(failure),
     }
 }
@@ -174,14 +175,15 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
 
 /// Lets a role end gracefully at the first signal, and at once at the second.
 async fn stoppable(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let second = async {
-        told_to_stop().await;
-        told_to_stop().await;
-    };
     tokio::select! {
         ended = role => ended,
-        () = second => Err(Failure::function("left at once, at the second signal")),
+        () = told_to_stop_twice() => Err(Failure::function("left at once, at the second signal")),
     }
+}
+
+async fn told_to_stop_twice() {
+    told_to_stop().await;
+    told_to_stop().await;
 }
 
 /// SIGTERM or Ctrl-C.

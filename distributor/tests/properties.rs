@@ -229,6 +229,7 @@ impl Play {
             slots: 1,
             state,
             held,
+            leaves: false,
         };
         self.feed(Event::Beat { user: user("workers"), beat });
     }

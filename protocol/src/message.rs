@@ -343,6 +343,9 @@ pub struct WorkerBeat {
     pub state: WorkerState,
     /// Every job it holds, started or not.
     pub held: Vec<Held>,
+    /// Whether this is its last beat: it goes, in good order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
 }
 
 /// Whether a worker takes jobs.

@@ -206,7 +206,7 @@ fn to_and_from_workers(checked: &mut Checked) {
     checked.message("answers-returned", &ended(End::Returned { willing: true }));
     let jobs = vec![StartedJob { key: key(), attempt: attempt() }];
     checked.message("started", &FromWorker::Started(Started { worker: worker(), seq: 9, jobs }));
-    let beat = |state, slot| {
+    let beat = |state, slot, leaves| {
         let held = Held { key: key(), function: fib(), attempt: attempt(), slot, age_ms: 40 };
         FromWorker::Beat(WorkerBeat {
             worker: worker(),
@@ -218,10 +218,12 @@ fn to_and_from_workers(checked: &mut Checked) {
             slots: 8,
             state,
             held: vec![held],
+            leaves,
         })
     };
-    checked.message("beat", &beat(WorkerState::Live, Some(0)));
-    checked.message("beat-draining", &beat(WorkerState::Draining, None));
+    checked.message("beat", &beat(WorkerState::Live, Some(0), false));
+    checked.message("beat-draining", &beat(WorkerState::Draining, None, false));
+    checked.message("beat-leaving", &beat(WorkerState::Draining, None, true));
     let pool = PoolId::of(&[fib()]);
     checked.message("control-welcome", &Control::Welcome { term: Term(7), pool });
     checked.message("control-cancel", &Control::Cancel { keys: vec![key()] });

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use simple_dist_protocol::environment::{Environment, EnvironmentError};
 use simple_dist_protocol::link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
@@ -60,6 +61,7 @@ impl Worker {
             functions: vec![],
             slots: available_parallelism().map_or(1, NonZero::get),
             grace: GRACE,
+            grace_ends: Box::pin(std::future::pending()),
             stack: STACK,
             prefix: "sd".to_owned(),
             host: None,
@@ -99,6 +101,7 @@ pub struct Builder {
     functions: Vec<Erased>,
     slots: usize,
     grace: Duration,
+    grace_ends: BoxFuture<'static, ()>,
     stack: usize,
     prefix: String,
     host: Option<String>,
@@ -140,6 +143,25 @@ impl Builder {
         self
     }
 
+    /// Ends the grace time early: once the worker was told to leave and this ends, what still runs
+    /// is handed back at once. For a second signal:
+    ///
+    /// ```no_run
+    /// # async fn example(worker: simple_dist_worker::Builder) -> Result<(), simple_dist_worker::Error> {
+    /// use simple_dist_worker::shutdown_signal;
+    ///
+    /// let second = async {
+    ///     shutdown_signal().await;
+    ///     shutdown_signal().await;
+    /// };
+    /// worker.grace_until(second).run(shutdown_signal()).await
+    /// # }
+    /// ```
+    pub fn grace_until(mut self, ends: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.grace_ends = Box::pin(ends);
+        self
+    }
+
     /// The stack of each slot's thread, in bytes: 8 MiB by default.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack = bytes;
@@ -178,7 +200,7 @@ impl Builder {
         let (slots, grace, stack) = (self.slots, self.grace, self.stack);
         let options = Options { url, topology, registry, slots, grace, stack, host };
         let service = Service::start(options).map_err(Error::Threads)?;
-        Box::pin(service.run(shutdown)).await;
+        Box::pin(service.run(shutdown, self.grace_ends)).await;
         Ok(())
     }
 }

@@ -66,6 +66,10 @@ pub(crate) enum Event {
     NotConsuming(Source),
     /// The worker is to leave.
     Shutdown,
+    /// And at once: the grace time is over.
+    GraceEnds,
+    /// It leaves now, and says so.
+    Leaves,
     /// Time has passed.
     Tick,
 }
@@ -148,6 +152,8 @@ pub(crate) struct Floor {
     consuming: HashSet<Source>,
     intake: Intake,
     looks_ahead: bool,
+    /// Something has run since the last beat.
+    ran: bool,
     stance: Stance,
     jobs: Jobs,
     waiting: VecDeque<List>,
@@ -166,7 +172,7 @@ enum Stance {
     Leaving {
         by: Instant,
     },
-    /// All is handed back; until when its confirms are waited for.
+    /// All is handed back; until when its confirms are waited for, and a link to say goodbye on.
     Left {
         until: Instant,
     },
@@ -216,6 +222,7 @@ impl Floor {
             consuming: HashSet::new(),
             intake: Intake::Open,
             looks_ahead: false,
+            ran: false,
             stance: Stance::Live,
             jobs: Jobs::default(),
             waiting: VecDeque::new(),
@@ -246,6 +253,12 @@ impl Floor {
                 self.stance = Stance::Leaving { by: now + self.profile.grace };
                 self.drain(now);
             }
+            Event::GraceEnds => {
+                if let Stance::Leaving { by } = &mut self.stance {
+                    *by = now;
+                }
+            }
+            Event::Leaves => self.leave(now),
             Event::Tick => {}
         }
         self.fill_slots(now);
@@ -267,11 +280,13 @@ impl Floor {
         linked.chain(late).chain(turns).chain(leaves).min()
     }
 
-    /// Whether a worker that was told to leave may do so.
+    /// Whether a worker that was told to leave may do so: with a word, or without one if it cannot
+    /// be had.
     pub(crate) fn may_leave(&self, now: Instant) -> bool {
+        let done = self.jobs.is_empty() && self.link.is_some();
         match self.stance {
-            Stance::Leaving { .. } => self.jobs.is_empty(),
-            Stance::Left { until } => self.jobs.is_empty() || until <= now,
+            Stance::Leaving { .. } => done,
+            Stance::Left { until } => done || until <= now,
             Stance::Live | Stance::Draining => false,
         }
     }

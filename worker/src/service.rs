@@ -71,6 +71,7 @@ enum Wake {
     Ran,
     Asked(Asked),
     Shutdown,
+    GraceEnds,
     Time,
 }
 
@@ -111,8 +112,12 @@ impl Service {
         })
     }
 
-    pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let mut shutdown = pin!(shutdown.fuse());
+    pub(crate) async fn run(
+        mut self,
+        shutdown: impl Future<Output = ()>,
+        grace_ends: impl Future<Output = ()>,
+    ) {
+        let (mut shutdown, mut grace_ends) = (pin!(shutdown.fuse()), pin!(grace_ends.fuse()));
         let mut ran = Vec::with_capacity(RAN);
         while !self.may_leave() {
             let due = self.floor.next_wake();
@@ -121,6 +126,7 @@ impl Service {
                 _count = self.ran.recv_many(&mut ran, RAN) => Wake::Ran,
                 asked = self.requests.next() => Wake::Asked(asked),
                 () = &mut shutdown => Wake::Shutdown,
+                () = &mut grace_ends => Wake::GraceEnds,
                 () = sleep_until(due) => Wake::Time,
             };
             match wake {
@@ -135,9 +141,11 @@ impl Service {
                     info!(worker.id = %self.worker, "leaving");
                     self.apply(Event::Shutdown);
                 }
+                Wake::GraceEnds => self.apply(Event::GraceEnds),
                 Wake::Time => self.apply(Event::Tick),
             }
         }
+        self.apply(Event::Leaves);
         self.leave().await;
     }
 

@@ -8,23 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends at the next SIGTERM or SIGINT.
 ///
-/// The first ends a worker in good order. A program that lets a second one end it at once drops
-/// `run` at that:
-///
-/// ```no_run
-/// # async fn example(worker: simple_dist_worker::Builder) -> Result<(), simple_dist_worker::Error> {
-/// use simple_dist_worker::shutdown_signal;
-///
-/// let twice = async {
-///     shutdown_signal().await;
-///     shutdown_signal().await;
-/// };
-/// tokio::select! {
-///     result = worker.run(shutdown_signal()) => result,
-///     () = twice => Ok(()),
-/// }
-/// # }
-/// ```
+/// The first ends a worker in good order; see
+/// [`Builder::grace_until`](crate::Builder::grace_until) for a second one.
 pub async fn shutdown_signal() {
     if let Err(error) = next_signal().await {
         tracing::error!(%error, "signals cannot be listened for; only a kill will end this");

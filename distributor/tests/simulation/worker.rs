@@ -93,6 +93,7 @@ impl Worker {
             slots: self.slots,
             state: WorkerState::Live,
             held,
+            leaves: false,
         }
     }
 

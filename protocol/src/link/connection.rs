@@ -119,21 +119,25 @@ fn properties(name: &str) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(name.into())
 }
 
-/// A channel kept for one kind of question, so that none is opened per message; an error closes
-/// it, and the next question opens another.
+/// The most channels kept for one kind of question: so many may be asked together without opening
+/// one each time.
+const KEPT: usize = 64;
+
+/// Channels kept for one kind of question, so that none is opened per message; an error closes
+/// one, and the next question opens another.
 pub(super) struct Desk {
     confirming: bool,
-    kept: Mutex<Option<Channel>>,
+    kept: Mutex<Vec<Channel>>,
 }
 
 impl Desk {
     pub(super) fn new(confirming: bool) -> Self {
-        Self { confirming, kept: Mutex::new(None) }
+        Self { confirming, kept: Mutex::new(Vec::new()) }
     }
 
-    /// The kept channel, or a new one if there is none or somebody else is asking.
+    /// A kept channel, or a new one if there is none or others are asking on all of them.
     pub(super) async fn take(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match kept {
             Some(channel) if channel.status().connected() => Ok(channel),
             Some(_) | None if self.confirming => confirming(connection).await,
@@ -143,7 +147,10 @@ impl Desk {
 
     /// Gives a channel back after an answer. One that failed is dropped instead.
     pub(super) fn keep(&self, channel: Channel) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(channel);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(channel);
+        }
     }
 }
 

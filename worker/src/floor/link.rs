@@ -6,7 +6,8 @@ use simple_dist_protocol::link::Source;
 use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{Generation, limits};
 
-use super::{Effect, Floor, Intake, Publication, Stance};
+use super::jobs::State;
+use super::{Effect, Floor, Intake, Publication, Stance, Turn};
 
 impl Floor {
     pub(super) fn up(&mut self, generation: Generation, now: Instant) {
@@ -20,7 +21,9 @@ impl Floor {
         self.link = None;
         self.pool = None;
         self.consuming.clear();
-        self.intake = Intake::Open;
+        // What runs keeps its slots, and no delivery of the next link stands for it.
+        let full = self.slots.iter().all(Option::is_some);
+        self.intake = if full { Intake::Overfull } else { Intake::Open };
         self.looks_ahead = false;
         self.jobs.lose_deliveries();
         self.outbox.lose_sent(now);
@@ -58,13 +61,22 @@ impl Floor {
     }
 
     pub(super) fn beat(&mut self, now: Instant) {
+        self.say(false, now);
+    }
+
+    /// The last word: whoever hears it neither waits for this worker nor calls it lost.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.say(true, now);
+    }
+
+    fn say(&mut self, leaves: bool, now: Instant) {
         let Some(generation) = self.link else { return };
         self.seq += 1;
         self.beat_at = now + limits::BEAT;
         if self.intake == Intake::Refused {
             self.intake = Intake::Open;
         }
-        self.looks_ahead = self.pace.is_short();
+        self.looks_ahead = std::mem::take(&mut self.ran) && self.is_short();
         let beat = WorkerBeat {
             worker: self.profile.worker,
             seq: self.seq,
@@ -80,14 +92,25 @@ impl Floor {
                 }
             },
             held: self.jobs.iter().map(|job| job.held(now)).collect(),
+            leaves,
         };
         self.effects.push(Effect::Publish(Publication::Beat(beat)));
+    }
+
+    /// Whether what ran of late was short, and what runs now is so far: beside a long job nothing
+    /// is taken that would have to wait for it.
+    fn is_short(&self) -> bool {
+        let is_long = |turn: &Turn| {
+            let front = turn.run.front().and_then(|number| self.jobs.state(*number));
+            matches!(front, Some(State::Running { announced: true, .. } | State::Abandoned { .. }))
+        };
+        self.pace.is_short() && !self.slots.iter().flatten().any(is_long)
     }
 
     /// Consumes what should be consumed and nothing else.
     pub(super) fn steer_intake(&mut self) {
         let pool = self.pool.filter(|_| self.stance == Stance::Live && self.intake == Intake::Open);
-        self.looks_ahead &= self.pace.is_short();
+        self.looks_ahead &= self.is_short();
         let ahead = pool.filter(|_| self.looks_ahead);
         for (source, wanted) in [(Source::Pool, pool), (Source::LookAhead, ahead)] {
             match wanted {

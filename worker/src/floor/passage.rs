@@ -169,6 +169,7 @@ impl Floor {
             return;
         }
         turn.ended += 1;
+        self.ran = true;
         let more = !turn.run.is_empty();
         match self.jobs.state(number) {
             Some(State::Running { .. }) => {

@@ -34,6 +34,7 @@ enum Deed {
     Run(usize, Vec<J>),
     Recall(usize),
     Beat(WorkerState, Vec<(J, Option<u32>)>),
+    Goodbye(Vec<J>),
     Running(Vec<J>),
     Begins(J),
     Ended(J, End),
@@ -97,6 +98,9 @@ impl Story {
             Effect::Consume { source, .. } => Deed::Consume(source),
             Effect::Cancel(source) => Deed::Cancel(source),
             Effect::Publish(Publication::Beat(beat)) => {
+                if beat.leaves {
+                    return Deed::Goodbye(beat.held.iter().map(|it| number(&it.key)).collect());
+                }
                 let held = |held: &Held| (number(&held.key), held.slot);
                 Deed::Beat(beat.state, beat.held.iter().map(held).collect())
             }

@@ -17,6 +17,12 @@ impl Floor {
             self.stance = Stance::Left { until: now + LAST_CONFIRMS };
             self.hand_back_running(now);
         }
+        if matches!(self.stance, Stance::Leaving { .. })
+            && self.jobs.is_empty()
+            && self.link.is_none()
+        {
+            self.stance = Stance::Left { until: now + LAST_CONFIRMS };
+        }
         if self.link.is_some() && self.beat_at <= now {
             self.beat(now);
         }

@@ -61,6 +61,53 @@ fn a_leaving_worker_may_leave_when_its_last_answer_is_confirmed() {
 }
 
 #[test]
+fn the_last_word_of_a_leaving_worker_names_nothing_that_is_settled() {
+    check_goodbye(vec![shutdown(0)], 0, vec![]);
+    check_goodbye(vec![placed(0, 1, [1]), shutdown(1), ran(2, 0, 1), confirmed(3, 1)], 3, vec![]);
+    let grace = vec![placed(0, 1, [1]), shutdown(0), tick(30_000), confirmed(30_001, 1)];
+    check_goodbye(grace, 30_001, vec![]);
+    let unconfirmed = vec![placed(0, 1, [1]), shutdown(0), tick(30_000), tick(31_999)];
+    check_goodbye(unconfirmed, 32_000, vec![1]);
+}
+
+/// After these steps a worker may leave, not before the last of them, and its last word names
+/// these.
+#[track_caller]
+fn check_goodbye(steps: Vec<Step>, millis: u64, held: Vec<J>) {
+    let mut story = Story::live(1);
+    let at = story.start + Duration::from_millis(millis);
+    for step in steps {
+        assert!(!story.floor.may_leave(story.start + Duration::from_millis(step.0)));
+        story.play(step);
+    }
+    assert!(story.floor.may_leave(at));
+    let deeds = story.play(event(millis, Event::Leaves));
+    assert!(deeds.contains(&Deed::Goodbye(held)), "{deeds:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_grace_time() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1]), shutdown(0), event(5, Event::GraceEnds), confirmed(6, 1)],
+        [run(0, [1]), Deed::Cancel(Source::Pool), back(1), Deed::Ack(1)],
+    );
+}
+
+#[test]
+fn without_a_link_a_leaving_worker_waits_a_moment_for_one_to_say_goodbye_on() {
+    let mut story = Story::live(1);
+    story.play(down(0));
+    story.play(shutdown(1));
+    let at = |millis| story.start + Duration::from_millis(millis);
+    assert!(!story.floor.may_leave(at(2000)));
+    assert!(story.floor.may_leave(at(2001)));
+    assert_eq!(story.floor.next_wake(), Some(at(2001)));
+    story.play(up(500, 2));
+    assert!(story.floor.may_leave(story.start + Duration::from_millis(500)));
+}
+
+#[test]
 fn what_runs_beyond_the_grace_time_is_handed_back_and_its_value_dropped() {
     check(
         Story::live(1),

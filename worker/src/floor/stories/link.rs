@@ -110,3 +110,12 @@ fn a_confirmed_end_is_forgotten() {
     assert!(story.floor.jobs.is_empty());
     assert_eq!(story.play(redelivered(3, 2, [1])), [back_unwilling(1)]);
 }
+
+#[test]
+fn while_every_slot_runs_what_came_on_the_last_link_nothing_is_taken() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1]), down(1), up(2, 2), welcome(3), ran_for(500, 0, 1, 499)],
+        [run(0, [1]), answered(1), Deed::Consume(Source::Pool)],
+    );
+}

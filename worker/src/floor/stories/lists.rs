@@ -165,3 +165,43 @@ fn the_time_of_a_list_wakes_the_worker() {
     let wake = story.floor.next_wake().map(|wake| wake - story.start);
     assert_eq!(wake, Some(limits::LIST_PATIENCE));
 }
+
+#[test]
+fn beside_a_long_job_nothing_is_taken_that_would_have_to_wait_for_it() {
+    check(
+        Story::live(1),
+        [
+            placed(0, 1, [1]),
+            ran(1, 0, 1),
+            tick(1000),
+            placed(1500, 2, [2]),
+            tick(1520),
+            // Beats, while the job goes on: what was short before means nothing.
+            tick(2000),
+            tick(3000),
+            tick(4000),
+        ],
+        [
+            run(0, [1]),
+            answered(1),
+            Deed::Consume(Source::LookAhead),
+            run(0, [2]),
+            Deed::Running(vec![2]),
+            Deed::Cancel(Source::LookAhead),
+        ],
+    );
+}
+
+#[test]
+fn a_worker_that_ran_nothing_for_a_second_does_not_look_ahead() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1]), ran(1, 0, 1), tick(1000), tick(2000)],
+        [
+            run(0, [1]),
+            answered(1),
+            Deed::Consume(Source::LookAhead),
+            Deed::Cancel(Source::LookAhead),
+        ],
+    );
+}
