@@ -38,6 +38,7 @@ mod suspicion;
 mod sweep;
 mod term;
 mod timeline;
+mod turns;
 mod users;
 mod workers;
 
@@ -53,7 +54,7 @@ pub use books::Books;
 pub use effect::{Effect, Origin, Token};
 pub use event::{Event, Via};
 
-use functions::Functions;
+use functions::{FunctionRef, Functions};
 use history::History;
 use jobs::{JobRef, Jobs};
 use measures::Measures;
@@ -130,6 +131,8 @@ pub struct Ledger {
     measures: Measures,
     stream: Stream,
     history: History,
+    /// Functions that jobs have come to wait for.
+    ready: BTreeSet<FunctionRef>,
     /// Pools where there may be room for a job that waits.
     open: BTreeSet<PoolId>,
     sent: HashMap<Token, Sent>,
@@ -184,6 +187,7 @@ impl Ledger {
             measures: Measures::default(),
             stream: Stream::default(),
             history: History::default(),
+            ready: BTreeSet::new(),
             open: BTreeSet::new(),
             sent: HashMap::new(),
             tokens: 0,
@@ -217,6 +221,7 @@ impl Ledger {
             Event::PoolDeclared { pool, declared } => self.pool_declared(pool, declared),
             Event::Purged { untouched } => self.take_marks_back(&untouched),
             Event::Depths { asked_at, pools, answers } => self.depths(asked_at, &pools, answers),
+            Event::DepthsUnseen { asked_at } => self.depths_unseen(asked_at),
             Event::Tick => self.tick(),
             Event::Drain(worker) => self.want_draining(worker, true),
             Event::Resume(worker) => self.want_draining(worker, false),

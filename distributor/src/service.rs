@@ -53,6 +53,8 @@ pub(crate) struct Service {
     begun: Instant,
     session: Option<Session>,
     leading: bool,
+    /// The lock is being asked for.
+    claiming: bool,
     /// Errands under way, each with the generation it was begun in.
     errands: JoinSet<(Generation, Done)>,
     /// Pools being emptied, and whether each is to be declared again after that: what is placed
@@ -80,6 +82,7 @@ impl Service {
             begun: Instant::now(),
             session: None,
             leading: false,
+            claiming: false,
             errands: JoinSet::new(),
             purging: HashMap::new(),
             unfit: HashSet::new(),
@@ -137,7 +140,7 @@ impl Service {
                     tracing::warn!("the link is down: this term is over");
                 }
                 self.session = None;
-                self.leading = false;
+                (self.leading, self.claiming) = (false, false);
                 self.purging.clear();
                 self.feed(Event::LinkDown);
                 self.callers.end_term();

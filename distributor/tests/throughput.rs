@@ -1,5 +1,5 @@
-//! How many events a second one ledger takes. A measurement, not a check: it is ignored unless
-//! asked for, by `cargo test --release -p simple-dist-distributor --test throughput -- --ignored
+//! How many events a second one ledger takes, and how long its ticks take with many workers. A
+//! measurement, not a check: it is ignored unless asked for, by `cargo test --release -p simple-dist-distributor --test throughput -- --ignored
 //! --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use simple_dist_distributor::ledger::{Config, Effect, Event, Ledger, Token};
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answers, End, Ended, Marks, Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answers, End, Ended, Held, Marks, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Attempt, ClientId, DistributorId, Generation, JobId, Term, UserName, WorkerId,
@@ -18,11 +18,14 @@ use simple_dist_protocol::{
 
 const LIST: u128 = 100;
 const TERM: Term = Term(1);
+/// Of each of many workers.
+const SLOTS: u32 = 8;
 
 struct Run {
     ledger: Ledger,
     now: Duration,
     worker: WorkerId,
+    seq: u64,
     answers: Vec<Ended>,
     tokens: Vec<Token>,
     events: u64,
@@ -35,6 +38,7 @@ impl Run {
             ledger: Ledger::new(Config::new(DistributorId::from_u128(1))),
             now: Duration::ZERO,
             worker: WorkerId::from_u128(1),
+            seq: 0,
             answers: vec![],
             tokens: vec![],
             events: 0,
@@ -46,21 +50,59 @@ impl Run {
             run.now += Duration::from_millis(100);
             run.feed(Event::Tick);
         }
-        run.feed(Event::Beat {
-            user: "worker".parse().unwrap(),
-            beat: WorkerBeat {
-                worker: run.worker,
-                seq: 1,
-                generation: Generation(1),
-                host: "here".into(),
-                version: "1".into(),
-                functions: vec!["f@1".parse().unwrap()],
-                slots,
-                state: WorkerState::Live,
-                held: vec![],
-            },
-        });
+        run.beat(run.worker, slots, vec![]);
         run
+    }
+
+    fn beat(&mut self, worker: WorkerId, slots: u32, held: Vec<Held>) {
+        self.seq += 1;
+        let beat = WorkerBeat {
+            worker,
+            seq: self.seq,
+            generation: Generation(1),
+            host: "here".into(),
+            version: "1".into(),
+            functions: vec!["f@1".parse().unwrap()],
+            slots,
+            state: WorkerState::Live,
+            held,
+            leaves: false,
+        };
+        self.feed(Event::Beat { user: "worker".parse().unwrap(), beat });
+    }
+
+    /// Ten seconds of so many workers, all of whose slots are busy: the mean and the longest tick.
+    fn ticks(workers: u32) -> (Duration, Duration) {
+        let mut run = Self::new(SLOTS);
+        let ids: Vec<_> = (1..=u128::from(workers)).map(WorkerId::from_u128).collect();
+        ids.iter().for_each(|id| run.beat(*id, SLOTS, vec![]));
+        let slots = u64::from(workers * SLOTS);
+        while run.ledger.books().under_way() < slots {
+            run.submit(&"u".parse().unwrap());
+            run.settle();
+        }
+        let placed = std::mem::take(&mut run.answers);
+        let held: Vec<Vec<Held>> = placed
+            .chunks(SLOTS as usize)
+            .map(|jobs| jobs.iter().map(|job| held(job, jobs)).collect())
+            .collect();
+        let (mut longest, mut all, mut count) = (Duration::ZERO, Duration::ZERO, 0);
+        for _ in 0..10 {
+            for (id, held) in ids.iter().zip(&held) {
+                run.beat(*id, SLOTS, held.clone());
+            }
+            for _ in 0..10 {
+                run.now += Duration::from_millis(100);
+                #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+                let began = Instant::now();
+                run.feed(Event::Tick);
+                longest = longest.max(began.elapsed());
+                all += began.elapsed();
+                count += 1;
+            }
+        }
+        assert!(run.ledger.books().running >= slots - 1);
+        (all / count, longest)
     }
 
     fn feed(&mut self, event: Event) {
@@ -143,6 +185,36 @@ impl Run {
             self.settle();
         }
         self.events as f64 / began.elapsed().as_secs_f64()
+    }
+}
+
+/// A job of these that runs in the slot of its place among them.
+fn held(job: &Ended, jobs: &[Ended]) -> Held {
+    let slot = jobs.iter().position(|other| other.key == job.key).unwrap();
+    Held {
+        key: job.key.clone(),
+        function: "f@1".parse().unwrap(),
+        attempt: job.attempt,
+        slot: Some(u32::try_from(slot).unwrap()),
+        age_ms: 1000,
+    }
+}
+
+/// Ten times the workers should cost ten times the tick.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "its figures are its purpose")]
+fn ticks_by_workers() {
+    let mut first = None;
+    for workers in [256, 1024, 4096] {
+        let (mean, longest) = Run::ticks(workers);
+        let (least, time) = *first.get_or_insert((workers, longest));
+        let times = longest.as_secs_f64() / time.as_secs_f64();
+        eprintln!(
+            "{workers:>5} workers of {SLOTS} slots: mean tick {mean:>9.1?}, longest {longest:>9.1?} \
+             ({times:.1} times that of {least}, with {} times the workers)",
+            workers / least
+        );
     }
 }
 

@@ -1,7 +1,5 @@
 //! What workers say of themselves: beats, the pools they form by them, welcome, drain.
 
-use std::collections::BTreeSet;
-
 use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{Address, PoolId, UserName, WorkerId};
 
@@ -9,7 +7,7 @@ use super::Ledger;
 use super::functions::FunctionRef;
 use super::jobs::JobRef;
 use super::pools::{POOLS, Pool, PoolQueue};
-use super::workers::Fate;
+use super::workers::{Fate, Worker};
 
 /// The most functions of a worker, and jobs in its hands, that a beat may name.
 const NAMED: (usize, usize) = (1024, 65_536);
@@ -51,6 +49,7 @@ impl Ledger {
         worker.functions = beat.functions;
         worker.slots = beat.slots.min(SLOTS);
         worker.state = beat.state;
+        worker.leaves = beat.leaves;
         worker.heard = Some(now);
         worker.fate = Fate::Heard;
         worker.came_back.clear();
@@ -99,6 +98,8 @@ impl Ledger {
                 return None;
             }
             let served = self.meet_functions(id, &beat.functions)?;
+            let waits = |function: &&FunctionRef| self.functions.get(**function).waits();
+            self.ready.extend(served.iter().filter(waits));
             self.pools.insert(id, Pool::new(served));
         }
         Some(id)
@@ -136,9 +137,17 @@ impl Ledger {
             && let Some(left) = self.pools.get_mut(&before)
         {
             left.workers.remove(&id);
-            left.slots -= counted;
+            self.change_slots(before, counted, 0);
             self.empty_if_deserted(before);
         }
+    }
+
+    /// Whether a worker serves a function. Its pool says so, mostly; the list of a lost one, whose
+    /// pool may be gone, is read through.
+    pub(super) fn serves(&self, worker: &Worker, function: FunctionRef) -> bool {
+        let function = self.functions.get(function);
+        worker.pool.is_some_and(|pool| function.pools.contains(&pool))
+            || worker.serves(&function.selector)
     }
 
     /// Lets a worker consume its pool, once on every link of it in every term.
@@ -194,28 +203,26 @@ impl Ledger {
         }
     }
 
-    /// Whether any of these pools takes jobs.
-    pub(super) fn is_live(&self, pools: &BTreeSet<PoolId>) -> bool {
-        pools.iter().any(|pool| self.pools.get(pool).is_some_and(|pool| pool.slots > 0))
-    }
-
     /// Counts a worker's slots in its pool, after anything about it has changed.
     pub(super) fn recount(&mut self, id: WorkerId) {
         let term = self.term();
         let Some(worker) = self.workers.get_mut(id) else { return };
         let slots = if worker.takes_jobs(term) { worker.slots } else { 0 };
         let counted = std::mem::replace(&mut worker.counted, slots);
-        let Some((pool_id, pool)) =
-            worker.pool.and_then(|id| self.pools.get_mut(&id).map(|pool| (id, pool)))
-        else {
-            return;
-        };
+        if let Some(pool) = worker.pool {
+            self.change_slots(pool, counted, slots);
+        }
+    }
+
+    /// A worker of the pool counted for so many slots, and does for so many from now on.
+    fn change_slots(&mut self, id: PoolId, counted: u32, slots: u32) {
+        let Some(pool) = self.pools.get_mut(&id) else { return };
         let before = pool.slots;
         pool.slots = before - counted + slots;
         if pool.slots == before {
             return;
         }
-        self.open.insert(pool_id);
+        self.open.insert(id);
         let lives = pool.slots > 0;
         if lives == (before > 0) {
             return;
@@ -224,15 +231,16 @@ impl Ledger {
             leading.changed = true;
         }
         for function in pool.functions.clone() {
-            let known = self.functions.get_mut(function);
+            self.functions.pool_lives(function, lives);
             if lives {
-                known.expected = false;
+                self.functions.get_mut(function).expected = false;
                 self.resolve_waiting(function);
             }
         }
     }
 
-    /// Jobs that wait for any version of a function go to the one that is served now.
+    /// Jobs that wait for any version of a function go to the one that is served now, each of them
+    /// once.
     fn resolve_waiting(&mut self, function: FunctionRef) {
         let Some(any) = self.functions.unresolved(self.functions.get(function).selector.name())
         else {

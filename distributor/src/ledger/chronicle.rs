@@ -19,9 +19,9 @@ impl Ledger {
     pub(super) fn ran(&mut self, job: JobRef, id: WorkerId, took: Duration, answer: &Answer) {
         let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let (attempt, slot) = found.out().map_or((found.attempts, None), |out| {
+        let (attempt, slot) = found.out().map_or((found.runs, None), |out| {
             let holder = out.holder.filter(|holder| holder.worker == id);
-            (out.attempt.number, holder.and_then(|holder| holder.running?.slot))
+            (out.run, holder.and_then(|holder| holder.running?.slot))
         });
         let from = now.saturating_sub(took).max(found.since);
         found.began.get_or_insert(from);
@@ -76,7 +76,7 @@ impl Ledger {
         if let Some(found) = self.jobs.get_mut(job)
             && let Some(out) = found.out().cloned()
         {
-            let attempt = out.attempt.number;
+            let attempt = out.run;
             found.timeline.push(now, What::Lost { attempt, worker });
             self.lost_run(job, worker, &out);
         }
@@ -100,7 +100,7 @@ impl Ledger {
             detail: detail(answered),
             arguments: self.config.preview.then(|| preview(&gone.args)).flatten(),
             worker: answered.worker,
-            attempts: gone.attempts,
+            attempts: gone.runs,
             submitted: gone.since,
             waited,
             ran,

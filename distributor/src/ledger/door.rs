@@ -287,6 +287,7 @@ impl Ledger {
             deadline: self.now.saturating_add(time),
             began: None,
             attempts: 0,
+            runs: 0,
             state: State::Nowhere,
             suspicion,
             timeline: Default::default(),
@@ -319,13 +320,12 @@ impl Ledger {
     /// The function that a selector means, and whether it is live. Without a version: the highest
     /// live one, else whichever comes first.
     pub(super) fn resolve(&self, selector: &Selector) -> (Option<FunctionRef>, bool) {
-        let is_live = |function: &FunctionRef| self.is_live(&self.functions.get(*function).pools);
         match selector.address() {
             Some(address) => {
                 let function = self.functions.find(&address);
-                (function, function.as_ref().is_some_and(is_live))
+                (function, function.is_some_and(|known| self.functions.get(known).is_live()))
             }
-            None => match self.functions.versions(selector.name()).find(is_live) {
+            None => match self.functions.live_version(selector.name()) {
                 Some(function) => (Some(function), true),
                 None => (self.functions.unresolved(selector.name()), false),
             },

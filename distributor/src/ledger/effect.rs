@@ -58,8 +58,9 @@ pub enum Effect {
     },
     /// Publish to everybody, unconfirmed.
     Presence(Presence),
-    /// Ask how many messages wait in the queues of these pools and, after all of them, in
-    /// `sd.answers`; answer [`Event::Depths`](super::Event::Depths).
+    /// Ask how many messages wait in the queues of these pools and in `sd.answers`, all together:
+    /// answer [`Event::Depths`](super::Event::Depths), or
+    /// [`Event::DepthsUnseen`](super::Event::DepthsUnseen) if that is not to be had in time.
     AskDepths {
         /// To be copied into the answer.
         asked_at: Duration,

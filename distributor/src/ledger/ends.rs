@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use simple_dist_protocol::limits::TIMEOUT_MAX;
+use simple_dist_protocol::limits::{LIST_PATIENCE, TIMEOUT_MAX};
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
     Answer, Answered, Answers, Control, Delivered, Delivery, End, Ended,
@@ -70,7 +70,12 @@ impl Ledger {
                     out.is_some_and(|out| out.attempt == ended.attempt)
                 });
                 match current {
-                    Some(job) => self.returned(job, willing),
+                    Some(job) => {
+                        if willing && self.workers.get(worker).is_some_and(|it| !it.drains()) {
+                            self.turned_out_long(job);
+                        }
+                        self.returned(job, willing);
+                    }
                     None => self.books.outdated += 1,
                 }
             }
@@ -96,8 +101,7 @@ impl Ledger {
     fn answered(&mut self, job: JobRef, worker: WorkerId, mut answered: Answered, took: Duration) {
         let Some(found) = self.jobs.get(job) else { return };
         let function = found.function;
-        let known = self.functions.get(function);
-        if !self.workers.get(worker).is_some_and(|worker| worker.serves(&known.selector)) {
+        if !self.workers.get(worker).is_some_and(|worker| self.serves(worker, function)) {
             self.books.forged += 1;
             return;
         }
@@ -112,6 +116,7 @@ impl Ledger {
         }
         let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
         answered.waited_ms = millis(began - found.since);
+        answered.attempt = found.runs.max(1);
         let pool = found.out().and_then(|out| out.pool);
         self.ran(job, worker, took, &answered.answer);
         if matches!(answered.answer, Answer::Value(_) | Answer::Panicked { .. }) {
@@ -131,20 +136,34 @@ impl Ledger {
         self.books.returned += 1;
         let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let attempt = found.out().map_or(0, |out| out.attempt.number);
+        let attempt = found.out().map_or(0, |out| out.run);
         found.timeline.push(now, What::Returned { attempt, willing });
-        let Some(out) = found.out_mut() else { return };
         if willing {
+            found.uncount_run();
             self.books.willing += 1;
             self.detach(job);
             self.weigh(job);
-        } else if out.holder.is_some_and(|holder| holder.evidence) {
+            return;
+        }
+        let Some(out) = found.out_mut() else { return };
+        if out.holder.is_some_and(|holder| holder.evidence) {
             // Its worker has begun it. Lost, it strikes the job; heard and not holding it, the
             // sweep finds that out; heard and holding it, its answer comes.
             out.came_back = true;
         } else {
             self.came_back(job);
             self.place_again_marked(job);
+        }
+    }
+
+    /// A worker that takes jobs hands one back since its turn did not come: what goes before it
+    /// takes long, whatever was measured so far. So no more of them lie behind it.
+    fn turned_out_long(&mut self, job: JobRef) {
+        let Some(found) = self.jobs.get(job) else { return };
+        self.functions.get_mut(found.function).work.at_least(LIST_PATIENCE);
+        let pool = found.out().and_then(|out| out.pool);
+        if let Some(pool) = pool.and_then(|pool| self.pools.get_mut(&pool)) {
+            pool.work.at_least(LIST_PATIENCE);
         }
     }
 
@@ -162,7 +181,7 @@ impl Ledger {
     pub(super) fn end_by_us(&mut self, job: JobRef, answer: Answer) {
         let Some(found) = self.jobs.get(job) else { return };
         let waited = found.began.unwrap_or(self.now).saturating_sub(found.since);
-        let (attempt, waited_ms) = (found.attempts, millis(waited));
+        let (attempt, waited_ms) = (found.runs, millis(waited));
         let answered =
             Answered { answer, worker: None, attempt, waited_ms, took_us: 0, bound: None };
         self.end(job, answered, Caller::Waits);
@@ -230,7 +249,7 @@ impl Ledger {
         let answered = Answered {
             answer: Answer::Cancelled,
             worker: None,
-            attempt: found.attempts,
+            attempt: found.runs,
             waited_ms: 0,
             took_us: 0,
             bound: None,
@@ -308,6 +327,9 @@ impl Ledger {
         }
         self.want_declared(pool);
         if unplaced {
+            if let Some(found) = self.jobs.get_mut(job) {
+                found.uncount_run();
+            }
             self.detach(job);
             self.weigh(job);
         }

@@ -114,15 +114,20 @@ pub enum Event {
         /// The attempts whose messages the broker had never handed to anybody.
         untouched: Vec<(JobKey, Attempt)>,
     },
-    /// The answer to [`Effect::AskDepths`](super::Effect::AskDepths). A question that fails is not
-    /// answered at all; it is put again.
+    /// The answer to [`Effect::AskDepths`](super::Effect::AskDepths). Until it comes, or
+    /// [`Event::DepthsUnseen`], no other question is put.
     Depths {
         /// Copied from the effect.
         asked_at: Duration,
         /// The messages that waited in the pools' queues; none where there is no such queue.
         pools: Vec<(PoolId, Option<u32>)>,
-        /// The messages that waited in `sd.answers`, looked at after all the pools.
+        /// The messages that waited in `sd.answers`.
         answers: u32,
+    },
+    /// [`Effect::AskDepths`](super::Effect::AskDepths) came to nothing.
+    DepthsUnseen {
+        /// Copied from the effect.
+        asked_at: Duration,
     },
     /// Time passes: every [`TICK`](super::TICK).
     Tick,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::{Address, PoolId, Selector};
 
+use super::jobs::Line;
 use super::measures::Measures;
 use super::queue::Queue;
 
@@ -29,6 +30,8 @@ pub(super) struct Function {
     /// Jobs with marks, which are placed one at a time.
     pub(super) suspects: Queue,
     pub(super) pools: BTreeSet<PoolId>,
+    /// How many of its pools take jobs.
+    live: usize,
     /// When a live worker of it was last heard, written when the last one goes.
     pub(super) served: Option<Duration>,
     /// Served when the link was lost, and not seen again since.
@@ -54,6 +57,11 @@ impl Work {
         self.0.map(Duration::from_secs_f64)
     }
 
+    /// Whatever was measured, what runs now takes at least so long.
+    pub(super) fn at_least(&mut self, took: Duration) {
+        self.0 = self.0.map(|mean| mean.max(took.as_secs_f64()));
+    }
+
     /// One more run.
     pub(super) fn measure(&mut self, took: Duration) {
         let took = took.as_secs_f64();
@@ -65,6 +73,19 @@ impl Function {
     /// Whether any of its jobs waits.
     pub(super) fn waits(&self) -> bool {
         !self.calm.is_empty() || !self.suspects.is_empty()
+    }
+
+    /// Whether any of its pools takes jobs.
+    pub(super) fn is_live(&self) -> bool {
+        self.live > 0
+    }
+
+    /// One of its queues.
+    pub(super) fn queue(&mut self, line: Line) -> &mut Queue {
+        match line {
+            Line::Calm => &mut self.calm,
+            Line::Suspect => &mut self.suspects,
+        }
     }
 }
 
@@ -81,6 +102,8 @@ pub(super) struct Functions {
 #[derive(Debug, Default)]
 struct Name {
     versions: BTreeMap<u32, FunctionRef>,
+    /// Those of them that are live.
+    live: BTreeMap<u32, FunctionRef>,
     any: Option<FunctionRef>,
 }
 
@@ -93,6 +116,44 @@ impl Functions {
     /// A function that is there.
     pub(super) fn get_mut(&mut self, function: FunctionRef) -> &mut Function {
         self.known[function.0 as usize].as_mut().expect("a function outlives its jobs and pools")
+    }
+
+    /// A function, unless it has been forgotten.
+    pub(super) fn known_mut(&mut self, function: FunctionRef) -> Option<&mut Function> {
+        self.known.get_mut(function.0 as usize)?.as_mut()
+    }
+
+    /// One of the function's pools takes jobs from now on, or no longer.
+    pub(super) fn pool_lives(&mut self, function: FunctionRef, lives: bool) {
+        let Some(known) = self.known[function.0 as usize].as_mut() else { return };
+        known.live = if lives { known.live + 1 } else { known.live.saturating_sub(1) };
+        let live = known.is_live();
+        let Some(address) = &known.address else { return };
+        let version = address.version();
+        let Some(name) = self.names.get_mut(known.selector.name()) else { return };
+        if live {
+            name.live.insert(version, function);
+        } else {
+            name.live.remove(&version);
+        }
+    }
+
+    /// Nothing waits, and no pool takes jobs, before the next term has heard the workers.
+    pub(super) fn forget_term(&mut self) {
+        for function in self.known.iter_mut().flatten() {
+            function.calm = Queue::default();
+            function.suspects = Queue::default();
+            function.jobs = 0;
+            function.live = 0;
+        }
+        for name in self.names.values_mut() {
+            name.live.clear();
+        }
+    }
+
+    /// The highest version of a name that is live.
+    pub(super) fn live_version(&self, name: &str) -> Option<FunctionRef> {
+        self.names.get(name)?.live.last_key_value().map(|(_, function)| *function)
     }
 
     /// The function of this address, if it is known.
@@ -136,6 +197,7 @@ impl Functions {
             calm: Queue::default(),
             suspects: Queue::default(),
             pools: BTreeSet::new(),
+            live: 0,
             served: None,
             expected: false,
             work: Work::default(),

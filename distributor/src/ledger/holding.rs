@@ -36,8 +36,6 @@ impl Ledger {
                 if now.saturating_sub(kept.at) >= STILL_HELD {
                     finished.push(item.key);
                 }
-            } else {
-                self.workers.stray(key, worker);
             }
             keys.insert(key, held);
         }
@@ -121,6 +119,7 @@ impl Ledger {
         Out {
             pool,
             attempt,
+            run: 0,
             since: self.now,
             confirmed: Some(self.now),
             seen_empty: Some(self.now),
@@ -182,9 +181,8 @@ impl Ledger {
         match &found.state {
             State::Out(out) if out.attempt == begun.attempt => {
                 let before = out.holder.filter(|holder| holder.worker == worker);
-                let selector = &self.functions.get(function).selector;
                 let known = match self.workers.get(worker) {
-                    Some(known) if known.is_heard() && !known.serves(selector) => {
+                    Some(known) if known.is_heard() && !self.serves(known, function) => {
                         self.books.forged += 1;
                         return;
                     }

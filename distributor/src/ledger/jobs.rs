@@ -42,8 +42,11 @@ pub(super) struct Job {
     pub(super) deadline: Duration,
     /// When it was first known to run.
     pub(super) began: Option<Duration>,
-    /// Placements in this term.
+    /// Placements in this term: what tells them apart.
     pub(super) attempts: u32,
+    /// The attempts that ran, or may have: what people see. One handed back unstarted, by its
+    /// worker's own will, is none.
+    pub(super) runs: u32,
     pub(super) state: State,
     /// None while nothing speaks against it, which is nearly always.
     pub(super) suspicion: Option<Box<Suspicion>>,
@@ -80,6 +83,8 @@ pub(super) struct Out {
     /// None while all we know is a worker that we never heard.
     pub(super) pool: Option<PoolId>,
     pub(super) attempt: Attempt,
+    /// The same for people: the count of the job's runs with this one.
+    pub(super) run: u32,
     pub(super) since: Duration,
     /// Since when the broker has its message.
     pub(super) confirmed: Option<Duration>,
@@ -134,6 +139,13 @@ impl Job {
         match &self.state {
             State::Out(out) => Some(out),
             State::Nowhere | State::Queued(_) | State::Unnoted { .. } => None,
+        }
+    }
+
+    /// The attempt under way turns out to be none: nobody has begun it.
+    pub(super) fn uncount_run(&mut self) {
+        if self.out().is_some_and(|out| !out.runs()) {
+            self.runs = self.runs.saturating_sub(1);
         }
     }
 

@@ -29,12 +29,8 @@ impl Ledger {
         let (place, function) = (found.place(), found.function);
         self.books.enter(Under::Queued);
         self.users.waits(place.user);
-        let function = self.functions.get_mut(function);
-        match line {
-            Line::Calm => function.calm.push(place, job, &self.users),
-            Line::Suspect => function.suspects.push(place, job, &self.users),
-        }
-        self.open.extend(&function.pools);
+        self.functions.get_mut(function).queue(line).push(place, job, &self.users);
+        self.ready.insert(function);
     }
 
     /// Puts a job that is nowhere out to a pool or a worker.
@@ -42,7 +38,8 @@ impl Ledger {
         let Some(found) = self.jobs.get_mut(job) else { return };
         let suspect = found.is_suspect();
         let (pool, holder) = (out.pool, out.holder);
-        found.state = State::Out(Box::new(Out { holder: None, ..out }));
+        found.runs += 1;
+        found.state = State::Out(Box::new(Out { holder: None, run: found.runs, ..out }));
         self.books.enter(Under::Placed);
         if let Some(pool) = pool {
             self.count_in(job, pool, suspect);
@@ -67,7 +64,7 @@ impl Ledger {
         let Some(found) = self.jobs.get_mut(job) else { return };
         if let Some(running) = holder.running {
             found.began.get_or_insert(running.since);
-            let attempt = found.out().map_or(0, |out| out.attempt.number);
+            let attempt = found.out().map_or(0, |out| out.run);
             if !found.timeline.has_started(attempt) {
                 let what = What::Started { attempt, worker: holder.worker };
                 found.timeline.push(running.since, what);
@@ -99,11 +96,7 @@ impl Ledger {
         match std::mem::replace(&mut found.state, State::Nowhere) {
             State::Nowhere => None,
             State::Queued(line) => {
-                let function = self.functions.get_mut(found.function);
-                match line {
-                    Line::Calm => function.calm.remove(place),
-                    Line::Suspect => function.suspects.remove(place),
-                }
+                self.functions.get_mut(found.function).queue(line).remove(place);
                 self.users.waits_no_more(place.user);
                 self.books.leave(Under::Queued);
                 None
@@ -138,14 +131,46 @@ impl Ledger {
 
     /// Places what waits, as far as there is room: first every slot, then what lies behind them.
     pub(super) fn place_waiting(&mut self) {
-        if self.open.is_empty() || !self.link.judges || self.link.leading().is_none() {
+        if !self.link.judges || self.link.leading().is_none() {
             return;
         }
+        self.offer_ready();
         let pools = std::mem::take(&mut self.open);
         for depth in [Depth::Slots, Depth::Window] {
             for pool in &pools {
                 while self.place_first(*pool, depth) {}
             }
+        }
+    }
+
+    /// Lets the pools know of functions that jobs have come to wait for: once for all jobs of an
+    /// event.
+    fn offer_ready(&mut self) {
+        for function in std::mem::take(&mut self.ready) {
+            let Some(known) = self.functions.known_mut(function) else { continue };
+            for line in [Line::Calm, Line::Suspect] {
+                let Some(first) = known.queue(line).first(&self.users) else { continue };
+                for pool in &known.pools {
+                    if let Some(pool) = self.pools.get_mut(pool) {
+                        pool.turns(line).set(function, Some(first.rank()));
+                    }
+                }
+            }
+            self.open.extend(&known.pools);
+        }
+    }
+
+    /// The first job in this line of all the pool's functions.
+    fn first_in(&mut self, id: PoolId, line: Line) -> Option<First> {
+        let turns = self.pools.get_mut(&id)?.turns(line);
+        loop {
+            let (rank, function) = turns.first()?;
+            let first = self.functions.get_mut(function).queue(line).first(&self.users);
+            let now = first.map(|first| first.rank());
+            if now == Some(rank) {
+                return first;
+            }
+            turns.set(function, now);
         }
     }
 
@@ -156,21 +181,9 @@ impl Ledger {
             return false;
         }
         let suspects_too = pool.suspect.is_none();
-        let mut first: Option<First> = None;
-        for function in &pool.functions {
-            let function = self.functions.get_mut(*function);
-            if !function.waits() {
-                continue;
-            }
-            for queue in [&mut function.calm, &mut function.suspects]
-                .into_iter()
-                .take(if suspects_too { 2 } else { 1 })
-            {
-                if let Some(next) = queue.first(&self.users) {
-                    first = Some(next.earlier(first));
-                }
-            }
-        }
+        let calm = self.first_in(id, Line::Calm);
+        let suspect = suspects_too.then(|| self.first_in(id, Line::Suspect)).flatten();
+        let first = calm.into_iter().chain(suspect).min_by_key(First::rank);
         let Some(first) = first else { return false };
         let Some(function) = self.jobs.get(first.job).map(|job| job.function) else { return false };
         let work = self.functions.get(function).work.mean();
@@ -187,7 +200,7 @@ impl Ledger {
         self.detach(job);
         let Some(found) = self.jobs.get_mut(job) else { return };
         found.attempts += 1;
-        found.timeline.push(now, What::Placed { attempt: found.attempts, pool });
+        found.timeline.push(now, What::Placed { attempt: found.runs + 1, pool });
         let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
         let function = self.functions.get(function);
         let measured = function.work.mean();
@@ -212,6 +225,7 @@ impl Ledger {
             Out {
                 pool: Some(pool),
                 attempt: Attempt { term, number: attempt },
+                run: 0,
                 since: now,
                 confirmed: None,
                 seen_empty: None,

@@ -7,7 +7,8 @@ use simple_dist_protocol::limits::WINDOW_WORK;
 use simple_dist_protocol::{PoolId, WorkerId};
 
 use super::functions::{FunctionRef, Work};
-use super::jobs::JobRef;
+use super::jobs::{JobRef, Line};
+use super::turns::Turns;
 
 /// The most pools at once: programs of different sets of functions.
 pub(super) const POOLS: usize = 1024;
@@ -38,6 +39,9 @@ pub(super) struct Pool {
     /// A worker of it was lost, and may have had any of its jobs.
     pub(super) crashed: bool,
     pub(super) work: Work,
+    /// Its functions with jobs that wait, and with marked ones.
+    pub(super) calm: Turns,
+    pub(super) suspects: Turns,
 }
 
 /// The queue of a pool.
@@ -70,6 +74,16 @@ impl Pool {
             heard: None,
             crashed: false,
             work: Work::default(),
+            calm: Turns::default(),
+            suspects: Turns::default(),
+        }
+    }
+
+    /// Its functions with jobs that wait in this line.
+    pub(super) fn turns(&mut self, line: Line) -> &mut Turns {
+        match line {
+            Line::Calm => &mut self.calm,
+            Line::Suspect => &mut self.suspects,
         }
     }
 

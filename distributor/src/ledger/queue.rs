@@ -1,6 +1,7 @@
 //! The jobs of one function that wait: by priority, then fair between users, then by age. Every
 //! step costs the logarithm of what waits.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use simple_dist_protocol::limits::PRIORITY_MAX;
@@ -50,15 +51,14 @@ pub(super) struct First {
     share: u64,
 }
 
+/// What is placed first: by priority, then by what its user has had, then by age. The rank of a
+/// queue's first job gets better only when a job joins.
+pub(super) type Rank = (Reverse<u8>, u64, u64);
+
 impl First {
-    /// The first of two queues' firsts.
-    pub(super) fn earlier(self, other: Option<Self>) -> Self {
-        let rank =
-            |first: &Self| (std::cmp::Reverse(first.place.priority), first.share, first.place.age);
-        match other {
-            Some(other) if rank(&other) < rank(&self) => other,
-            Some(_) | None => self,
-        }
+    /// Its rank among the firsts of other queues.
+    pub(super) fn rank(&self) -> Rank {
+        (Reverse(self.place.priority), self.share, self.place.age)
     }
 }
 

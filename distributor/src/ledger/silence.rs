@@ -20,7 +20,7 @@ impl Ledger {
         worker.fate = Fate::Unreachable;
         worker.welcomed = None;
         let idle = worker.held.is_empty() && worker.holds.is_empty();
-        if worker.state == WorkerState::Draining && idle {
+        if (worker.leaves || worker.state == WorkerState::Draining) && idle {
             self.lose(id);
         } else {
             self.recount(id);
@@ -35,7 +35,9 @@ impl Ledger {
         let mut late = vec![];
         let mut lost = vec![];
         for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.is_alive()) {
-            if silence(worker) >= WORKER_SILENCE {
+            // The answers of one that leaves may be on their way still.
+            let left = worker.leaves && worker.holds.is_empty();
+            if left || silence(worker) >= WORKER_SILENCE {
                 lost.push(id);
             } else if silence(worker) >= BEAT + BEAT_LATE
                 && worker.is_heard()
@@ -60,7 +62,8 @@ impl Ledger {
     fn lose(&mut self, id: WorkerId) {
         let at = self.now;
         let Some(worker) = self.workers.get_mut(id) else { return };
-        let left = worker.state == WorkerState::Draining && worker.held.is_empty();
+        let idle = worker.state == WorkerState::Draining && worker.held.is_empty();
+        let left = worker.leaves || idle;
         worker.fate = if left { Fate::Left { at } } else { Fate::Lost { at } };
         worker.wanted = None;
         let (pool, holds) = (worker.pool, std::mem::take(&mut worker.holds));
@@ -75,7 +78,11 @@ impl Ledger {
         for job in holds {
             let out = self.jobs.get(job).and_then(|job| job.out());
             let Some(holder) = out.and_then(|out| out.holder) else { continue };
-            if holder.evidence && !holder.dropped {
+            if left {
+                // It had them in its hands and knew that it would go: none of them has killed it.
+                self.detach(job);
+                self.weigh(job);
+            } else if holder.evidence && !holder.dropped {
                 self.strike(job, id);
             } else {
                 self.place_again_after_loss(job, id);
@@ -115,6 +122,9 @@ impl Ledger {
         if crashed {
             self.place_again_marked(job);
         } else {
+            if let Some(found) = self.jobs.get_mut(job) {
+                found.uncount_run();
+            }
             self.detach(job);
             self.weigh(job);
         }

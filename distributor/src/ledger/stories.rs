@@ -83,6 +83,9 @@ struct Stage {
     echoes: bool,
     /// The messages that wait in every pool's queue, and in `sd.answers`.
     depths: (Option<u32>, u32),
+    /// How long the answer to a question about them takes, and the answers on their way.
+    depths_take: Duration,
+    on_their_way: Vec<(Duration, Event)>,
     /// What a purge finds that nobody ever had.
     untouched: Vec<(JobKey, Attempt)>,
     placements: Outcome,
@@ -108,6 +111,8 @@ impl Stage {
             cast: BTreeMap::new(),
             echoes: true,
             depths: (Some(0), 0),
+            depths_take: Duration::ZERO,
+            on_their_way: vec![],
             untouched: vec![],
             placements: Outcome::Confirmed,
             deliveries: Outcome::Confirmed,
@@ -134,6 +139,9 @@ impl Stage {
                 .collect();
             for worker in due {
                 self.beat(worker);
+            }
+            while let Some((_, event)) = self.on_their_way.pop_if(|(at, _)| *at <= self.now) {
+                self.feed(event);
             }
             self.feed(Event::Tick);
         }
@@ -163,7 +171,7 @@ impl Stage {
     }
 
     /// What a good broker makes of an effect, or a bad one where the story says so.
-    fn reply(&self, effect: &Effect) -> Option<Event> {
+    fn reply(&mut self, effect: &Effect) -> Option<Event> {
         let settled = |token, outcome| Some(Event::Settled { tokens: vec![token], outcome });
         match effect {
             Effect::DeclarePool(pool) => {
@@ -175,11 +183,19 @@ impl Stage {
             Effect::Deliver { token, .. } => settled(*token, self.deliveries),
             Effect::Control { token, .. } => settled(*token, self.controls),
             Effect::Presence(presence) => self.echoes.then(|| Event::Seen(presence.clone())),
-            Effect::AskDepths { asked_at, pools } => Some(Event::Depths {
-                asked_at: *asked_at,
-                pools: pools.iter().map(|pool| (*pool, self.depths.0)).collect(),
-                answers: self.depths.1,
-            }),
+            Effect::AskDepths { asked_at, pools } => {
+                let seen = Event::Depths {
+                    asked_at: *asked_at,
+                    pools: pools.iter().map(|pool| (*pool, self.depths.0)).collect(),
+                    answers: self.depths.1,
+                };
+                if self.depths_take.is_zero() {
+                    return Some(seen);
+                }
+                assert!(self.on_their_way.is_empty(), "one question at a time");
+                self.on_their_way.push((self.now + self.depths_take, seen));
+                None
+            }
         }
     }
 
@@ -300,6 +316,7 @@ fn serves(number: u128, slots: u32, functions: &'static [&'static str]) -> Step 
                 slots,
                 state: WorkerState::Live,
                 held: vec![],
+                leaves: false,
             },
         });
         cast.next = stage.now;
@@ -334,6 +351,18 @@ fn holds(number: u128, job: u128, attempt: u32) -> Step {
 /// From its next beat on it holds nothing.
 fn lets_go(number: u128) -> Step {
     change(move |stage| stage.cast.get_mut(&worker(number)).unwrap().beat.held.clear())
+}
+
+/// A worker says its last word, holding nothing any more.
+fn leaves(number: u128) -> Step {
+    change(move |stage| {
+        let cast = stage.cast.get_mut(&worker(number)).unwrap();
+        cast.beat.state = WorkerState::Draining;
+        cast.beat.leaves = true;
+        cast.beat.held.clear();
+        stage.beat(worker(number));
+        stage.cast.get_mut(&worker(number)).unwrap().next = Duration::MAX;
+    })
 }
 
 fn drains(number: u128) -> Step {

@@ -128,7 +128,7 @@ impl Ledger {
         self.lost_run(job, worker, &out);
         let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
-        found.timeline.push(now, What::Struck { attempt: out.attempt.number, worker });
+        found.timeline.push(now, What::Struck { attempt: out.run, worker });
         if found.suspicion_mut().strike(worker, out.attempt) {
             self.books.strikes += 1;
             self.strikers.entry(worker).or_default().insert(job);
@@ -166,6 +166,7 @@ impl Ledger {
             if !found.suspicion_mut().unmark(*attempt) {
                 continue;
             }
+            found.runs = found.runs.saturating_sub(1);
             self.books.unmarked += 1;
             if matches!(found.state, State::Queued(_) | State::Unnoted { .. }) {
                 self.detach(job);

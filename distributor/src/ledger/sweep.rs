@@ -1,5 +1,9 @@
 //! The sweep: what became of placed jobs that nobody speaks of. A job whose queue was seen empty,
 //! and which then is in no beat, while no answer waits to be read, is gone, and is placed again.
+//!
+//! At most one question about the queues is under way, however long its answer takes, and what it
+//! is to decide is written down when it is put: the answer speaks for that moment, and for
+//! whatever the beats said until then.
 
 use std::time::Duration;
 
@@ -13,14 +17,33 @@ use super::jobs::JobRef;
 use super::pools::{Pool, PoolQueue};
 use super::{ENDED_PER_TICK, Effect, Ledger};
 
-/// The last look at all queues.
+/// The looks at all queues.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     asked_at: Duration,
+    /// The one under way.
+    question: Option<Question>,
+    /// What the beats did not name when no answer waited to be read: gone, if no answer was on its
+    /// way to us either. That one comes before the next tick.
+    unnamed: Vec<(JobRef, Attempt)>,
+}
+
+/// A look under way.
+#[derive(Debug)]
+struct Question {
+    asked_at: Duration,
     /// The attempts that the beats did not name then.
     candidates: Vec<(JobRef, Attempt)>,
-    /// No answer waited after that; what was on its way to us then comes before the next tick.
-    answers_empty: bool,
+}
+
+impl Sweep {
+    /// What was seen does not count; the question is under way all the same.
+    pub(super) fn void(&mut self) {
+        self.unnamed.clear();
+        if let Some(question) = &mut self.question {
+            question.candidates.clear();
+        }
+    }
 }
 
 impl Ledger {
@@ -28,22 +51,22 @@ impl Ledger {
         if self.link.leading().is_none() || !self.link.judges {
             return;
         }
-        if std::mem::take(&mut self.sweep.answers_empty) {
-            for (job, attempt) in std::mem::take(&mut self.sweep.candidates) {
-                self.sweep_job(job, attempt);
-            }
+        for (job, attempt) in std::mem::take(&mut self.sweep.unnamed) {
+            self.sweep_job(job, attempt);
         }
-        if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP {
+        if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.question.is_none() {
             self.empty_drained();
-            let pools = self.pools.values();
-            let candidates = pools.flat_map(|pool| self.gone_of(pool)).collect();
-            self.sweep = Sweep { asked_at: self.now, candidates, answers_empty: false };
-            self.ask_depths();
+            let candidates = self.pools.values().flat_map(|pool| self.gone_of(pool)).collect();
+            self.ask_depths(candidates);
         }
     }
 
-    /// Asks about the queues that a job may have been lost from, and `sd.answers`.
-    pub(super) fn ask_depths(&mut self) {
+    /// Asks about the queues that a job may have been lost from, and `sd.answers`; unless a
+    /// question is under way.
+    pub(super) fn ask_depths(&mut self, candidates: Vec<(JobRef, Attempt)>) {
+        if self.sweep.question.is_some() {
+            return;
+        }
         let lies_there = |job: &JobRef| {
             let out = self.jobs.get(*job).and_then(|job| job.out());
             out.is_some_and(|out| out.seen_empty.is_none())
@@ -54,9 +77,16 @@ impl Ledger {
             .filter(|(_, pool)| pool.out.iter().any(lies_there))
             .map(|(id, _)| *id)
             .collect();
-        if !pools.is_empty() || !self.sweep.candidates.is_empty() || self.is_draining() {
+        self.sweep.asked_at = self.now;
+        if !pools.is_empty() || !candidates.is_empty() || self.is_draining() {
+            self.sweep.question = Some(Question { asked_at: self.now, candidates });
             self.effects.push(Effect::AskDepths { asked_at: self.now, pools });
         }
+    }
+
+    /// A look failed: the next one may begin.
+    pub(super) fn depths_unseen(&mut self, asked_at: Duration) {
+        self.sweep.question.take_if(|question| question.asked_at == asked_at);
     }
 
     pub(super) fn depths(
@@ -65,9 +95,9 @@ impl Ledger {
         pools: &[(PoolId, Option<u32>)],
         answers: u32,
     ) {
-        if self.link.leading().is_none() {
-            return;
-        }
+        // Of another term: what it asked about is forgotten.
+        let asked = self.sweep.question.take_if(|question| question.asked_at == asked_at);
+        let Some(Question { candidates, .. }) = asked else { return };
         for (id, messages) in pools {
             if messages.unwrap_or(0) == 0 {
                 self.pool_seen_empty(*id, asked_at);
@@ -82,7 +112,7 @@ impl Ledger {
         }
         if answers == 0 {
             self.answers_seen_empty();
-            self.sweep.answers_empty |= asked_at >= self.sweep.asked_at;
+            self.sweep.unnamed = candidates;
         }
     }
 
@@ -117,16 +147,13 @@ impl Ledger {
         else {
             return false;
         };
-        let held = |worker| {
-            self.workers.get(worker).is_some_and(|worker| worker.held.contains_key(&found.key))
-        };
         if let Some(holder) = out.holder.filter(|holder| holder.evidence) {
             // Its worker had it. Only that worker can say that it has not any more.
-            return holder.dropped && !held(holder.worker);
+            return holder.dropped && !self.workers.names(holder.worker, found.key);
         }
         let after = if found.is_suspect() { SWEEP_MARKED_AFTER } else { SWEEP_AFTER };
         let seen = out.seen_empty.is_some_and(|seen| floor >= seen + after);
-        seen && !pool.workers.iter().any(|worker| held(*worker))
+        seen && !self.workers.naming(found.key).any(|worker| pool.workers.contains(&worker))
     }
 
     fn sweep_job(&mut self, job: JobRef, attempt: Attempt) {
@@ -137,9 +164,9 @@ impl Ledger {
             return;
         }
         self.books.swept += 1;
-        let now = self.now;
+        let (now, attempt) = (self.now, out.run);
         if let Some(found) = self.jobs.get_mut(job) {
-            found.timeline.push(now, What::Swept { attempt: attempt.number });
+            found.timeline.push(now, What::Swept { attempt });
         }
         self.place_again_marked(job);
     }
@@ -183,7 +210,8 @@ impl Ledger {
     }
 
     /// Answers jobs of functions that nobody serves any more. Marked ones wait: their client
-    /// might run them at once.
+    /// might run them at once. Who is not live is looked up in its pools: all of that is named by
+    /// the beats of a second, so it costs no more than they do.
     pub(super) fn give_up_unserved(&mut self) {
         if self.link.leading().is_none() {
             return;
@@ -193,7 +221,7 @@ impl Ledger {
             .iter()
             .filter(|(id, function)| {
                 !function.calm.is_empty()
-                    && !self.is_live(&function.pools)
+                    && !function.is_live()
                     && self.now >= self.hopeless_at(Some(*id))
             })
             .flat_map(|(_, function)| function.calm.jobs())

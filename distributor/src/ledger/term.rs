@@ -10,7 +10,6 @@ use simple_dist_protocol::{PoolId, Term};
 
 use super::functions::{Function, FunctionRef};
 use super::pools::PoolQueue;
-use super::queue::Queue;
 use super::{Effect, Ledger, Sweep};
 
 /// A term that could not empty `sd.answers` for this long begins all the same: answers come as
@@ -170,7 +169,7 @@ impl Ledger {
         self.link.judges = false;
         self.link.fresh = self.now;
         self.link.last_tick = self.now;
-        self.ask_depths();
+        self.ask_depths(vec![]);
         let pools: Vec<_> = self.pools.keys().copied().collect();
         for pool in pools {
             self.declare(pool);
@@ -206,7 +205,7 @@ impl Ledger {
             self.open.extend(self.pools.keys());
         }
         if !carries {
-            self.sweep = Sweep::default();
+            self.sweep.void();
         }
         self.link.judges = carries;
     }
@@ -230,7 +229,7 @@ impl Ledger {
         let Some(leading) = self.link.leading_mut() else { return };
         match leading.drain {
             Drain::Asking if now.saturating_sub(leading.since) < DRAIN_PATIENCE => {
-                self.ask_depths();
+                self.ask_depths(vec![]);
                 return;
             }
             Drain::Asking | Drain::SeenEmpty => leading.drain = Drain::Done,
@@ -262,7 +261,7 @@ impl Ledger {
         let functions = self
             .functions
             .iter()
-            .filter(|(_, function)| self.is_live(&function.pools))
+            .filter(|(_, function)| function.is_live())
             .filter_map(|(_, function)| function.address.clone())
             .collect();
         let (distributor, backlog, bound) =
@@ -361,14 +360,12 @@ impl Ledger {
         self.open.clear();
         self.sweep = Sweep::default();
         self.users.forget_waiting();
-        for function in self.functions.iter_mut() {
-            function.calm = Queue::default();
-            function.suspects = Queue::default();
-            function.jobs = 0;
-        }
+        self.ready.clear();
+        self.functions.forget_term();
         for pool in self.pools.values_mut() {
             pool.out.clear();
             pool.suspect = None;
+            (pool.calm, pool.suspects) = Default::default();
             pool.queue = PoolQueue::Unknown;
             pool.slots = 0;
         }

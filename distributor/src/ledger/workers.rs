@@ -1,6 +1,6 @@
 //! The workers, each as its last beat described it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use simple_dist_protocol::message::WorkerState;
@@ -15,8 +15,6 @@ use super::stream::Run;
 pub(super) const WORKERS: usize = 4096;
 /// Lost workers stay on the page for this long, and so many of them.
 const LOST_KEPT: (usize, Duration) = (64, Duration::from_secs(600));
-/// The most jobs in workers' hands that nobody has sent to us, in all.
-const STRAYS: usize = 100_000;
 
 /// A worker.
 #[derive(Debug)]
@@ -32,6 +30,8 @@ pub(super) struct Worker {
     /// Those of them that are counted in the pool now.
     pub(super) counted: u32,
     pub(super) state: WorkerState,
+    /// It said that this was its last beat.
+    pub(super) leaves: bool,
     /// The count of its last beat.
     pub(super) seq: u64,
     /// Since when we know of it.
@@ -103,7 +103,7 @@ pub(super) enum Fate {
         /// When that was decided.
         at: Duration,
     },
-    /// It drained, held nothing more, and went.
+    /// It said so, or drained and held nothing more, and went.
     Left {
         /// When that was found.
         at: Duration,
@@ -132,6 +132,7 @@ impl Worker {
             slots: 0,
             counted: 0,
             state: WorkerState::Live,
+            leaves: false,
             seq: 0,
             since: now,
             heard: None,
@@ -163,7 +164,9 @@ impl Worker {
 
     /// Whether it finishes what it holds, or a person wants it to.
     pub(super) fn drains(&self) -> bool {
-        self.state == WorkerState::Draining || self.wanted == Some(WorkerState::Draining)
+        self.leaves
+            || self.state == WorkerState::Draining
+            || self.wanted == Some(WorkerState::Draining)
     }
 
     /// Whether its slots may be filled.
@@ -183,8 +186,8 @@ impl Worker {
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
-    /// Who holds the jobs that nobody has sent to us.
-    strays: HashMap<Key, WorkerId>,
+    /// What all of them held at their last beats, by job: nobody is to be asked in turn.
+    named: BTreeSet<(Key, WorkerId)>,
 }
 
 impl Workers {
@@ -233,18 +236,23 @@ impl Workers {
         }
     }
 
-    /// The living worker that holds a job which nobody has sent to us before.
-    pub(super) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
-        let worker = *self.strays.get(&key)?;
-        let known = self.get(worker).filter(|worker| worker.is_alive())?;
-        known.held.get(&key).map(|held| (worker, held))
+    /// Whether the worker's last beat named the job.
+    pub(super) fn names(&self, worker: WorkerId, key: Key) -> bool {
+        self.named.contains(&(key, worker))
     }
 
-    /// A job nobody has sent to us is held by this worker.
-    pub(super) fn stray(&mut self, key: Key, worker: WorkerId) {
-        if self.strays.len() < STRAYS {
-            self.strays.insert(key, worker);
-        }
+    /// Who named the job in its last beat.
+    pub(super) fn naming(&self, key: Key) -> impl Iterator<Item = WorkerId> {
+        let (first, last) = (WorkerId::from_u128(0), WorkerId::from_u128(u128::MAX));
+        self.named.range((key, first)..=(key, last)).map(|(_, worker)| *worker)
+    }
+
+    /// The living worker that holds a job.
+    pub(super) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
+        self.naming(key).find_map(|id| {
+            let worker = self.get(id).filter(|worker| worker.is_alive())?;
+            worker.held.get(&key).map(|held| (id, held))
+        })
     }
 
     /// What the worker holds from now on.
@@ -252,16 +260,22 @@ impl Workers {
         let Some(worker) = self.known.get_mut(&id) else { return };
         let before = std::mem::replace(&mut worker.held, held);
         for key in before.keys().filter(|key| !worker.held.contains_key(key)) {
-            if self.strays.get(key) == Some(&id) {
-                self.strays.remove(key);
-            }
+            self.named.remove(&(*key, id));
+        }
+        for key in worker.held.keys().filter(|key| !before.contains_key(key)) {
+            self.named.insert((*key, id));
         }
     }
 
     /// The link is gone: nobody is known to live. The lost stay for the page.
     pub(super) fn clear(&mut self) {
         self.known.retain(|_, worker| !worker.is_alive());
-        self.strays.clear();
+        self.named.retain(|(_, worker)| self.known.contains_key(worker));
+    }
+
+    fn forget(&mut self, id: WorkerId) {
+        self.set_held(id, BTreeMap::new());
+        self.known.remove(&id);
     }
 
     /// The term is over: whoever lives is to be welcomed anew.
@@ -288,7 +302,7 @@ impl Workers {
         let surplus = gone.len().saturating_sub(most);
         for (nth, (at, id)) in gone.into_iter().enumerate() {
             if nth < surplus || now.saturating_sub(at) >= longest {
-                self.known.remove(&id);
+                self.forget(id);
             }
         }
     }

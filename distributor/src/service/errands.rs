@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use simple_dist_protocol::link::{Consume, Reason, Session, Source, Taken};
 use simple_dist_protocol::message::Place;
-use simple_dist_protocol::topology::{Declaration, Topology};
+use simple_dist_protocol::topology::{Declaration, Name, Topology};
 use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
 
 use crate::ledger::Event;
 
 use super::Service;
 
+/// The queues asked about at once: the way there and back counts once for all of them.
+const TOGETHER: usize = 32;
 /// How soon a refused consumer is tried again: the last leader's may not be gone yet.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -44,7 +47,8 @@ impl Service {
 
     pub(super) fn claim(&mut self) {
         let Some(session) = self.session.clone() else { return };
-        if !self.leading {
+        if !self.leading && !self.claiming {
+            self.claiming = true;
             let locks = self.topology.leader();
             let asking = session.clone();
             self.errand(&session, async move { Done::Claimed(asking.claim(&locks).await) });
@@ -98,11 +102,14 @@ impl Service {
             return;
         }
         match done {
-            // Two questions may be under way at once, and both be told that it is ours.
-            Done::Claimed(Ok(true)) if self.leading => {}
-            Done::Claimed(Ok(true)) => self.lead(session),
-            Done::Claimed(Ok(false)) => tracing::debug!("another distributor is active"),
-            Done::Claimed(Err(error)) => tracing::warn!(%error, "the lock is not ours"),
+            Done::Claimed(claimed) => {
+                self.claiming = false;
+                match claimed {
+                    Ok(true) => self.lead(session),
+                    Ok(false) => tracing::debug!("another distributor is active"),
+                    Err(error) => tracing::warn!(%error, "the lock is not ours"),
+                }
+            }
             Done::Consumed(source, Ok(())) => tracing::debug!(?source, "consuming"),
             Done::Consumed(source, Err(error)) => {
                 tracing::warn!(%error, ?source, "an intake cannot be consumed yet");
@@ -117,7 +124,10 @@ impl Service {
             Done::Looked { asked_at, depths: Ok(Depths { pools, answers }) } => {
                 self.feed(Event::Depths { asked_at, pools, answers });
             }
-            Done::Looked { depths: Err(error), .. } => tracing::warn!(%error, "queues unseen"),
+            Done::Looked { asked_at, depths: Err(error) } => {
+                tracing::warn!(%error, "queues unseen");
+                self.feed(Event::DepthsUnseen { asked_at });
+            }
             Done::Purged(pool, taken) => {
                 match taken {
                     Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
@@ -142,17 +152,19 @@ fn untouched(taken: &[Taken]) -> Vec<(JobKey, Attempt)> {
     attempts.collect()
 }
 
-/// How many messages wait in the pools' queues and then in the answers.
+/// How many messages wait in the pools' queues and in the answers, asked together.
 async fn depths(
     session: &Session,
     topology: &Topology,
     pools: Vec<PoolId>,
 ) -> Result<Depths, Reason> {
-    let mut seen = Vec::with_capacity(pools.len());
-    for pool in pools {
-        let depth = session.depth(topology.pool(pool).name).await?;
-        seen.push((pool, depth.map(|depth| depth.messages)));
-    }
-    let answers = session.depth(topology.answers()).await?.map_or(0, |depth| depth.messages);
-    Ok(Depths { pools: seen, answers })
+    let pools = stream::iter(pools)
+        .map(|pool| async move { Ok((pool, messages(session, topology.pool(pool).name).await?)) });
+    let pools = pools.buffer_unordered(TOGETHER).try_collect::<Vec<_>>();
+    let (pools, answers) = tokio::try_join!(pools, messages(session, topology.answers()))?;
+    Ok(Depths { pools, answers: answers.unwrap_or(0) })
+}
+
+async fn messages(session: &Session, queue: Name) -> Result<Option<u32>, Reason> {
+    Ok(session.depth(queue).await?.map(|depth| depth.messages))
 }

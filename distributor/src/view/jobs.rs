@@ -37,7 +37,8 @@ pub struct RecentJob {
     #[serde(with = "text::optional")]
     #[schema(value_type = Option<String>)]
     pub worker: Option<WorkerId>,
-    /// The attempts made in this term.
+    /// The attempts of this term that ran, or may have: one handed back unstarted, by its worker's
+    /// own will, is none.
     pub attempts: u32,
     /// From submission to start.
     pub waited: Seconds,
@@ -167,7 +168,8 @@ pub struct JobUnderWay {
     pub worker: Option<WorkerId>,
     /// The slot that runs it, once its worker has named it.
     pub slot: Option<u32>,
-    /// The attempts made in this term.
+    /// The attempts of this term that ran, or may have: one handed back unstarted, by its worker's
+    /// own will, is none.
     pub attempts: u32,
     /// Whether a first attempt came back.
     pub mark: bool,

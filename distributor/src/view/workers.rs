@@ -104,7 +104,7 @@ pub struct HeldJob {
     /// Its function.
     #[schema(value_type = String)]
     pub function: Arc<str>,
-    /// The count of this attempt in its term, from 1.
+    /// The count of this attempt in its term, from 1; see `attempts` of a job.
     pub attempt: u32,
     /// The slot that runs it; none while it waits its turn.
     pub slot: Option<u32>,

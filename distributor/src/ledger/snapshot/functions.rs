@@ -12,6 +12,9 @@ use crate::view;
 
 use super::named;
 
+/// The most versions of a name that each of them names: the highest.
+const VERSIONS: usize = 32;
+
 impl Ledger {
     pub(super) fn functions_view(&self, now: Duration) -> Vec<view::Function> {
         let mut under_way: BTreeMap<_, (usize, usize)> = BTreeMap::new();
@@ -42,6 +45,7 @@ impl Ledger {
         let pools = || function.pools.iter().filter_map(|pool| self.pools.get(pool));
         let versions = self.functions.versions(function.selector.name());
         let mut versions: Vec<u32> = versions
+            .take(VERSIONS)
             .map(|version| self.functions.get(version))
             .filter(|version| !version.pools.is_empty())
             .filter_map(|version| Some(version.address.as_ref()?.version()))

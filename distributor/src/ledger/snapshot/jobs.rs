@@ -64,7 +64,7 @@ impl Ledger {
             place_age: since(place_since),
             worker: holder.map(|holder| holder.worker),
             slot: holder.and_then(|holder| holder.running?.slot),
-            attempts: job.attempts,
+            attempts: job.runs,
             mark: marks.mark,
             strikes: marks.strikes.iter().map(WorkerId::to_string).collect(),
             arguments: self.config.preview.then(|| preview(&job.args)).flatten(),

@@ -39,6 +39,7 @@ impl Ledger {
             state: match worker.fate {
                 Fate::Lost { .. } => WorkerState::Lost,
                 Fate::Left { .. } => WorkerState::Left,
+                Fate::Heard | Fate::Late | Fate::Unreachable if worker.leaves => WorkerState::Left,
                 Fate::Unreachable => WorkerState::Unreachable,
                 Fate::Late => WorkerState::Late,
                 Fate::Heard if worker.drains() => WorkerState::Draining,
@@ -67,7 +68,7 @@ impl Ledger {
                 continue;
             };
             let since = holder.running.map_or(out.since, |running| running.since);
-            let known = held_job(self, job, out.attempt.number, now.saturating_sub(since));
+            let known = held_job(self, job, out.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
         for (key, beat) in &worker.held {
@@ -120,6 +121,11 @@ impl Ledger {
                 Fate::Heard | Fate::Late | Fate::Unreachable | Fate::Left { .. } => None,
             });
             for slot in 0..worker.slots {
+                if stream.lanes.len() >= STREAM.0 && worker.state.is_alive() {
+                    // A worker may claim many slots, each of which is only counted now.
+                    stream.more += (worker.slots - slot) as usize;
+                    break;
+                }
                 let mut bars = self.stream.bars(worker.id, slot as usize, now);
                 let running = worker.held.iter().filter(|job| job.slot == Some(slot));
                 bars.extend(running.map(|job| Bar {

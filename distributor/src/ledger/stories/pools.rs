@@ -240,21 +240,155 @@ fn what_a_draining_pool_will_not_take_goes_elsewhere_unmarked() {
     );
 }
 
+/// The state of the first worker on the page, and how many were ever lost.
+fn seen_of_the_first(stage: &Stage) -> (crate::view::WorkerState, u64) {
+    let view = stage.ledger.view(stage.now, stage.now);
+    (view.workers[0].state, stage.ledger.books().lost)
+}
+
 #[test]
-fn a_worker_that_drained_and_went_is_not_lost() {
-    let stage = play([
+fn a_worker_that_says_goodbye_has_left_at_once() {
+    for leave in [
+        // It held nothing.
+        vec![at(1.0, drains(1)), at(1.2, leaves(1))],
+        // What it ran it answered; its last word is faster than the answer.
+        vec![
+            at(0.1, submitted(1)),
+            at(0.2, holds(1, 1, 1)),
+            at(0.5, drains(1)),
+            at(1.2, leaves(1)),
+            at(1.2, answered(1, 1, 1)),
+        ],
+        // What it ran was handed back at the end of its grace time.
+        vec![
+            at(0.1, submitted(1)),
+            at(0.2, holds(1, 1, 1)),
+            at(0.5, drains(1)),
+            at(1.1, handed_back(1, 1, 1)),
+            at(1.2, leaves(1)),
+        ],
+    ] {
+        let mut stage = play([at(0.0, lives(1, 1))].into_iter().chain(leave));
+        assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
+        stage.play([at(1.4, nothing())]);
+        assert!(!stage.ledger.has_worker(worker(1)));
+        assert_eq!(stage.ledger.books().marks, 0);
+    }
+}
+
+#[test]
+fn what_one_that_left_says_no_more_of_is_placed_again_unmarked() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.2, holds(1, 1, 1)),
+            at(0.5, drains(1)),
+            at(1.0, leaves(1)),
+            at(1.0, lives(2, 1)),
+            at(4.0, nothing()),
+        ],
+        [place(1, 1), place(1, 2)],
+    );
+}
+
+#[test]
+fn a_standby_sees_who_leaves_too() {
+    let mut stage = Stage::new(Config::new(US));
+    stage.feed(Event::LinkUp);
+    stage.play([at(0.0, lives(1, 1)), at(1.0, drains(1)), at(1.1, leaves(1)), at(9.0, nothing())]);
+    assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
+}
+
+#[test]
+fn a_worker_that_drained_and_went_without_a_word_is_not_lost() {
+    let mut stage = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
+        at(0.0, holds(1, 1, 1)),
         at(0.1, drains(1)),
         at(0.2, handed_back(1, 1, 1)),
-        at(0.3, falls_silent(1)),
-        at(0.5, change(|stage| stage.controls = Outcome::Returned)),
-        at(2.5, nothing()),
+        at(0.3, lets_go(1)),
+        at(1.2, falls_silent(1)),
+        at(1.5, change(|stage| stage.controls = Outcome::Returned)),
     ]);
-    assert_eq!(stage.ledger.books().lost, 0);
-    let worker = &stage.ledger.view(stage.now, stage.now).workers[0];
-    assert_eq!(worker.state, crate::view::WorkerState::Left, "{worker:?}");
+    stage.play([at(3.5, nothing())]);
+    assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
     assert_eq!(stage.ledger.books().marks, 0);
+}
+
+#[test]
+fn of_all_functions_of_a_pool_the_first_is_next() {
+    const NAMES: [&str; 6] = ["a@1", "b@1", "c@1", "d@1", "e@1", "f@1"];
+    let of = |function: usize, job, priority| {
+        let function = NAMES[function].to_owned();
+        submit_as(1, Submission { function, priority, ..submission(job) })
+    };
+    let more = change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 9);
+    let stage = play([
+        at(0.0, serves(1, 1, &NAMES)),
+        at(0.0, of(0, 1, 4)),
+        at(0.0, of(0, 2, 4)),
+        at(0.1, of(1, 3, 4)),
+        at(0.1, of(2, 4, 4)),
+        at(0.1, of(3, 5, 4)),
+        // It comes before what its own function has waiting, and then leaves again.
+        at(0.2, of(3, 6, 9)),
+        at(0.2, of(4, 7, 9)),
+        at(0.2, of(1, 8, 0)),
+        at(0.3, cancelled(6)),
+        at(0.4, more),
+        at(1.2, nothing()),
+    ]);
+    let placed = stage.seen.iter().filter_map(|seen| match seen {
+        Seen::Placed { job, .. } => Some(*job),
+        _ => None,
+    });
+    assert_eq!(placed.collect::<Vec<_>>(), [1, 2, 7, 3, 4, 5, 8]);
+}
+
+#[test]
+fn what_waits_for_a_function_is_offered_to_a_pool_that_comes_later() {
+    check(
+        [
+            at(0.0, serves(1, 1, &["fib@1"])),
+            at(0.0, submitted(1)),
+            at(0.0, submitted(2)),
+            at(0.0, submitted(3)),
+            at(0.5, serves(2, 1, &["fib@1", "echo@1"])),
+        ],
+        [place(1, 1), place(2, 1), place(3, 1)],
+    );
+}
+
+#[test]
+fn a_hand_back_is_no_attempt_that_people_see_and_a_sign_of_long_jobs() {
+    let submit = |jobs: std::ops::Range<u128>| {
+        change(move |stage: &mut Stage| jobs.clone().for_each(|job| submitted(job)(stage)))
+    };
+    let mut stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(0.1, answered(1, 1, 1)),
+        at(0.2, submit(2..60)),
+    ]);
+    // Measured as short: many lie in the queue.
+    assert_eq!(stage.ledger.books().placed, 21);
+    // The worker has run the first for longer than others wait for their turn.
+    stage.play([at(0.3, change(|stage| (3..23).for_each(|job| handed_back(1, job, 1)(stage))))]);
+    assert_eq!(stage.ledger.books().placed, 2, "the one that runs, and a spare one");
+    let views = stage.ledger.find(JobId::from_u128(3), stage.now, stage.now);
+    let crate::view::Job::UnderWay(view) = &views[0] else { panic!("{views:?}") };
+    assert_eq!(view.attempts, 1);
+    stage.play([at(0.4, answered(1, 3, 2))]);
+    let answered = stage.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Deliver { delivery, .. } => match &delivery.body {
+            Delivered::Answer(answered) => Some(answered.attempt),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(answered, Some(1));
 }
 
 #[test]

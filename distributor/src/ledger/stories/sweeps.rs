@@ -97,3 +97,63 @@ fn nothing_is_swept_while_our_presence_does_not_come_back() {
         [place(1, 1)],
     );
 }
+
+/// Two busy pools; the message of job 1 is lost while its worker and the other run on.
+#[track_caller]
+fn check_slow(take: Duration, found_by: f64) {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, serves(2, 1, &["echo@1"])),
+        at(0.0, submit_as(1, Submission { function: "echo@1".into(), ..submission(2) })),
+        at(0.0, change(move |stage| stage.depths_take = take)),
+        at(0.0, submitted(1)),
+        at(found_by, nothing()),
+    ]);
+    assert!(stage.seen.contains(&marked(1)), "{:?}", stage.seen);
+    assert!(stage.seen.contains(&marked(2)), "{:?}", stage.seen);
+}
+
+#[test]
+fn what_is_gone_is_found_however_long_a_look_at_the_queues_takes() {
+    check_slow(Duration::from_millis(700), 6.0);
+    check_slow(Duration::from_millis(3000), 11.0);
+}
+
+#[test]
+fn an_answer_speaks_for_the_time_of_its_question() {
+    // The queue is empty when it is looked at, the placement is younger than that.
+    let mut stage = play([
+        at(0.0, lives(1, 2)),
+        at(0.0, change(|stage| stage.depths_take = Duration::from_secs(3))),
+        at(0.0, submitted(1)),
+        at(1.5, change(|stage| stage.depths_take = Duration::from_secs(30))),
+        at(3.0, submitted(2)),
+    ]);
+    stage.play([at(25.0, nothing())]);
+    assert_eq!(stage.seen, [place(1, 1), place(2, 1)]);
+}
+
+#[test]
+fn a_look_that_failed_is_followed_by_another() {
+    let mut stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, change(|stage| stage.depths_take = Duration::from_secs(600))),
+        at(0.0, submitted(1)),
+        at(5.0, nothing()),
+    ]);
+    let asked = |stage: &Stage| {
+        let all = stage.effects.iter().filter_map(|effect| match effect {
+            Effect::AskDepths { asked_at, .. } => Some(*asked_at),
+            _ => None,
+        });
+        all.collect::<Vec<_>>()
+    };
+    let before = asked(&stage);
+    assert_eq!(stage.on_their_way.len(), 1);
+    stage.on_their_way.clear();
+    stage.depths_take = Duration::ZERO;
+    stage.feed(Event::DepthsUnseen { asked_at: *before.last().unwrap() });
+    stage.play([at(10.0, nothing())]);
+    assert!(asked(&stage).len() > before.len());
+    assert!(stage.seen.contains(&marked(1)), "{:?}", stage.seen);
+}
