@@ -32,10 +32,10 @@ impl Ledger {
             };
             if let Some(job) = self.jobs.find(key) {
                 self.hear_held_job(worker, job, &held);
-            } else if let Some(kept) = self.recent.find(key) {
-                if now.saturating_sub(kept.at) >= STILL_HELD {
-                    finished.push(item.key);
-                }
+            } else if let Some(kept) = self.recent.find(key)
+                && now.saturating_sub(kept.at) >= STILL_HELD
+            {
+                finished.push(item.key);
             }
             keys.insert(key, held);
         }
