@@ -274,6 +274,7 @@ impl Worker {
             slots: 1,
             state: WorkerState::Live,
             held: vec![],
+            leaves: false,
         };
         let queue = format!("worker.guest.{}.1", beat.worker);
         let mut stranger = Stranger::at(system, &queue, FieldTable::default()).await;
