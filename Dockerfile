@@ -46,8 +46,6 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/target/release/simple-dist /usr/local/bin/
 
 USER 10001:10001
-# A message can nest as deep as its sender likes, and the broker's client library reads it recursively.
-ENV RUST_MIN_STACK=268435456
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
   CMD ["simple-dist", "healthcheck"]
 ENTRYPOINT ["simple-dist"]

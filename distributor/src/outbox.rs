@@ -117,18 +117,19 @@ impl Outbox {
 
     /// Word for everybody.
     pub(crate) fn presence(&self, presence: &Presence) -> Outgoing {
-        untold(&self.presence, write(presence))
+        untold(&self.presence, write(presence), Lane::Control)
     }
 
-    /// What could not be understood, for a person to look at.
+    /// What could not be understood, for a person to look at. Floods of it are not to fill the way
+    /// of what keeps everybody going.
     pub(crate) fn park(&self, body: Bytes) -> Outgoing {
-        untold(&self.parked, body)
+        untold(&self.parked, body, Lane::Jobs)
     }
 }
 
-fn untold(route: &Arc<Route>, body: Bytes) -> Outgoing {
+fn untold(route: &Arc<Route>, body: Bytes, lane: Lane) -> Outgoing {
     let route = Arc::clone(route);
-    Outgoing { route, body, work: Duration::ZERO, token: None, lane: Lane::Control }
+    Outgoing { route, body, work: Duration::ZERO, token: None, lane }
 }
 
 fn to_queue(topology: &Topology, queue: Name, mandatory: bool, envelope: Option<Bytes>) -> Route {

@@ -2,7 +2,7 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `AMQP_URL`, else `RABBITMQ_URL`, else `CLOUDAMQP_URL` | the broker and the login; `amqp://127.0.0.1:5672` where none is set |
+//! | `AMQP_URL`, else `RABBITMQ_URL`, else `CLOUDAMQP_URL` | the broker and the login, or several with commas between; `amqp://127.0.0.1:5672` where none is set |
 //! | the same with `_FILE` at its end | a file that holds it, such as a mounted secret |
 //! | `AMQP_CA_FILE`, `AMQP_CERTIFICATE_FILE`, `AMQP_KEY_FILE` | for `amqps`: see [`Certificates`] |
 //! | `SIMPLE_DIST_PREFIX` | the prefix of all names at the broker; `sd` where it is not set |

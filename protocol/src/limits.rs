@@ -95,7 +95,14 @@ pub const RECENT: (usize, Duration) = (256 * 1024 * 1024, Duration::from_secs(12
 
 /// Heartbeats of connections: a dead peer is found after two to three of them.
 pub const HEARTBEAT: Duration = Duration::from_secs(4);
-/// The wait for an answer to the protocol header, before the real connection is tried.
+/// The wait for each step to a broker that is not known to be there: its name, TCP, the answer to
+/// the protocol header.
 pub const PREFLIGHT: Duration = Duration::from_secs(3);
 /// The wait for anything of the broker: a connection, a declaration, a confirm.
 pub const BROKER: Duration = Duration::from_secs(8);
+/// The largest frame that we agree to: RabbitMQ's default. The client library holds 64 of them for
+/// each connection.
+pub const FRAME_BYTES: u32 = 128 * 1024;
+/// The largest message that is read: twice the largest argument, as the broker is configured. One
+/// that is larger arrives empty.
+pub const MESSAGE_BYTES: u64 = 16 * 1024 * 1024;

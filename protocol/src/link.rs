@@ -12,18 +12,21 @@ mod acks;
 mod certificates;
 mod connection;
 mod consumer;
+mod dial;
 mod generation;
+mod kit;
 mod lists;
 mod lock;
 mod plan;
-mod preflight;
 mod publisher;
 mod session;
+mod sieve;
 mod supervisor;
 #[cfg_attr(not(feature = "tls"), path = "link/no_tls.rs")]
 mod tls;
 mod url;
 mod watch;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;

@@ -658,6 +658,89 @@ async fn a_wrong_password_is_told() {
 }
 
 #[tokio::test]
+async fn another_address_is_tried_when_one_is_dead() {
+    let port = {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        gone.local_addr().unwrap().port()
+    };
+    let login = broker().split_once("://").unwrap().1.rsplit_once('@').unwrap().0.to_owned();
+    let list = format!("amqp://{login}@127.0.0.1:{port},{}", broker());
+    let mut tested = Tested::start_at(&list, |_| Plan::default());
+    assert!(matches!(tested.down().await, Reason::Unreachable { .. }));
+    let session = tested.up().await;
+    session.give_up("to see where it goes");
+    assert!(matches!(tested.down().await, Reason::Lost(_)));
+    assert_eq!(tested.up().await.generation(), Generation(2), "the one that worked, at once");
+    tested.link.close().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_allows_too_few_channels_is_refused_by_name() {
+    let tight = Broker::builder().channel_max(8).start().await.unwrap();
+    let mut tested = Tested::start_at(tight.url(), |_| Plan::default());
+    let Reason::Refused(problem) = tested.down().await else { panic!("it is refused") };
+    assert!(problem.contains("8 channels"), "{problem}");
+    tested.link.close().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_for_the_broker_is_refused_from_the_second_time_on() {
+    let small = Broker::builder().max_message_size(1000).start().await.unwrap();
+    let topology = Topology::new("small", QueueKind::Classic).unwrap();
+    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()]));
+    let plan = Plan { declare: vec![Declaration::Queue(queue.clone())], consume: vec![] };
+    let mut tested = Tested::start_at(small.url(), move |_| plan.clone());
+    let of = |token, size| Outgoing {
+        route: Arc::new(Route {
+            exchange: topology.default_exchange(),
+            key: queue.name.clone(),
+            mandatory: true,
+            envelope: None,
+        }),
+        body: Bytes::from(vec![0; size]),
+        work: Duration::ZERO,
+        token: Some(token),
+        lane: Lane::Jobs,
+    };
+    tested.up().await.publish(of(1, 1001)).unwrap();
+    assert!(matches!(tested.down().await, Reason::Refused(_)));
+    let session = tested.up().await;
+    session.publish(of(1, 1001)).unwrap();
+    session.publish(of(2, 1000)).unwrap();
+    let outcomes = tested.settled(2).await;
+    assert_eq!(outcomes, HashMap::from([(1, Outcome::Refused), (2, Outcome::Confirmed)]));
+    tested.link.close().await;
+}
+
+#[tokio::test]
+async fn a_publisher_takes_so_many_bytes_and_the_other_lane_goes_on() {
+    let broker = Broker::builder().memory_mark(1).start().await.unwrap();
+    let topology = Topology::new("full", QueueKind::Classic).unwrap();
+    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()]));
+    let plan = Plan { declare: vec![Declaration::Queue(queue.clone())], consume: vec![] };
+    let mut tested = Tested::start_at(broker.url(), move |_| plan.clone());
+    let session = tested.up().await;
+    let megabyte = Bytes::from(vec![0; 1024 * 1024]);
+    let of = |lane| Outgoing {
+        route: Arc::new(Route {
+            exchange: topology.default_exchange(),
+            key: queue.name.clone(),
+            mandatory: true,
+            envelope: None,
+        }),
+        body: megabyte.clone(),
+        work: Duration::ZERO,
+        token: None,
+        lane,
+    };
+    // The first of them blocks the connection; none is confirmed.
+    let taken = (0..400).take_while(|_| session.publish(of(Lane::Jobs)).is_ok()).count();
+    assert_eq!(taken, 256);
+    assert_eq!(session.publish(of(Lane::Control)), Ok(()));
+    tested.link.close().await;
+}
+
+#[tokio::test]
 async fn nobody_there_is_told_each_time() {
     let port = {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();

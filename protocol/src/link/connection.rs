@@ -4,102 +4,136 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_lapin::{Config, Object, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use async_rs::Runtime;
+use deadpool_lapin::{Manager, Object, Pool, PoolError, Runtime as PoolRuntime};
 use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::preflight::preflight;
-use super::{BrokerUrl, Options, Reason};
+use super::dial::dial;
+use super::kit::Kit;
+use super::sieve::Returns;
+use super::url::Endpoint;
+use super::{Options, Reason};
 use crate::limits;
 
 /// The wait for one connection to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(400);
+/// Channels of a connection that we cannot do without: one for each queue that is consumed, and
+/// those for questions.
+const CHANNELS: u16 = 16;
 
 /// Makes connections. One per link, made inside its runtime.
 pub(super) struct Connector {
-    url: BrokerUrl,
     name: String,
-    publishing: Pool,
+    endpoints: Vec<(Endpoint, Kit, Pool)>,
+    /// The one that worked last, or that is next.
+    turn: usize,
 }
 
 /// The connections of one generation.
 pub(super) struct Broker {
+    /// Which of the addresses it is, for people.
+    pub(super) at: String,
     pub(super) consuming: Connection,
     pub(super) publishing: Connection,
+    /// What comes back on the publishing one.
+    pub(super) returns: Returns,
+    /// Ends both without a word.
+    cut: CancellationToken,
 }
 
 impl Connector {
     pub(super) fn new(options: &Options) -> Self {
-        let name = publishing_name(&options.name);
-        let limit = Some(limits::BROKER);
-        let timeouts = Timeouts { wait: limit, create: limit, recycle: limit };
-        let config = Config {
-            url: Some(options.url.uri().to_string()),
-            pool: Some(PoolConfig { timeouts, ..PoolConfig::new(1) }),
-        };
-        let publishing = config
-            .create_pool(move || properties(&name), Runtime::Tokio1)
-            .expect("a pool of this runtime has its timeouts");
-        Self { url: options.url.clone(), name: options.name.clone(), publishing }
+        let endpoints = options.url.endpoints().iter().map(|endpoint| {
+            let (name, kit) = (publishing_name(&options.name), Kit::new());
+            let (uri, runtime) = (endpoint.uri().to_string(), Runtime::new(kit.clone()));
+            let manager = Manager::new(uri, move || properties(&name), runtime);
+            let limit = Some(limits::BROKER);
+            let pool = Pool::builder(manager)
+                .max_size(1)
+                .wait_timeout(limit)
+                .create_timeout(limit)
+                .recycle_timeout(limit)
+                .runtime(PoolRuntime::Tokio1);
+            let pool = pool.build().expect("a pool of this runtime has its timeouts");
+            (endpoint.clone(), kit, pool)
+        });
+        Self { name: options.name.clone(), endpoints: endpoints.collect(), turn: 0 }
     }
 
-    /// Both connections, or why not.
-    pub(super) async fn connect(&self) -> Result<Broker, Reason> {
-        preflight(&self.url).await?;
-        let (consuming, publishing) = tokio::try_join!(self.consuming(), self.publishing())?;
-        Ok(Broker { consuming, publishing })
-    }
-
-    async fn consuming(&self) -> Result<Connection, Reason> {
-        let (uri, properties) = (self.url.uri(), properties(&self.name));
-        match self.url.tls() {
-            Some(tls) => self.connected(tls.connect(uri, properties)).await,
-            None => self.connected(Connection::connect_uri(uri, properties)).await,
+    /// Both connections to the address that worked last, or why not; then it is the next one's
+    /// turn.
+    pub(super) async fn connect(&mut self) -> Result<Broker, Reason> {
+        let (cut, returns) = (CancellationToken::new(), Returns::default());
+        // What does not come about in time is not left behind with a thread that waits for it.
+        let unfinished = cut.clone().drop_guard();
+        let (endpoint, ..) = &self.endpoints[self.turn];
+        let at = endpoint.to_string();
+        let connected = tokio::try_join!(self.consuming(&cut), self.publishing(&cut, &returns));
+        if connected.is_err() {
+            self.turn = (self.turn + 1) % self.endpoints.len();
         }
+        let (consuming, publishing) = connected?;
+        unfinished.disarm();
+        Ok(Broker { at, consuming, publishing, returns, cut })
     }
 
-    /// Taken out of the pool for good: what a generation leaves behind is never used again. The
-    /// pool cannot be told of certificates, so over TLS it stands aside.
-    async fn publishing(&self) -> Result<Connection, Reason> {
-        if let Some(tls) = self.url.tls() {
-            let properties = properties(&publishing_name(&self.name));
-            return self.connected(tls.connect(self.url.uri(), properties)).await;
-        }
-        match self.publishing.get().await {
-            Ok(object) => Ok(Object::take(object)),
-            Err(PoolError::Backend(error)) => Err(self.refusal(&error)),
-            Err(error) => Err(self.unreachable(&error.to_string())),
-        }
-    }
-
-    async fn connected(
-        &self,
-        connecting: impl Future<Output = Result<Connection, lapin::Error>>,
-    ) -> Result<Connection, Reason> {
+    async fn consuming(&self, cut: &CancellationToken) -> Result<Connection, Reason> {
+        let (endpoint, ..) = &self.endpoints[self.turn];
+        let (uri, properties, kit) = (endpoint.uri(), properties(&self.name), Kit::new());
+        kit.put(dial(endpoint, &Returns::default(), cut).await?);
+        let connecting = Connection::connect_uri_with_runtime(uri, properties, Runtime::new(kit));
         match timeout(limits::BROKER, connecting).await {
-            Ok(connected) => connected.map_err(|error| self.refusal(&error)),
-            Err(_) => Err(self.unreachable("the handshake takes too long")),
+            Ok(connected) => fit(connected.map_err(|error| refusal(endpoint, &error))?),
+            Err(_) => Err(unreachable(endpoint, "the handshake takes too long")),
         }
     }
 
-    fn refusal(&self, error: &lapin::Error) -> Reason {
-        match reason(error) {
-            Reason::Lost(problem) => self.unreachable(&problem),
-            other => other,
+    /// Taken out of the pool for good: what a generation leaves behind is never used again.
+    async fn publishing(
+        &self,
+        cut: &CancellationToken,
+        returns: &Returns,
+    ) -> Result<Connection, Reason> {
+        let (endpoint, kit, pool) = &self.endpoints[self.turn];
+        kit.put(dial(endpoint, returns, cut).await?);
+        match pool.get().await {
+            Ok(object) => fit(Object::take(object)),
+            Err(PoolError::Backend(error)) => Err(refusal(endpoint, &error)),
+            Err(error) => Err(unreachable(endpoint, &error.to_string())),
         }
-    }
-
-    fn unreachable(&self, problem: &str) -> Reason {
-        Reason::Unreachable { address: self.url.address(), problem: problem.to_owned() }
     }
 }
 
+/// A broker that allows too little is refused by name, not by the error of what comes last.
+fn fit(connection: Connection) -> Result<Connection, Reason> {
+    match connection.configuration().channel_max() {
+        CHANNELS.. => Ok(connection),
+        allowed => Err(Reason::Refused(format!(
+            "it allows {allowed} channels on a connection, {CHANNELS} are needed"
+        ))),
+    }
+}
+
+fn refusal(endpoint: &Endpoint, error: &lapin::Error) -> Reason {
+    match reason(error) {
+        Reason::Lost(problem) => unreachable(endpoint, &problem),
+        other => other,
+    }
+}
+
+fn unreachable(endpoint: &Endpoint, problem: &str) -> Reason {
+    Reason::Unreachable { address: endpoint.address(), problem: problem.to_owned() }
+}
+
 impl Broker {
-    /// Says goodbye to the broker within a limit; a blocked connection cannot, it is dropped.
+    /// Says goodbye to the broker within a limit, and is gone then. A blocked connection cannot.
     pub(super) async fn close(&self) {
         tokio::join!(close(&self.consuming), close(&self.publishing));
+        self.cut.cancel();
     }
 }
 
@@ -107,7 +141,7 @@ async fn close(connection: &Connection) {
     if connection.status().blocked() {
         return;
     }
-    // Failed or late, it is as gone as can be: dropping it does the rest.
+    // Failed or late, it is as gone as can be.
     let _closed = timeout(GOODBYE, connection.close(200, "OK".into())).await;
 }
 
@@ -169,6 +203,12 @@ pub(super) fn reason(error: &lapin::Error) -> Reason {
     let text = amqp.get_message().to_string();
     match amqp.kind() {
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Reason::Missing(text),
+        // A limit on queues, or on the size of a message.
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+            if text.contains(" limit ") || text.contains(" larger than ") =>
+        {
+            Reason::Refused(text)
+        }
         AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Reason::Mismatch(text),
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED | AMQPSoftError::RESOURCELOCKED)
         | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => Reason::Refused(text),

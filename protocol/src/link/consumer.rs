@@ -16,6 +16,7 @@ use super::connection::reason;
 use super::generation::{Faults, Live};
 use super::publisher::VERSION_HEADER;
 use super::{Consume, Delivery, Event, Reason, Source};
+use crate::{UserName, UserNameError};
 
 /// A channel that consumes one queue, or did: it stays open for what is unacked, and is used
 /// again for the same source.
@@ -88,6 +89,7 @@ impl Granted {
             consumer,
             receipts,
             leaving,
+            unfit: false,
             events: live.events.clone(),
             faults: live.faults.clone(),
         };
@@ -108,6 +110,8 @@ struct Forwarder {
     consumer: lapin::Consumer,
     receipts: Arc<Receipts>,
     leaving: CancellationToken,
+    /// Whether a login was named that is none of ours.
+    unfit: bool,
     events: mpsc::Sender<Event>,
     faults: Faults,
 }
@@ -136,11 +140,22 @@ impl Forwarder {
         }
     }
 
-    fn delivery(&self, received: Received) -> Delivery {
+    fn delivery(&mut self, received: Received) -> Delivery {
         let properties = &received.properties;
+        let user_id = properties.user_id().as_ref().map(ShortString::as_str);
+        let user: Option<UserName> = user_id.and_then(|user| user.parse().ok());
+        if let (Some(login), None, false) = (user_id, &user, self.unfit) {
+            self.unfit = true;
+            tracing::warn!(
+                queue = %self.consume.queue,
+                login = %login.escape_debug(),
+                problem = %UserNameError,
+                "what this login sends counts as nobody's; further such logins are not named"
+            );
+        }
         Delivery {
             source: self.consume.source,
-            user: properties.user_id().as_ref().and_then(|user| user.as_str().parse().ok()),
+            user,
             version: properties.headers().as_ref().and_then(version),
             redelivered: received.redelivered,
             receipt: self.receipts.receipt(received.delivery_tag),
@@ -149,15 +164,10 @@ impl Forwarder {
     }
 }
 
+/// As the sieve writes it.
 fn version(headers: &FieldTable) -> Option<u8> {
     match *headers.inner().get(VERSION_HEADER)? {
-        AMQPValue::ShortShortInt(value) => value.try_into().ok(),
-        AMQPValue::ShortShortUInt(value) => Some(value),
-        AMQPValue::ShortInt(value) => value.try_into().ok(),
-        AMQPValue::ShortUInt(value) => value.try_into().ok(),
-        AMQPValue::LongInt(value) => value.try_into().ok(),
-        AMQPValue::LongUInt(value) => value.try_into().ok(),
-        AMQPValue::LongLongInt(value) => value.try_into().ok(),
+        AMQPValue::ShortShortUInt(version) => Some(version),
         _ => None,
     }
 }

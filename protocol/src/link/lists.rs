@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Outgoing, Route};
+use super::{Outgoing, Route, publisher};
 use crate::{codec, limits};
 
 /// Items that wait, by route. Items of one route keep their order; routes take turns.
@@ -23,6 +23,8 @@ pub(super) struct Lists {
 pub(super) struct Message {
     pub(super) route: Arc<Route>,
     pub(super) body: Bytes,
+    /// What its items counted for while they waited.
+    pub(super) weight: usize,
     /// The tokens of its items that have one.
     pub(super) tokens: Vec<u64>,
 }
@@ -62,7 +64,9 @@ impl Lists {
 impl Message {
     fn of(route: &Arc<Route>, items: impl Iterator<Item = Outgoing>) -> Self {
         let (mut bodies, mut tokens) = (Vec::new(), Vec::new());
+        let mut weight = 0;
         for item in items {
+            weight += publisher::weight(&item.body);
             bodies.push(item.body);
             tokens.extend(item.token);
         }
@@ -70,7 +74,7 @@ impl Message {
             Some(envelope) => codec::join(envelope, bodies.iter()).into(),
             None => bodies.pop().unwrap_or_default(),
         };
-        Self { route: route.clone(), body, tokens }
+        Self { route: route.clone(), body, weight, tokens }
     }
 }
 

@@ -43,7 +43,7 @@ impl Session {
         let asking = answered(&live, live.claims.take(&live.broker.publishing)).await?;
         let mut free = None;
         for lock in locks {
-            match answered(&live, look(&asking, lock.name.short())).await? {
+            match answered(&live, look(&live, &asking, lock.name.short())).await? {
                 Seen::Free => free = free.or(Some(lock)),
                 Seen::Held => {
                     live.claims.keep(asking);
@@ -61,7 +61,7 @@ impl Session {
             return Ok(false);
         }
         for lock in locks.iter().filter(|lock| lock.name != ours.name) {
-            let seen = answered(&live, look(&asking, lock.name.short())).await;
+            let seen = answered(&live, look(&live, &asking, lock.name.short())).await;
             if !matches!(seen, Ok(Seen::Free | Seen::Stale)) {
                 let reason = Reason::Lost("somebody else took a lock as well".to_owned());
                 live.faults.tell(reason.clone());
@@ -88,18 +88,18 @@ async fn declared(live: &Live, lock: &QueueSpec) -> Result<bool, Reason> {
 
 /// Asks by an empty message, since a refused declaration is an error in the broker's log. It comes
 /// back where there is no such queue, and expires at once where there is one.
-async fn look(channel: &Channel, queue: ShortString) -> Result<Seen, lapin::Error> {
+async fn look(live: &Live, channel: &Channel, queue: ShortString) -> Result<Seen, lapin::Error> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let properties =
         properties(None).with_expiration(ShortString::try_new("0").expect("one digit"));
     let confirm =
         channel.basic_publish(ShortString::default(), queue, options, &[], properties).await?;
-    // One question at a time on this channel, so what comes back is this one.
     let confirmation = confirm.await?;
-    let refused = matches!(confirmation, Confirmation::Nack(_));
-    Ok(match confirmation.take_message() {
-        Some(_) => Seen::Free,
-        None if refused => Seen::Stale,
-        None => Seen::Held,
+    // One question at a time on this channel, so what comes back is this one.
+    let came_back = !live.broker.returns.take(channel.id()).is_empty();
+    Ok(match (came_back, confirmation) {
+        (true, _) => Seen::Free,
+        (false, Confirmation::Nack(_)) => Seen::Stale,
+        (false, _) => Seen::Held,
     })
 }

@@ -3,8 +3,6 @@
 
 use std::io;
 
-use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
 use tokio::net::TcpStream;
 
 use super::UrlError;
@@ -21,15 +19,6 @@ impl Tls {
 
     #[expect(clippy::unused_async, reason = "as with TLS")]
     pub(super) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
-        match *self {}
-    }
-
-    #[expect(clippy::unused_async, reason = "as with TLS")]
-    pub(super) async fn connect(
-        &self,
-        _: AMQPUri,
-        _: ConnectionProperties,
-    ) -> Result<Connection, lapin::Error> {
         match *self {}
     }
 }

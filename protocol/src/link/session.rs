@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError, Weak};
 use bytes::Bytes;
 use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
 use lapin::types::FieldTable;
-use tokio::sync::mpsc;
 
 use super::consumer::{Intake, channel, consume};
 use super::generation::{Failure, Live, in_time};
 use super::plan::declare;
+use super::publisher::Queue;
 use super::{Consume, Lane, Outgoing, Reason, Source};
 use crate::topology::{Declaration, Name};
 use crate::{Generation, UserName};
@@ -22,8 +22,8 @@ pub struct Session(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) generation: Generation,
     pub(super) user: UserName,
-    pub(super) jobs: mpsc::Sender<Outgoing>,
-    pub(super) control: mpsc::Sender<Outgoing>,
+    pub(super) jobs: Queue,
+    pub(super) control: Queue,
     pub(super) live: Weak<Live>,
 }
 
@@ -79,11 +79,10 @@ impl Session {
     ///
     /// [`Event::Settled`]: super::Event::Settled
     pub fn publish(&self, message: Outgoing) -> Result<(), Full> {
-        let lane = match message.lane {
-            Lane::Jobs => &self.0.jobs,
-            Lane::Control => &self.0.control,
-        };
-        lane.try_send(message).map_err(|_| Full)
+        match message.lane {
+            Lane::Jobs => self.0.jobs.put(message),
+            Lane::Control => self.0.control.put(message),
+        }
     }
 
     /// Ends this generation; the link connects anew.

@@ -13,10 +13,10 @@ use super::connection::{Broker, Connector, confirming};
 use super::consumer::Granted;
 use super::generation::{Faults, Live, in_time};
 use super::plan::Progress;
-use super::publisher::{Publisher, WAITING};
+use super::publisher::{Largest, Publisher, Queue, Waiting};
 use super::session::{Inner, Session};
 use super::watch::Watch;
-use super::{Event, Options, Outgoing, Reason};
+use super::{Event, Options, Reason};
 use crate::Generation;
 
 /// The first wait before another try.
@@ -27,6 +27,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 const WAIT_MISSING: Duration = Duration::from_millis(250);
 /// A generation that lived this long was a good one: the waits begin anew.
 const GOOD: Duration = Duration::from_secs(5);
+/// Reasons that are known to have been logged: several addresses fail in several ways.
+const SAID: usize = 16;
 /// The time for what waits when the link closes; the connections' goodbye comes on top.
 const FLUSH: Duration = Duration::from_millis(1400);
 
@@ -36,16 +38,17 @@ pub(super) struct Supervisor {
     events: mpsc::Sender<Event>,
     generation: Generation,
     waits: ExponentialBackoff,
-    /// What was logged last, so that each reason is logged once.
-    said: Option<Reason>,
+    /// What was logged since the last connection, so that each reason is logged once.
+    said: Vec<Reason>,
+    largest: Largest,
     /// Goodbyes to connections of generations that are over.
     goodbyes: JoinSet<()>,
 }
 
 /// The publishers' queues, for the session and its publishers.
 struct Lanes {
-    senders: [mpsc::Sender<Outgoing>; 2],
-    receivers: [(mpsc::Receiver<Outgoing>, lapin::Channel); 2],
+    senders: [Queue; 2],
+    receivers: [(Waiting, lapin::Channel); 2],
 }
 
 impl Supervisor {
@@ -55,13 +58,14 @@ impl Supervisor {
             events,
             generation: Generation(0),
             waits: waits(),
-            said: None,
+            said: Vec::new(),
+            largest: Largest::default(),
             goodbyes: JoinSet::new(),
         }
     }
 
     pub(super) async fn run(mut self, closing: CancellationToken) {
-        let connector = Connector::new(&self.options);
+        let mut connector = Connector::new(&self.options);
         while let Some(connected) = unless(&closing, Box::pin(connector.connect())).await {
             let over = match connected {
                 Ok(broker) => self.live(broker, &closing).await,
@@ -139,16 +143,15 @@ impl Supervisor {
         let generation = self.generation;
         let session =
             Session::new(Inner { generation, user, jobs, control, live: Arc::downgrade(live) });
-        self.said = None;
-        tracing::info!(broker = %self.options.url, %generation, "connected");
+        self.said.clear();
+        tracing::info!(broker = %live.broker.at, %generation, "connected");
         // Without an owner nothing is to be done: the supervisor sees it next.
         let _told_or_unheard = self.events.send(Event::Up(session)).await;
         live.spawn(watch.run(live.closing.clone()));
         for (waiting, channel) in lanes.receivers {
             let signed_by = self.options.signed.then(|| self.options.url.user());
-            let (events, patience) = (self.events.clone(), live.patience.clone());
-            let faults = live.faults.clone();
-            let publisher = Publisher::new(channel, waiting, signed_by, events, patience, faults);
+            let largest = self.largest.clone();
+            let publisher = Publisher::new(live, channel, waiting, signed_by, largest);
             live.spawn(publisher.run(live.closing.clone()));
         }
         let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,9 +160,18 @@ impl Supervisor {
 
     /// Tells the owner, and the log if it is news; false if nobody listens.
     async fn down(&mut self, reason: Reason) -> bool {
-        if self.said.as_ref() != Some(&reason) {
-            tracing::warn!(broker = %self.options.url, %reason, "no connection, trying on");
-            self.said = Some(reason.clone());
+        if !self.said.contains(&reason) {
+            match reason {
+                // Whoever starts before the distributor waits for it.
+                Reason::Missing(_) => {
+                    tracing::info!(broker = %self.options.url, %reason, "waiting");
+                }
+                _ => {
+                    tracing::warn!(broker = %self.options.url, %reason, "no connection, trying on")
+                }
+            }
+            self.said.truncate(SAID - 1);
+            self.said.insert(0, reason.clone());
         }
         self.events.send(Event::Down(reason)).await.is_ok()
     }
@@ -167,8 +179,8 @@ impl Supervisor {
 
 impl Lanes {
     fn new(jobs: lapin::Channel, control: lapin::Channel) -> Self {
-        let (jobs_sender, jobs_receiver) = mpsc::channel(WAITING);
-        let (control_sender, control_receiver) = mpsc::channel(WAITING);
+        let (jobs_sender, jobs_receiver) = Queue::new();
+        let (control_sender, control_receiver) = Queue::new();
         Self {
             senders: [jobs_sender, control_sender],
             receivers: [(jobs_receiver, jobs), (control_receiver, control)],

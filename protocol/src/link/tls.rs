@@ -1,9 +1,7 @@
 //! TLS beneath a connection, by rustls. One configuration serves every connection of a link, so
 //! that sessions are resumed and a bad file is found before the first.
 
-use lapin::tcp::{AMQPUriTcpExt, RustlsConnector, RustlsConnectorConfig, TLSConfig};
-use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
+use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
@@ -40,28 +38,14 @@ impl Tls {
         connector.map(Self).map_err(unusable)
     }
 
-    /// TLS on a connection that is there, for the knock at the door.
+    /// TLS on a connection that is there.
     pub(super) async fn wrap(
         &self,
         host: &str,
         stream: TcpStream,
-    ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
         let connecting = self.0.connect_async(host, stream.compat());
         connecting.await.map(FuturesAsyncReadCompatExt::compat)
-    }
-
-    /// A connection of the client library, over TLS. The URI is a plain one: it only says where.
-    pub(super) async fn connect(
-        &self,
-        uri: AMQPUri,
-        properties: ConnectionProperties,
-    ) -> Result<Connection, lapin::Error> {
-        let connector = self.0.clone();
-        let open = async move |uri: AMQPUri, runtime| {
-            let plain = uri.connect_with_config_async(TLSConfig::default(), &runtime).await?;
-            Ok(plain.into_rustls(&connector, &uri.authority.host).await?)
-        };
-        Connection::connector(uri, lapin::runtime::default_runtime()?, open, properties).await
     }
 }
 

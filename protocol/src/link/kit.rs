@@ -1,0 +1,98 @@
+//! What the client library runs on: tokio, but with a connection that is already there, and without
+//! a voice. What its lines tell is an event of the link or a line of ours; what they tell beside
+//! that are the messages themselves, bodies included.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_rs::Tokio;
+use async_rs::traits::{Executor, Reactor, RuntimeKit};
+use async_rs::util::Task;
+use futures_util::Stream;
+use futures_util::io::{AsyncRead, AsyncWrite};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
+
+use super::wire::Wire;
+
+/// For one connection of the library after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Kit {
+    tokio: Tokio,
+    next: Arc<Mutex<Option<Wire>>>,
+}
+
+impl Kit {
+    /// Inside a tokio runtime.
+    pub(super) fn new() -> Self {
+        Self { tokio: Tokio::current(), next: Arc::default() }
+    }
+
+    /// Whatever address the library connects to next, it gets this.
+    pub(super) fn put(&self, wire: Wire) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+    }
+}
+
+/// Whatever the library does in there is not logged.
+pub(super) fn silent<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    work.with_subscriber(Dispatch::none())
+}
+
+impl RuntimeKit for Kit {}
+
+impl Executor for Kit {
+    type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
+
+    /// The library blocks on a thread of its own alone, and is silenced there for good.
+    fn block_on<T, F: Future<Output = T>>(&self, work: F) -> T {
+        std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
+        self.tokio.block_on(work)
+    }
+
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        work: F,
+    ) -> Task<Self::Task<T>> {
+        self.tokio.spawn(silent(work))
+    }
+
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        &self,
+        work: F,
+    ) -> Task<Self::Task<T>> {
+        self.tokio.spawn_blocking(work)
+    }
+}
+
+impl Reactor for Kit {
+    type TcpStream = Compat<Wire>;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: Read + Write + Send + 'static>(
+        &self,
+        _: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        Err::<Compat<Wire>, _>(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.tokio.sleep(duration)
+    }
+
+    fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+        self.tokio.interval(duration)
+    }
+
+    fn tcp_connect_addr(
+        &self,
+        _: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let next = next.map(TokioAsyncReadCompatExt::compat);
+        std::future::ready(next.ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    }
+}

@@ -1,0 +1,141 @@
+//! The bytes between the client library and the broker. The library gets a connection that is
+//! there, answers, and hands on what it can read ([`Sieve`]).
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_util::io::poll_read_buf;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::sieve::{Returns, Sieve};
+
+const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+/// What a frame of the method `connection.start` begins with.
+const METHOD_FRAME: u8 = 1;
+/// Bytes read at a time.
+const READ: usize = 64 * 1024;
+
+/// What bytes go over: TCP, or TLS on it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection whose broker has answered the protocol header.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    sieve: Sieve,
+    inbox: BytesMut,
+    /// What is left of the frame that the library reads.
+    outbox: Bytes,
+    /// What is left of the library's own protocol header: ours was sent. Before it the library
+    /// takes no answer.
+    greeting: usize,
+    /// Who waits for that.
+    reader: Option<Waker>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Wire {
+    /// Says hello. Over TLS the answer is waited for as well: a broker that wants another
+    /// certificate of ours says so only after the handshake.
+    pub(super) async fn greet(
+        mut stream: Box<dyn Stream>,
+        returns: Returns,
+        cut: CancellationToken,
+    ) -> io::Result<Self> {
+        stream.write_all(PROTOCOL_HEADER).await?;
+        stream.flush().await?;
+        let mut inbox = BytesMut::with_capacity(READ);
+        if stream.read_buf(&mut inbox).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if inbox[0] != METHOD_FRAME {
+            return Err(io::Error::other("it does not speak AMQP 0-9-1"));
+        }
+        Ok(Self {
+            stream,
+            sieve: Sieve::new(returns),
+            inbox,
+            outbox: Bytes::new(),
+            greeting: PROTOCOL_HEADER.len(),
+            reader: None,
+            cut: Box::pin(cut.cancelled_owned()),
+        })
+    }
+
+    /// Fills the buffer with what is ready; false if nothing is.
+    fn hand_out(&mut self, buffer: &mut ReadBuf<'_>) -> io::Result<bool> {
+        let before = buffer.remaining();
+        while buffer.remaining() > 0 {
+            if self.outbox.is_empty() {
+                let Some(next) = self.sieve.next(&mut self.inbox)? else { break };
+                self.outbox = next;
+            }
+            let count = self.outbox.len().min(buffer.remaining());
+            buffer.put_slice(&self.outbox.split_to(count));
+        }
+        Ok(buffer.remaining() < before)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if this.greeting > 0 {
+            this.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        while !this.hand_out(buffer)? {
+            this.inbox.reserve(READ);
+            let read = poll_read_buf(Pin::new(&mut this.stream), context, &mut this.inbox);
+            if ready!(read)? == 0 {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.greeting > 0 {
+            let count = this.greeting.min(bytes.len());
+            this.greeting -= count;
+            if let (0, Some(reader)) = (this.greeting, this.reader.take()) {
+                reader.wake();
+            }
+            return Poll::Ready(Ok(count));
+        }
+        Pin::new(&mut this.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
