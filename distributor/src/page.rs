@@ -17,7 +17,6 @@ mod sentence;
 mod status;
 mod stream;
 mod tiles;
-mod words;
 mod workers;
 
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
-use simple_dist_protocol::{JobId, WorkerId};
+use simple_dist_protocol::{JobId, WorkerId, text};
 use tokio_util::sync::CancellationToken;
 
 use self::colour::Colours;
@@ -44,6 +43,7 @@ use self::stream::Picture;
 use self::tiles::Tile;
 use self::workers::{WorkerRow, fate};
 use crate::desk::{Desk, Refused};
+use crate::view::words::count;
 use crate::view::{View, Worker};
 
 /// The most jobs of each kind on the page of jobs.
@@ -125,6 +125,7 @@ struct Frame {
 #[derive(Template)]
 #[template(path = "now.html")]
 struct NowPage<'a> {
+    unlisted: &'a Option<String>,
     frame: Frame,
     tiles: [Tile; 5],
     picture: &'a Picture,
@@ -147,6 +148,7 @@ struct FunctionsPage<'a> {
 #[derive(Template)]
 #[template(path = "workers.html")]
 struct WorkersPage<'a> {
+    unlisted: &'a Option<String>,
     frame: Frame,
     workers: &'a [WorkerRow],
     buttons: bool,
@@ -280,6 +282,7 @@ async fn now(
             tiles: tiles::of(&view),
             picture: &Picture::of(&view, &colours, None),
             workers: &workers::rows(&view, &colours),
+            unlisted: &workers::unlisted(&view),
             buttons: may_act,
             from: "now",
             functions: &functions::rows(&view, &colours),
@@ -302,8 +305,9 @@ async fn workers(State(page): State<Page>, visitor: Option<Extension<Visitor>>) 
     let may_act = page.may_act(visitor);
     let view = page.desk.view();
     let frame = page.frame(&view, "workers", "Workers".to_owned(), may_act);
-    let workers = workers::rows(&view, &Colours::of(&view));
-    html(WorkersPage { frame, workers: &workers, buttons: may_act, from: "workers" }.render())
+    let workers = &workers::rows(&view, &Colours::of(&view));
+    let unlisted = &workers::unlisted(&view);
+    html(WorkersPage { unlisted, frame, workers, buttons: may_act, from: "workers" }.render())
 }
 
 async fn worker(
@@ -350,15 +354,15 @@ fn worker_says(worker: &Worker) -> String {
 fn worker_facts(worker: &Worker) -> Vec<Fact> {
     let fact = |name, text| Fact { name, text, path: None };
     vec![
-        fact("Host", worker.host.clone()),
-        fact("Version", worker.version.clone()),
+        fact("Host", text::line(&worker.host, workers::NAMED).to_string()),
+        fact("Version", text::line(&worker.version, workers::NAMED).to_string()),
         fact("Login", worker.user.to_string()),
         fact("Known for", worker.age.to_string()),
         fact("Last beat", format!("{} ago", worker.silent)),
         fact("Pool", worker.pool.map_or_else(|| "none".to_owned(), |pool| pool.to_string())),
         fact("Serves", worker.functions.join(", ")),
-        fact("Done", words::count(worker.done)),
-        fact("Failed", words::count(worker.failed)),
+        fact("Done", count(worker.done)),
+        fact("Failed", count(worker.failed)),
     ]
 }
 

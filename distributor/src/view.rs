@@ -7,12 +7,14 @@
 mod functions;
 mod jobs;
 mod make;
+mod problems;
 #[cfg(test)]
 pub(crate) mod sample;
 mod seconds;
 mod status;
 mod stream;
 mod text;
+pub(crate) mod words;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -23,9 +25,11 @@ use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{ClientId, DistributorId, UserName};
 use utoipa::ToSchema;
 
-pub use functions::{Distribution, Function, Percentiles};
-pub use jobs::{Job, JobUnderWay, Moment, Place, RecentJob, What};
+pub use functions::{Distribution, Function, Lately, Percentiles};
+pub use jobs::{By, Job, JobUnderWay, Moment, Place, RecentJob, What};
 pub(crate) use make::Maker;
+pub(crate) use problems::placed_again;
+pub use problems::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
 pub use status::{Counts, Status};
 pub use stream::{Bar, BarEnd, Lane, Sample, Stream};
@@ -55,6 +59,9 @@ pub struct View {
     pub broker: Broker,
     /// What was taken in and what became of it.
     pub books: Books,
+    /// What is wrong, the worst first: one diagnosis for whoever shows how things are.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
     /// The numbers that say most.
     pub totals: Totals,
     /// Every worker; for a while also those that were lost or left.
@@ -71,6 +78,13 @@ pub struct View {
     pub stream: Stream,
     /// One sample for each of the last 120 seconds, the newest last.
     pub series: Vec<Sample>,
+}
+
+impl View {
+    /// How old it is at this time since 1970, by the clock which also dated it.
+    pub(crate) fn age(&self, unix_now: Duration) -> Seconds {
+        unix_now.saturating_sub(Duration::from_millis(self.unix_ms)).into()
+    }
 }
 
 /// A distributor.
@@ -143,7 +157,7 @@ pub struct Broker {
 }
 
 /// What was taken in and what became of it: at every moment
-/// `accepted = queued + placed + running + done + failed`.
+/// `accepted = queued + placed + running + done + failed + timed_out + cancelled`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Books {
     /// Jobs taken in. What a term's end makes us forget is taken off again.
@@ -156,10 +170,20 @@ pub struct Books {
     pub running: u64,
     /// Jobs that ended with a value.
     pub done: u64,
-    /// Jobs that ended without one.
+    /// Jobs that ended without one, though somebody waited for it and there was time.
     pub failed: u64,
     /// The failed, by the kind of their answer.
     pub failed_by: BTreeMap<String, u64>,
+    /// Jobs whose time passed.
+    #[serde(default)]
+    pub timed_out: u64,
+    /// Jobs that were cancelled.
+    #[serde(default)]
+    pub cancelled: u64,
+    /// The cancelled, by who did it: `caller`, `operator`, `client_gone`.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, u64>)]
+    pub cancelled_by: BTreeMap<By, u64>,
     /// Jobs not taken in, by the kind of their answer: counted apart.
     pub refused_by: BTreeMap<String, u64>,
     /// Counters of what else happened, by name, since the process began.
@@ -169,8 +193,11 @@ pub struct Books {
 impl Books {
     /// Whether they balance.
     pub fn balance(&self) -> bool {
-        self.accepted == self.queued + self.placed + self.running + self.done + self.failed
+        let under_way = self.queued + self.placed + self.running;
+        let ended = self.done + self.failed + self.timed_out + self.cancelled;
+        self.accepted == under_way + ended
             && self.failed == self.failed_by.values().sum::<u64>()
+            && self.cancelled == self.cancelled_by.values().sum::<u64>()
     }
 }
 
@@ -189,14 +216,21 @@ pub struct Totals {
     pub oldest: Option<Seconds>,
     /// Jobs ended with a value a second, over the last ten seconds.
     pub rate: f64,
-    /// How long the queue would take at this rate; none if it is empty or nothing moves.
+    /// How long the queue takes if jobs come and end as in the last ten seconds; none if it is
+    /// empty, does not become shorter, or nobody can tell.
     pub empty_in: Option<Seconds>,
+    /// Jobs have come faster than they ended for half a minute.
+    #[serde(default)]
+    pub grows: bool,
     /// The wait of 95 of 100 jobs, over the last one to two minutes.
     pub wait_p95: Option<Seconds>,
     /// The share of runs that clients made themselves, over the last one to two minutes: 0 to 1.
     pub local_share: f64,
-    /// Workers lost in the last ten minutes.
+    /// Workers lost in the last ten minutes: all of them, though only some are listed.
     pub lost: usize,
+    /// The jobs of all those that were placed again.
+    #[serde(default)]
+    pub lost_gave_back: u64,
     /// The bytes of the arguments held.
     pub argument_bytes: u64,
 }

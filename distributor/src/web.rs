@@ -10,6 +10,7 @@ mod api;
 mod gate;
 mod guard;
 mod health;
+mod json;
 mod login;
 mod metrics;
 mod openapi;

@@ -430,7 +430,7 @@ mod tests {
         says(&lines[..1], "simple-dist ● live, 400 ms old");
         says(&lines[1..2], "4 workers, 12 of 16 slots busy, 40 jobs queued");
         let sentence = lines[1..4].join(" ");
-        says(std::slice::from_ref(&sentence), "One worker was lost 34 s ago; its 4 jobs were");
+        says(std::slice::from_ref(&sentence), "render@3 is called, but no worker serves it.");
         says(&lines, "busy 12/16");
         says(&lines, "▸WORKERS▲");
         says(&lines, "fib@1 6.2s #2");

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use simple_dist_distributor::view::{
-    Books, Broker, Counts, Distributor, Function, HeldJob, Moment, Percentiles, Phase, RecentJob,
-    Sample, Seconds, Status, Totals, What, Worker, WorkerState,
+    Books, Broker, Counts, Distributor, Function, HeldJob, Lately, Moment, Percentiles, Phase,
+    Problem, ProblemKind, RecentJob, Sample, Seconds, Severity, Status, Totals, What, Worker,
+    WorkerState,
 };
 use simple_dist_protocol::{ClientId, DistributorId, JobId, UserName, WorkerId};
 
@@ -58,7 +59,7 @@ pub(crate) fn data(sequence: u64) -> Data {
         failed: vec![
             failed(1, "panicked", Some("width is 0, and \u{1b}[31mthis is no colour"), 4),
             failed(2, "poisoned", Some("lost with w-81c20004, w-81c20007"), 61),
-            failed(3, "expired", None, 75),
+            failed(3, "bad_arguments", None, 75),
         ],
     }
 }
@@ -89,11 +90,23 @@ fn status() -> Status {
             running: 12,
             done: 1_346,
             failed: 3,
-            failed_by: [("panicked", 1), ("poisoned", 1), ("expired", 1)]
+            failed_by: [("panicked", 1), ("poisoned", 1), ("bad_arguments", 1)]
                 .map(|(kind, count)| (kind.to_owned(), count))
                 .into(),
             ..Books::default()
         },
+        problems: vec![
+            problem(
+                ProblemKind::Unserved,
+                Severity::Critical,
+                "render@3 is called, but no worker serves it.",
+            ),
+            problem(
+                ProblemKind::WorkersLost,
+                Severity::Warning,
+                "One worker was lost 34 s ago; 4 jobs were placed again.",
+            ),
+        ],
         totals: Totals {
             workers: 4,
             slots: 16,
@@ -106,6 +119,7 @@ fn status() -> Status {
             local_share: 0.004,
             lost: 1,
             argument_bytes: 4096,
+            ..Totals::default()
         },
         series: (0..120)
             .map(|second| Sample {
@@ -116,9 +130,15 @@ fn status() -> Status {
                 failed: u64::from(second == 116),
                 local: u64::from(second % 40 == 0),
                 wait_p95: Some(Seconds(second as f64 / 100.0)),
+                ..Sample::default()
             })
             .collect(),
     }
+}
+
+fn problem(kind: ProblemKind, severity: Severity, text: &str) -> Problem {
+    let (headline, text) = (text.to_owned(), text.to_owned());
+    Problem { kind, severity, blocks: false, headline, text, functions: Vec::new() }
 }
 
 fn worker(number: u128) -> Worker {
@@ -171,6 +191,9 @@ fn function(name: &str) -> Function {
         running: 0,
         done: 700,
         failed: 0,
+        timed_out: 0,
+        cancelled: 0,
+        lately: Lately::default(),
         answers: [("value".to_owned(), 700)].into(),
         local: [("no_worker".to_owned(), 3)].into(),
         local_share: 0.0,
@@ -189,6 +212,7 @@ fn failed(number: u128, answer: &str, detail: Option<&str>, seconds_ago: u64) ->
         client: ClientId::from_u128(7),
         function: Arc::from("mandelbrot@1"),
         answer: answer.to_owned(),
+        cancelled_by: None,
         detail: detail.map(str::to_owned),
         arguments: None,
         worker: Some(worker_id(2)),

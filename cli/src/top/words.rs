@@ -1,6 +1,6 @@
 //! The status in words: what there is, then what is wrong.
 
-use simple_dist_distributor::view::{Phase, WorkerState};
+use simple_dist_distributor::view::Severity;
 
 use super::data::Data;
 use super::figures::{curve, exact, rate, share, some, span_or_dash};
@@ -8,53 +8,24 @@ use super::table::{Piece, Tone};
 
 /// The status: what there is, then what is wrong, the worst first.
 pub(crate) fn sentence(data: &Data) -> Vec<Piece> {
-    let mut said = vec![Piece::new(summary(data), Tone::Strong)];
-    let mut say = |text: String, tone| said.push(Piece::new(format!(" {text}"), tone));
-    let broker = &data.status.broker;
-    match &data.status.distributor.phase {
-        Phase::Down => {
-            let (address, since) = (&broker.address, broker.since);
-            say(format!("The broker at {address} has been gone for {since}."), Tone::Bad);
-        }
-        Phase::Standby { active: Some(active), backlog } => {
-            let backlog = backlog.map(|jobs| format!(", {} wait there", some(jobs, "job")));
-            let backlog = backlog.unwrap_or_default();
-            say(format!("This distributor stands by; {active} leads{backlog}."), Tone::Look);
-        }
-        Phase::Standby { active: None, .. } => {
-            say("This distributor stands by, and none is heard to lead.".to_owned(), Tone::Bad);
-        }
-        Phase::Active { .. } => {}
-    }
-    if broker.up && broker.blocked {
-        say("The broker takes no messages: it is out of memory or disk.".to_owned(), Tone::Bad);
-    }
-    if broker.up && !broker.sure {
-        say(
-            "Our own beats do not come back: workers may be other than told.".to_owned(),
-            Tone::Look,
-        );
-    }
-    workers_wrong(data, &mut say);
-    functions_wrong(data, &mut say);
-    let failed: u64 = data.status.series.iter().rev().take(60).map(|second| second.failed).sum();
-    if failed > 0 {
-        say(format!("{} failed in the last minute.", some(failed, "job")), Tone::Bad);
-    }
-    if !data.status.books.balance() {
-        say("The books do not balance: this is a fault of ours.".to_owned(), Tone::Bad);
-    }
-    if let Some(span) = data.status.totals.empty_in {
-        say(format!("At this rate the queue is empty in {span}."), Tone::Dim);
-    }
-    // Stable, so that within one tone the order is that of the text above.
-    said.sort_by_key(|piece| match piece.tone {
-        Tone::Strong => 0,
-        Tone::Bad => 1,
-        Tone::Look => 2,
-        Tone::Plain | Tone::Dim | Tone::Good | Tone::Of(_) => 3,
+    let problems = data.status.problems.iter().map(|problem| {
+        let tone = match problem.severity {
+            Severity::Critical => Tone::Bad,
+            Severity::Warning => Tone::Look,
+            Severity::Info => Tone::Dim,
+        };
+        Piece::new(format!(" {}", problem.text), tone)
     });
-    said
+    let totals = &data.status.totals;
+    let outlook = match totals.empty_in {
+        Some(span) => Some(format!(" At this rate the queue is empty in {span}.")),
+        None if totals.grows => Some(" Jobs come faster than they end.".to_owned()),
+        None => None,
+    };
+    std::iter::once(Piece::new(summary(data), Tone::Strong))
+        .chain(problems)
+        .chain(outlook.map(|text| Piece::new(text, Tone::Dim)))
+        .collect()
 }
 
 fn summary(data: &Data) -> String {
@@ -74,62 +45,6 @@ fn summary(data: &Data) -> String {
         (jobs, Some(age)) => format!(", {} queued, the oldest for {age}", some(jobs, "job")),
     };
     format!("{workers}{slots}{queued}.")
-}
-
-fn workers_wrong(data: &Data, say: &mut impl FnMut(String, Tone)) {
-    let of = |state| data.workers.iter().filter(move |worker| worker.state == state);
-    let last_lost = of(WorkerState::Lost).min_by(|one, two| one.silent.0.total_cmp(&two.silent.0));
-    match (data.status.totals.lost, last_lost) {
-        (0, _) => {}
-        (1, Some(worker)) => {
-            let became = match worker.gave_back {
-                0 => "it held nothing".to_owned(),
-                1 => "its job was placed again".to_owned(),
-                jobs => format!("its {jobs} jobs were placed again"),
-            };
-            say(format!("One worker was lost {} ago; {became}.", worker.silent), Tone::Look);
-        }
-        (lost, Some(worker)) => {
-            let last = worker.silent;
-            say(
-                format!("{lost} workers were lost in ten minutes, the last {last} ago."),
-                Tone::Look,
-            );
-        }
-        (lost, None) => {
-            say(format!("{} lost in ten minutes.", some(lost as u64, "worker")), Tone::Look);
-        }
-    }
-    let out_of_reach = of(WorkerState::Unreachable).count() + of(WorkerState::Late).count();
-    if out_of_reach > 0 {
-        let verb = if out_of_reach == 1 { "is" } else { "are" };
-        let workers = some(out_of_reach as u64, "worker");
-        say(format!("{workers} {verb} late."), Tone::Look);
-    }
-}
-
-fn functions_wrong(data: &Data, say: &mut impl FnMut(String, Tone)) {
-    let unserved: Vec<&str> = data
-        .functions
-        .iter()
-        .filter(|function| function.workers == 0)
-        .map(|function| &*function.name)
-        .collect();
-    match unserved[..] {
-        [] => {}
-        [one] => say(format!("{one} has no worker."), Tone::Bad),
-        [one, two] => say(format!("{one} and {two} have no worker."), Tone::Bad),
-        [one, ..] => {
-            let others = unserved.len() - 1;
-            say(format!("{one} and {others} more functions have no worker."), Tone::Bad);
-        }
-    }
-    let skewed = data.functions.iter().find(|function| function.versions.len() > 1);
-    if let Some(function) = skewed {
-        let name = function.name.split('@').next().unwrap_or_default();
-        let versions = function.versions.len();
-        say(format!("{name} is served in {versions} versions."), Tone::Look);
-    }
 }
 
 /// One of the numbers that say most, and how it went in the last two minutes.
@@ -169,12 +84,21 @@ pub(crate) fn books(data: &Data, width: usize) -> Vec<Piece> {
         (books.running, "running"),
         (books.done, "done"),
         (books.failed, "failed"),
+        (books.timed_out, "timed out"),
+        (books.cancelled, "cancelled"),
     ];
-    let sum = parts.map(|(count, what)| format!("{} {what}", exact(count))).join(" + ");
+    let told =
+        |(count, what): &(u64, &str)| *count > 0 || !matches!(*what, "timed out" | "cancelled");
+    let parts: Vec<_> = parts.into_iter().filter(told).collect();
+    let sum: Vec<_> =
+        parts.iter().map(|(count, what)| format!("{} {what}", exact(*count))).collect();
+    let sum = sum.join(" + ");
     let refused: u64 = books.refused_by.values().sum();
     let long = format!("{} accepted {sign} {sum}", exact(books.accepted));
     let longest = format!("{long}; {} refused", exact(refused));
-    let short = parts.map(|(count, what)| format!("{count}{}", &what[..1])).join("+");
+    let short: Vec<_> =
+        parts.iter().map(|(count, what)| format!("{count}{}", &what[..1])).collect();
+    let short = short.join("+");
     let line = [longest, long].into_iter().find(|line| line.len() <= width);
     let line = line.unwrap_or_else(|| format!("{} {sign} {short}", books.accepted));
     vec![Piece::new(line, tone)]
@@ -182,37 +106,24 @@ pub(crate) fn books(data: &Data, width: usize) -> Vec<Piece> {
 
 #[cfg(test)]
 mod tests {
+    use simple_dist_distributor::view::By;
+
     use super::super::sample::data;
     use super::*;
 
-    #[track_caller]
-    fn says(change: impl FnOnce(&mut Data), text: &str, tone: Tone) {
-        let mut data = data(1);
-        change(&mut data);
-        let said = sentence(&data);
-        let found = said.iter().find(|piece| piece.text.contains(text));
-        assert_eq!(found.map(|piece| piece.tone), Some(tone), "{said:?}");
-    }
-
     #[test]
-    fn what_is_wrong_is_said_and_how_bad_it_is() {
-        says(|_| {}, "4 workers, 12 of 16 slots busy, 40 jobs queued, the oldest", Tone::Strong);
-        says(|_| {}, "One worker was lost 34 s ago; its 4 jobs were placed again.", Tone::Look);
-        says(|_| {}, "render@3 has no worker.", Tone::Bad);
-        says(|_| {}, "sleep is served in 2 versions.", Tone::Look);
-        says(|_| {}, "1 job failed in the last minute.", Tone::Bad);
-        says(|_| {}, "At this rate the queue is empty in 9.0 s.", Tone::Dim);
-        let down = |data: &mut Data| {
-            data.status.distributor.phase = Phase::Down;
-            data.status.broker.up = false;
-        };
-        says(down, "The broker at 127.0.0.1:5672 has been gone for 4 min 10 s.", Tone::Bad);
-        let standby = Phase::Standby { active: Some("d-9".to_owned()), backlog: Some(3) };
-        let standby = |data: &mut Data| data.status.distributor.phase = standby;
-        says(standby, "stands by; d-9 leads, 3 jobs wait there.", Tone::Look);
-        says(|data| data.status.broker.blocked = true, "takes no messages", Tone::Bad);
-        says(|data| data.status.broker.sure = false, "do not come back", Tone::Look);
-        says(|data| data.status.books.done += 1, "do not balance", Tone::Bad);
+    fn what_is_wrong_is_said_as_the_distributor_says_it() {
+        let said = sentence(&data(1));
+        let said: Vec<_> = said.iter().map(|piece| (piece.tone, &*piece.text)).collect();
+        assert_eq!(
+            said,
+            [
+                (Tone::Strong, &*summary(&data(1))),
+                (Tone::Bad, " render@3 is called, but no worker serves it."),
+                (Tone::Look, " One worker was lost 34 s ago; 4 jobs were placed again."),
+                (Tone::Dim, " At this rate the queue is empty in 9.0 s."),
+            ]
+        );
     }
 
     #[test]
@@ -220,6 +131,7 @@ mod tests {
         let mut data = data(1);
         data.workers.truncate(1);
         data.functions.truncate(1);
+        data.status.problems.clear();
         data.status.totals =
             simple_dist_distributor::view::Totals { workers: 1, slots: 4, ..Default::default() };
         data.status.series.clear();
@@ -235,5 +147,13 @@ mod tests {
         assert!(line(200).ends_with("; 0 refused"));
         assert!(line(80).ends_with("3 failed"));
         assert_eq!(line(40), "1404 = 40q+3p+12r+1346d+3f");
+        let mut data = data;
+        let books = &mut data.status.books;
+        (books.accepted, books.timed_out, books.cancelled) = (1407, 2, 1);
+        books.cancelled_by.insert(By::Caller, 1);
+        assert!(books.balance());
+        let line = |width| super::books(&data, width)[0].text.clone();
+        assert!(line(110).ends_with("3 failed + 2 timed out + 1 cancelled"), "{}", line(110));
+        assert_eq!(line(40), "1407 = 40q+3p+12r+1346d+3f+2t+1c");
     }
 }

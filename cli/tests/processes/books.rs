@@ -24,6 +24,18 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// The entries of the books, in the API and on the page.
+const ENTRIES: [(&str, &str); 8] = [
+    ("accepted", "accepted"),
+    ("queued", "queued"),
+    ("placed", "placed"),
+    ("running", "running"),
+    ("done", "done"),
+    ("failed", "failed"),
+    ("timed_out", "timed out"),
+    ("cancelled", "cancelled"),
+];
+
 /// What was seen.
 #[derive(Debug, Default)]
 struct Seen {
@@ -118,7 +130,7 @@ fn look(site: &str) -> Seen {
         let books = balanced(&told);
         seen.views.insert(number(&told["sequence"]));
         seen.under_way = seen.under_way.max(books[1] + books[2] + books[3]);
-        seen.ended = seen.ended.max(books[4] + books[5]);
+        seen.ended = seen.ended.max(books[4..].iter().sum());
         seen.terms.extend(told["distributor"]["phase"]["term"].as_str().map(str::to_owned));
         if sample % PAGE_EVERY == 0 {
             let page = get("/");
@@ -133,11 +145,10 @@ fn look(site: &str) -> Seen {
     seen
 }
 
-/// Accepted, queued, placed, running, done and failed of a status: checked.
-fn balanced(told: &Value) -> [u64; 6] {
+/// What a status accepted, what is under way of it, and how the rest ended: checked.
+fn balanced(told: &Value) -> [u64; 8] {
     let books = &told["books"];
-    let entries = ["accepted", "queued", "placed", "running", "done", "failed"];
-    let told_books = entries.map(|entry| number(&books[entry]));
+    let told_books = ENTRIES.map(|(entry, _)| number(&books[entry]));
     assert_eq!(told_books[0], told_books[1..].iter().sum::<u64>(), "{books}");
     let by_kind = books["failed_by"].as_object().expect("they are counted by kind");
     assert_eq!(told_books[5], by_kind.values().map(number).sum::<u64>(), "{books}");
@@ -145,15 +156,15 @@ fn balanced(told: &Value) -> [u64; 6] {
 }
 
 /// The same from the line at the foot of the page.
-fn on_the_page(page: &str) -> [u64; 6] {
+fn on_the_page(page: &str) -> [u64; 8] {
     let (_, line) = page.split_once("<p class=\"books\">").expect("the page has a foot");
     let (line, _) = line.split_once("</p>").expect("it ends");
-    let figures: Vec<u64> = line
-        .split(|c: char| !c.is_ascii_digit() && c != ',')
-        .filter(|figure| !figure.is_empty())
-        .map(|figure| figure.replace(',', "").parse().expect("it is a number"))
-        .collect();
-    figures.try_into().expect("six entries")
+    let parts: Vec<&str> = line.split(['=', '+']).map(str::trim).collect();
+    ENTRIES.map(|(_, name)| {
+        let figure = parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix(' '));
+        // What there is none of may be left out.
+        figure.map_or(0, |figure| figure.replace(',', "").parse().expect("it is a number"))
+    })
 }
 
 fn number(value: &Value) -> u64 {

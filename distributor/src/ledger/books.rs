@@ -1,9 +1,11 @@
 //! What was taken in, and what became of it. At every moment
-//! `accepted = queued + placed + running + done + failed`.
+//! `accepted = queued + placed + running + done + failed + timed out + cancelled`.
 
 use std::collections::BTreeMap;
 
 use simple_dist_protocol::message::Answer;
+
+use crate::view::By;
 
 /// Counts since the process began; those under way are of this term.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,8 +21,14 @@ pub struct Books {
     pub running: u64,
     /// Jobs that ended with a value.
     pub done: u64,
-    /// Jobs that ended without one.
+    /// Jobs that ended without one, though somebody waited for it and there was time.
     pub failed: u64,
+    /// Jobs whose time passed.
+    pub timed_out: u64,
+    /// Jobs that were cancelled.
+    pub cancelled: u64,
+    /// The cancelled, by who did it.
+    pub cancelled_by: BTreeMap<By, u64>,
     /// The failed, by the kind of their answer.
     pub failed_by: BTreeMap<&'static str, u64>,
     /// Jobs not taken in, by the kind of their answer: counted apart.
@@ -61,6 +69,56 @@ pub struct Books {
     pub crowded: u64,
 }
 
+/// How a job ended, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Done,
+    Failed,
+    TimedOut,
+    Cancelled(By),
+}
+
+impl Ending {
+    /// `by` is who ended it, if it is cancelled.
+    pub(super) fn of(answer: &Answer, by: By) -> Self {
+        match answer {
+            Answer::Value(_) => Self::Done,
+            Answer::Expired => Self::TimedOut,
+            Answer::Cancelled => Self::Cancelled(by),
+            Answer::Panicked { .. }
+            | Answer::Poisoned { .. }
+            | Answer::NotServed
+            | Answer::BadArguments { .. }
+            | Answer::TooLarge { .. }
+            | Answer::Busy => Self::Failed,
+        }
+    }
+}
+
+/// Jobs that ended, by how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Endings {
+    pub(super) done: u64,
+    pub(super) failed: u64,
+    pub(super) timed_out: u64,
+    pub(super) cancelled: u64,
+}
+
+impl Endings {
+    pub(super) fn all(&self) -> u64 {
+        self.done + self.failed + self.timed_out + self.cancelled
+    }
+
+    pub(super) fn count(&mut self, ending: Ending) {
+        *match ending {
+            Ending::Done => &mut self.done,
+            Ending::Failed => &mut self.failed,
+            Ending::TimedOut => &mut self.timed_out,
+            Ending::Cancelled(_) => &mut self.cancelled,
+        } += 1;
+    }
+}
+
 /// Which of the three a job under way is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Under {
@@ -77,8 +135,10 @@ impl Books {
 
     /// Whether they balance.
     pub fn balance(&self) -> bool {
-        self.accepted == self.under_way() + self.done + self.failed
+        let ended = self.done + self.failed + self.timed_out + self.cancelled;
+        self.accepted == self.under_way() + ended
             && self.failed == self.failed_by.values().sum::<u64>()
+            && self.cancelled == self.cancelled_by.values().sum::<u64>()
     }
 
     pub(super) fn enter(&mut self, under: Under) {
@@ -89,12 +149,18 @@ impl Books {
         *self.column(under) -= 1;
     }
 
-    pub(super) fn end(&mut self, answer: &Answer) {
-        if matches!(answer, Answer::Value(_)) {
-            self.done += 1;
-        } else {
-            self.failed += 1;
-            *self.failed_by.entry(answer.kind()).or_default() += 1;
+    pub(super) fn end(&mut self, answer: &Answer, ending: Ending) {
+        match ending {
+            Ending::Done => self.done += 1,
+            Ending::Failed => {
+                self.failed += 1;
+                *self.failed_by.entry(answer.kind()).or_default() += 1;
+            }
+            Ending::TimedOut => self.timed_out += 1,
+            Ending::Cancelled(by) => {
+                self.cancelled += 1;
+                *self.cancelled_by.entry(by).or_default() += 1;
+            }
         }
     }
 

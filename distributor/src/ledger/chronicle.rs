@@ -10,6 +10,7 @@ use simple_dist_protocol::message::{Answer, Answered};
 use crate::view::{BarEnd, What};
 
 use super::Ledger;
+use super::books::Ending;
 use super::history::{Ended, detail, preview};
 use super::jobs::{Job, JobRef, Out};
 use super::stream::Run;
@@ -84,19 +85,26 @@ impl Ledger {
     }
 
     /// A job has ended.
-    pub(super) fn chronicle(&mut self, gone: &mut Job, answered: &Answered) {
-        let kind = answered.answer.kind();
+    pub(super) fn chronicle(&mut self, gone: &mut Job, answered: &Answered, ending: Ending) {
+        let kind = match ending {
+            Ending::TimedOut => Answer::Expired.kind(),
+            Ending::Done | Ending::Failed | Ending::Cancelled(_) => answered.answer.kind(),
+        };
         let by_worker = answered.worker.is_some();
         let ran = by_worker.then(|| Duration::from_micros(answered.took_us));
         let waited = gone.began.unwrap_or(self.now).saturating_sub(gone.since);
         let function = self.functions.get_mut(gone.function);
-        function.measures.get_or_insert_default().ended(kind, waited, ran);
-        self.measures.ended(kind, waited, ran);
+        function.measures.get_or_insert_default().ended(kind, ending, waited, ran);
+        self.measures.ended(kind, ending, waited, ran);
         self.history.push(Ended {
             key: gone.key,
             client: gone.client,
             function: Arc::clone(&function.name),
             kind,
+            cancelled_by: match ending {
+                Ending::Cancelled(by) => Some(by),
+                Ending::Done | Ending::Failed | Ending::TimedOut => None,
+            },
             detail: detail(answered),
             arguments: self.config.preview.then(|| preview(&gone.args)).flatten(),
             worker: answered.worker,

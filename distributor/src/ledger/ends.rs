@@ -10,9 +10,10 @@ use simple_dist_protocol::message::{
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId};
 
-use crate::view::What;
+use crate::view::{By, What};
 
-use super::jobs::{JobRef, Key};
+use super::books::Ending;
+use super::jobs::{Job, JobRef, Key};
 use super::pools::PoolQueue;
 use super::users::UserRef;
 use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent};
@@ -20,6 +21,10 @@ use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent};
 /// How long past its deadline a job is kept: its answer may be on its way, and its client has
 /// ended the call by itself.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// A caller whose time has passed cancels its job at about the moment when it passes here: what
+/// comes this near to it, or within this share of the whole time, has run out of time.
+const ABOUT_OVER: (Duration, u32) = (Duration::from_millis(500), 4);
 
 /// Who hears of a job's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,17 @@ pub(super) enum Caller {
     Cancelled,
     /// Its queue is gone. If it lives after all, it sends the job again, and we begin anew.
     Gone,
+}
+
+impl Caller {
+    /// Who it was, if the job was cancelled.
+    fn by(self) -> By {
+        match self {
+            Self::Waits => By::Operator,
+            Self::Cancelled => By::Caller,
+            Self::Gone => By::ClientGone,
+        }
+    }
 }
 
 impl Ledger {
@@ -192,20 +208,17 @@ impl Ledger {
         self.detach(job);
         let Some(mut gone) = self.jobs.remove(job) else { return };
         let client = (gone.key.user, gone.client);
-        self.books.end(&answered.answer);
+        let ending = ending(&gone, &answered.answer, caller, self.now);
+        self.books.end(&answered.answer, ending);
         let function = self.functions.get_mut(gone.function);
         function.jobs -= 1;
-        if matches!(answered.answer, Answer::Value(_)) {
-            function.done += 1;
-        } else {
-            function.failed += 1;
-        }
+        function.ended.count(ending);
         for worker in gone.suspicion.iter().flat_map(|suspicion| suspicion.strikers()) {
             if let Some(struck) = self.strikers.get_mut(&worker) {
                 struck.remove(&job);
             }
         }
-        self.chronicle(&mut gone, &answered);
+        self.chronicle(&mut gone, &answered, ending);
         if caller != Caller::Gone {
             self.recent.keep(gone.key, answered.clone(), false, self.now);
         }
@@ -342,6 +355,18 @@ impl Ledger {
         for job in gone.jobs.clone() {
             self.cancel(job, Caller::Gone);
         }
+    }
+}
+
+/// How a job that ends now is counted.
+fn ending(gone: &Job, answer: &Answer, caller: Caller, now: Duration) -> Ending {
+    let (longest, share) = ABOUT_OVER;
+    let near = (gone.deadline.saturating_sub(gone.since) / share).min(longest);
+    match Ending::of(answer, caller.by()) {
+        Ending::Cancelled(By::Caller) if gone.deadline.saturating_sub(now) <= near => {
+            Ending::TimedOut
+        }
+        ending => ending,
     }
 }
 

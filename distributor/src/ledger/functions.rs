@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::{Address, PoolId, Selector};
 
+use super::books::Endings;
 use super::jobs::Line;
 use super::measures::Measures;
 use super::queue::Queue;
@@ -39,8 +40,7 @@ pub(super) struct Function {
     pub(super) work: Work,
     /// Jobs that have not ended.
     pub(super) jobs: usize,
-    pub(super) done: u64,
-    pub(super) failed: u64,
+    pub(super) ended: Endings,
     /// None until something was measured: most names that were ever asked for have nothing.
     pub(super) measures: Option<Box<Measures>>,
 }
@@ -202,8 +202,7 @@ impl Functions {
             expected: false,
             work: Work::default(),
             jobs: 0,
-            done: 0,
-            failed: 0,
+            ended: Endings::default(),
             measures: None,
         });
         Some(function)

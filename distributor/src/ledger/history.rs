@@ -7,8 +7,9 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Answer, Answered};
 use simple_dist_protocol::{ClientId, UserName, WorkerId, value_to_json};
 
-use crate::view::{RECENT, RecentJob, Sample, Seconds, WINDOW};
+use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
 
+use super::books::Books;
 use super::jobs::Key;
 use super::timeline::Timeline;
 
@@ -23,7 +24,7 @@ pub(super) struct History {
     ended: VecDeque<Ended>,
     samples: VecDeque<Sample>,
     /// Counts at the last sample.
-    counted: (u64, u64),
+    counted: Books,
     /// Runs at the clients since the last sample.
     pub(super) local: u64,
 }
@@ -35,6 +36,7 @@ pub(super) struct Ended {
     pub(super) client: ClientId,
     pub(super) function: Arc<str>,
     pub(super) kind: &'static str,
+    pub(super) cancelled_by: Option<By>,
     pub(super) detail: Option<String>,
     pub(super) arguments: Option<String>,
     pub(super) worker: Option<WorkerId>,
@@ -61,11 +63,17 @@ impl History {
 
     /// One second has passed. `sample` knows what is now; how many ended since the last one is
     /// added here.
-    pub(super) fn sample(&mut self, sample: Sample, done: u64, failed: u64) {
-        let (before_done, before_failed) = std::mem::replace(&mut self.counted, (done, failed));
+    pub(super) fn sample(&mut self, sample: Sample, books: &Books) {
+        let before = std::mem::replace(&mut self.counted, books.clone());
+        let refused = |books: &Books| books.refused_by.values().sum::<u64>();
         self.samples.push_back(Sample {
-            done: done - before_done,
-            failed: failed - before_failed,
+            // A term's end takes off what it forgets.
+            accepted: books.accepted.saturating_sub(before.accepted),
+            done: books.done - before.done,
+            failed: books.failed - before.failed,
+            timed_out: books.timed_out - before.timed_out,
+            cancelled: books.cancelled - before.cancelled,
+            refused: refused(books) - refused(&before),
             local: std::mem::take(&mut self.local),
             ..sample
         });
@@ -90,6 +98,7 @@ impl Ended {
             client: self.client,
             function: Arc::clone(&self.function),
             answer: self.kind.to_owned(),
+            cancelled_by: self.cancelled_by,
             detail: self.detail.clone(),
             arguments: self.arguments.clone(),
             worker: self.worker,
@@ -143,9 +152,10 @@ mod tests {
     #[test]
     fn a_sample_counts_what_ended_in_its_second() {
         let mut history = History::default();
-        history.sample(Sample { busy: 1, ..Sample::default() }, 5, 1);
+        let books = |done, failed| Books { done, failed, ..Books::default() };
+        history.sample(Sample { busy: 1, ..Sample::default() }, &books(5, 1));
         history.local = 2;
-        history.sample(Sample::default(), 8, 1);
+        history.sample(Sample::default(), &books(8, 1));
         let seen: Vec<_> = history
             .samples()
             .map(|sample| (sample.busy, sample.done, sample.failed, sample.local))

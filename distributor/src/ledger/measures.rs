@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::view::{Percentiles, Seconds};
+use crate::view::{Lately, Percentiles, Seconds};
 
+use super::books::{Ending, Endings};
 use super::histogram::Histogram;
 
 /// The length of a window. Two of them are "the last one to two minutes".
@@ -29,18 +30,22 @@ struct Window {
     since: Duration,
     waits: Histogram,
     runs: Histogram,
-    done: u64,
-    ended: u64,
+    ended: Endings,
     local: u64,
 }
 
 impl Measures {
     /// A job ended: the kind of its answer, how long it waited to begin, and how long it ran if a
     /// worker ran it.
-    pub(super) fn ended(&mut self, kind: &'static str, waited: Duration, ran: Option<Duration>) {
+    pub(super) fn ended(
+        &mut self,
+        kind: &'static str,
+        ending: Ending,
+        waited: Duration,
+        ran: Option<Duration>,
+    ) {
         *self.answers.entry(kind).or_default() += 1;
-        self.current.ended += 1;
-        self.current.done += u64::from(kind == "value");
+        self.current.ended.count(ending);
         // What never began has not waited for a slot but for something else.
         if let Some(ran) = ran {
             self.waits.record(waited);
@@ -75,15 +80,26 @@ impl Measures {
 
     /// Jobs ended with a value a second, of late.
     pub(super) fn rate(&self, now: Duration) -> f64 {
-        let since = if self.before.ended > 0 { self.before.since } else { self.current.since };
+        let before = self.before.ended;
+        let since = if before.all() > 0 { self.before.since } else { self.current.since };
         let span = now.saturating_sub(since).as_secs_f64().max(1.0);
-        (self.current.done + self.before.done) as f64 / span
+        (self.current.ended.done + before.done) as f64 / span
+    }
+
+    /// How jobs ended of late.
+    pub(super) fn lately(&self) -> Lately {
+        let (one, two) = (self.current.ended, self.before.ended);
+        Lately {
+            ended: one.all() + two.all(),
+            failed: one.failed + two.failed,
+            timed_out: one.timed_out + two.timed_out,
+        }
     }
 
     /// The clients' share of all runs, of late.
     pub(super) fn local_share(&self) -> f64 {
         let local = self.current.local + self.before.local;
-        let all = local + self.current.ended + self.before.ended;
+        let all = local + self.current.ended.all() + self.before.ended.all();
         if all == 0 { 0.0 } else { local as f64 / all as f64 }
     }
 }
@@ -106,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_two_minutes_old_no_longer_counts() {
         let mut measures = Measures::default();
-        measures.ended("value", MS, Some(MS));
+        measures.ended("value", Ending::Done, MS, Some(MS));
         for (now, counted) in [(59, 1), (60, 1), (119, 1), (120, 0)] {
             measures.roll(at(now));
             assert_eq!(measures.run().count, counted, "{now}");
@@ -117,7 +133,7 @@ mod tests {
     #[test]
     fn a_refusal_measures_no_wait() {
         let mut measures = Measures::default();
-        measures.ended("not_served", at(3), None);
+        measures.ended("not_served", Ending::Failed, at(3), None);
         assert_eq!((measures.wait().count, measures.answers["not_served"]), (0, 1));
     }
 
@@ -125,7 +141,7 @@ mod tests {
     fn the_clients_share_is_of_all_runs() {
         let mut measures = Measures::default();
         assert_eq!(measures.local_share(), 0.0);
-        measures.ended("value", MS, Some(MS));
+        measures.ended("value", Ending::Done, MS, Some(MS));
         measures.local(3);
         assert_eq!(measures.local_share(), 0.75);
     }
@@ -135,7 +151,7 @@ mod tests {
         let mut measures = Measures::default();
         measures.roll(at(100));
         for _ in 0..50 {
-            measures.ended("value", MS, Some(MS));
+            measures.ended("value", Ending::Done, MS, Some(MS));
         }
         assert_eq!(measures.rate(at(110)), 5.0);
         measures.roll(at(160));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::{self, Client, Phase, Pool, Sample, Seconds, Totals, View, WorkerState};
+use crate::view::{self, Client, Phase, Pool, Sample, Seconds, Totals, View};
 
 use super::functions::FunctionRef;
 use super::history::Ended;
@@ -19,6 +19,11 @@ use super::{Books, Ledger};
 const UNNOTED_SEEN: usize = 10_000;
 /// The seconds over which the rate of all functions together is taken.
 const RATE_OVER: usize = 10;
+/// The queue grows if more came than ended in each of three such spans: many that come at once
+/// and are worked off do not make it grow.
+const GROWS_OVER: usize = 3 * RATE_OVER;
+/// Jobs come if any came in so many seconds.
+const COMES_OVER: usize = 3;
 
 impl Ledger {
     /// The ledger as it is; `unix_now` is what `now` is in Unix time. What only the process knows
@@ -65,30 +70,39 @@ impl Ledger {
 
     fn totals(&self, view: &View, now: Duration) -> Totals {
         let alive = || view.workers.iter().filter(|worker| worker.state.is_alive());
-        let (done, span) = self
-            .history
-            .samples()
-            .rev()
-            .take(RATE_OVER)
-            .fold((0, 0), |(done, span), sample| (done + sample.done, span + 1));
-        let rate = done as f64 / f64::from(span.max(1));
+        let newest: Vec<&Sample> = self.history.samples().rev().take(GROWS_OVER).collect();
+        let last = &newest[..newest.len().min(RATE_OVER)];
+        let per_second = |number: u64| number as f64 / last.len().max(1) as f64;
+        let ended = sum(last, Sample::ended);
+        // What came at once is worked off; what keeps coming counts.
+        let arrived = match sum(&last[..last.len().min(COMES_OVER)], came) {
+            0 => 0,
+            _ => sum(last, came),
+        };
         let waiting = match view.distributor.phase {
             Phase::Standby { backlog, .. } => backlog.unwrap_or(0),
             Phase::Down | Phase::Active { .. } => self.books.queued + self.books.placed,
         };
         let slots = alive().map(|worker| worker.slots).sum();
-        let moves = waiting > 0 && rate > 0.0 && slots > 0;
+        let shrinks = waiting > 0 && ended > arrived && slots > 0;
+        let grows = |some: &[&Sample]| sum(some, came) > sum(some, Sample::ended);
+        let (lost, lost_gave_back) = self.workers.lost();
         Totals {
             workers: alive().count(),
             slots,
             busy: alive().map(|worker| worker.busy).sum(),
             queued: waiting,
             oldest: self.oldest_queued(now).map(Seconds::from),
-            rate,
-            empty_in: moves.then(|| Seconds(waiting as f64 / rate)),
+            rate: per_second(sum(last, |one| one.done)),
+            empty_in: shrinks.then(|| Seconds(waiting as f64 / per_second(ended - arrived))),
+            grows: waiting > 0
+                && newest.len() == GROWS_OVER
+                && sum(&newest, Sample::ended) > 0
+                && newest.chunks(RATE_OVER).all(grows),
             wait_p95: self.measures.wait().p95,
             local_share: self.measures.local_share(),
-            lost: view.workers.iter().filter(|it| it.state == WorkerState::Lost).count(),
+            lost,
+            lost_gave_back,
             argument_bytes: self.jobs.bytes() as u64,
         }
     }
@@ -148,8 +162,16 @@ impl Ledger {
             wait_p95: self.measures.wait().p95,
             ..Sample::default()
         };
-        self.history.sample(sample, self.books.done, self.books.failed);
+        self.history.sample(sample, &self.books);
     }
+}
+
+fn came(sample: &Sample) -> u64 {
+    sample.accepted
+}
+
+fn sum(samples: &[&Sample], value: fn(&Sample) -> u64) -> u64 {
+    samples.iter().copied().map(value).sum()
 }
 
 fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
@@ -183,6 +205,9 @@ impl Books {
             running: self.running,
             done: self.done,
             failed: self.failed,
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            cancelled_by: self.cancelled_by.clone(),
             failed_by: named(&self.failed_by),
             refused_by: named(&self.refused_by),
             events: events.map(|(name, count)| (name.to_owned(), count)).into(),

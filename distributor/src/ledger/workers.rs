@@ -1,6 +1,6 @@
 //! The workers, each as its last beat described it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::message::WorkerState;
@@ -188,6 +188,8 @@ pub(super) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
     /// What all of them held at their last beats, by job: nobody is to be asked in turn.
     named: BTreeSet<(Key, WorkerId)>,
+    /// Lost workers that are no longer kept: when, and the jobs that were placed again.
+    only_counted: VecDeque<(Duration, u32)>,
 }
 
 impl Workers {
@@ -300,10 +302,28 @@ impl Workers {
             .collect();
         gone.sort_unstable();
         let surplus = gone.len().saturating_sub(most);
+        let is_old = |at: Duration| now.saturating_sub(at) >= longest;
         for (nth, (at, id)) in gone.into_iter().enumerate() {
-            if nth < surplus || now.saturating_sub(at) >= longest {
-                self.forget(id);
+            if nth >= surplus && !is_old(at) {
+                continue;
             }
+            let known = self.known.get(&id);
+            let lost = known.filter(|worker| matches!(worker.fate, Fate::Lost { .. }));
+            self.only_counted.extend(lost.map(|worker| (at, worker.gave_back)));
+            self.forget(id);
         }
+        while self.only_counted.len() > WORKERS
+            || self.only_counted.front().is_some_and(|(at, _)| is_old(*at))
+        {
+            self.only_counted.pop_front();
+        }
+    }
+
+    /// How many were lost of late, and how many of their jobs were placed again.
+    pub(super) fn lost(&self) -> (usize, u64) {
+        let kept = self.known.values().filter(|worker| matches!(worker.fate, Fate::Lost { .. }));
+        let kept = kept.filter(|worker| worker.is_heard()).map(|worker| worker.gave_back);
+        let all = kept.chain(self.only_counted.iter().map(|(_, gave_back)| *gave_back));
+        all.fold((0, 0), |(workers, jobs), gave_back| (workers + 1, jobs + u64::from(gave_back)))
     }
 }

@@ -1,5 +1,6 @@
-//! Which colour is which function's, everywhere on the page: a class `f0` to `f11`, since the
-//! page allows no style of its own.
+//! Which look is which function's, everywhere on the page: a class `f0` to `f47`, since the page
+//! allows no style of its own. The first twelve are plain colours; beyond them the same colours
+//! come striped, barred and dotted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,37 +9,93 @@ use crate::view::View;
 
 /// How many colours there are in the style sheet.
 const COLOURS: usize = 12;
-
-const CLASSES: [&str; COLOURS] =
-    ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11"];
-
+/// Colours, and what is done to each of them.
+const LOOKS: usize = 4 * COLOURS;
 /// The first of them are told from each other best.
 const FIRST: usize = 6;
 
-/// The colours of a view's functions. A name's own colour follows from its letters; where two
-/// meet, the later one takes the next that is free.
+/// The looks of a view's functions. A name's own colour follows from its letters; where two meet,
+/// the later one takes the next that is free, and all are plain while there are few.
 pub(super) struct Colours(HashMap<Arc<str>, usize>);
 
 impl Colours {
     pub(super) fn of(view: &View) -> Self {
-        let mut taken = [false; COLOURS];
-        let mut colours = HashMap::with_capacity(view.functions.len());
+        let mut taken = [false; LOOKS];
+        let mut looks = HashMap::with_capacity(view.functions.len());
         for function in &view.functions {
             let own = own(&function.name);
-            let free = (own..own + COLOURS).map(|colour| colour % COLOURS).find(|at| !taken[*at]);
-            let colour = free.unwrap_or(own);
-            taken[colour] = true;
-            colours.insert(Arc::clone(&function.name), colour);
+            let mut all =
+                (0..LOOKS).map(|step| step / COLOURS * COLOURS + (own + step % COLOURS) % COLOURS);
+            // More than there are looks: then only their names tell some from each other.
+            let look = all.find(|look| !taken[*look]).unwrap_or(own);
+            taken[look] = true;
+            looks.insert(Arc::clone(&function.name), look);
         }
-        Self(colours)
+        Self(looks)
     }
 
-    pub(super) fn class(&self, function: &str) -> &'static str {
-        CLASSES[self.0.get(function).copied().unwrap_or_else(|| own(function))]
+    pub(super) fn class(&self, function: &str) -> String {
+        format!("f{}", self.0.get(function).copied().unwrap_or_else(|| own(function)))
     }
+
+    /// The looks that are no plain colour: a picture must bring what they are filled with.
+    pub(super) fn patterns(&self) -> Vec<Pattern> {
+        let mut patterns: Vec<usize> =
+            self.0.values().copied().filter(|look| *look >= COLOURS).collect();
+        patterns.sort_unstable();
+        patterns
+            .into_iter()
+            .map(|look| Pattern {
+                class: format!("f{look}"),
+                kind: ["stripes", "bars", "dots"][look / COLOURS - 1],
+            })
+            .collect()
+    }
+}
+
+/// What bars of one function are filled with.
+pub(super) struct Pattern {
+    pub(super) class: String,
+    /// `stripes`, `bars` or `dots`.
+    pub(super) kind: &'static str,
 }
 
 fn own(function: &str) -> usize {
     let sum = function.bytes().fold(5usize, |sum, byte| sum.wrapping_mul(31) ^ usize::from(byte));
     sum % FIRST
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::view::sample;
+
+    fn of(count: usize) -> Colours {
+        let mut view = sample::idle(1_700_000_123_000);
+        let one = view.functions[0].clone();
+        let name = |number: usize| format!("function-{number:02}@1");
+        let functions = (0..count)
+            .map(|number| crate::view::Function { name: name(number).into(), ..one.clone() });
+        view.functions = functions.collect();
+        Colours::of(&view)
+    }
+
+    #[test]
+    fn no_two_of_forty_eight_functions_look_alike() {
+        for (count, patterns) in [(12, 0), (13, 1), (48, 36)] {
+            let colours = of(count);
+            let classes: BTreeSet<String> =
+                colours.0.keys().map(|name| colours.class(name)).collect();
+            assert_eq!((classes.len(), colours.patterns().len()), (count, patterns));
+        }
+        assert_eq!(of(60).0.len(), 60, "beyond them some look alike");
+    }
+
+    #[test]
+    fn a_function_keeps_its_look_when_others_come_after_it() {
+        let (few, many) = (of(20), of(40));
+        assert!(few.0.keys().all(|name| few.class(name) == many.class(name)));
+    }
 }

@@ -1,6 +1,6 @@
 //! The line at the foot of every page: the books, whose they are, and when they were read.
 
-use super::words::{count, time_of_day};
+use crate::view::words::{count, time_of_day};
 use crate::view::{Phase, View};
 
 /// The foot of a page.
@@ -24,8 +24,12 @@ impl Foot {
             Phase::Active { .. } => true,
             Phase::Down | Phase::Standby { .. } => books.accepted > 0,
         };
+        let others = [(books.timed_out, "timed out"), (books.cancelled, "cancelled")];
+        let others = others.iter().filter(|(number, _)| *number > 0);
+        let others: String =
+            others.map(|(number, how)| format!(" + {how} {}", count(*number))).collect();
         let line = format!(
-            "accepted {} = queued {} + placed {} + running {} + done {} + failed {}",
+            "accepted {} = queued {} + placed {} + running {} + done {} + failed {}{others}",
             count(books.accepted),
             count(books.queued),
             count(books.placed),

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::colour::Colours;
-use super::words::{Measure, count, percentiles};
+use crate::view::words::{Measure, count, percentiles};
 use crate::view::{Function, View};
 
 /// A row of the table of functions.
 pub(super) struct FunctionRow {
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) name: String,
     pub(super) workers: String,
     pub(super) slots: String,
@@ -23,6 +23,8 @@ pub(super) struct FunctionRow {
     pub(super) run: Option<String>,
     pub(super) done: String,
     pub(super) failed: String,
+    /// `3 timed out`, `1 cancelled`.
+    pub(super) other_ends: Vec<String>,
     pub(super) has_failed: bool,
     pub(super) local: String,
     /// Its callers run it themselves, all of it.
@@ -52,6 +54,11 @@ fn row(function: &Function, colours: &Colours) -> FunctionRow {
         run: percentiles(&function.run),
         done: count(function.done),
         failed: count(function.failed),
+        other_ends: [(function.timed_out, "timed out"), (function.cancelled, "cancelled")]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, how)| format!("{} {how}", count(number)))
+            .collect(),
         has_failed: function.failed > 0,
         local: Measure::share(function.local_share).to_string(),
         is_all_local: function.local_share >= 0.995,

@@ -1,15 +1,17 @@
 //! One job: what is known of it, and what happened to it from its submission on.
 
+use simple_dist_protocol::text;
+
 use super::colour::Colours;
 use super::jobs::{answer, label, place, tone};
-use super::words::{ago, nth, time_of_day};
-use crate::view::{Job, Moment, Place, Seconds, View, What};
+use crate::view::words::{ago, nth, time_of_day};
+use crate::view::{Job, Moment, Place, RecentJob, Seconds, View, What};
 
 /// All that is known of one job.
 pub(super) struct JobCard {
     pub(super) id: String,
     pub(super) label: String,
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) function: String,
     pub(super) user: String,
     /// Its state in one sentence.
@@ -63,7 +65,7 @@ impl JobCard {
                 if job.mark || !job.strikes.is_empty() {
                     facts.push(fact("Suspicion", suspicion(job.mark, &job.strikes), None));
                 }
-                facts.extend(job.arguments.clone().map(|text| fact("Arguments", text, None)));
+                facts.extend(job.arguments.as_deref().map(arguments));
                 let says = format!("It is {} for {}.", place(job.place), job.place_age);
                 Self {
                     says,
@@ -88,7 +90,7 @@ impl JobCard {
                     let path = Some(format!("/workers/{worker}"));
                     facts.push(fact("Worker", worker.short(), path));
                 }
-                facts.extend(job.arguments.clone().map(|text| fact("Arguments", text, None)));
+                facts.extend(job.arguments.as_deref().map(arguments));
                 let since = ago(view.unix_ms, job.ended_unix_ms);
                 let ran = Seconds(job.waited.0 + job.ran.unwrap_or_default().0);
                 let whole = job.timeline.last().map_or(ran, |last| last.after);
@@ -102,7 +104,7 @@ impl JobCard {
                         }
                         _ => spans(&job.timeline, whole, false, job.is_failed()),
                     },
-                    moments: lines(&job.timeline),
+                    moments: ended_lines(job),
                     may_be_cancelled: false,
                     ..Self::named(&job.id, &job.function, &job.user.to_string(), colours)
                 }
@@ -136,6 +138,10 @@ fn fact(name: &'static str, text: String, path: Option<String>) -> Fact {
     Fact { name, text, path }
 }
 
+fn arguments(preview: &str) -> Fact {
+    fact("Arguments", text::line(preview, text::SHOWN).to_string(), None)
+}
+
 fn suspicion(mark: bool, strikes: &[String]) -> String {
     let struck = match strikes {
         [] => None,
@@ -143,6 +149,17 @@ fn suspicion(mark: bool, strikes: &[String]) -> String {
     };
     let marked = mark.then(|| "its first attempt came back".to_owned());
     [marked, struck].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The same of a job that has ended: its last line says how.
+fn ended_lines(job: &RecentJob) -> Vec<Line> {
+    let mut lines = lines(&job.timeline);
+    if let Some(last) = lines.last_mut()
+        && job.answer != "value"
+    {
+        (last.text, last.tone) = (answer(job), tone(job));
+    }
+    lines
 }
 
 /// What happened, in words.

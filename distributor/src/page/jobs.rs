@@ -3,12 +3,14 @@
 use std::fmt::Write;
 
 use serde::Deserialize;
-use simple_dist_protocol::{JobId, WorkerId};
+use simple_dist_protocol::{JobId, WorkerId, text};
 
 use super::colour::Colours;
-use super::words::{age, ago, coarse, count, nth};
-use crate::view::{Job, JobUnderWay, Place, RecentJob, View};
+use crate::view::words::{age, ago, coarse, count, nth};
+use crate::view::{By, Job, JobUnderWay, Place, RecentJob, View};
 
+/// The most characters of what an answer says beyond its kind.
+const DETAIL: usize = 300;
 /// The longest text that is looked for.
 const TEXT: usize = 100;
 
@@ -48,7 +50,7 @@ pub(super) struct Ended {
 pub(super) struct JobRow {
     pub(super) id: String,
     pub(super) label: String,
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) function: String,
     pub(super) answer: String,
     pub(super) tone: &'static str,
@@ -64,7 +66,7 @@ pub(super) struct JobRow {
 pub(super) struct WayRow {
     pub(super) id: String,
     pub(super) label: String,
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) function: String,
     pub(super) place: &'static str,
     pub(super) again: Option<String>,
@@ -163,24 +165,28 @@ pub(super) fn answer(job: &RecentJob) -> String {
         "bad_arguments" => "bad arguments",
         "too_large" => "too large",
         "busy" => "too busy",
-        "cancelled" => "cancelled by its caller",
+        "cancelled" => match job.cancelled_by {
+            None => "cancelled",
+            Some(By::Caller) => "cancelled by its caller",
+            Some(By::Operator) => "cancelled by an operator",
+            Some(By::ClientGone) => "cancelled: its client is gone",
+        },
         "expired" => "ran out of time",
         other => other,
     };
     match detail {
-        Some(detail) => format!("{kind}: {detail}"),
+        Some(detail) => format!("{kind}: {}", text::line(detail, DETAIL)),
         None => kind.to_owned(),
     }
 }
 
-/// Red for what failed, dim for what nobody wanted any more.
+/// Red for what failed, amber for what ran out of time, dim for what nobody wanted any more.
 pub(super) fn tone(job: &RecentJob) -> &'static str {
-    if job.is_failed() {
-        "bad"
-    } else if job.answer == "value" {
-        ""
-    } else {
-        "dim"
+    match job.answer.as_str() {
+        "value" => "",
+        "expired" => "warn",
+        "cancelled" => "dim",
+        _ => "bad",
     }
 }
 

@@ -92,6 +92,7 @@ struct StreamPart<'a> {
 #[template(path = "part/workers.html")]
 struct WorkersPart<'a> {
     workers: &'a [WorkerRow],
+    unlisted: &'a Option<String>,
     buttons: bool,
     from: &'static str,
 }
@@ -121,7 +122,9 @@ impl Drawn {
         let colours = Colours::of(view);
         let sentence = Sentence::of(view, age);
         let workers = workers::rows(view, &colours);
-        let list = |buttons| WorkersPart { workers: &workers, buttons, from: "now" }.render();
+        let unlisted = &workers::unlisted(view);
+        let list =
+            |buttons| WorkersPart { workers: &workers, unlisted, buttons, from: "now" }.render();
         let functions = functions::rows(view, &colours);
         let ended = jobs::ended(view, &Filter::default(), ENDED_SHOWN, &colours);
         let parts = [
@@ -233,11 +236,9 @@ impl Follower {
     }
 }
 
-/// How old a view is, by this machine's clock, which is also the one that dated it.
+/// How old a view is.
 pub(super) fn age(view: &View) -> Seconds {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let age = now.saturating_sub(Duration::from_millis(view.unix_ms));
-    Seconds::from(age)
+    view.age(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Which parts a page follows: `?of=status,workers`; all if it does not say.

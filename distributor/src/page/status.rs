@@ -1,6 +1,6 @@
 //! The small line at the head: from when the numbers are, and whose.
 
-use super::words::time_of_day;
+use crate::view::words::time_of_day;
 use crate::view::{Phase, Seconds, View};
 
 /// The head's small line.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::colour::Colours;
-use super::words::coarse;
+use super::colour::{Colours, Pattern};
+use crate::view::words::coarse;
 use crate::view::{Bar, BarEnd, Lane, View, WINDOW, Worker, WorkerState};
 use simple_dist_protocol::WorkerId;
 
@@ -29,7 +29,9 @@ pub(super) struct Picture {
     pub(super) ticks: Vec<Tick>,
     pub(super) lanes: Vec<Row>,
     pub(super) cuts: Vec<Cut>,
-    pub(super) legend: Vec<(&'static str, String)>,
+    pub(super) legend: Vec<(String, String)>,
+    /// What the bars of some functions are filled with.
+    pub(super) patterns: Vec<Pattern>,
     /// Slots that are not shown.
     pub(super) more: usize,
     /// The picture in words.
@@ -122,6 +124,7 @@ impl Picture {
             lanes: Vec::new(),
             cuts: Vec::new(),
             legend: legend(&lanes, local, colours),
+            patterns: colours.patterns(),
             more: if only.is_none() { view.stream.more } else { 0 },
             summary: summary(view, &lanes),
             merged: (merged > 0.0).then(|| format!("{merged:.1} s")),
@@ -239,7 +242,7 @@ fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -
     let (from, to) = (bar.from.0, bar.to.0);
     let long = (from - to).max(0.15);
     let mut class = match bar.end {
-        BarEnd::Running | BarEnd::Value => colours.class(&bar.function).to_owned(),
+        BarEnd::Running | BarEnd::Value => colours.class(&bar.function),
         BarEnd::Failed => "bad".to_owned(),
         BarEnd::Lost => "lost".to_owned(),
     };
@@ -266,12 +269,12 @@ fn title(bar: &Bar) -> String {
     title
 }
 
-fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(&'static str, String)> {
+fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(String, String)> {
     let mut names = BTreeMap::new();
     for bar in lanes.iter().flat_map(|lane| &lane.bars).chain(local) {
         names.entry(&*bar.function).or_insert_with(|| colours.class(&bar.function));
     }
-    names.into_iter().take(24).map(|(name, class)| (class, name.to_owned())).collect()
+    names.into_iter().take(48).map(|(name, class)| (class, name.to_owned())).collect()
 }
 
 fn summary(view: &View, lanes: &[&Lane]) -> String {

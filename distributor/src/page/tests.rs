@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, to_bytes};
 use axum::http::Request as HttpRequest;
 use futures_util::StreamExt;
+use simple_dist_protocol::text as text_of;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::*;
 use crate::desk::Request;
-use crate::view::{Job, sample};
+use crate::view::{Job, Problem, sample};
 
 /// What was asked of the ledger beside looking.
 #[derive(Debug, PartialEq)]
@@ -36,7 +37,8 @@ fn now_ms() -> u64 {
     clippy::disallowed_methods,
     reason = "it ends with the desk, and the test's runtime owns it"
 )]
-fn stage(view: View, actions: bool) -> Stage {
+fn stage(mut view: View, actions: bool) -> Stage {
+    view.problems = Problem::diagnose(&view);
     let (views, view) = watch::channel(Arc::new(view));
     let (desk, mut requests) = Desk::open(view.clone());
     let (say, asked) = mpsc::channel(16);
@@ -137,6 +139,9 @@ async fn hostile_text_stays_text_on_every_page() {
         assert!(!page.contains("<img") && !page.contains("<b>panicked"), "{path}");
         assert!(page.contains("&#60;script"), "{path}");
         assert!(!page.contains(" style=") && !page.contains("<style"), "{path}");
+        let odd = page.chars().find(|c| *c != '\n' && !text_of::is_plain(*c));
+        assert_eq!(odd, None, "{path}");
+        assert!(!page.contains("xxxxxxxxxx".repeat(10).as_str()), "{path}");
     }
 }
 
@@ -304,7 +309,7 @@ async fn guarded(mut answer: Response) -> Response {
 #[expect(clippy::print_stderr, reason = "it tells a person where to look")]
 async fn serve_samples() {
     type Sample = (&'static str, fn(u64) -> View);
-    let samples: [Sample; 10] = [
+    let samples: [Sample; 12] = [
         ("empty", sample::empty),
         ("idle", sample::idle),
         ("busy", sample::busy),
@@ -314,6 +319,8 @@ async fn serve_samples() {
         ("standby", sample::standby),
         ("hostile", sample::hostile),
         ("large", sample::large),
+        ("failing", sample::failing),
+        ("many functions", sample::many),
         ("busy, logged in", sample::busy),
     ];
     let mut all = tokio::task::JoinSet::new();
@@ -330,7 +337,9 @@ async fn serve_samples() {
             let mut ticks = tokio::time::interval(Duration::from_millis(250));
             loop {
                 ticks.tick().await;
-                stage.views.send_replace(Arc::new(sample(now_ms())));
+                let mut view = sample(now_ms());
+                view.problems = Problem::diagnose(&view);
+                stage.views.send_replace(Arc::new(view));
             }
         });
     }

@@ -1,6 +1,6 @@
 //! The five numbers that say most, each with its curve over the last two minutes.
 
-use super::words::{Measure, count};
+use crate::view::words::{Measure, count};
 use crate::view::{Sample, View};
 
 /// A curve is drawn into a box of this size and stretched to the tile's width.

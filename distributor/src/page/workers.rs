@@ -1,14 +1,15 @@
 //! The workers, and what each of their slots runs.
 
-use simple_dist_protocol::WorkerId;
+use simple_dist_protocol::{WorkerId, text};
 
 use super::colour::Colours;
-use super::sentence::placed_again;
-use super::words::{age, coarse, count, many, nth};
-use crate::view::{HeldJob, View, Worker, WorkerState};
+use crate::view::words::{age, coarse, count, many, nth};
+use crate::view::{HeldJob, View, Worker, WorkerState, placed_again};
 
 /// The most jobs shown of one worker in the table; its own page shows more.
 const CHIPS: usize = 16;
+/// The most characters of what a worker says of its host and version.
+pub(super) const NAMED: usize = 80;
 /// The most on its own page.
 const ALL_CHIPS: usize = 64;
 
@@ -37,7 +38,7 @@ pub(super) struct WorkerRow {
 /// A job in a slot.
 pub(super) struct Chip {
     pub(super) job: String,
-    pub(super) class: &'static str,
+    pub(super) class: String,
     pub(super) function: String,
     pub(super) age: String,
     /// `slot 2`: which of its slots.
@@ -83,6 +84,13 @@ pub(super) fn rows(view: &View, colours: &Colours) -> Vec<WorkerRow> {
     alive.into_iter().chain(gone).map(|worker| row(worker, CHIPS, colours)).collect()
 }
 
+/// Lost workers that are counted and not listed.
+pub(super) fn unlisted(view: &View) -> Option<String> {
+    let listed = view.workers.iter().filter(|worker| worker.state == WorkerState::Lost).count();
+    let more = view.totals.lost.saturating_sub(listed);
+    (more > 0).then(|| format!("and {} more that were lost", count(more as u64)))
+}
+
 /// A worker as its own page shows it.
 pub(super) fn alone(worker: &Worker, colours: &Colours) -> WorkerRow {
     row(worker, ALL_CHIPS, colours)
@@ -106,8 +114,8 @@ fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
     WorkerRow {
         id: worker.id,
         name: worker.id.short(),
-        host: worker.host.clone(),
-        version: worker.version.clone(),
+        host: text::line(&worker.host, NAMED).to_string(),
+        version: text::line(&worker.version, NAMED).to_string(),
         state: worker.state.word(),
         is_gone,
         chips: held.into_iter().take(chips).map(|job| chip(job, colours)).collect(),

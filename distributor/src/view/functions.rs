@@ -28,8 +28,17 @@ pub struct Function {
     pub running: usize,
     /// Jobs ended with a value.
     pub done: u64,
-    /// Jobs ended without one.
+    /// Jobs ended without one, though somebody waited for it and there was time.
     pub failed: u64,
+    /// Jobs whose time passed.
+    #[serde(default)]
+    pub timed_out: u64,
+    /// Jobs that were cancelled.
+    #[serde(default)]
+    pub cancelled: u64,
+    /// How its jobs ended over the last one to two minutes.
+    #[serde(default)]
+    pub lately: Lately,
     /// Every answer, by kind, `value` too; refused ones not.
     pub answers: BTreeMap<String, u64>,
     /// Runs at the clients, by reason, as they report.
@@ -48,6 +57,17 @@ pub struct Function {
     /// Runs since the process began, for the metrics.
     #[serde(skip)]
     pub runs: Distribution,
+}
+
+/// How jobs ended over the last one to two minutes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Lately {
+    /// All that ended.
+    pub ended: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those whose time passed.
+    pub timed_out: u64,
 }
 
 /// Three percentiles, each within a fifth of its value.

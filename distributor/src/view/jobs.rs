@@ -28,6 +28,9 @@ pub struct RecentJob {
     /// The kind of its answer: `value`, `panicked`, `poisoned`, `not_served`, `bad_arguments`,
     /// `too_large`, `busy`, `cancelled`, `expired`.
     pub answer: String,
+    /// Who cancelled it, if it was.
+    #[serde(default)]
+    pub cancelled_by: Option<By>,
     /// What a panic said, the first 200 characters; or which workers were lost with it.
     pub detail: Option<String>,
     /// Its arguments as JSON, the first 120 characters: only where the distributor was told to
@@ -51,9 +54,32 @@ pub struct RecentJob {
 }
 
 impl RecentJob {
-    /// Whether it ended without a value, and not because its caller no longer wanted one.
+    /// Whether it ended without a value, though somebody waited for it and there was time.
     pub fn is_failed(&self) -> bool {
-        self.answer != "value" && self.answer != "cancelled"
+        !matches!(self.answer.as_str(), "value" | "cancelled" | "expired")
+    }
+}
+
+/// Who cancelled a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Its caller.
+    Caller,
+    /// A person, on the page or by the API.
+    Operator,
+    /// Nobody was left to take its answer: its client's queue is gone.
+    ClientGone,
+}
+
+impl By {
+    /// As the API names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Operator => "operator",
+            Self::ClientGone => "client_gone",
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use simple_dist_protocol::link::BrokerUrl;
 
 use crate::ledger::Ledger;
 
-use super::{Phase, Seconds, View, Worker, WorkerState};
+use super::{Phase, Problem, Seconds, View, Worker, WorkerState};
 
 /// Makes one view after the other.
 #[derive(Debug)]
@@ -59,6 +59,7 @@ impl Maker {
             let alive = view.workers.iter().filter(|worker| worker.state.is_alive());
             self.last = (alive.cloned().collect(), now);
         }
+        view.problems = Problem::diagnose(&view);
         view
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use simple_dist_protocol::{ClientId, DistributorId, JobId, PoolId, UserName, WorkerId};
 
 use super::{
-    Bar, BarEnd, Books, Broker, Client, Distributor, Function, HeldJob, Job, JobUnderWay, Lane,
-    Moment, Percentiles, Phase, Place, RecentJob, Sample, Seconds, Stream, Totals, View, What,
-    Worker, WorkerState,
+    Bar, BarEnd, Books, Broker, By, Client, Distributor, Function, HeldJob, Job, JobUnderWay, Lane,
+    Lately, Moment, Percentiles, Phase, Place, RecentJob, Sample, Seconds, Stream, Totals, View,
+    What, Worker, WorkerState,
 };
 
 /// The functions of the samples: name, how long one runs in milliseconds.
@@ -155,6 +155,7 @@ pub(crate) fn lost(unix_ms: u64) -> View {
         slots: 12,
         busy: view.totals.busy - gone as u32,
         lost: 1,
+        lost_gave_back: 4,
         ..view.totals
     };
     view.books = books(40, 4, u64::from(view.totals.busy), 3758, 3);
@@ -182,6 +183,44 @@ pub(crate) fn unserved(unix_ms: u64) -> View {
     view.functions.push(newer);
     view.functions.sort_by(|one, two| one.name.cmp(&two.name));
     view.totals.local_share = 0.06;
+    view
+}
+
+/// Busy; a function fails, jobs run out of time and were cancelled, a function has no worker that
+/// nobody calls, 300 workers were lost, and the queue grows.
+pub(crate) fn failing(unix_ms: u64) -> View {
+    let mut view = lost(unix_ms);
+    let (failing, late) = (&mut view.functions[1], 4);
+    (failing.failed, failing.lately) = (31, Lately { ended: 40, failed: 31, timed_out: 0 });
+    let late = &mut view.functions[late];
+    (late.timed_out, late.cancelled) = (12, 3);
+    late.lately = Lately { ended: 90, failed: 0, timed_out: 12 };
+    let mut quiet = function("retired@1");
+    (quiet.workers, quiet.slots, quiet.versions) = (0, 0, Vec::new());
+    view.functions.push(quiet);
+    (view.totals.lost, view.totals.lost_gave_back) = (300, 812);
+    (view.totals.empty_in, view.totals.grows) = (None, true);
+    let books = &mut view.books;
+    (books.failed, books.timed_out, books.cancelled) = (34, 12, 3);
+    books.failed_by = counts([("panicked", 34)]);
+    books.cancelled_by = [(By::Caller, 1), (By::Operator, 1), (By::ClientGone, 1)].into();
+    books.accepted += 31 + 12 + 3;
+    view
+}
+
+/// Busy, with 40 functions.
+pub(crate) fn many(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    let name = |number: usize| -> Arc<str> { format!("function-{number:02}@1").into() };
+    view.functions = (0..40).map(|number| function(&name(number))).collect();
+    let bars = view.stream.lanes.iter_mut().flat_map(|lane| &mut lane.bars);
+    for (place, bar) in bars.enumerate() {
+        bar.function = name(place % 40);
+    }
+    let held = view.workers.iter_mut().flat_map(|worker| &mut worker.held);
+    for (place, job) in held.enumerate() {
+        job.function = name(place % 40);
+    }
     view
 }
 
@@ -215,7 +254,7 @@ pub(crate) fn hostile(unix_ms: u64) -> View {
     let mut view = lost(unix_ms);
     view.broker.address = format!("{evil}:5672");
     for worker in &mut view.workers {
-        worker.host = format!("{evil}\r\ndata: x");
+        worker.host = format!("{evil}\r\ndata: x\u{1b}[2J\u{202e}\0\u{7}{}", "x".repeat(10_000));
         worker.version = "<img src=x onerror=alert(1)>".to_owned();
         worker.functions = vec![Arc::clone(&evil)];
         for job in &mut worker.held {
@@ -233,7 +272,10 @@ pub(crate) fn hostile(unix_ms: u64) -> View {
     for job in recent {
         job.function = Arc::clone(&evil);
         "panicked".clone_into(&mut job.answer);
-        job.detail = Some("</td></table><script>alert(2)</script>\r\n\nevent: view".to_owned());
+        job.detail = Some(
+            "</td></table><script>alert(2)</script>\r\n\nevent: view\u{1b}]0;x\u{7}\u{2066}\u{9b}"
+                .to_owned(),
+        );
         job.arguments = Some("[\"<script>\"]".to_owned());
     }
     view
@@ -336,6 +378,9 @@ fn function(name: &str) -> Function {
         running: 0,
         done: 0,
         failed: 0,
+        timed_out: 0,
+        cancelled: 0,
+        lately: Lately::default(),
         answers: BTreeMap::new(),
         local: BTreeMap::new(),
         local_share: 0.0,
@@ -377,7 +422,7 @@ fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> Book
         failed,
         failed_by: counts([("panicked", failed)]),
         refused_by: counts([("busy", 2)]),
-        events: BTreeMap::new(),
+        ..Books::default()
     }
 }
 
@@ -462,6 +507,7 @@ fn recent(unix_ms: u64) -> Vec<RecentJob> {
             client: client(),
             function: function.into(),
             answer: answer.to_owned(),
+            cancelled_by: (answer == "cancelled").then_some(By::Operator),
             detail: detail.map(str::to_owned),
             arguments: None,
             worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Books, Broker, Distributor, Function, Sample, Totals, View};
+use super::{Books, Broker, Distributor, Function, Problem, Sample, Totals, View};
 
 /// The service at one moment, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -18,6 +18,9 @@ pub struct Status {
     pub broker: Broker,
     /// What was taken in and what became of it.
     pub books: Books,
+    /// What is wrong, the worst first.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
     /// The numbers that say most.
     pub totals: Totals,
     /// How long the lists are.
@@ -50,6 +53,7 @@ impl From<&View> for Status {
             distributor: view.distributor.clone(),
             broker: view.broker.clone(),
             books: view.books.clone(),
+            problems: view.problems.clone(),
             totals: view.totals.clone(),
             counts: Counts {
                 workers: view.workers.len(),

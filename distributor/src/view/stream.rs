@@ -74,12 +74,31 @@ pub struct Sample {
     pub busy: u32,
     /// Jobs that waited.
     pub queued: u64,
+    /// Jobs that were taken in in this second.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Jobs that were not taken in in this second.
+    #[serde(default)]
+    pub refused: u64,
     /// Jobs that ended with a value in this second.
     pub done: u64,
-    /// Jobs that ended without one in this second.
+    /// Jobs that failed in this second.
     pub failed: u64,
+    /// Jobs whose time passed in this second.
+    #[serde(default)]
+    pub timed_out: u64,
+    /// Jobs that were cancelled in this second.
+    #[serde(default)]
+    pub cancelled: u64,
     /// Runs at the clients, as reported in this second.
     pub local: u64,
     /// The wait of 95 of 100 jobs, over the last one to two minutes.
     pub wait_p95: Option<Seconds>,
+}
+
+impl Sample {
+    /// Jobs that ended in this second, however.
+    pub fn ended(&self) -> u64 {
+        self.done + self.failed + self.timed_out + self.cancelled
+    }
 }

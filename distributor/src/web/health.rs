@@ -1,14 +1,16 @@
 //! For whoever starts, stops and balances processes: does it live, can it work.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::gate::unix_time;
+use super::json::Json;
 use crate::desk::Desk;
-use crate::view::{Phase, View};
+use crate::view::{Phase, Problem, Seconds, View};
 
 /// `/healthz` and `/readyz`.
 pub(super) fn router(desk: Desk) -> Router {
@@ -37,64 +39,49 @@ pub(super) async fn healthz() -> &'static str {
 #[utoipa::path(get, path = "/readyz",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub(super) async fn readyz(State(desk): State<Desk>) -> (StatusCode, Json<Readiness>) {
-    let readiness = readiness(&desk.view());
+    let view = desk.view();
+    let readiness = readiness(&view, view.age(unix_time()));
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))
 }
 
-fn readiness(view: &View) -> Readiness {
+fn readiness(view: &View, age: Seconds) -> Readiness {
     let phase = match view.distributor.phase {
         Phase::Down => "down",
         Phase::Standby { .. } => "standby",
         Phase::Active { .. } => "active",
     };
-    let checks = [
-        (!view.broker.up, "there is no link to the broker"),
-        (view.broker.up && view.broker.blocked, "the broker takes no messages: an alarm"),
-        (
-            view.broker.up && !view.broker.sure,
-            "our own presence does not come back from the broker",
-        ),
-        (phase == "standby", "another distributor leads; this one stands by"),
-        (view.broker.up && phase == "down", "this distributor does not lead yet"),
-        (phase == "active" && view.totals.workers == 0, "no worker lives"),
-    ];
-    let reasons: Vec<_> =
-        checks.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why.to_owned()).collect();
+    let problems = view.problems.iter().filter(|problem| problem.blocks);
+    let reasons: Vec<_> = Problem::stale(age)
+        .into_iter()
+        .chain(problems.cloned())
+        .map(|problem| problem.text)
+        .collect();
     Readiness { ready: reasons.is_empty(), phase: phase.to_owned(), reasons }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{Broker, Seconds};
+    use crate::view::sample;
 
-    fn working() -> View {
-        let broker = Broker { up: true, sure: true, ..Broker::default() };
-        let mut view = View { broker, ..View::default() };
-        view.distributor.phase = Phase::Active { term: "1".to_owned(), age: Seconds(1.0) };
-        view.totals.workers = 1;
-        view
-    }
+    const NOW: u64 = 1_700_000_123_000;
 
     #[track_caller]
-    fn not_ready(change: impl FnOnce(&mut View)) {
-        let mut view = working();
-        change(&mut view);
-        let readiness = readiness(&view);
-        assert!(!readiness.ready && readiness.reasons.len() == 1, "{readiness:?}");
+    fn check(mut view: View, age: f64, reasons: usize) {
+        view.problems = Problem::diagnose(&view);
+        let readiness = readiness(&view, Seconds(age));
+        assert_eq!((readiness.ready, readiness.reasons.len()), (reasons == 0, reasons));
     }
 
     #[test]
     fn ready_is_who_leads_with_a_link_and_a_worker() {
-        assert_eq!(readiness(&working()).reasons, Vec::<String>::new());
-        not_ready(|view| view.broker.blocked = true);
-        not_ready(|view| view.broker.sure = false);
-        not_ready(|view| view.totals.workers = 0);
-        not_ready(|view| view.distributor.phase = Phase::Standby { active: None, backlog: None });
-        not_ready(|view| {
-            view.broker.up = false;
-            view.distributor.phase = Phase::Down;
-        });
+        for view in [sample::idle, sample::busy, sample::lost, sample::unserved] {
+            check(view(NOW), 0.1, 0);
+        }
+        for view in [sample::empty, sample::down, sample::standby] {
+            check(view(NOW), 0.1, 1);
+        }
+        check(sample::idle(NOW), 60.0, 1);
     }
 }

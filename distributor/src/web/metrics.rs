@@ -147,11 +147,15 @@ fn books(text: &mut Text, view: &View) {
         };
     kinds(
         "simple_dist_jobs_failed_total",
-        "Jobs ended without one",
+        "Jobs ended without one, though there was time",
         "answer",
         &books.failed_by,
         text,
     );
+    let timed_out = count(books.timed_out);
+    text.counter("simple_dist_jobs_timed_out_total", "Jobs whose time passed", timed_out);
+    let cancelled = books.cancelled_by.iter().map(|(by, number)| (by.word().to_owned(), *number));
+    kinds("simple_dist_jobs_cancelled_total", "Jobs cancelled", "by", &cancelled.collect(), text);
     kinds("simple_dist_jobs_refused_total", "Jobs not taken in", "answer", &books.refused_by, text);
     kinds("simple_dist_events_total", "What else happened", "event", &books.events, text);
     text.gauge("simple_dist_books_balanced", "1 if no job is missing", flag(books.balance()));
@@ -177,7 +181,11 @@ fn workers(text: &mut Text, view: &View) {
     ];
     text.family("simple_dist_workers", "gauge", "Workers by state; the gone ones for a while");
     for state in STATES {
-        let count = view.workers.iter().filter(|worker| worker.state == state).count();
+        let count = match state {
+            // Only some of those are listed.
+            WorkerState::Lost => view.totals.lost,
+            _ => view.workers.iter().filter(|worker| worker.state == state).count(),
+        };
         text.sample("simple_dist_workers", &[("state", state.word())], count as f64);
     }
     text.gauge("simple_dist_slots", "Slots of living workers", view.totals.slots.into());

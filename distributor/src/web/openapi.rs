@@ -1,11 +1,12 @@
 //! The API's own description, for people and for programs that make clients of it.
 
+use axum::Router;
 use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
+use super::json::Json;
 use super::problem::{MEDIA_TYPE, Problem};
 use super::{api, health, metrics};
 

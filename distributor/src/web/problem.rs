@@ -1,12 +1,12 @@
 //! Every error of the API in one shape: `application/problem+json` (RFC 9457).
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use simple_dist_protocol::{JobId, WorkerId};
+use simple_dist_protocol::{JobId, WorkerId, text};
 use utoipa::ToSchema;
 
 use crate::desk::Refused;
@@ -160,8 +160,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (status, Body::from(Bytes::from(body))).into_response();
+        let body = text::json(&self).unwrap_or_default();
+        let mut response = (status, Body::from(body)).into_response();
         let headers: &mut HeaderMap = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = self.again {

@@ -1,6 +1,7 @@
 //! Cancels, clients that move and clients that are gone.
 
 use super::*;
+use crate::view::By;
 
 #[test]
 fn a_waiting_job_is_cancelled() {
@@ -135,7 +136,8 @@ fn a_client_whose_queue_is_gone_has_its_jobs_forgotten() {
         [place(1, 1), place(2, 1), answer(1, "value"), place(3, 1), cancel(1, 2)]
     );
     let books = stage.ledger.books();
-    assert_eq!((books.under_way(), books.done, books.failed_by["cancelled"]), (0, 1, 2));
+    assert_eq!((books.under_way(), books.done, books.failed), (0, 1, 0));
+    assert_eq!(books.cancelled_by, [(By::ClientGone, 2)].into());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a person sees of a story.
 
 use super::*;
-use crate::view::{BarEnd, Job, Phase, Place, Seconds, View, What, WorkerState};
+use crate::view::{BarEnd, By, Job, Phase, Place, Seconds, View, What, WorkerState};
 
 impl Stage {
     fn view(&self) -> View {
@@ -147,8 +147,11 @@ fn no_end_of_the_queue_is_foretold_when_nobody_works() {
         at(3.3, nothing()),
     ]);
     let totals = stage.view().totals.clone();
+    assert!(totals.queued > 0 && totals.empty_in.is_none(), "more have come than ended");
+    stage.play([at(6.3, nothing())]);
+    let totals = stage.view().totals.clone();
     assert!(totals.queued > 0 && totals.empty_in.is_some(), "{totals:?}");
-    stage.play([at(3.3, falls_silent(1)), at(6.5, nothing())]);
+    stage.play([at(6.3, falls_silent(1)), at(9.5, nothing())]);
     let totals = stage.view().totals.clone();
     assert!(totals.queued > 0 && totals.rate > 0.0, "{totals:?}");
     assert_eq!((totals.slots, totals.empty_in), (0, None));
@@ -229,4 +232,84 @@ fn a_view_stays_small_however_many_jobs_wait() {
         stage.play([at(0.1, cancelled(job - 2_000))]);
     }
     assert_eq!(stage.view().recent.len(), crate::view::RECENT);
+}
+
+#[test]
+fn how_a_job_ended_and_who_ended_it_are_told_apart() {
+    let hasty = |job| submit_as(1, Submission { budget_ms: 4000, ..submission(job) });
+    let stage = play([
+        at(0.0, lives(1, 2)),
+        at(0.0, submitted(1)),
+        at(0.0, submitted(2)),
+        at(0.0, hasty(3)),
+        at(0.0, hasty(4)),
+        at(0.0, hasty(5)),
+        at(0.0, submitted(6)),
+        at(0.1, cancelled(1)),
+        at(0.2, event(Event::CancelJob(key(2)))),
+        // What its caller gives up when its time is over has run out of time.
+        at(3.4, cancelled(3)),
+        at(3.6, cancelled(4)),
+        at(4.6, nothing()),
+        at(4.7, ended(1, 6, 1, End::Answer(Answer::Panicked { message: "no".into() }))),
+    ]);
+    let view = stage.view();
+    let ends = view.recent.iter().map(|job| (number(job.id), &*job.answer, job.cancelled_by));
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(
+        ends,
+        [
+            (6, "panicked", None),
+            (5, "expired", None),
+            (4, "expired", None),
+            (3, "cancelled", Some(By::Caller)),
+            (2, "cancelled", Some(By::Operator)),
+            (1, "cancelled", Some(By::Caller)),
+        ]
+    );
+    let books = &view.books;
+    assert!(books.balance());
+    assert_eq!((books.failed, books.timed_out, books.cancelled), (1, 2, 3));
+    assert_eq!(books.cancelled_by, [(By::Caller, 2), (By::Operator, 1)].into());
+    let function = &view.functions[0];
+    assert_eq!((function.failed, function.timed_out, function.cancelled), (1, 2, 3));
+    let lately = function.lately;
+    assert_eq!((lately.ended, lately.failed, lately.timed_out), (6, 1, 2));
+}
+
+#[test]
+fn a_queue_grows_only_if_more_came_than_ended_for_half_a_minute() {
+    // One job runs and none has ended: nobody can tell.
+    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, submitted(1000))]);
+    let mut come = |from: u128, seconds: u32, each: u128, ends: bool| {
+        let mut job = from;
+        for second in 0..seconds {
+            let time = (stage.now - OPEN).as_secs_f64() + 1.0;
+            for _ in 0..each {
+                stage.play([at(time, submitted(job))]);
+                job += 1;
+            }
+            if ends {
+                stage.play([at(time, answered(1, from + u128::from(second), 1))]);
+            }
+            stage.play([at(time, holds(1, 1000, 1))]);
+        }
+        let totals = stage.view().totals;
+        (totals.queued > 0, totals.grows, totals.empty_in.is_some())
+    };
+    assert_eq!(come(1, 20, 1, false), (true, false, false));
+    assert_eq!(come(100, 31, 2, true), (true, true, false), "two come, one ends");
+    assert_eq!(come(300, 31, 0, true), (true, false, true), "none come any more");
+}
+
+#[test]
+fn every_lost_worker_is_counted_though_few_are_kept() {
+    let come = (1..=300).map(|number| at(0.0, lives(number, 1)));
+    let go = (1..=300).map(|number| at(0.5, falls_silent(number)));
+    let mut stage = play(come.chain(go).chain([at(9.0, nothing())]));
+    let view = stage.view();
+    let listed = view.workers.iter().filter(|it| it.state == WorkerState::Lost).count();
+    assert_eq!((view.totals.lost, listed), (300, 64));
+    stage.go_to(Duration::from_secs(700));
+    assert_eq!(stage.view().totals.lost, 0, "that was more than ten minutes ago");
 }

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, StreamExt as _, stream};
+use simple_dist_protocol::text;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -70,5 +71,5 @@ async fn next(
 fn event(view: &View) -> Event {
     let event = Event::default().event("status").retry(RETRY).id(view.sequence.to_string());
     // Numbers and text always have JSON.
-    event.json_data(Status::from(view)).unwrap_or_default()
+    event.data(text::json(&Status::from(view)).unwrap_or_default())
 }

@@ -1,6 +1,5 @@
 //! Reading: every answer is one view's, so its numbers fit each other.
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::desk::Desk;
 use crate::view::{Client, Function, Job, Place, RECENT, Status, Stream, View, Worker};
+use crate::web::json::Json;
 use crate::web::problem::{Kind, Problem};
 
 /// The service in numbers.

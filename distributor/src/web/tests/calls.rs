@@ -143,6 +143,20 @@ async fn json_comes_back_exactly_as_it_went() {
 }
 
 #[tokio::test]
+async fn what_steers_a_terminal_is_an_escape() {
+    let evil = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{feff}\0\r";
+    let panicked = Ended::Panicked { message: evil.to_owned() };
+    let value = Ended::Value(codec::encode(evil).unwrap().into());
+    for (ended, told) in [(panicked, "detail"), (value, "")] {
+        let (_, answer) = called("f/call", "[]", Ok(answered(ended))).await;
+        let text = answer.text();
+        assert!(text.chars().all(simple_dist_protocol::text::is_plain), "{text}");
+        let json = answer.json();
+        assert_eq!(if told.is_empty() { &json } else { &json[told] }, evil);
+    }
+}
+
+#[tokio::test]
 async fn arguments_are_none_one_or_several() {
     for (body, args) in [
         ("[]", codec::encode(&()).unwrap()),

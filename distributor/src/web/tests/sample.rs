@@ -5,8 +5,8 @@ use std::sync::Arc;
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use crate::view::{
-    Broker, Client, Distribution, Function, HeldJob, Job, JobUnderWay, Percentiles, Phase, Place,
-    Pool, RecentJob, Seconds, View, Worker, WorkerState,
+    Broker, By, Client, Distribution, Function, HeldJob, Job, JobUnderWay, Lately, Percentiles,
+    Phase, Place, Pool, RecentJob, Seconds, View, Worker, WorkerState,
 };
 
 pub(in crate::web) const LIVE: WorkerId = WorkerId::from_u128(1);
@@ -18,9 +18,12 @@ pub(in crate::web) fn view() -> View {
     view.distributor.phase = Phase::Active { term: "ab".to_owned(), age: Seconds(60.0) };
     view.broker =
         Broker { address: "localhost:5672".to_owned(), up: true, sure: true, ..view.broker };
-    view.books.accepted = 10;
+    view.books.accepted = 12;
     view.books.done = 7;
     view.books.failed = 2;
+    view.books.timed_out = 1;
+    view.books.cancelled = 1;
+    view.books.cancelled_by.insert(By::Operator, 1);
     view.books.queued = 1;
     view.books.failed_by.insert("panicked".to_owned(), 2);
     view.books.refused_by.insert("busy".to_owned(), 3);
@@ -96,6 +99,9 @@ pub(in crate::web) fn function(name: &str, workers: usize) -> Function {
         running: 1,
         done: 7,
         failed: 2,
+        timed_out: 0,
+        cancelled: 0,
+        lately: Lately { ended: 9, failed: 2, timed_out: 0 },
         answers: [("value".to_owned(), 7), ("panicked".to_owned(), 2)].into(),
         local: [("unavailable".to_owned(), 4)].into(),
         local_share: 0.1,
@@ -119,6 +125,7 @@ pub(in crate::web) fn ended(
         client: ClientId::from_u128(1),
         function: function.into(),
         answer: answer.to_owned(),
+        cancelled_by: None,
         detail: None,
         arguments: None,
         worker,

@@ -1,9 +1,9 @@
-//! How the page says numbers: the same width for the same kind, so that nothing jumps about.
+//! How numbers are said to a person: the same width for the same kind, so that nothing jumps about.
 
-use crate::view::{Percentiles, Seconds};
+use super::{Percentiles, Seconds};
 
 /// `1,234,567`.
-pub(super) fn count(number: impl TryInto<u64>) -> String {
+pub(crate) fn count(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -16,7 +16,7 @@ pub(super) fn count(number: impl TryInto<u64>) -> String {
 }
 
 /// `no jobs`, `1 job`, `1,234 jobs`.
-pub(super) fn many(number: impl TryInto<u64>, one: &str) -> String {
+pub(crate) fn many(number: impl TryInto<u64>, one: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         0 => format!("no {one}s"),
         1 => format!("1 {one}"),
@@ -25,7 +25,7 @@ pub(super) fn many(number: impl TryInto<u64>, one: &str) -> String {
 }
 
 /// `fib@1`, `fib@1 and primes@1`, `fib@1, primes@1 and 3 more`.
-pub(super) fn list(names: &[impl AsRef<str>]) -> String {
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
     match names {
         [] => String::new(),
         [one] => one.as_ref().to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn list(names: &[impl AsRef<str>]) -> String {
 }
 
 /// `2nd`.
-pub(super) fn nth(number: u32) -> String {
+pub(crate) fn nth(number: u32) -> String {
     let ending = match (number % 10, number % 100) {
         (1, tens) if tens != 11 => "st",
         (2, tens) if tens != 12 => "nd",
@@ -48,14 +48,14 @@ pub(super) fn nth(number: u32) -> String {
 }
 
 /// A number and its unit apart, so that the unit can be set smaller.
-pub(super) struct Measure {
-    pub(super) number: String,
-    pub(super) unit: &'static str,
+pub(crate) struct Measure {
+    pub(crate) number: String,
+    pub(crate) unit: &'static str,
 }
 
 impl Measure {
     /// `4.6` `/s`; slow ones by the minute.
-    pub(super) fn rate(per_second: f64) -> Self {
+    pub(crate) fn rate(per_second: f64) -> Self {
         if per_second >= 99.5 {
             Self { number: count(per_second.round() as u64), unit: "/s" }
         } else if per_second >= 9.95 {
@@ -70,7 +70,7 @@ impl Measure {
     }
 
     /// `0.4` `%`.
-    pub(super) fn share(share: f64) -> Self {
+    pub(crate) fn share(share: f64) -> Self {
         let percent = share.clamp(0.0, 1.0) * 100.0;
         let number = if percent == 0.0 {
             "0".to_owned()
@@ -85,7 +85,7 @@ impl Measure {
     }
 
     /// `1.4` `s`; a dash where nothing was measured.
-    pub(super) fn span(span: Option<Seconds>) -> Self {
+    pub(crate) fn span(span: Option<Seconds>) -> Self {
         let Some(span) = span else { return Self { number: "-".to_owned(), unit: "" } };
         let text = span.to_string();
         match text.split_once(' ') {
@@ -104,7 +104,7 @@ impl std::fmt::Display for Measure {
 }
 
 /// `0.4 / 1.4 / 2.2 s`: one unit for the three where they are near each other.
-pub(super) fn percentiles(of: &Percentiles) -> Option<String> {
+pub(crate) fn percentiles(of: &Percentiles) -> Option<String> {
     let [p50, p95, p99] = [of.p50?, of.p95?, of.p99?];
     let near = p99.0 < 1.0 || (p50.0 >= 0.05 && p99.0 < 100.0);
     if !near {
@@ -119,12 +119,12 @@ pub(super) fn percentiles(of: &Percentiles) -> Option<String> {
 }
 
 /// An age that grows while it is looked at, to a tenth of a second: `0.4 s`, `34 s`.
-pub(super) fn age(span: Seconds) -> String {
+pub(crate) fn age(span: Seconds) -> String {
     if span.0 < 9.95 { format!("{:.1} s", span.0.max(0.0)) } else { span.to_string() }
 }
 
 /// The same in whole seconds, where a line should rather stand still.
-pub(super) fn coarse(span: Seconds) -> String {
+pub(crate) fn coarse(span: Seconds) -> String {
     match span.0.max(0.0) {
         short if short < 59.5 => format!("{short:.0} s"),
         minutes if minutes < 3570.0 => format!("{:.0} min", minutes / 60.0),
@@ -133,13 +133,13 @@ pub(super) fn coarse(span: Seconds) -> String {
 }
 
 /// The time of day of milliseconds of Unix time: `14:02:11 UTC`.
-pub(super) fn time_of_day(unix_ms: u64) -> String {
+pub(crate) fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// How long before `now` something was; clocks may differ, so never less than nothing.
-pub(super) fn ago(now_unix_ms: u64, unix_ms: u64) -> Seconds {
+pub(crate) fn ago(now_unix_ms: u64, unix_ms: u64) -> Seconds {
     Seconds(now_unix_ms.saturating_sub(unix_ms) as f64 / 1e3)
 }
 

@@ -1,0 +1,474 @@
+//! What is wrong with the service: one diagnosis, made with the view, for whoever shows how things
+//! are: the page, the API, `simple-dist top`, the probes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::words::{coarse, count, list, many};
+use super::{Function, Phase, Sample, Seconds, View, Worker, WorkerState};
+
+/// The seconds over which refusals are counted.
+const LATELY: usize = 60;
+/// From this age on a view is stale.
+const STALE: Seconds = Seconds(2.5);
+
+/// Something that a person should know of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What it is.
+    pub kind: ProblemKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Whether no job can be run by this distributor while it lasts: it is not ready.
+    pub blocks: bool,
+    /// The same without numbers that grow.
+    pub headline: String,
+    /// One sentence for a person.
+    pub text: String,
+    /// The functions it is about.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub functions: Vec<Arc<str>>,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Calls suffer by it.
+    Critical,
+    /// A person should look.
+    Warning,
+    /// It may be as it is meant to be.
+    Info,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The view is old.
+    Stale,
+    /// There is no link to the broker.
+    BrokerDown,
+    /// The broker takes no messages.
+    BrokerBlocked,
+    /// Our own presence does not come back.
+    BrokerSilent,
+    /// Nobody leads.
+    Leaderless,
+    /// Another distributor leads.
+    Standby,
+    /// Nobody works.
+    NoWorkers,
+    /// Functions that no worker serves.
+    Unserved,
+    /// Functions whose jobs fail.
+    Failing,
+    /// Functions whose jobs run out of time.
+    TimingOut,
+    /// Jobs that were not taken in.
+    Refused,
+    /// Workers were lost.
+    WorkersLost,
+    /// Workers whose beat is late, or whose link is gone.
+    WorkersLate,
+    /// Functions of which more than one version is served.
+    Skew,
+    /// The books do not balance.
+    Books,
+}
+
+impl Problem {
+    /// What is wrong, the worst first.
+    pub(crate) fn diagnose(view: &View) -> Vec<Self> {
+        let mut problems: Vec<Self> = [of_link(view), of_workers(view), of_functions(view)]
+            .into_iter()
+            .flatten()
+            .chain(refused(view))
+            .chain((!view.books.balance()).then(unbalanced))
+            .collect();
+        // Stable: what is equally bad stays in this order.
+        problems.sort_by_key(|problem| problem.severity);
+        problems
+    }
+
+    /// Whether a view of this age is too old, which none can tell of itself.
+    pub(crate) fn stale(age: Seconds) -> Option<Self> {
+        let old = coarse(age);
+        (age > STALE).then(|| {
+            Self::new(ProblemKind::Stale, Severity::Critical, "The numbers are old.")
+                .blocking()
+                .saying(format!(
+                    "These numbers are {old} old: the distributor makes no newer ones."
+                ))
+        })
+    }
+
+    fn new(kind: ProblemKind, severity: Severity, headline: &str) -> Self {
+        let (headline, text) = (headline.to_owned(), headline.to_owned());
+        Self { kind, severity, blocks: false, headline, text, functions: Vec::new() }
+    }
+
+    fn blocking(self) -> Self {
+        Self { blocks: true, ..self }
+    }
+
+    fn saying(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    fn about(self, functions: Vec<Arc<str>>) -> Self {
+        Self { functions, ..self }
+    }
+}
+
+fn of_link(view: &View) -> Vec<Problem> {
+    use ProblemKind::{BrokerBlocked, BrokerDown, BrokerSilent, Leaderless, Standby};
+    let broker = &view.broker;
+    let mut problems = Vec::new();
+    match &view.distributor.phase {
+        Phase::Down => problems.push(
+            Problem::new(BrokerDown, Severity::Critical, "No link to the broker.").saying(format!(
+                "No link to the broker at {} for {}: what follows is from before.",
+                broker.address,
+                coarse(broker.since)
+            )),
+        ),
+        Phase::Standby { active: None, .. } => problems.push(
+            Problem::new(Leaderless, Severity::Critical, "No distributor leads.")
+                .saying("This distributor stands by, and no active one is heard.".to_owned()),
+        ),
+        Phase::Standby { active: Some(active), backlog } => {
+            let waits = backlog.map(|jobs| format!(", with {} waiting there", many(jobs, "job")));
+            problems.push(
+                Problem::new(Standby, Severity::Warning, "This distributor stands by.").saying(
+                    format!(
+                        "This distributor stands by; {active} is the active one{}.",
+                        waits.unwrap_or_default()
+                    ),
+                ),
+            );
+        }
+        Phase::Active { .. } => {}
+    }
+    if broker.up && broker.blocked {
+        problems.push(
+            Problem::new(BrokerBlocked, Severity::Critical, "The broker takes no messages.")
+                .saying("The broker takes no messages: a memory or disk alarm.".to_owned()),
+        );
+    }
+    if broker.up && !broker.sure {
+        problems.push(
+            Problem::new(BrokerSilent, Severity::Warning, "The broker does not answer.").saying(
+                "The broker does not answer: what is told of the workers may be old.".to_owned(),
+            ),
+        );
+    }
+    problems.into_iter().map(Problem::blocking).collect()
+}
+
+fn of_workers(view: &View) -> Vec<Problem> {
+    use ProblemKind::{NoWorkers, WorkersLate, WorkersLost};
+    let mut problems = Vec::new();
+    let is_lost = |worker: &&Worker| worker.state == WorkerState::Lost;
+    let lost = view.workers.iter().filter(is_lost).map(|worker| worker.silent);
+    let last = lost.min_by(|one, two| one.0.total_cmp(&two.0));
+    let totals = &view.totals;
+    if totals.workers == 0 {
+        let severity = match (totals.queued, last) {
+            (0, None) => Severity::Warning,
+            _ => Severity::Critical,
+        };
+        let fate = last
+            .map_or_else(String::new, |last| format!(": the last was lost {} ago", coarse(last)));
+        let waits = match totals.queued {
+            0 => String::new(),
+            1 => "; 1 job waits for one".to_owned(),
+            jobs => format!("; {} jobs wait for one", count(jobs)),
+        };
+        problems.push(
+            Problem::new(NoWorkers, severity, "No workers.")
+                .blocking()
+                .saying(format!("No workers{fate}{waits}.")),
+        );
+    } else if let Some(last) = last {
+        let (ago, again) = (coarse(last), placed_again(totals.lost_gave_back));
+        let text = match totals.lost {
+            0 | 1 => format!("One worker was lost {ago} ago; {again}."),
+            workers => {
+                let workers = count(workers as u64);
+                format!("{workers} workers were lost, the last {ago} ago; {again}.")
+            }
+        };
+        let lost = Problem::new(WorkersLost, Severity::Warning, "A worker was lost.");
+        problems.push(lost.saying(text));
+    }
+    let late =
+        |worker: &&Worker| matches!(worker.state, WorkerState::Late | WorkerState::Unreachable);
+    let late = view.workers.iter().filter(late).count();
+    // Without a link nobody can be heard.
+    if late > 0 && view.broker.up {
+        let text = match late {
+            1 => "One worker's beat is late.".to_owned(),
+            late => format!("The beats of {} workers are late.", count(late as u64)),
+        };
+        let problem = Problem::new(WorkersLate, Severity::Warning, "A worker is late.");
+        problems.push(problem.saying(text));
+    }
+    problems
+}
+
+/// What became of the jobs of lost workers.
+pub(crate) fn placed_again(jobs: u64) -> String {
+    match jobs {
+        0 => "no job was placed again".to_owned(),
+        1 => "1 job was placed again".to_owned(),
+        jobs => format!("{} jobs were placed again", count(jobs)),
+    }
+}
+
+fn of_functions(view: &View) -> Vec<Problem> {
+    use ProblemKind::{Failing, Skew, TimingOut, Unserved};
+    let mut problems = Vec::new();
+    // Without a link, or with no workers at all, that is what is wrong.
+    let judged = if view.distributor.phase == Phase::Down { &[] } else { &*view.functions };
+    if view.totals.workers > 0 {
+        let unserved = || judged.iter().filter(|function| function.workers == 0);
+        let (called, quiet): (Vec<_>, Vec<_>) = unserved().partition(|it| is_called(it));
+        let headline = "A function has no worker.";
+        if let Some((names, said)) = named(&called) {
+            let (verb, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+            problems.push(
+                Problem::new(Unserved, Severity::Critical, headline)
+                    .saying(format!("{said} {verb} called, but no worker serves {them}."))
+                    .about(names),
+            );
+        }
+        if let Some((names, said)) = named(&quiet) {
+            let (verb, them) = if names.len() == 1 { ("has", "it") } else { ("have", "them") };
+            problems.push(
+                Problem::new(Unserved, Severity::Info, headline)
+                    .saying(format!("{said} {verb} no worker; nobody calls {them} now."))
+                    .about(names),
+            );
+        }
+    }
+    let kinds: [(_, _, _, fn(&Function) -> u64); 2] = [
+        (Failing, "Jobs fail.", "failed", |function| function.lately.failed),
+        (TimingOut, "Jobs run out of time.", "ran out of time", |it| it.lately.timed_out),
+    ];
+    for (kind, headline, verb, of) in kinds {
+        let some: Vec<_> = judged.iter().filter(|function| of(function) > 0).collect();
+        let (bad, ended) = some.iter().fold((0, 0), |(bad, ended), function| {
+            (bad + of(function), ended + function.lately.ended)
+        });
+        let severity = if bad * 2 >= ended { Severity::Critical } else { Severity::Warning };
+        if let Some((names, said)) = named(&some) {
+            let (bad, ended) = (count(bad), many(ended, "job"));
+            problems.push(
+                Problem::new(kind, severity, headline)
+                    .saying(format!("{bad} of the last {ended} of {said} {verb}."))
+                    .about(names),
+            );
+        }
+    }
+    let skewed = judged.iter().filter(|function| function.versions.len() > 1);
+    let names: BTreeSet<&str> = skewed.map(|function| bare(&function.name)).collect();
+    if !names.is_empty() {
+        let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+        problems.push(
+            Problem::new(Skew, Severity::Warning, "More than one version is served.")
+                .saying(format!("More than one version of {} is served.", list(&names)))
+                .about(names),
+        );
+    }
+    problems
+}
+
+fn named(functions: &[&Function]) -> Option<(Vec<Arc<str>>, String)> {
+    let names: Vec<_> = functions.iter().map(|function| Arc::clone(&function.name)).collect();
+    let said = list(&names);
+    (!names.is_empty()).then_some((names, said))
+}
+
+/// Somebody wants it now, or did of late.
+fn is_called(function: &Function) -> bool {
+    let waits = function.queued + function.placed > 0;
+    waits || function.local_share > 0.0 || function.lately.failed > 0
+}
+
+/// `fib` of `fib@1`.
+fn bare(function: &str) -> &str {
+    function.split_once('@').map_or(function, |(name, _)| name)
+}
+
+fn refused(view: &View) -> Option<Problem> {
+    let newest = view.series.iter().rev().take(LATELY);
+    let refused: u64 = newest.map(|sample: &Sample| sample.refused).sum();
+    (refused > 0).then(|| {
+        let were = if refused == 1 { "was" } else { "were" };
+        Problem::new(ProblemKind::Refused, Severity::Warning, "Jobs are refused.")
+            .saying(format!("{} {were} not taken in in the last minute.", many(refused, "job")))
+    })
+}
+
+fn unbalanced() -> Problem {
+    Problem::new(ProblemKind::Books, Severity::Critical, "The books do not balance.")
+        .saying("The books do not balance: this is a fault of ours.".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use ProblemKind as Kind;
+
+    const NOW: u64 = 1_700_000_123_000;
+
+    /// A sample, changed.
+    fn with(sample: fn(u64) -> View, change: impl FnOnce(&mut View)) -> View {
+        let mut view = sample(NOW);
+        change(&mut view);
+        view
+    }
+
+    #[track_caller]
+    fn check<const N: usize>(view: &View, problems: [(Kind, Severity); N]) -> Vec<Problem> {
+        let found = Problem::diagnose(view);
+        let kinds: Vec<_> = found.iter().map(|problem| (problem.kind, problem.severity)).collect();
+        assert_eq!(kinds, problems);
+        found
+    }
+
+    #[track_caller]
+    fn says(view: &View, text: &str) {
+        let found = Problem::diagnose(view);
+        assert!(found.iter().any(|problem| problem.text == text), "{found:?}");
+    }
+
+    #[test]
+    fn an_idle_service_has_nothing_wrong() {
+        check(&sample::idle(NOW), []);
+    }
+
+    #[test]
+    fn a_new_service_asks_for_a_worker() {
+        let found = check(&sample::empty(NOW), [(Kind::NoWorkers, Severity::Warning)]);
+        assert!(found[0].blocks);
+        let waiting = with(sample::empty, |view| view.totals.queued = 1);
+        check(&waiting, [(Kind::NoWorkers, Severity::Critical)]);
+        says(&waiting, "No workers; 1 job waits for one.");
+    }
+
+    #[test]
+    fn lost_workers_are_told_together_with_those_that_are_not_listed() {
+        let lost = |workers, jobs| {
+            with(sample::lost, |view| {
+                (view.totals.lost, view.totals.lost_gave_back) = (workers, jobs);
+            })
+        };
+        check(&lost(1, 4), [(Kind::WorkersLost, Severity::Warning)]);
+        says(&lost(1, 4), "One worker was lost 34 s ago; 4 jobs were placed again.");
+        says(&lost(1, 0), "One worker was lost 34 s ago; no job was placed again.");
+        says(&lost(300, 1), "300 workers were lost, the last 34 s ago; 1 job was placed again.");
+        let last = with(sample::lost, |view| view.totals.workers = 0);
+        check(&last, [(Kind::NoWorkers, Severity::Critical)]);
+        says(&last, "No workers: the last was lost 34 s ago; 40 jobs wait for one.");
+    }
+
+    #[test]
+    fn a_called_function_without_workers_comes_before_skew() {
+        let view = sample::unserved(NOW);
+        let found =
+            check(&view, [(Kind::Unserved, Severity::Critical), (Kind::Skew, Severity::Warning)]);
+        assert_eq!(found[0].functions, ["render@3".into()]);
+        says(&view, "render@3 is called, but no worker serves it.");
+    }
+
+    #[test]
+    fn a_function_that_nobody_calls_is_told_last() {
+        let quiet = with(sample::idle, |view| view.functions[0].workers = 0);
+        check(&quiet, [(Kind::Unserved, Severity::Info)]);
+        says(&quiet, "fib@1 has no worker; nobody calls it now.");
+    }
+
+    #[test]
+    fn failing_functions_are_wrong_and_more_so_if_half_of_their_jobs_fail() {
+        let failing = |failed| {
+            with(sample::idle, |view| {
+                view.functions[1].lately.ended = 10;
+                view.functions[1].lately.failed = failed;
+            })
+        };
+        check(&failing(1), [(Kind::Failing, Severity::Warning)]);
+        check(&failing(5), [(Kind::Failing, Severity::Critical)]);
+        says(&failing(2), "2 of the last 10 jobs of primes@1 failed.");
+    }
+
+    #[test]
+    fn running_out_of_time_is_not_failing() {
+        let view = with(sample::idle, |view| {
+            view.functions[1].lately.ended = 10;
+            view.functions[1].lately.timed_out = 3;
+        });
+        check(&view, [(Kind::TimingOut, Severity::Warning)]);
+        says(&view, "3 of the last 10 jobs of primes@1 ran out of time.");
+    }
+
+    #[test]
+    fn refusals_are_told_for_a_minute() {
+        let refused =
+            |second: usize| with(sample::idle, |view| view.series[119 - second].refused = 1);
+        check(&refused(59), [(Kind::Refused, Severity::Warning)]);
+        check(&refused(60), []);
+    }
+
+    #[test]
+    fn a_cut_link_is_all_that_is_wrong() {
+        let view = sample::down(NOW);
+        let found = check(&view, [(Kind::BrokerDown, Severity::Critical)]);
+        assert!(found[0].blocks);
+    }
+
+    #[test]
+    fn a_late_beat_and_a_silent_or_blocked_broker_are_told() {
+        let late = with(sample::busy, |view| view.workers[0].state = WorkerState::Unreachable);
+        check(&late, [(Kind::WorkersLate, Severity::Warning)]);
+        let blocked = with(sample::busy, |view| {
+            (view.broker.blocked, view.broker.sure) = (true, false);
+        });
+        let found = check(
+            &blocked,
+            [(Kind::BrokerBlocked, Severity::Critical), (Kind::BrokerSilent, Severity::Warning)],
+        );
+        assert!(found.iter().all(|problem| problem.blocks));
+    }
+
+    #[test]
+    fn a_standby_names_who_leads() {
+        let view = sample::standby(NOW);
+        check(&view, [(Kind::Standby, Severity::Warning)]);
+        let text =
+            "This distributor stands by; d-0c7d81c2 is the active one, with 40 jobs waiting there.";
+        says(&view, text);
+        let alone = Phase::Standby { active: None, backlog: None };
+        let alone = with(sample::standby, |view| view.distributor.phase = alone);
+        check(&alone, [(Kind::Leaderless, Severity::Critical)]);
+    }
+
+    #[test]
+    fn books_that_do_not_balance_are_our_fault() {
+        let view = with(sample::busy, |view| view.books.done += 1);
+        check(&view, [(Kind::Books, Severity::Critical)]);
+    }
+
+    #[test]
+    fn an_old_view_is_a_problem_of_its_own() {
+        assert_eq!(Problem::stale(Seconds(2.4)), None);
+        assert!(Problem::stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
+    }
+}
