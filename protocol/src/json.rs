@@ -4,6 +4,8 @@
 //! One argument stands for itself, several are a tuple, none is nil. Bytes, which JSON lacks, are
 //! `{"$bytes": "<base64>"}` both ways.
 
+mod written;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::codec;
+
+pub use written::value_to_text;
 
 const BYTES: &str = "$bytes";
 

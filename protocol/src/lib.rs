@@ -28,4 +28,4 @@ pub use id::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
     UserNameError, WorkerId,
 };
-pub use json::{JsonError, arguments_from_json, value_to_json};
+pub use json::{JsonError, arguments_from_json, value_to_json, value_to_text};

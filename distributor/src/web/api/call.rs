@@ -15,9 +15,7 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 use simple_dist_protocol::message::{Answer, Answered, Bound};
-use simple_dist_protocol::{
-    Address, JobId, Selector, arguments_from_json, limits, text, value_to_json,
-};
+use simple_dist_protocol::{Address, JobId, Selector, arguments_from_json, limits, value_to_text};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
@@ -178,10 +176,8 @@ fn encode(body: &[u8]) -> Result<Bytes, Problem> {
 }
 
 async fn decode(room: &Room, value: Bytes) -> Result<String, Problem> {
-    let decode = move |value: &[u8]| {
-        let value = value_to_json(value)
-            .map_err(|error| Problem::new(Kind::BadValue, error.to_string()))?;
-        text::json(&value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
+    let decode = |value: &[u8]| {
+        value_to_text(value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
     };
     if value.len() > LARGE {
         let _turn = room.value(value.len()).await?;
