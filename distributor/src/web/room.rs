@@ -34,8 +34,7 @@ const UNIT: usize = 1024;
 pub(crate) struct Bounds {
     /// Of bodies that are read, or wait to be understood.
     pub(crate) bodies: usize,
-    /// Of text that is being turned into values or made from them, which are several times as
-    /// large.
+    /// Of values that are being understood, or written: many times as large as their text.
     pub(crate) values: usize,
     /// Of answers that are made, or wait to be taken.
     pub(crate) answers: usize,
@@ -43,7 +42,7 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bodies: 5 * BODY_BYTES, values: BODY_BYTES, answers: 128 * 1024 * 1024 }
+        Self { bodies: 5 * BODY_BYTES, values: 512 * 1024 * 1024, answers: 128 * 1024 * 1024 }
     }
 }
 
@@ -75,9 +74,15 @@ impl Room {
         wait(&self.bodies, bytes.min(self.bounds.bodies)).await
     }
 
-    /// Waits for the turn of so many bytes to become values, or of values to become them.
+    /// Waits for the turn of values of about so many bytes; there may never be room for them.
     pub(crate) async fn value(&self, bytes: usize) -> Result<Held, Problem> {
-        wait(&self.values, bytes.min(self.bounds.values)).await
+        if bytes > self.bounds.values {
+            let most = self.bounds.values / UNIT / UNIT;
+            let why = "pass large lists as bytes";
+            let detail = format!("its values take more than {most} MiB of memory: {why}");
+            return Err(Problem::new(Kind::TooLarge, detail));
+        }
+        wait(&self.values, bytes).await
     }
 
     /// Room for an answer, if there is any now: to wait would keep it in memory all the same.

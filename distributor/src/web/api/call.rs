@@ -27,6 +27,11 @@ use crate::web::room::{BODY_BYTES, Held, Room, SMALL};
 
 /// How long a body may take to come, and to find room.
 const READING: Duration = Duration::from_secs(30);
+/// The most bytes of JSON for one of MessagePack: `false,`.
+const WRITTEN: usize = 6;
+/// What an object takes in memory beside its text, and an item of a list or object.
+const OBJECT: usize = 640;
+const ITEM: usize = 64;
 /// What is larger is turned into MessagePack and back beside the runtime, which has links to keep.
 const LARGE: usize = 256 * 1024;
 
@@ -135,7 +140,7 @@ async fn arguments(room: &Room, request: Request) -> Result<Bytes, Problem> {
     let slow = |_| Problem::new(Kind::Slow, "the body took too long to come");
     let (_room, body) = timeout(READING, read(room, request)).await.map_err(slow)??;
     if body.len() > LARGE {
-        let _turn = room.value(body.len()).await?;
+        let _turn = room.value(weight(&body)).await?;
         return spawn_blocking(move || encode(&body)).await.map_err(lost)?;
     }
     encode(&body)
@@ -162,6 +167,22 @@ async fn read(room: &Room, request: Request) -> Result<(Option<Held>, Vec<u8>), 
     Ok((held, body))
 }
 
+/// About what the values of a text take in memory.
+fn weight(json: &[u8]) -> usize {
+    let (mut bytes, mut is_text, mut is_escaped) = (json.len(), false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b'{' if !is_text => bytes += OBJECT,
+            b'[' | b',' if !is_text => bytes += ITEM,
+            _ => {}
+        }
+    }
+    bytes
+}
+
 fn encode(body: &[u8]) -> Result<Bytes, Problem> {
     let arguments: Vec<Value> = serde_json::from_slice(body).map_err(|error| {
         Problem::new(Kind::BadRequest, format!("the body is no JSON array of arguments: {error}"))
@@ -180,7 +201,7 @@ async fn decode(room: &Room, value: Bytes) -> Result<String, Problem> {
         value_to_text(value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
     };
     if value.len() > LARGE {
-        let _turn = room.value(value.len()).await?;
+        let _turn = room.value(value.len() * WRITTEN).await?;
         return spawn_blocking(move || decode(&value)).await.map_err(lost)?;
     }
     decode(&value)

@@ -174,6 +174,7 @@ async fn what_is_no_call_is_refused_before_the_ledger() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let large = format!("[\"{}\"]", "x".repeat(9 * 1024 * 1024));
     let larger = format!("[\"{}\"]", "x".repeat(13 * 1024 * 1024));
+    let tree = format!("[[{}0]]", "{\"a\":1},".repeat(1_000_000));
     for (path, body, status, kind) in [
         ("fib/call", "20", 400, "bad-request"),
         ("fib/call", "{}", 400, "bad-request"),
@@ -183,6 +184,7 @@ async fn what_is_no_call_is_refused_before_the_ledger() {
         ("fib/call", &deep, 400, "bad-request"),
         ("fib/call", &large, 413, "too-large"),
         ("fib/call", &larger, 413, "too-large"),
+        ("fib/call", &tree, 413, "too-large"),
         ("fib/call?timeout=0", "[]", 400, "bad-request"),
         ("fib/call?timeout=3601", "[]", 400, "bad-request"),
         ("fib/call?timeout=NaN", "[]", 400, "bad-request"),
