@@ -1,10 +1,10 @@
 //! The functions: who serves them, how long they wait and run, how they end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::colour::Colours;
 use crate::view::words::{Measure, count, percentiles};
-use crate::view::{Function, View};
+use crate::view::{Function, ProblemKind, Severity, View};
 
 /// A row of the table of functions.
 pub(super) struct FunctionRow {
@@ -12,8 +12,8 @@ pub(super) struct FunctionRow {
     pub(super) name: String,
     pub(super) workers: String,
     pub(super) slots: String,
-    /// Nobody serves it.
-    pub(super) is_unserved: bool,
+    /// Nobody serves it: how bad that is.
+    pub(super) unserved: Option<&'static str>,
     /// Other versions of it are served too: which.
     pub(super) skew: Option<String>,
     pub(super) queued: String,
@@ -36,16 +36,22 @@ pub(super) struct FunctionRow {
 }
 
 pub(super) fn rows(view: &View, colours: &Colours) -> Vec<FunctionRow> {
-    view.functions.iter().map(|function| row(function, colours)).collect()
+    let missed = view.problems.iter().filter(|problem| {
+        problem.kind == ProblemKind::Unserved && problem.severity == Severity::Critical
+    });
+    let missed: BTreeSet<&str> = missed.flat_map(|it| &it.functions).map(|name| &**name).collect();
+    let functions = view.functions.iter();
+    let is_missed = |it: &Function| it.queued + it.placed > 0 || missed.contains(&*it.name);
+    functions.map(|function| row(function, is_missed(function), colours)).collect()
 }
 
-fn row(function: &Function, colours: &Colours) -> FunctionRow {
+fn row(function: &Function, is_missed: bool, colours: &Colours) -> FunctionRow {
     FunctionRow {
         class: colours.class(&function.name),
         name: function.name.to_string(),
         workers: count(function.workers as u64),
         slots: count(function.slots),
-        is_unserved: function.workers == 0,
+        unserved: (function.workers == 0).then_some(if is_missed { "bad" } else { "dim" }),
         skew: skew(function),
         queued: count((function.queued + function.placed) as u64),
         running: count(function.running as u64),

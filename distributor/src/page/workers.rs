@@ -9,7 +9,7 @@ use crate::view::{HeldJob, View, Worker, WorkerState, placed_again};
 /// The most jobs shown of one worker in the table; its own page shows more.
 const CHIPS: usize = 16;
 /// The most characters of what a worker says of its host and version.
-pub(super) const NAMED: usize = 80;
+pub(super) const NAMED: usize = 40;
 /// The most on its own page.
 const ALL_CHIPS: usize = 64;
 

@@ -231,6 +231,8 @@ pub(crate) fn placed_again(jobs: u64) -> String {
     }
 }
 
+type Number = fn(&Function) -> u64;
+
 fn of_functions(view: &View) -> Vec<Problem> {
     use ProblemKind::{Failing, Skew, TimingOut, Unserved};
     let mut problems = Vec::new();
@@ -257,7 +259,7 @@ fn of_functions(view: &View) -> Vec<Problem> {
             );
         }
     }
-    let kinds: [(_, _, _, fn(&Function) -> u64); 2] = [
+    let kinds: [(_, _, _, Number); 2] = [
         (Failing, "Jobs fail.", "failed", |function| function.lately.failed),
         (TimingOut, "Jobs run out of time.", "ran out of time", |it| it.lately.timed_out),
     ];
