@@ -2,12 +2,13 @@
 //! follows from it is carried out here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{ClientId, codec, link};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Shared;
@@ -15,6 +16,11 @@ use crate::local::{LocalEnd, Pool, Work};
 use crate::table::{Begin, Effect, Event, Table};
 use crate::wire::Wire;
 
+/// How often it is looked whether the distributor's beats come.
+const LOOK: Duration = Duration::from_millis(500);
+/// A beat that is this late may have nowhere to go: somebody may have deleted the exchange, or our
+/// binding to it with it.
+const MISSED: Duration = Duration::from_millis(1250);
 /// What is taken in before its consequences are carried out.
 const BATCH: usize = 1024;
 
@@ -37,6 +43,8 @@ impl Actor {
         let (pool, mut ended) = Pool::new(local_slots);
         let table = Table::new(local_slots, Instant::now());
         let mut desk = Desk { id, topology, problem, table, pool, wire: None };
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         loop {
             let wake = desk.table.wake(Instant::now());
@@ -46,6 +54,7 @@ impl Actor {
                 count = events.recv_many(&mut happened, BATCH) => if count == 0 { break },
                 () = shared.dropped.changed() => {}
                 Some(end) = ended.recv() => desk.ran(end),
+                _ = looks.tick() => desk.keep_up(),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
             let now = Instant::now();
@@ -74,6 +83,12 @@ struct Desk {
 }
 
 impl Desk {
+    fn keep_up(&self) {
+        if self.table.unheard(Instant::now()) >= MISSED {
+            self.wire.iter().for_each(Wire::declare_again);
+        }
+    }
+
     fn ran(&mut self, end: LocalEnd) {
         let LocalEnd { id, end, took } = end;
         self.table.apply(Event::Ran { id, end, took }, Instant::now());

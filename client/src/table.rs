@@ -228,6 +228,11 @@ impl Table {
         self.end(id, end.map(|value| Ended { value, ran, waited, took }));
     }
 
+    /// For how long the distributor has not been heard on a link that is up.
+    pub(crate) fn unheard(&self, now: Instant) -> Duration {
+        self.sight.view_of_all(Duration::ZERO, now).silent
+    }
+
     /// Where a job goes now.
     fn placement(&self, id: JobId, now: Instant) -> Placement {
         let job = &self.jobs[&id];

@@ -48,6 +48,11 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    /// Puts right what somebody may have deleted.
+    pub(crate) fn declare_again(&self) {
+        self.session.declare_again();
+    }
+
     pub(crate) fn new(session: Session, client: ClientId, topology: &Topology) -> Self {
         let generation = session.generation();
         let submit = Route {

@@ -26,6 +26,9 @@ use requests::HttpCallers;
 
 /// How often a standby asks whether the lock is free.
 const CLAIM: Duration = Duration::from_secs(1);
+/// How often all that is shared is declared again: whatever somebody deletes is soon back, and the
+/// workers' beats within their time.
+const UPKEEP: Duration = Duration::from_millis(500);
 /// Deliveries taken in one go, before effects are published: answers then leave as lists.
 const BATCH: usize = 256;
 
@@ -95,7 +98,8 @@ impl Service {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut tick = interval(TICK);
         let (mut claim, mut look) = (interval(CLAIM), interval(view::EVERY));
-        for clock in [&mut tick, &mut claim, &mut look] {
+        let mut upkeep = interval(UPKEEP);
+        for clock in [&mut tick, &mut claim, &mut look, &mut upkeep] {
             clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut batch = Vec::with_capacity(BATCH);
@@ -114,6 +118,7 @@ impl Service {
                 Some(request) = self.requests.recv() => self.request(request),
                 _ = tick.tick() => self.feed(Event::Tick),
                 _ = claim.tick() => self.claim(),
+                _ = upkeep.tick() => self.session.iter().for_each(Session::declare_again),
                 _ = look.tick() => self.show(),
             }
         }

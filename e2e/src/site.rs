@@ -96,6 +96,31 @@ impl Site {
         Ok(message.map(|message| message.delivery.data))
     }
 
+    /// Deletes an exchange, as an operator's slip does.
+    pub async fn delete_exchange(&self, exchange: &str) -> Result<(), lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        let name = short(&format!("{}.{exchange}", self.prefix));
+        channel.exchange_delete(name, ExchangeDeleteOptions::default()).await?;
+        connection.close(200, short("done")).await
+    }
+
+    /// Deletes a queue.
+    pub async fn delete_queue(&self, queue: &str) -> Result<(), lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        let name = short(&format!("{}.{queue}", self.prefix));
+        channel.queue_delete(name, QueueDeleteOptions::default()).await?;
+        connection.close(200, short("done")).await
+    }
+
+    /// Deletes a binding.
+    pub async fn unbind(&self, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+        let (connection, channel) = self.channel().await?;
+        let [queue, exchange] =
+            [queue, exchange].map(|name| short(&format!("{}.{name}", self.prefix)));
+        channel.queue_unbind(queue, exchange, short(key), FieldTable::default()).await?;
+        connection.close(200, short("done")).await
+    }
+
     async fn channel(&self) -> Result<(Connection, Channel), lapin::Error> {
         let connecting = Connection::connect(&self.url, ConnectionProperties::default());
         let connection =

@@ -24,6 +24,7 @@ mod sieve;
 mod supervisor;
 #[cfg_attr(not(feature = "tls"), path = "link/no_tls.rs")]
 mod tls;
+mod upkeep;
 mod url;
 mod watch;
 mod wire;

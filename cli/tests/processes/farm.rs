@@ -61,9 +61,14 @@ impl Role {
         kill_process(pid.expect("a child has a pid"), signal).expect("it lives");
     }
 
+    /// Tells it to stop.
+    pub(crate) fn tell_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Tells it to stop, and waits for its end; true if it ended well.
     pub(crate) fn stop(mut self) -> bool {
-        self.signal(Signal::TERM);
+        self.tell_to_stop();
         let status = self.0.wait().expect("a child can be waited for");
         status.success()
     }

@@ -5,6 +5,7 @@ mod books;
 mod command_line;
 mod credentials;
 mod deaths;
+mod deletions;
 mod farm;
 mod health;
 mod outages;

@@ -48,6 +48,88 @@ async fn lost_after() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
+    let farm = Farm::new().await;
+    let site = free_port();
+    let _distributor = farm.start(&["distributor", "--listen", &site]);
+    let client = farm.client();
+    // What it runs when it is told, its grace time, and how often it is told.
+    for (runs, grace, times) in [
+        (None, "30s", 1),
+        (Some(700), "30s", 1),
+        (Some(700), "30s", 1),
+        (Some(20_000), "300ms", 1),
+        (Some(20_000), "30s", 2),
+    ] {
+        let worker = farm.start(&["worker", "--slots", "1", "--grace", grace]);
+        let id = served_by(&client, 1).await[0].to_string();
+        // A view is younger than a worker, at first.
+        let worker_now = || -> serde_json::Value {
+            let workers = json(&site, "/api/v1/workers");
+            let all = workers.as_array().expect("a list");
+            all.iter().find(|worker| worker["id"] == id).cloned().unwrap_or_default()
+        };
+        let sleep = client.function(SLEEP);
+        let mut calls = tokio::task::JoinSet::new();
+        let begun = now();
+        if let Some(millis) = runs {
+            calls.spawn(async move { sleep.call(millis).await });
+            while worker_now()["busy"] != 1 {
+                assert!(begun.elapsed() < Duration::from_secs(5), "{}", worker_now());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        for _ in 1..times {
+            worker.tell_to_stop();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let ended = tokio::task::spawn_blocking(|| worker.stop()).await.expect("it is waited for");
+        assert!(ended, "{runs:?} {grace} {times}");
+        let gone = now();
+        while worker_now()["state"] != "left" {
+            assert!(gone.elapsed() < Duration::from_secs(1), "{}", worker_now());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(json(&site, "/api/v1/status")["books"]["events"]["lost"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_again() {
+    let farm = Farm::new().await;
+    let site = free_port();
+    let _distributor = farm.start(&["distributor", "--listen", &site]);
+    let _worker = farm.start(&["worker", "--slots", "2"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    let sleep = client.function(SLEEP);
+    // Short jobs for two beats: the worker looks ahead.
+    let begun = now();
+    while begun.elapsed() < Duration::from_millis(2500) {
+        let calls = (0..20).map(|_| sleep.call(1));
+        futures_util::future::join_all(calls).await;
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let call = sleep.call(15_000).fallback(simple_dist_client::Fallback::Never);
+        calls.spawn(async move { call.await });
+    }
+    let returned = || {
+        let status = json(&site, "/api/v1/status");
+        status["books"]["events"]["returned"].as_u64().expect("it is counted")
+    };
+    // What a list held behind the first long job goes back once.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = returned();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(returned(), before);
+    let jobs = json(&site, "/api/v1/jobs?state=under_way");
+    let under_way = jobs.as_array().expect("a list");
+    assert_eq!(under_way.len(), 12, "{jobs}");
+    assert!(under_way.iter().all(|job| job["attempts"].as_u64() <= Some(1)), "{jobs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn arguments_are_shown_only_where_the_operator_says_so() {
     for (said, told) in [("1", Some("123")), ("", None)] {
         let farm = Farm::new().await;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Broker, Desk, reason};
 use super::consumer::Intake;
+use super::upkeep::Upkeep;
 use super::{Event, Reason};
 use crate::limits;
 
@@ -29,6 +30,7 @@ pub(super) struct Live {
     /// Asks who holds an exclusive queue, by a message to it.
     pub(super) claims: Desk,
     pub(super) intakes: Mutex<Vec<Intake>>,
+    pub(super) upkeep: Upkeep,
     tasks: Mutex<Option<JoinSet<()>>>,
 }
 
@@ -49,6 +51,7 @@ impl Live {
             questions: Desk::new(false),
             claims: Desk::new(true),
             intakes: Mutex::new(Vec::new()),
+            upkeep: Upkeep::default(),
             tasks: Mutex::new(Some(JoinSet::new())),
         }
     }

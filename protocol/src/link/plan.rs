@@ -36,9 +36,9 @@ impl Progress {
         Ok(())
     }
 
-    /// The consumers, none of which has begun.
-    pub(super) fn granted(self) -> Vec<Granted> {
-        self.granted
+    /// What is declared, and the consumers, none of which has begun.
+    pub(super) fn done(self) -> (Vec<Declaration>, Vec<Granted>) {
+        (self.plan.declare, self.granted)
     }
 }
 

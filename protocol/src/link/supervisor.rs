@@ -133,7 +133,9 @@ impl Supervisor {
         let publishing = &live.broker.publishing;
         let jobs = in_time(confirming(publishing)).await?;
         let control = in_time(confirming(publishing)).await?;
-        Ok((Lanes::new(jobs, control), progress.granted()))
+        let (declared, granted) = progress.done();
+        live.upkeep.begin(declared);
+        Ok((Lanes::new(jobs, control), granted))
     }
 
     /// Tells the owner, then lets everything run.
