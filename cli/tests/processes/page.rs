@@ -112,7 +112,7 @@ async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_ag
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..12 {
         let call = sleep.call(15_000).fallback(simple_dist_client::Fallback::Never);
-        calls.spawn(async move { call.await });
+        calls.spawn(call);
     }
     let returned = || {
         let status = json(&site, "/api/v1/status");
