@@ -29,12 +29,21 @@ pub(crate) enum Unfit {
     /// A worker's answer is over the limit: its caller is told so instead.
     #[error("an answer over the limit")]
     Oversized,
+    /// It is larger than it may be.
+    #[error("too large")]
+    Large,
 }
 
 impl Unfit {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Anonymous, Self::Version, Self::Undecodable, Self::List, Self::Oversized];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Anonymous,
+        Self::Version,
+        Self::Undecodable,
+        Self::List,
+        Self::Oversized,
+        Self::Large,
+    ];
 
     /// A label for counters.
     pub(crate) fn label(self) -> &'static str {
@@ -44,6 +53,7 @@ impl Unfit {
             Self::Undecodable => "undecodable",
             Self::List => "list",
             Self::Oversized => "oversized",
+            Self::Large => "large",
         }
     }
 }
@@ -56,6 +66,9 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, Unfit> {
     let user = delivery.user.clone().ok_or(Unfit::Anonymous)?;
     if delivery.version != Some(VERSION) {
         return Err(Unfit::Version);
+    }
+    if delivery.source == Source::Beats && delivery.body.len() > limits::BEAT_BYTES {
+        return Err(Unfit::Large);
     }
     match delivery.source {
         Source::Submissions => match decode(&delivery.body)? {

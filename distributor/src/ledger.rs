@@ -25,6 +25,7 @@ mod history;
 mod holding;
 mod jobs;
 mod measures;
+mod outgoing;
 mod placing;
 mod pools;
 mod queue;
@@ -38,6 +39,7 @@ mod suspicion;
 mod sweep;
 mod term;
 mod timeline;
+mod turned;
 mod turns;
 mod users;
 mod workers;
@@ -58,11 +60,13 @@ use functions::{FunctionRef, Functions};
 use history::History;
 use jobs::{JobRef, Jobs};
 use measures::Measures;
+use outgoing::Outgoing;
 use pools::Pools;
 use recent::Recent;
 use stream::Stream;
 use sweep::Sweep;
 use term::LinkState;
+use turned::Turned;
 use users::{UserRef, Users};
 use workers::Workers;
 
@@ -125,8 +129,10 @@ pub struct Ledger {
     recent: Recent,
     sweep: Sweep,
     books: Books,
-    /// Runs at the clients, by function and reason.
-    local: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Of the clients that are not among the callers.
+    unlisted: Allowance,
+    /// Who was turned away by a bound.
+    turned: Turned,
     /// Of all functions together.
     measures: Measures,
     stream: Stream,
@@ -136,6 +142,7 @@ pub struct Ledger {
     /// Pools where there may be room for a job that waits.
     open: BTreeSet<PoolId>,
     sent: HashMap<Token, Sent>,
+    outgoing: Outgoing,
     tokens: u64,
     ages: u64,
     effects: Vec<Effect>,
@@ -152,16 +159,22 @@ struct Client {
 /// A client that was heard of late.
 #[derive(Debug)]
 struct Caller {
+    user: UserName,
     heard: Duration,
+    allowance: Allowance,
     /// Runs it made itself, as it reported.
     local: u64,
 }
+
+/// The runs of its own that a client may report, at this time.
+#[derive(Debug)]
+struct Allowance(u64, Duration);
 
 /// What a token stands for.
 #[derive(Debug, Clone, Copy)]
 enum Sent {
     Placement { job: JobRef, attempt: u32, pool: PoolId },
-    Delivery { user: UserRef, client: ClientId, generation: Generation },
+    Delivery { user: UserRef, client: ClientId, generation: Generation, bytes: usize },
     Control { worker: WorkerId, generation: Generation },
 }
 
@@ -183,13 +196,15 @@ impl Ledger {
             recent: Recent::new(config.recent),
             sweep: Sweep::default(),
             books: Books::default(),
-            local: BTreeMap::new(),
+            unlisted: Allowance::new(Duration::ZERO),
+            turned: Turned::default(),
             measures: Measures::default(),
             stream: Stream::default(),
             history: History::default(),
             ready: BTreeSet::new(),
             open: BTreeSet::new(),
             sent: HashMap::new(),
+            outgoing: Outgoing::default(),
             tokens: 0,
             ages: 0,
             effects: Vec::new(),

@@ -72,6 +72,9 @@ pub struct View {
     pub pools: Vec<Pool>,
     /// The clients heard of late.
     pub clients: Vec<Client>,
+    /// What was turned away by a bound in the last ten minutes.
+    #[serde(default)]
+    pub turned_away: Vec<TurnedAway>,
     /// The jobs that ended last, the newest first; at most 1,000.
     pub recent: Arc<Vec<RecentJob>>,
     /// What each slot ran in the last two minutes.
@@ -233,6 +236,21 @@ pub struct Totals {
     pub lost_gave_back: u64,
     /// The bytes of the arguments held.
     pub argument_bytes: u64,
+}
+
+/// What was turned away, since a bound is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TurnedAway {
+    /// The bound, in one lower-case word: `jobs`, `functions`, `workers`, ...
+    pub bound: String,
+    /// In a few words.
+    pub reason: String,
+    /// How often, since the process began.
+    pub count: u64,
+    /// Since the first time.
+    pub first: Seconds,
+    /// Since the last time.
+    pub last: Seconds,
 }
 
 /// A client that was heard within the last minute or has jobs here.

@@ -83,6 +83,11 @@ pub const POOL_EXPIRES: Duration = Duration::from_secs(3600);
 pub const CLIENT_EXPIRES: Duration = Duration::from_secs(60);
 /// The bytes of answers that wait for a client that does not read.
 pub const CLIENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The bytes of answers that a distributor has on their way to all clients: what is beyond is kept
+/// with the recent answers, and the client asks again.
+pub const OUTGOING_BYTES: usize = 256 * 1024 * 1024;
+/// The largest beat that is read.
+pub const BEAT_BYTES: usize = 8 * 1024 * 1024;
 /// What could not be decoded is kept for a person to look at: messages, and bytes.
 pub const PARKED: (u64, u64) = (10_000, 64 * 1024 * 1024);
 /// How often a quorum queue hands out a message again before it gives it up.

@@ -413,4 +413,9 @@ pub enum Control {
     Resume,
     /// Says nothing: that it can be delivered is the news.
     Probe,
+    /// The worker's beat does not count: it gets no jobs.
+    Refused {
+        /// What it does not fit into.
+        bound: Bound,
+    },
 }

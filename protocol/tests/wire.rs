@@ -230,6 +230,7 @@ fn to_and_from_workers(checked: &mut Checked) {
     checked.message("control-drain", &Control::Drain);
     checked.message("control-resume", &Control::Resume);
     checked.message("control-probe", &Control::Probe);
+    checked.message("control-refused", &Control::Refused { bound: Bound::Workers });
 }
 
 /// These bytes with a field more in the map that is their last `length` bytes.

@@ -2,7 +2,7 @@
 //! happens into events, and effects into deeds. It is woken by the link, the slots, the end of
 //! `shutdown` and the floor's own time; it ends when the floor may leave.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use simple_dist_protocol::link::{
     self, BrokerUrl, Consume, Delivery, Link, Outcome, Plan, Reason, Receipt, Session, Source,
 };
-use simple_dist_protocol::message::VERSION;
+use simple_dist_protocol::message::{Bound, Control, VERSION};
 use simple_dist_protocol::topology::{Declaration, Topology};
 use simple_dist_protocol::{PoolId, WorkerId, codec};
 use tokio::sync::mpsc;
@@ -62,6 +62,8 @@ pub(crate) struct Service {
     last_delivery: u64,
     receipts: HashMap<DeliveryId, Receipt>,
     undecodable: u64,
+    /// The bounds for which the distributor refused it, as far as they were logged.
+    told: HashSet<Bound>,
 }
 
 /// What wakes the service.
@@ -109,6 +111,7 @@ impl Service {
             last_delivery: 0,
             receipts: HashMap::new(),
             undecodable: 0,
+            told: HashSet::new(),
         })
     }
 
@@ -209,6 +212,7 @@ impl Service {
             Source::WorkerControl => {
                 receipt.ack();
                 if let Some(control) = self.decode(&body, version) {
+                    self.warn_if_refused(&control);
                     self.apply(Event::Control(control));
                 }
             }
@@ -221,6 +225,16 @@ impl Service {
                 debug!(?source, "not a worker's source");
                 receipt.ack();
             }
+        }
+    }
+
+    /// A worker that gets no jobs says why, once for each reason.
+    fn warn_if_refused(&mut self, control: &Control) {
+        if let Control::Refused { bound } = control
+            && self.told.insert(*bound)
+        {
+            let kind = bound.kind();
+            warn!(worker.id = %self.worker, bound = kind, "the distributor refuses this worker: {bound}");
         }
     }
 

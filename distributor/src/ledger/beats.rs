@@ -1,16 +1,23 @@
 //! What workers say of themselves: beats, the pools they form by them, welcome, drain.
 
-use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
+use std::sync::Arc;
+
+use simple_dist_protocol::limits::LIST_JOBS;
+use simple_dist_protocol::message::{Bound, Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{Address, PoolId, UserName, WorkerId};
 
-use super::Ledger;
 use super::functions::FunctionRef;
 use super::jobs::JobRef;
 use super::pools::{POOLS, Pool, PoolQueue};
 use super::workers::{Fate, Worker};
+use super::{Effect, Ledger, Sent};
 
-/// The most functions of a worker, and jobs in its hands, that a beat may name.
-const NAMED: (usize, usize) = (1024, 65_536);
+/// The most functions of a worker, and of all pools together.
+const SERVED: (usize, usize) = (1024, 65_536);
+/// The most jobs in one worker's hands, and in all: each takes some 250 bytes here.
+const HELD: (usize, usize) = (65_536, 262_144);
+/// The most lists in a worker's hands for each of its slots: one that runs, and one that is next.
+const LISTS: usize = 2;
 /// The most characters kept of what a worker calls its host and its version.
 const LABEL: usize = 128;
 /// The most slots that a worker may claim.
@@ -33,20 +40,20 @@ impl Ledger {
             }
             back = !(known.is_heard() && known.is_alive());
         }
-        let Some(pool) = self.meet_pool(id, &beat) else {
-            self.books.crowded += 1;
-            return;
+        let pool = match self.meet_pool(id, &beat) {
+            Ok(pool) => pool,
+            Err(bound) => return self.refuse_beat(user, &beat, bound),
         };
         let now = self.now;
+        let served = self.pools.get(&pool).map(|pool| Arc::clone(&pool.served));
         let Some(worker) = self.workers.meet(id, user, now) else {
-            self.books.crowded += 1;
-            return;
+            return self.refuse_beat(user, &beat, Bound::Workers);
         };
         worker.generation = beat.generation;
         worker.seq = beat.seq;
         worker.host = beat.host.chars().take(LABEL).collect();
         worker.version = beat.version.chars().take(LABEL).collect();
-        worker.functions = beat.functions;
+        worker.functions = served.unwrap_or_default();
         worker.slots = beat.slots.min(SLOTS);
         worker.state = beat.state;
         worker.leaves = beat.leaves;
@@ -79,37 +86,62 @@ impl Ledger {
         self.recount(id);
     }
 
-    /// The pool of a beat; none if there are too many, or it serves nothing.
-    fn meet_pool(&mut self, worker: WorkerId, beat: &WorkerBeat) -> Option<PoolId> {
+    /// A beat does not fit: nothing of it counts, and its worker is told why.
+    fn refuse_beat(&mut self, user: &UserName, beat: &WorkerBeat, bound: Bound) {
+        self.turn_away(bound);
+        if self.link.leading().is_none() {
+            return;
+        }
+        let (worker, generation) = (beat.worker, beat.generation);
+        let token = self.token(Sent::Control { worker, generation });
+        let (user, control) = (user.clone(), Control::Refused { bound });
+        self.effects.push(Effect::Control { user, worker, generation, control, token });
+    }
+
+    /// The pool of a beat, or the bound that it does not keep.
+    fn meet_pool(&mut self, worker: WorkerId, beat: &WorkerBeat) -> Result<PoolId, Bound> {
+        let holds = beat.held.len();
+        let most = HELD.0.min((beat.slots as usize + 1).saturating_mul(LISTS * LIST_JOBS));
+        if holds > most || self.workers.held_beside(worker) + holds > HELD.1 {
+            return Err(Bound::Held);
+        }
         if let Some(known) = self.workers.get(worker)
             && let Some(pool) = known.pool
-            && known.functions == beat.functions
+            && *known.functions == *beat.functions
             && self.pools.contains_key(&pool)
         {
-            return Some(pool);
+            return Ok(pool);
         }
-        let (functions, jobs) = NAMED;
-        if beat.functions.is_empty() || beat.functions.len() > functions || beat.held.len() > jobs {
-            return None;
+        if !(1..=SERVED.0).contains(&beat.functions.len()) {
+            return Err(Bound::Served);
         }
         let id = PoolId::of(&beat.functions);
         if !self.pools.contains_key(&id) {
             if self.pools.len() >= POOLS {
-                return None;
+                return Err(Bound::Pools);
             }
-            let served = self.meet_functions(id, &beat.functions)?;
+            let served: usize = self.pools.values().map(|pool| pool.served.len()).sum();
+            if served + beat.functions.len() > SERVED.1 {
+                return Err(Bound::Served);
+            }
+            let functions = self.meet_functions(id, &beat.functions)?;
             let waits = |function: &&FunctionRef| self.functions.get(**function).waits();
-            self.ready.extend(served.iter().filter(waits));
-            self.pools.insert(id, Pool::new(served));
+            self.ready.extend(functions.iter().filter(waits));
+            let served = beat.functions.iter().map(|function| self.functions.address(function));
+            self.pools.insert(id, Pool::new(functions, served.collect()));
         }
-        Some(id)
+        Ok(id)
     }
 
     /// The functions of a new pool; all of them, or none if there are too many.
-    fn meet_functions(&mut self, pool: PoolId, served: &[Address]) -> Option<Vec<FunctionRef>> {
+    fn meet_functions(
+        &mut self,
+        pool: PoolId,
+        served: &[Address],
+    ) -> Result<Vec<FunctionRef>, Bound> {
         let mut met = vec![];
         for address in served {
-            match self.functions.meet(&address.clone().into()) {
+            match self.functions.meet(&address.clone().into(), self.now) {
                 // Being of a pool keeps it known while the others are met.
                 Some(function) => {
                     if self.functions.get_mut(function).pools.insert(pool) {
@@ -120,11 +152,11 @@ impl Ledger {
                     for function in met {
                         self.functions.get_mut(function).pools.remove(&pool);
                     }
-                    return None;
+                    return Err(Bound::Functions);
                 }
             }
         }
-        Some(met)
+        Ok(met)
     }
 
     /// A worker belongs to a pool from now on. That never changes, but nothing forbids it.

@@ -13,7 +13,7 @@ use super::Ledger;
 use super::books::Ending;
 use super::history::{Ended, detail, preview};
 use super::jobs::{Job, JobRef, Out};
-use super::stream::Run;
+use super::stream::{LANES, Run};
 
 impl Ledger {
     /// A worker ran a job to its end.
@@ -57,7 +57,7 @@ impl Ledger {
         };
         let run = self.run_so_far(job, holder, &out);
         let Some((run, worker)) = run.zip(self.workers.get_mut(holder)) else { return };
-        if worker.came_back.len() < worker.slots as usize {
+        if worker.came_back.len() < LANES.min(worker.slots as usize) {
             worker.came_back.push(run);
         }
     }
@@ -97,7 +97,8 @@ impl Ledger {
         function.measures.get_or_insert_default().ended(kind, ending, waited, ran);
         self.measures.ended(kind, ending, waited, ran);
         self.history.push(Ended {
-            key: gone.key,
+            id: gone.key.id,
+            user: self.users.name(gone.key.user).clone(),
             client: gone.client,
             function: Arc::clone(&function.name),
             kind,

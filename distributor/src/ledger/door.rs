@@ -1,20 +1,23 @@
 //! What clients say: jobs to be let in, joined or refused; cancels, questions, receipts, reports.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, REPORT, STRIKES, TIMEOUT_MAX};
+use simple_dist_protocol::limits::{
+    ARGUMENT_BYTES, CLIENT_EXPIRES, PRIORITY_MAX, REPORT, STRIKES, TIMEOUT_MAX,
+};
 use simple_dist_protocol::message::{
     Answer, Answered, Bound, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
 
 use super::ends::Caller;
-use super::functions::{FUNCTIONS, FunctionRef};
+use super::functions::FunctionRef;
 use super::jobs::{Job, JobRef, Key, State};
 use super::suspicion::Suspicion;
 use super::users::UserRef;
-use super::{Client, Ledger};
+use super::{Allowance, Client, Ledger};
 
 /// The most clients shown; more have their jobs done all the same.
 const CALLERS: usize = 1000;
@@ -24,6 +27,10 @@ const TRACE_BYTES: usize = 128;
 const REASONS: usize = 16;
 /// The longest name of a reason.
 const REASON_BYTES: usize = 64;
+/// The most functions read in one report.
+const REPORTED: usize = 64;
+/// More runs a millisecond than any client makes.
+const RUNS: u64 = 1000;
 
 /// A client's queue as a message of it says.
 type Sender = (UserRef, ClientId, Generation);
@@ -33,20 +40,25 @@ impl Ledger {
         if self.link.leading().is_none() {
             return;
         }
-        let Some(user) = self.users.meet(user) else {
-            self.books.crowded += submit.jobs.len() as u64;
+        let sender = (UserRef::of(user), submit.client, submit.generation);
+        if self.users.meet(user, self.now).is_none() {
+            for submission in submit.jobs {
+                self.refuse(user, sender, submission.id, busy(Bound::Logins));
+            }
             return;
-        };
-        let sender = self.greet((user, submit.client, submit.generation));
+        }
+        let sender = self.greet(user, sender);
         for submission in submit.jobs {
-            self.submission(sender, submission);
+            self.submission(user, sender, submission);
         }
     }
 
     pub(super) fn cancelled(&mut self, user: &UserName, ids: &Ids) {
-        let Some(user) = self.known(user) else { return };
+        if self.link.leading().is_none() {
+            return;
+        }
         for id in &ids.ids {
-            let key = Key { user, id: *id };
+            let key = Key { user: UserRef::of(user), id: *id };
             match self.jobs.find(key) {
                 Some(job) => self.cancel(job, Caller::Cancelled),
                 // The cancel was faster than its job.
@@ -56,10 +68,13 @@ impl Ledger {
     }
 
     pub(super) fn asked(&mut self, user: &UserName, ids: &Ids) {
-        let Some(user) = self.known(user) else { return };
-        let sender = self.greet((user, ids.client, ids.generation));
-        for id in &ids.ids {
-            let key = Key { user, id: *id };
+        if self.link.leading().is_none() {
+            return;
+        }
+        let sender = self.greet(user, (UserRef::of(user), ids.client, ids.generation));
+        // Each once: what is asked for often is not said more often.
+        for id in &ids.ids.iter().collect::<BTreeSet<_>>() {
+            let key = Key { user: sender.0, id: **id };
             if let Some(job) = self.jobs.find(key) {
                 self.take_over(job, sender);
                 if self.unnoted.contains(&job) {
@@ -69,15 +84,17 @@ impl Ledger {
                 let kept = self.recent.find(key).filter(|kept| !kept.unchecked);
                 let news = kept
                     .map_or(Delivered::Unknown, |kept| Delivered::Answer(kept.answered.clone()));
-                self.deliver_to(sender, *id, news);
+                self.deliver_to(user, sender, key.id, news);
             }
         }
     }
 
     pub(super) fn noted(&mut self, user: &UserName, noted: Noted) {
-        let Some(user) = self.known(user) else { return };
-        self.greet((user, noted.client, noted.generation));
-        let Some(job) = self.jobs.find(Key { user, id: noted.id }) else { return };
+        if self.link.leading().is_none() {
+            return;
+        }
+        let sender = self.greet(user, (UserRef::of(user), noted.client, noted.generation));
+        let Some(job) = self.jobs.find(Key { user: sender.0, id: noted.id }) else { return };
         let Some(suspicion) = self.jobs.get_mut(job).and_then(|job| job.suspicion.as_mut()) else {
             return;
         };
@@ -89,65 +106,77 @@ impl Ledger {
     }
 
     pub(super) fn reported(&mut self, user: &UserName, report: Report) {
-        let Some(user) = self.users.meet(user) else {
-            self.books.crowded += 1;
-            return;
-        };
+        let client = (UserRef::of(user), report.client);
+        self.call_in(user, client);
+        let now = self.now;
+        let mut room = self.allowance(client).room(now);
         let mut all: u64 = 0;
-        for (function, reasons) in report.local.into_iter().take(64) {
-            let full = self.local.len() >= FUNCTIONS && !self.local.contains_key(&function);
-            if full || function.parse::<Selector>().is_err() {
-                self.books.crowded += 1;
+        for (function, reasons) in report.local.into_iter().take(REPORTED) {
+            let selector: Option<Selector> = function.parse().ok();
+            let known = selector.and_then(|selector| self.functions.ask(&selector, self.now));
+            let Some(known) = known else {
+                self.turn_away(Bound::Functions);
                 continue;
-            }
-            let runs = reasons.values().fold(0, |sum: u64, runs| sum.saturating_add(*runs));
-            all = all.saturating_add(runs);
-            self.ran_locally(&function, runs);
-            let counts = self.local.entry(function).or_default();
-            for (reason, runs) in reasons.into_iter().take(REASONS) {
-                if reason.len() > REASON_BYTES {
-                    self.books.crowded += 1;
-                } else if counts.len() < REASONS || counts.contains_key(&reason) {
-                    let count = counts.entry(reason).or_default();
-                    *count = count.saturating_add(runs);
+            };
+            let mut runs = 0;
+            for (reason, claimed) in reasons.into_iter().take(REASONS) {
+                let counted = claimed.min(room);
+                room -= counted;
+                runs += counted;
+                if counted < claimed {
+                    self.turn_away(Bound::Runs);
+                }
+                let local = &mut self.functions.get_mut(known).local;
+                let fits = local.len() < REASONS || local.contains_key(&reason);
+                if fits && reason.len() <= REASON_BYTES {
+                    let count = local.entry(reason).or_default();
+                    *count = count.saturating_add(counted);
                 }
             }
+            all += runs;
+            self.ran_locally(known, runs);
         }
-        self.call_in((user, report.client), all);
+        self.allowance(client).0 = room;
+        if let Some(caller) = self.callers.get_mut(&client) {
+            caller.local = caller.local.saturating_add(all);
+        }
+    }
+
+    /// The runs that a client may report; those beyond the most shown share one allowance.
+    fn allowance(&mut self, client: (UserRef, ClientId)) -> &mut Allowance {
+        match self.callers.get_mut(&client) {
+            Some(caller) => &mut caller.allowance,
+            None => &mut self.unlisted,
+        }
     }
 
     /// Clients ran a function themselves, since the report before this one.
-    fn ran_locally(&mut self, function: &str, runs: u64) {
+    fn ran_locally(&mut self, function: FunctionRef, runs: u64) {
         self.measures.local(runs);
         self.history.local = self.history.local.saturating_add(runs);
-        let selector: Result<Selector, _> = function.parse();
-        let known = selector.ok().and_then(|selector| self.functions.meet(&selector));
-        let Some(known) = known.map(|known| self.functions.get_mut(known)) else { return };
+        let known = self.functions.get_mut(function);
         known.measures.get_or_insert_default().local(runs);
         let from = self.now.saturating_sub(REPORT);
         self.stream.ran_locally(Arc::clone(&known.name), from, self.now, runs);
     }
 
-    /// A client was heard, and has run so many jobs itself.
-    fn call_in(&mut self, client: (UserRef, ClientId), local: u64) {
+    /// A client was heard.
+    fn call_in(&mut self, user: &UserName, client: (UserRef, ClientId)) {
         if self.callers.len() >= CALLERS && !self.callers.contains_key(&client) {
             return;
         }
-        let new = super::Caller { heard: self.now, local: 0 };
-        let caller = self.callers.entry(client).or_insert(new);
-        caller.heard = self.now;
-        caller.local = caller.local.saturating_add(local);
-    }
-
-    /// The user, if we lead: whoever does not lead knows no jobs.
-    fn known(&mut self, user: &UserName) -> Option<UserRef> {
-        self.link.leading()?;
-        self.users.meet(user)
+        let new = || super::Caller {
+            user: self.users.find(client.0).unwrap_or(user).clone(),
+            heard: self.now,
+            allowance: Allowance::new(self.now),
+            local: 0,
+        };
+        self.callers.entry(client).or_insert_with(new).heard = self.now;
     }
 
     /// A client's newest generation, from whatever it says.
-    fn greet(&mut self, (user, client, generation): Sender) -> Sender {
-        self.call_in((user, client), 0);
+    fn greet(&mut self, name: &UserName, (user, client, generation): Sender) -> Sender {
+        self.call_in(name, (user, client));
         match self.clients.get_mut(&(user, client)) {
             Some(known) => {
                 known.generation = known.generation.max(generation);
@@ -157,7 +186,7 @@ impl Ledger {
         }
     }
 
-    fn submission(&mut self, sender: Sender, submission: Submission) {
+    fn submission(&mut self, user: &UserName, sender: Sender, submission: Submission) {
         let key = Key { user: sender.0, id: submission.id };
         if let Some(job) = self.jobs.find(key) {
             self.books.resent += 1;
@@ -166,18 +195,21 @@ impl Ledger {
         }
         if let Some(answered) = self.answered_recently(key, &submission.function) {
             self.books.resent += 1;
-            return self.deliver_to(sender, key.id, Delivered::Answer(answered));
+            return self.deliver_to(user, sender, key.id, Delivered::Answer(answered));
         }
         let id = submission.id;
         match self.admit(sender, submission) {
             Ok(job) => self.settle_in(job),
-            Err(answered) => self.refuse(sender, id, answered),
+            Err(answered) => self.refuse(user, sender, id, answered),
         }
     }
 
-    fn refuse(&mut self, sender: Sender, id: JobId, answered: Answered) {
+    fn refuse(&mut self, user: &UserName, sender: Sender, id: JobId, answered: Answered) {
         self.books.refuse(&answered.answer);
-        self.deliver_to(sender, id, Delivered::Answer(answered));
+        if let Some(bound) = answered.bound {
+            self.turned.count(bound, self.now);
+        }
+        self.deliver_to(user, sender, id, Delivered::Answer(answered));
     }
 
     /// The recent answer to a job that is sent again. One that came while its job was unknown
@@ -201,9 +233,19 @@ impl Ledger {
 
     /// The job's answer goes to whoever sent it last.
     fn take_over(&mut self, job: JobRef, (user, client, generation): Sender) {
-        let Some(found) = self.jobs.get_mut(job) else { return };
-        let before = std::mem::replace(&mut found.client, client);
+        let Some(before) = self.jobs.get(job).map(|job| job.client) else { return };
         if before != client {
+            // Its place in the queue is by client.
+            let waits = matches!(self.jobs.get(job).map(|job| &job.state), Some(State::Queued(_)));
+            if waits {
+                self.detach(job);
+            }
+            if let Some(found) = self.jobs.get_mut(job) {
+                found.client = client;
+            }
+            if waits {
+                self.enqueue(job);
+            }
             if let Some(known) = self.clients.get_mut(&(user, before)) {
                 known.jobs.remove(&job);
                 if known.jobs.is_empty() {
@@ -270,9 +312,11 @@ impl Ledger {
         }
         let function = match resolved {
             Some(function) => function,
-            None => self.functions.meet(&selector).ok_or(busy(Bound::Functions))?,
+            None => self.functions.ask(&selector, self.now).ok_or(busy(Bound::Functions))?,
         };
-        self.functions.get_mut(function).jobs += 1;
+        let known = self.functions.get_mut(function);
+        (known.jobs, known.used) = (known.jobs + 1, self.now);
+        self.users.begins(sender.0);
         self.books.accepted += 1;
         self.ages += 1;
         let job = self.jobs.insert(Job {
@@ -330,6 +374,21 @@ impl Ledger {
                 None => (self.functions.unresolved(selector.name()), false),
             },
         }
+    }
+}
+
+impl Allowance {
+    /// Of a client that was not heard for so long that it may have made many.
+    pub(super) fn new(now: Duration) -> Self {
+        Self(u64::try_from(CLIENT_EXPIRES.as_millis()).unwrap_or(u64::MAX) * RUNS, now)
+    }
+
+    /// The runs that can have been made by now.
+    fn room(&mut self, now: Duration) -> u64 {
+        let since = u64::try_from(now.saturating_sub(self.1).as_millis()).unwrap_or(u64::MAX);
+        let room = self.0.saturating_add(since.saturating_mul(RUNS));
+        *self = Self(room.min(Self::new(now).0), now);
+        self.0
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use simple_dist_protocol::limits::{LIST_PATIENCE, TIMEOUT_MAX};
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answered, Answers, Control, Delivered, Delivery, End, Ended,
+    Answer, Answered, Answers, Bound, Control, Delivered, Delivery, End, Ended,
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId};
 
@@ -16,7 +16,7 @@ use super::books::Ending;
 use super::jobs::{Job, JobRef, Key};
 use super::pools::PoolQueue;
 use super::users::UserRef;
-use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent};
+use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent, outgoing};
 
 /// How long past its deadline a job is kept: its answer may be on its way, and its client has
 /// ended the call by itself.
@@ -63,7 +63,7 @@ impl Ledger {
             Some(_) | None => {
                 for ended in answers.jobs {
                     if !self.recent.keep_unproven(user, worker, ended, self.now) {
-                        self.books.crowded += 1;
+                        self.turn_away(Bound::Unclaimed);
                     }
                 }
             }
@@ -72,11 +72,7 @@ impl Ledger {
 
     /// An attempt ended, says a worker that we have heard.
     pub(super) fn ended(&mut self, worker: WorkerId, ended: Ended) {
-        let Some(user) = self.users.meet(&ended.key.user) else {
-            self.books.crowded += 1;
-            return;
-        };
-        let key = Key { user, id: ended.key.id };
+        let key = Key::of(&ended.key);
         let job = self.jobs.find(key);
         let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
         match ended.end {
@@ -219,6 +215,7 @@ impl Ledger {
             }
         }
         self.chronicle(&mut gone, &answered, ending);
+        self.users.ends(gone.key.user);
         if caller != Caller::Gone {
             self.recent.keep(gone.key, answered.clone(), false, self.now);
         }
@@ -238,19 +235,26 @@ impl Ledger {
         let Some(generation) = self.clients.get(&client).map(|client| client.generation) else {
             return;
         };
-        self.deliver_to((client.0, client.1, generation), id, body);
+        let user = self.users.name(client.0).clone();
+        self.deliver_to(&user, (client.0, client.1, generation), id, body);
     }
 
-    /// News to a client's queue.
+    /// News to a client's queue. What finds no room is not lost: answers of jobs are kept with the
+    /// recent ones, and the client asks again.
     pub(super) fn deliver_to(
         &mut self,
+        name: &UserName,
         (user, client, generation): (UserRef, ClientId, Generation),
         id: JobId,
         body: Delivered,
     ) {
         let Some(term) = self.term() else { return };
-        let token = self.token(Sent::Delivery { user, client, generation });
-        let to = Origin { user: self.users.name(user).clone(), client, generation };
+        let to = Origin { user: name.clone(), client, generation };
+        let bytes = outgoing::weight(&body);
+        if !self.outgoing.take((user, client), bytes) {
+            return self.turned.count(Bound::Deliveries, self.now);
+        }
+        let token = self.token(Sent::Delivery { user, client, generation, bytes });
         let delivery = Delivery { id, body };
         self.effects.push(Effect::Deliver { to, term, delivery, token });
     }
@@ -272,8 +276,7 @@ impl Ledger {
 
     /// A person cancels a job.
     pub(super) fn cancel_by_hand(&mut self, key: &JobKey) {
-        let user = self.users.find(&key.user);
-        if let Some(job) = user.and_then(|user| self.jobs.find(Key { user, id: key.id })) {
+        if let Some(job) = self.jobs.find(Key::of(key)) {
             self.cancel(job, Caller::Waits);
         }
     }
@@ -299,11 +302,14 @@ impl Ledger {
     pub(super) fn settled(&mut self, tokens: &[super::Token], outcome: Outcome) {
         for token in tokens {
             let Some(sent) = self.sent.remove(token) else { continue };
+            if let Sent::Delivery { user, client, bytes, .. } = sent {
+                self.outgoing.give_back((user, client), bytes);
+            }
             match (sent, outcome) {
                 (Sent::Placement { job, attempt, pool }, outcome) => {
                     self.placement_settled(job, attempt, pool, outcome);
                 }
-                (Sent::Delivery { user, client, generation }, Outcome::Returned) => {
+                (Sent::Delivery { user, client, generation, .. }, Outcome::Returned) => {
                     self.client_gone(user, client, generation);
                 }
                 (Sent::Control { worker, generation }, Outcome::Returned | Outcome::Refused) => {

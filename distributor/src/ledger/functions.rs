@@ -13,6 +13,8 @@ use super::queue::Queue;
 
 /// The most functions we know at once; those that nobody serves or waits for make room.
 pub(super) const FUNCTIONS: usize = 4096;
+/// The most of them that nobody serves: whoever asks for names does not keep workers out.
+const UNSERVED: usize = 1024;
 
 /// One function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +43,10 @@ pub(super) struct Function {
     /// Jobs that have not ended.
     pub(super) jobs: usize,
     pub(super) ended: Endings,
+    /// Runs at the clients, by reason.
+    pub(super) local: BTreeMap<String, u64>,
+    /// When it was last asked for.
+    pub(super) used: Duration,
     /// None until something was measured: most names that were ever asked for have nothing.
     pub(super) measures: Option<Box<Measures>>,
 }
@@ -161,6 +167,12 @@ impl Functions {
         self.addresses.get(address).copied()
     }
 
+    /// The address, its text shared with the function's if that is known.
+    pub(super) fn address(&self, address: &Address) -> Address {
+        let known = self.find(address).and_then(|function| self.get(function).address.clone());
+        known.unwrap_or_else(|| address.clone())
+    }
+
     /// The versions of a name, the highest first.
     pub(super) fn versions(&self, name: &str) -> impl Iterator<Item = FunctionRef> {
         self.names.get(name).into_iter().flat_map(|name| name.versions.values().rev().copied())
@@ -171,15 +183,34 @@ impl Functions {
         self.names.get(name)?.any
     }
 
-    /// The function asked for, known from now on; none if there are too many.
-    pub(super) fn meet(&mut self, selector: &Selector) -> Option<FunctionRef> {
-        let address = selector.address();
-        let found = match &address {
-            Some(address) => self.find(address),
+    /// The function that a client names, known from now on; none if there are too many.
+    pub(super) fn ask(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+        if self.named(selector).is_none() && self.unserved() >= UNSERVED {
+            self.forget_idle();
+            if self.unserved() >= UNSERVED {
+                return None;
+            }
+        }
+        self.meet(selector, now)
+    }
+
+    fn unserved(&self) -> usize {
+        self.known.iter().flatten().filter(|known| known.pools.is_empty()).count()
+    }
+
+    fn named(&self, selector: &Selector) -> Option<FunctionRef> {
+        match selector.address() {
+            Some(address) => self.find(&address),
             None => self.unresolved(selector.name()),
-        };
-        if found.is_some() {
-            return found;
+        }
+    }
+
+    /// The function that a worker names, known from now on; none if there are too many.
+    pub(super) fn meet(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+        let address = selector.address();
+        if let Some(function) = self.named(selector) {
+            self.get_mut(function).used = now;
+            return Some(function);
         }
         let function = self.room()?;
         let name = self.names.entry(selector.name().to_owned()).or_default();
@@ -203,6 +234,8 @@ impl Functions {
             work: Work::default(),
             jobs: 0,
             ended: Endings::default(),
+            local: BTreeMap::new(),
+            used: now,
             measures: None,
         });
         Some(function)
@@ -232,15 +265,18 @@ impl Functions {
         self.free.pop().map(FunctionRef)
     }
 
-    /// Forgets what nobody serves or waits for.
+    /// Forgets a quarter of what nobody serves or waits for: what was used last the longest ago.
     fn forget_idle(&mut self) {
-        for (index, known) in self.known.iter_mut().enumerate() {
-            let Some(function) =
-                known.take_if(|function| function.pools.is_empty() && function.jobs == 0)
-            else {
-                continue;
-            };
-            self.free.extend(u32::try_from(index));
+        let idle = |function: &Function| function.pools.is_empty() && function.jobs == 0;
+        let mut found: Vec<_> = self
+            .iter()
+            .filter(|(_, function)| idle(function))
+            .map(|(id, function)| (function.expected, function.used, id))
+            .collect();
+        found.sort_unstable();
+        for (_, _, id) in &found[..found.len().div_ceil(4)] {
+            let Some(function) = self.known[id.0 as usize].take() else { continue };
+            self.free.push(id.0);
             let name = function.selector.name();
             if let Some(entry) = self.names.get_mut(name) {
                 match &function.address {

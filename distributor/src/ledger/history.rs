@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Answer, Answered};
-use simple_dist_protocol::{ClientId, UserName, WorkerId, value_to_json};
+use simple_dist_protocol::{ClientId, JobId, UserName, WorkerId, value_to_json};
 
 use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
 
 use super::books::Books;
-use super::jobs::Key;
 use super::timeline::Timeline;
 
 /// The most characters kept of what a panic said.
@@ -32,7 +31,8 @@ pub(super) struct History {
 /// A job that has ended, as it is kept.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) key: Key,
+    pub(super) id: JobId,
+    pub(super) user: UserName,
     pub(super) client: ClientId,
     pub(super) function: Arc<str>,
     pub(super) kind: &'static str,
@@ -90,11 +90,11 @@ impl History {
 
 impl Ended {
     /// For the view made at this time.
-    pub(super) fn view(&self, user: &UserName, now: Duration, unix_now: Duration) -> RecentJob {
+    pub(super) fn view(&self, now: Duration, unix_now: Duration) -> RecentJob {
         let at = unix_now.saturating_sub(now.saturating_sub(self.at));
         RecentJob {
-            id: self.key.id,
-            user: user.clone(),
+            id: self.id,
+            user: self.user.clone(),
             client: self.client,
             function: Arc::clone(&self.function),
             answer: self.kind.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simple_dist_protocol::limits::BEAT;
-use simple_dist_protocol::message::{Control, Held, Started, StartedJob};
+use simple_dist_protocol::message::{Bound, Control, Held, Started, StartedJob};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 
 use super::jobs::{Holder, JobRef, Key, Out, Running, State};
@@ -15,6 +15,9 @@ use super::{Ledger, Via};
 /// A job that ended this long ago and is still in a beat is not just crossing its answer.
 const STILL_HELD: Duration = BEAT;
 
+/// The most of them that a worker is told of at once.
+const FINISHED: usize = 4096;
+
 impl Ledger {
     /// What the worker holds.
     pub(super) fn hear_held(&mut self, worker: WorkerId, held: Vec<Held>) {
@@ -22,11 +25,12 @@ impl Ledger {
         let mut keys = BTreeMap::new();
         let mut finished = vec![];
         for item in held {
-            let Some(user) = self.users.meet(&item.key.user) else { continue };
-            let key = Key { user, id: item.key.id };
+            let key = Key::of(&item.key);
+            let user = self.users.find(key.user).unwrap_or(&item.key.user);
             let held = HeldJob {
+                user: user.clone(),
                 attempt: item.attempt,
-                function: item.function,
+                function: self.functions.address(&item.function),
                 slot: item.slot,
                 since: now.saturating_sub(Duration::from_millis(item.age_ms)),
             };
@@ -34,6 +38,7 @@ impl Ledger {
                 self.hear_held_job(worker, job, &held);
             } else if let Some(kept) = self.recent.find(key)
                 && now.saturating_sub(kept.at) >= STILL_HELD
+                && finished.len() < FINISHED
             {
                 finished.push(item.key);
             }
@@ -153,18 +158,15 @@ impl Ledger {
             return;
         }
         for begun in &started.jobs {
-            let Some(owner) = self.users.meet(&begun.key.user) else { continue };
-            let key = Key { user: owner, id: begun.key.id };
-            match self.jobs.find(key) {
-                Some(job) => self.started_job(job, (user, started.worker, started.seq), begun, via),
-                None if via == Via::Results => self.recent.keep_start(
-                    key,
-                    (user, started.worker),
-                    (begun.attempt, started.seq),
-                    self.now,
-                ),
-                None => {}
-            }
+            let key = Key::of(&begun.key);
+            let Some(job) = self.jobs.find(key) else {
+                let (by, at) = ((user, started.worker), (begun.attempt, started.seq));
+                if via == Via::Results && !self.recent.keep_start(key, by, at, self.now) {
+                    self.turn_away(Bound::Unclaimed);
+                }
+                continue;
+            };
+            self.started_job(job, (user, started.worker, started.seq), begun, via);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::{Attempt, ClientId, JobId, PoolId, WorkerId};
+use simple_dist_protocol::{Attempt, ClientId, JobId, JobKey, PoolId, WorkerId};
 
 use super::functions::FunctionRef;
 use super::queue::Place;
@@ -17,6 +17,13 @@ use super::users::UserRef;
 pub(super) struct Key {
     pub(super) user: UserRef,
     pub(super) id: JobId,
+}
+
+impl Key {
+    /// Of a job as others name it.
+    pub(super) fn of(key: &JobKey) -> Self {
+        Self { user: UserRef::of(&key.user), id: key.id }
+    }
 }
 
 /// Where a job lies. One that has ended is never mistaken for its successor in the same place.
@@ -126,7 +133,7 @@ impl Out {
 impl Job {
     /// Its place in its function's queue.
     pub(super) fn place(&self) -> Place {
-        Place { priority: self.priority, user: self.key.user, age: self.age }
+        Place { priority: self.priority, user: self.key.user, client: self.client, age: self.age }
     }
 
     /// Whether anything speaks against it.

@@ -16,7 +16,7 @@ use super::pools::Depth;
 use super::queue::First;
 use super::{Effect, Ledger, Sent};
 
-/// What a job of a function that was never measured counts for in its user's share.
+/// What a job of a function that was never measured counts for in its caller's share.
 const UNMEASURED: Duration = Duration::from_millis(1);
 
 impl Ledger {
@@ -28,7 +28,7 @@ impl Ledger {
         found.state = State::Queued(line);
         let (place, function) = (found.place(), found.function);
         self.books.enter(Under::Queued);
-        self.users.waits(place.user);
+        self.users.waits(place.user, place.client);
         self.functions.get_mut(function).queue(line).push(place, job, &self.users);
         self.ready.insert(function);
     }
@@ -97,7 +97,7 @@ impl Ledger {
             State::Nowhere => None,
             State::Queued(line) => {
                 self.functions.get_mut(found.function).queue(line).remove(place);
-                self.users.waits_no_more(place.user);
+                self.users.waits_no_more(place.user, place.client);
                 self.books.leave(Under::Queued);
                 None
             }
@@ -217,8 +217,8 @@ impl Ledger {
             start_confirmed,
             trace: found.trace.clone(),
         };
-        let user = found.key.user;
-        self.users.charge(user, measured.unwrap_or(UNMEASURED));
+        let (user, client) = (found.key.user, found.client);
+        self.users.charge(user, client, measured.unwrap_or(UNMEASURED));
         self.books.placements += 1;
         self.put_out(
             job,

@@ -1,10 +1,11 @@
 //! The pools: who serves which set of functions, and how many jobs lie in each one's queue.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::limits::WINDOW_WORK;
-use simple_dist_protocol::{PoolId, WorkerId};
+use simple_dist_protocol::{Address, PoolId, WorkerId};
 
 use super::functions::{FunctionRef, Work};
 use super::jobs::{JobRef, Line};
@@ -23,6 +24,8 @@ pub(super) type Pools = BTreeMap<PoolId, Pool>;
 #[derive(Debug)]
 pub(super) struct Pool {
     pub(super) functions: Vec<FunctionRef>,
+    /// Their names, shared by its workers.
+    pub(super) served: Arc<[Address]>,
     pub(super) queue: PoolQueue,
     /// Every worker of it that is not lost.
     pub(super) workers: BTreeSet<WorkerId>,
@@ -62,9 +65,10 @@ pub(super) enum PoolQueue {
 
 impl Pool {
     /// A pool of these functions.
-    pub(super) fn new(functions: Vec<FunctionRef>) -> Self {
+    pub(super) fn new(functions: Vec<FunctionRef>, served: Arc<[Address]>) -> Self {
         Self {
             functions,
+            served,
             queue: PoolQueue::Unknown,
             workers: BTreeSet::new(),
             out: BTreeSet::new(),

@@ -1,9 +1,10 @@
-//! The jobs of one function that wait: by priority, then fair between users, then by age. Every
-//! step costs the logarithm of what waits.
+//! The jobs of one function that wait: by priority, then fair between logins, then between the
+//! clients of each, then by age. Every step costs the logarithm of what waits.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use simple_dist_protocol::ClientId;
 use simple_dist_protocol::limits::PRIORITY_MAX;
 
 use super::jobs::JobRef;
@@ -15,18 +16,25 @@ const LEVELS: usize = PRIORITY_MAX as usize + 1;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     levels: [Level; LEVELS],
+    /// All of them, by age.
+    ages: BTreeMap<u64, JobRef>,
+}
+
+/// The jobs of one priority: by login, by client, by age.
+#[derive(Debug, Default)]
+struct Level {
+    logins: Fair<UserRef, Fair<ClientId, BTreeMap<u64, JobRef>>>,
     length: usize,
 }
 
-/// The jobs of one priority.
-#[derive(Debug, Default)]
-struct Level {
-    /// Whose turn it is: the user with the least share first. A share may have grown since it was
-    /// written here; [`Queue::first`] puts that right when it comes to the front.
-    turns: BTreeSet<(u64, UserRef)>,
-    /// By user, then by age. Whoever is here has one turn, even if the last job has just left.
-    waiting: BTreeMap<UserRef, BTreeMap<u64, JobRef>>,
-    length: usize,
+/// Those who take turns.
+#[derive(Debug)]
+struct Fair<K, V> {
+    /// Whose turn it is: the one with the least share first. A share may have grown since it was
+    /// written here; [`Fair::first`] puts that right when it comes to the front.
+    turns: BTreeSet<(u64, K)>,
+    /// What waits of each. Whoever is here has one turn, even if the last job has just left.
+    waiting: BTreeMap<K, V>,
 }
 
 /// A job's place in a queue.
@@ -36,6 +44,7 @@ pub(super) struct Place {
     pub(super) priority: u8,
     /// Whose job.
     pub(super) user: UserRef,
+    pub(super) client: ClientId,
     /// The count of jobs at its submission: less is older.
     pub(super) age: u64,
 }
@@ -47,47 +56,88 @@ pub(super) struct First {
     pub(super) job: JobRef,
     /// Where it waits.
     pub(super) place: Place,
-    /// What its user has had.
-    share: u64,
+    /// What its login has had, and its client.
+    shares: (u64, u64),
 }
 
-/// What is placed first: by priority, then by what its user has had, then by age. The rank of a
+/// What is placed first: by priority, then by what its login and its client have had, then by age. The rank of a
 /// queue's first job gets better only when a job joins.
-pub(super) type Rank = (Reverse<u8>, u64, u64);
+pub(super) type Rank = (Reverse<u8>, (u64, u64), u64);
 
 impl First {
     /// Its rank among the firsts of other queues.
     pub(super) fn rank(&self) -> Rank {
-        (Reverse(self.place.priority), self.share, self.place.age)
+        (Reverse(self.place.priority), self.shares, self.place.age)
+    }
+}
+
+impl<K, V> Default for Fair<K, V> {
+    fn default() -> Self {
+        Self { turns: BTreeSet::new(), waiting: BTreeMap::new() }
+    }
+}
+
+impl<K: Copy + Ord, V: Default> Fair<K, V> {
+    /// What waits of this one, which has a turn from now on.
+    fn join(&mut self, who: K, share: u64) -> &mut V {
+        let Self { turns, waiting } = self;
+        waiting.entry(who).or_insert_with(|| {
+            turns.insert((share, who));
+            V::default()
+        })
+    }
+
+    /// Whose turn it is, with its share and the first that waits of it.
+    fn first<F>(
+        &mut self,
+        share: impl Fn(K) -> u64,
+        first: impl Fn(K, &mut V) -> Option<F>,
+    ) -> Option<(u64, K, F)> {
+        while let Some(&(written, who)) = self.turns.first() {
+            let found = self.waiting.get_mut(&who).and_then(|waiting| first(who, waiting));
+            let Some(found) = found else {
+                self.turns.pop_first();
+                self.waiting.remove(&who);
+                continue;
+            };
+            let now = share(who);
+            if now == written {
+                return Some((now, who, found));
+            }
+            self.turns.pop_first();
+            self.turns.insert((now, who));
+        }
+        None
     }
 }
 
 impl Queue {
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
+        self.ages.is_empty()
     }
 
     /// A job joins.
     pub(super) fn push(&mut self, place: Place, job: JobRef, users: &Users) {
-        let level = &mut self.levels[usize::from(place.priority)];
-        let own = level.waiting.entry(place.user).or_insert_with(|| {
-            level.turns.insert((users.share(place.user), place.user));
-            BTreeMap::new()
-        });
-        own.insert(place.age, job);
+        let Place { priority, user, client, age } = place;
+        let level = &mut self.levels[usize::from(priority)];
+        let login = level.logins.join(user, users.share(user));
+        login.join(client, users.client_share(user, client)).insert(age, job);
         level.length += 1;
-        self.length += 1;
+        self.ages.insert(age, job);
     }
 
-    /// A job leaves, from wherever it stands. Its user's turn is cleaned up when it comes.
+    /// A job leaves, from wherever it stands. Its client's turn is cleaned up when it comes.
     pub(super) fn remove(&mut self, place: Place) {
-        let level = &mut self.levels[usize::from(place.priority)];
-        let Some(own) = level.waiting.get_mut(&place.user) else { return };
-        if own.remove(&place.age).is_some() {
-            level.length -= 1;
-            self.length -= 1;
+        if self.ages.remove(&place.age).is_none() {
+            return;
         }
+        let level = &mut self.levels[usize::from(place.priority)];
+        let login = level.logins.waiting.get_mut(&place.user);
+        if let Some(own) = login.and_then(|login| login.waiting.get_mut(&place.client)) {
+            own.remove(&place.age);
+        }
+        level.length -= 1;
         if level.length == 0 {
             *level = Level::default();
         }
@@ -95,44 +145,26 @@ impl Queue {
 
     /// The job that is next.
     pub(super) fn first(&mut self, users: &Users) -> Option<First> {
-        if self.length == 0 {
-            return None;
-        }
         let (priority, level) =
             self.levels.iter_mut().enumerate().rev().find(|(_, level)| level.length > 0)?;
-        while let Some(&(share, user)) = level.turns.first() {
-            let oldest = level.waiting.get(&user).and_then(BTreeMap::first_key_value);
-            let Some((&age, &job)) = oldest else {
-                level.turns.pop_first();
-                level.waiting.remove(&user);
-                continue;
-            };
-            let now = users.share(user);
-            if now == share {
-                let priority = u8::try_from(priority).ok()?;
-                return Some(First { job, place: Place { priority, user, age }, share });
-            }
-            level.turns.pop_first();
-            level.turns.insert((now, user));
-        }
-        None
+        let oldest = |_, own: &mut BTreeMap<u64, JobRef>| {
+            own.first_key_value().map(|(age, job)| (*age, *job))
+        };
+        let (share, user, (client_share, client, (age, job))) = level.logins.first(
+            |user| users.share(user),
+            |user, login| login.first(|client| users.client_share(user, client), oldest),
+        )?;
+        let place = Place { priority: u8::try_from(priority).ok()?, user, client, age };
+        Some(First { job, place, shares: (share, client_share) })
     }
 
-    /// Every job that waits, in no order that matters.
+    /// Every job that waits, the oldest first.
     pub(super) fn jobs(&self) -> impl Iterator<Item = JobRef> {
-        self.levels
-            .iter()
-            .flat_map(|level| level.waiting.values())
-            .flat_map(|own| own.values().copied())
+        self.ages.values().copied()
     }
 
     /// The oldest job that waits.
     pub(super) fn oldest(&self) -> Option<(u64, JobRef)> {
-        self.levels
-            .iter()
-            .flat_map(|level| level.waiting.values())
-            .filter_map(|own| own.first_key_value())
-            .map(|(age, job)| (*age, *job))
-            .min()
+        self.ages.first_key_value().map(|(age, job)| (*age, *job))
     }
 }

@@ -10,7 +10,7 @@ use simple_dist_protocol::{Attempt, UserName, WorkerId};
 use super::jobs::Key;
 
 /// What an entry costs beyond the bytes of its value.
-const OVERHEAD: usize = 256;
+pub(super) const OVERHEAD: usize = 256;
 /// The most starts kept for jobs that may be sent again: only marked jobs have one.
 const STARTS: usize = 10_000;
 /// The most answers kept of workers that were never heard.
@@ -108,17 +108,22 @@ impl Recent {
         }
     }
 
-    /// Keeps a start for when its job is sent again.
+    /// Keeps a start for when its job is sent again. Whether there is room.
     pub(super) fn keep_start(
         &mut self,
         key: Key,
         (user, worker): (&UserName, WorkerId),
         (attempt, seq): (Attempt, u64),
         now: Duration,
-    ) {
-        if self.starts.len() < STARTS && !self.answers.contains_key(&key) {
+    ) -> bool {
+        if self.answers.contains_key(&key) {
+            return true;
+        }
+        let room = self.starts.len() < STARTS;
+        if room {
             self.starts.insert(key, Start { user: user.clone(), worker, attempt, seq, at: now });
         }
+        room
     }
 
     /// The start of a job that is sent again.
@@ -195,7 +200,7 @@ fn weight(ended: &Ended) -> usize {
         }
 }
 
-fn answer_bytes(answer: &Answer) -> usize {
+pub(super) fn answer_bytes(answer: &Answer) -> usize {
     match answer {
         Answer::Value(value) => value.len(),
         Answer::Panicked { message } | Answer::BadArguments { message } => message.len(),

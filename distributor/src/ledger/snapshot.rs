@@ -30,7 +30,7 @@ impl Ledger {
     /// (its version, the broker's address) is left open.
     pub fn view(&self, now: Duration, unix_now: Duration) -> View {
         let workers = self.workers_view(now);
-        let ended = |job: &Ended| job.view(self.users.name(job.key.user), now, unix_now);
+        let ended = |job: &Ended| job.view(now, unix_now);
         let mut view = View {
             unix_ms: u64::try_from(unix_now.as_millis()).unwrap_or(u64::MAX),
             books: self.books.view(),
@@ -39,6 +39,7 @@ impl Ledger {
             functions: self.functions_view(now),
             pools: self.pools_view(),
             clients: self.clients_view(now),
+            turned_away: self.turned.view(now),
             recent: Arc::new(self.history.ended().map(ended).collect()),
             series: self.history.samples().copied().collect(),
             ..View::default()
@@ -139,7 +140,7 @@ impl Ledger {
     fn clients_view(&self, now: Duration) -> Vec<Client> {
         let clients = self.callers.iter().map(|((user, id), caller)| Client {
             id: *id,
-            user: self.users.name(*user).clone(),
+            user: caller.user.clone(),
             jobs: self.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
             local: caller.local,
             silent: now.saturating_sub(caller.heard).into(),

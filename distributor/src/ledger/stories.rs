@@ -3,10 +3,12 @@
 //! The stage plays a good broker: it confirms, declares, echoes presence, finds the queues empty,
 //! and lets living workers beat every second, until a story says otherwise.
 
+mod bounds;
 mod clients;
 mod deaths;
 mod door;
 mod pools;
+mod shares;
 mod sweeps;
 mod terms;
 mod views;
@@ -17,8 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answers, Control, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence, Started,
-    StartedJob, Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answers, Bound, Control, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence,
+    Started, StartedJob, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, Term, UserName, WorkerId,
@@ -37,6 +39,7 @@ enum Seen {
     Cancel { worker: u128, jobs: Vec<u128> },
     Drain { worker: u128 },
     Resume { worker: u128 },
+    Refused { worker: u128, bound: Bound },
     Purged,
 }
 
@@ -90,6 +93,8 @@ struct Stage {
     untouched: Vec<(JobKey, Attempt)>,
     placements: Outcome,
     deliveries: Outcome,
+    /// Whether the broker says what became of news for clients.
+    reads: bool,
     controls: Outcome,
     declares: bool,
 }
@@ -116,6 +121,7 @@ impl Stage {
             untouched: vec![],
             placements: Outcome::Confirmed,
             deliveries: Outcome::Confirmed,
+            reads: true,
             controls: Outcome::Confirmed,
             declares: true,
         }
@@ -180,7 +186,9 @@ impl Stage {
             Effect::StepDown => Some(Event::LinkDown),
             Effect::Purge(_) => Some(Event::Purged { untouched: self.untouched.clone() }),
             Effect::Place { token, .. } => settled(*token, self.placements),
-            Effect::Deliver { token, .. } => settled(*token, self.deliveries),
+            Effect::Deliver { token, .. } => {
+                self.reads.then(|| settled(*token, self.deliveries)).flatten()
+            }
             Effect::Control { token, .. } => settled(*token, self.controls),
             Effect::Presence(presence) => self.echoes.then(|| Event::Seen(presence.clone())),
             Effect::AskDepths { asked_at, pools } => {
@@ -245,6 +253,7 @@ fn seen(effect: &Effect) -> Option<Seen> {
                 Control::Drain => Some(Seen::Drain { worker }),
                 Control::Resume => Some(Seen::Resume { worker }),
                 Control::Welcome { .. } | Control::Probe => None,
+                Control::Refused { bound } => Some(Seen::Refused { worker, bound: *bound }),
             }
         }
         Effect::Purge(_) => Some(Seen::Purged),

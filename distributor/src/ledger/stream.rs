@@ -17,7 +17,9 @@ const FINE: Duration = Duration::from_millis(100);
 /// A worker's clock and ours may differ by this much in where a run begins.
 const SLACK: Duration = Duration::from_millis(5);
 /// The most lanes kept of one worker.
-const LANES: usize = 64;
+pub(super) const LANES: usize = 64;
+/// The most lanes kept of all workers: a page shows far fewer.
+const LANES_IN_ALL: usize = 1024;
 /// The most bars of what clients ran themselves: one for each report and function.
 const LOCAL: usize = 512;
 
@@ -25,6 +27,8 @@ const LOCAL: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     workers: BTreeMap<WorkerId, Vec<VecDeque<Bar>>>,
+    /// How many lanes that are.
+    lanes: usize,
     local: VecDeque<Bar>,
 }
 
@@ -52,11 +56,16 @@ pub(super) struct Run {
 impl Stream {
     /// A worker with so many slots ran something.
     pub(super) fn ran(&mut self, worker: WorkerId, slots: u32, run: Run) {
-        let lanes = self.workers.entry(worker).or_default();
         let most = (slots.max(1) as usize).min(LANES);
-        if lanes.len() < most {
-            lanes.resize(most, VecDeque::new());
+        let known = self.workers.get(&worker).map_or(0, Vec::len);
+        if known < most {
+            if self.lanes - known + most > LANES_IN_ALL {
+                return;
+            }
+            self.lanes += most - known;
+            self.workers.entry(worker).or_default().resize(most, VecDeque::new());
         }
+        let Some(lanes) = self.workers.get_mut(&worker) else { return };
         let is_free = |lane: &VecDeque<Bar>| {
             lane.back().is_none_or(|last| last.to <= run.from.saturating_add(SLACK))
         };
@@ -91,6 +100,7 @@ impl Stream {
             while lane.pop_front_if(is_old).is_some() {}
         }
         self.workers.retain(|_, lanes| lanes.iter().any(|lane| !lane.is_empty()));
+        self.lanes = self.workers.values().map(Vec::len).sum();
     }
 
     /// What this worker's lane ran; without bars if nothing.

@@ -160,8 +160,7 @@ impl Ledger {
     /// Attempts that were purged before any worker had them: it was not the job.
     pub(super) fn take_marks_back(&mut self, untouched: &[(JobKey, Attempt)]) {
         for (key, attempt) in untouched {
-            let Some(user) = self.users.find(&key.user) else { continue };
-            let Some(job) = self.jobs.find(Key { user, id: key.id }) else { continue };
+            let Some(job) = self.jobs.find(Key::of(key)) else { continue };
             let Some(found) = self.jobs.get_mut(job) else { continue };
             if !found.suspicion_mut().unmark(*attempt) {
                 continue;

@@ -10,7 +10,7 @@ use simple_dist_protocol::{PoolId, Term};
 
 use super::functions::{Function, FunctionRef};
 use super::pools::PoolQueue;
-use super::{Effect, Ledger, Sweep};
+use super::{Effect, Ledger, Outgoing, Sweep};
 
 /// A term that could not empty `sd.answers` for this long begins all the same: answers come as
 /// fast as they are read, and none of them is lost by that.
@@ -357,9 +357,10 @@ impl Ledger {
         self.unnoted.clear();
         self.strikers.clear();
         self.sent.clear();
+        self.outgoing = Outgoing::default();
         self.open.clear();
         self.sweep = Sweep::default();
-        self.users.forget_waiting();
+        self.users.forget_jobs();
         self.ready.clear();
         self.functions.forget_term();
         for pool in self.pools.values_mut() {

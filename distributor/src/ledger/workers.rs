@@ -1,6 +1,7 @@
 //! The workers, each as its last beat described it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::message::WorkerState;
@@ -24,7 +25,7 @@ pub(super) struct Worker {
     pub(super) generation: Generation,
     pub(super) host: String,
     pub(super) version: String,
-    pub(super) functions: Vec<Address>,
+    pub(super) functions: Arc<[Address]>,
     pub(super) pool: Option<PoolId>,
     pub(super) slots: u32,
     /// Those of them that are counted in the pool now.
@@ -113,6 +114,7 @@ pub(super) enum Fate {
 /// A job in a worker's hands, as its beat says.
 #[derive(Debug, Clone)]
 pub(super) struct HeldJob {
+    pub(super) user: UserName,
     pub(super) attempt: Attempt,
     pub(super) function: Address,
     pub(super) slot: Option<u32>,
@@ -127,7 +129,7 @@ impl Worker {
             generation: Generation(0),
             host: String::new(),
             version: String::new(),
-            functions: vec![],
+            functions: Arc::default(),
             pool: None,
             slots: 0,
             counted: 0,
@@ -241,6 +243,11 @@ impl Workers {
     /// Whether the worker's last beat named the job.
     pub(super) fn names(&self, worker: WorkerId, key: Key) -> bool {
         self.named.contains(&(key, worker))
+    }
+
+    /// The jobs named by all but this worker.
+    pub(super) fn held_beside(&self, worker: WorkerId) -> usize {
+        self.named.len() - self.get(worker).map_or(0, |worker| worker.held.len())
     }
 
     /// Who named the job in its last beat.

@@ -124,7 +124,8 @@ impl Worker {
             | Control::Cancel { .. }
             | Control::Drain
             | Control::Resume
-            | Control::Probe => vec![],
+            | Control::Probe
+            | Control::Refused { .. } => vec![],
         }
     }
 

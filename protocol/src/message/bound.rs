@@ -1,11 +1,11 @@
-//! Why there is no room for a job, by name.
+//! Why somebody is turned away, by name.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A bound that is reached, so that there is no room for a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A bound that is reached, so that a job, a worker or news of them is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "&'static str")]
 #[non_exhaustive]
 pub enum Bound {
@@ -19,11 +19,40 @@ pub enum Bound {
     Functions,
     /// What waits in the queue of submissions.
     Submissions,
+    /// The workers known.
+    Workers,
+    /// The sets of functions that workers serve.
+    Pools,
+    /// The functions of one worker, or of all sets together.
+    Served,
+    /// The jobs in workers' hands: in one's, or in all.
+    Held,
+    /// Answers and starts of jobs that nobody has sent.
+    Unclaimed,
+    /// The answers on their way to one client, or to all.
+    Deliveries,
+    /// The runs that a client may have made itself.
+    Runs,
     /// One that the reader does not know.
     Other,
 }
 
 impl Bound {
+    const ALL: [Self; 12] = [
+        Self::Jobs,
+        Self::Arguments,
+        Self::Logins,
+        Self::Functions,
+        Self::Submissions,
+        Self::Workers,
+        Self::Pools,
+        Self::Served,
+        Self::Held,
+        Self::Unclaimed,
+        Self::Deliveries,
+        Self::Runs,
+    ];
+
     /// In one lower-case word.
     pub fn kind(self) -> &'static str {
         match self {
@@ -32,6 +61,13 @@ impl Bound {
             Self::Logins => "logins",
             Self::Functions => "functions",
             Self::Submissions => "submissions",
+            Self::Workers => "workers",
+            Self::Pools => "pools",
+            Self::Served => "served",
+            Self::Held => "held",
+            Self::Unclaimed => "unclaimed",
+            Self::Deliveries => "deliveries",
+            Self::Runs => "runs",
             Self::Other => "other",
         }
     }
@@ -45,8 +81,7 @@ impl From<Bound> for &'static str {
 
 impl From<String> for Bound {
     fn from(kind: String) -> Self {
-        let all = [Self::Jobs, Self::Arguments, Self::Logins, Self::Functions, Self::Submissions];
-        all.into_iter().find(|bound| bound.kind() == kind).unwrap_or(Self::Other)
+        Self::ALL.into_iter().find(|bound| bound.kind() == kind).unwrap_or(Self::Other)
     }
 }
 
@@ -58,6 +93,13 @@ impl fmt::Display for Bound {
             Self::Logins => "no more logins can be told apart",
             Self::Functions => "no more functions can be known",
             Self::Submissions => "the queue of submissions is full",
+            Self::Workers => "no more workers can be known",
+            Self::Pools => "no more sets of functions can be served",
+            Self::Served => "a worker serves 1 to 1,024 functions, all sets together 65,536",
+            Self::Held => "no more jobs in workers' hands can be remembered",
+            Self::Unclaimed => "no more answers can be kept of jobs that nobody has sent",
+            Self::Deliveries => "no more answers can be on their way to a client",
+            Self::Runs => "no client can have run so many calls itself",
             Self::Other => "a bound is reached",
         })
     }

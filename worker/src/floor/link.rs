@@ -51,7 +51,8 @@ impl Floor {
                     self.beat(now);
                 }
             }
-            Control::Probe => {}
+            // The service has said so.
+            Control::Probe | Control::Refused { .. } => {}
         }
     }
 

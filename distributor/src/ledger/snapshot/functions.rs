@@ -67,7 +67,7 @@ impl Ledger {
             cancelled: function.ended.cancelled,
             lately: measures.lately(),
             answers: named(&measures.answers),
-            local: self.local.get(&*function.name).cloned().unwrap_or_default(),
+            local: function.local.clone(),
             local_share: measures.local_share(),
             rate: measures.rate(now),
             wait: measures.wait(),

@@ -17,16 +17,14 @@ impl Ledger {
             let job = self.jobs.find(Key { user, id })?;
             self.jobs.get(job).map(|job| view::Job::UnderWay(self.job_view(job, now)))
         });
-        let ended = self.history.ended().filter(|job| job.key.id == id);
-        let ended = ended
-            .map(|job| view::Job::Ended(job.view(self.users.name(job.key.user), now, unix_now)));
+        let ended = self.history.ended().filter(|job| job.id == id);
+        let ended = ended.map(|job| view::Job::Ended(job.view(now, unix_now)));
         under_way.chain(ended).collect()
     }
 
     /// Whether this job is under way.
     pub fn holds(&self, key: &JobKey) -> bool {
-        let user = self.users.find(&key.user);
-        user.is_some_and(|user| self.jobs.find(Key { user, id: key.id }).is_some())
+        self.jobs.find(Key::of(key)).is_some()
     }
 
     /// Whether this worker lives, as far as we know.

@@ -77,7 +77,7 @@ impl Ledger {
             }
             let stray = HeldJob {
                 id: key.id,
-                user: self.users.name(key.user).clone(),
+                user: beat.user.clone(),
                 function: self.name_of(&beat.function),
                 attempt: beat.attempt.number,
                 slot: None,

@@ -65,7 +65,7 @@ fn users_take_turns() {
     let story = [at(0.0, lives(1, 1))].into_iter().chain(steps).chain(others);
     check(
         story.chain([at(0.1, more), at(1.1, nothing())]),
-        [1, 2, 11, 3, 12, 4, 13].map(|job| place(job, 1)),
+        [1, 2, 11, 12, 3, 13, 4].map(|job| place(job, 1)),
     );
 }
 
@@ -427,7 +427,8 @@ fn a_worker_of_too_many_functions_leaves_nothing_behind() {
         at(0.0, beats(7, names(0, 1025))),
         at(0.1, submitted(1)),
     ]);
-    assert_eq!(stage.seen, [place(1, 1)]);
+    let told = |worker, bound| Seen::Refused { worker, bound };
+    assert_eq!(stage.seen, [told(6, Bound::Functions), told(7, Bound::Served), place(1, 1)]);
     let view = stage.ledger.view(stage.now, stage.now);
     assert_eq!((view.workers.len(), stage.ledger.books().crowded), (5, 2));
 }
