@@ -8,6 +8,7 @@ use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{ClientId, codec, link};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -55,15 +56,24 @@ impl Actor {
                 () = shared.dropped.changed() => {}
                 Some(end) = ended.recv() => desk.ran(end),
                 _ = looks.tick() => desk.keep_up(),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(wake) => {}
+            }
+            // What came from the other side goes first: new calls are judged by it.
+            while happened.len() < BATCH
+                && let Ok(event) = events.try_recv()
+            {
+                happened.push(event);
             }
             let now = Instant::now();
+            happened.drain(..).for_each(|event| desk.happened(event, now));
+            desk.look(events.is_empty(), now);
             begun.drain(..).for_each(|begin| desk.table.apply(Event::Begin(begin), now));
             shared.dropped.take().into_iter().for_each(|id| {
                 desk.table.apply(Event::Dropped(id), now);
             });
-            happened.drain(..).for_each(|event| desk.happened(event, now));
             desk.carry_out(now);
+            // The link is on this thread: however many calls begin, it comes to publish and to hear.
+            yield_now().await;
         }
         let now = Instant::now();
         desk.table.apply(Event::Close, now);
@@ -121,6 +131,11 @@ impl Desk {
             },
         };
         self.table.apply(event, now);
+    }
+
+    fn look(&mut self, caught_up: bool, now: Instant) {
+        let unconfirmed = self.wire.as_ref().map_or(Duration::ZERO, Wire::unconfirmed);
+        self.table.apply(Event::Look { unconfirmed, caught_up }, now);
     }
 
     fn carry_out(&mut self, now: Instant) {

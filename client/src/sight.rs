@@ -109,6 +109,16 @@ impl Sight {
         self.link = Link::Down { reason, since };
     }
 
+    /// For so long we were late ourselves: it does not count as silence.
+    pub(crate) fn excuse(&mut self, late: Duration, now: Instant) {
+        match &mut self.link {
+            Link::Starting { since } | Link::Up { heard: since, .. } => {
+                *since = now.min(*since + late);
+            }
+            Link::Blocked { .. } | Link::Down { .. } => {}
+        }
+    }
+
     /// A submission came back: nobody consumes what is submitted.
     pub(crate) fn returned(&mut self, now: Instant) {
         if let Link::Up { absent: absent @ None, .. } = &mut self.link {

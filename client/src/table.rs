@@ -30,6 +30,8 @@ use crate::{CallError, Ran, Reason};
 
 /// How often the other side is judged while calls wait.
 const REVIEW: Duration = Duration::from_millis(100);
+/// How often its silence is looked at when there are none.
+const IDLE: Duration = limits::BEAT;
 /// Local runs by function and reason.
 pub(crate) type LocalRuns = BTreeMap<String, BTreeMap<String, u64>>;
 
@@ -46,6 +48,10 @@ pub(crate) struct Table {
     retries: VecDeque<(Instant, JobId)>,
     turns: Turns,
     sight: Sight,
+    /// For how long the broker has not confirmed what was written to it.
+    unconfirmed: Duration,
+    /// The last look at the other side.
+    looked: Instant,
     /// How far a trouble was acted on.
     stage: Stage,
     cancels: Vec<JobId>,
@@ -68,6 +74,13 @@ pub(crate) enum Event {
     Unblocked,
     Down(link::Reason),
     Settled(link::Settled),
+    /// How the other side looks from here.
+    Look {
+        /// For how long the broker has not confirmed what was written to it.
+        unconfirmed: Duration,
+        /// Whether all that came from there has been taken in.
+        caught_up: bool,
+    },
     /// The publisher did not take a submission.
     NotTaken {
         token: u64,
@@ -114,10 +127,12 @@ impl Table {
             jobs: HashMap::new(),
             bytes: 0,
             timers: BTreeSet::new(),
-            outbox: Outbox::new(now),
+            outbox: Outbox::default(),
             retries: VecDeque::new(),
             turns: Turns::new(local_slots),
             sight: Sight::new(now),
+            unconfirmed: Duration::ZERO,
+            looked: now,
             stage: Stage::Fine,
             cancels: Vec::new(),
             runs: LocalRuns::new(),
@@ -134,15 +149,16 @@ impl Table {
             Event::Dropped(id) => self.dropped(id),
             Event::Up => self.up(now),
             Event::Blocked => self.sight.blocked(now),
-            Event::Unblocked => {
-                self.sight.unblocked(now);
-                self.outbox.resume(now);
-            }
+            Event::Unblocked => self.sight.unblocked(now),
             Event::Down(reason) => {
                 self.sight.down(&reason, now);
                 self.outbox.clear();
             }
             Event::Settled(settled) => self.settled(settled, now),
+            Event::Look { unconfirmed, caught_up } => {
+                self.unconfirmed = unconfirmed;
+                self.excuse(caught_up, now);
+            }
             Event::NotTaken { token } => self.not_taken(token, now),
             Event::Deliveries(deliveries) => {
                 for delivery in deliveries.jobs {
@@ -170,13 +186,26 @@ impl Table {
     }
 
     /// When [`Self::effects`] is to be asked next, if nothing happens before.
-    pub(crate) fn wake(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn wake(&self, now: Instant) -> Instant {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let review = (!self.jobs.is_empty()).then_some(now + REVIEW);
         let sending = self.sight.is_up();
         let report = (sending && !self.runs.is_empty()).then_some(self.report_at);
         let paused = self.outbox.paused().filter(|_| sending);
-        [timer, review, report, paused].into_iter().flatten().min()
+        [timer, report, paused].into_iter().flatten().fold(now + self.pause(), Instant::min)
+    }
+
+    /// Our own lateness is nobody's silence: neither what passed beyond the time of a look, nor
+    /// what passes while news wait to be taken in.
+    fn excuse(&mut self, caught_up: bool, now: Instant) {
+        let passed = now - self.looked;
+        self.looked = now;
+        let late = if caught_up { passed.saturating_sub(self.pause() + REVIEW) } else { passed };
+        self.sight.excuse(late, now);
+    }
+
+    /// The time until the next look.
+    fn pause(&self) -> Duration {
+        if self.jobs.is_empty() { IDLE } else { REVIEW }
     }
 
     fn begin(&mut self, begin: Begin, now: Instant) {
@@ -236,7 +265,7 @@ impl Table {
     /// Where a job goes now.
     fn placement(&self, id: JobId, now: Instant) -> Placement {
         let job = &self.jobs[&id];
-        let view = self.sight.view(&job.callee, self.outbox.unconfirmed(now), now);
+        let view = self.sight.view(&job.callee, self.unconfirmed, now);
         place(&view, &job.policy(self.turns.slots()))
     }
 
@@ -304,7 +333,7 @@ impl Table {
 
     /// Judges the other side, and moves jobs when that has changed.
     fn review(&mut self, now: Instant) {
-        let view = self.sight.view_of_all(self.outbox.unconfirmed(now), now);
+        let view = self.sight.view_of_all(self.unconfirmed, now);
         let stage = match trouble(&view) {
             None => Stage::Fine,
             Some((_, lasts)) if lasts < limits::UNCONFIRMED => Stage::Begun,

@@ -71,6 +71,11 @@ impl Wire {
         Self { session, client, generation, submit, control }
     }
 
+    /// For how long the broker has not confirmed what was written to it.
+    pub(crate) fn unconfirmed(&self) -> Duration {
+        self.session.unconfirmed()
+    }
+
     pub(crate) fn submit(&self, submission: &Submission, token: u64) -> Result<(), Full> {
         let body = codec::encode(submission).expect("our own messages can be written");
         self.session.publish(Outgoing {

@@ -61,7 +61,7 @@ pub const SWEEP_AFTER: Duration = Duration::from_secs(1);
 /// The same for a marked job, whose `Started` is waited for.
 pub const SWEEP_MARKED_AFTER: Duration = Duration::from_secs(3);
 
-/// A submission unconfirmed for this long is sent again.
+/// A submission that came back or was refused is sent again after this time.
 pub const RESEND: Duration = Duration::from_secs(2);
 /// How often a client asks after what is outstanding.
 pub const ASK: Duration = Duration::from_secs(15);

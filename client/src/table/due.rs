@@ -63,11 +63,6 @@ impl Table {
     }
 
     pub(super) fn resend_due(&mut self, now: Instant) {
-        while let Some((token, id)) = self.outbox.overdue(now) {
-            if self.jobs.get(&id).is_some_and(|job| job.remote == Remote::Unconfirmed { token }) {
-                self.enqueue(id);
-            }
-        }
         while let Some(&(at, id)) = self.retries.front()
             && at <= now
         {
@@ -84,7 +79,7 @@ impl Table {
             if job.remote != Remote::Queued {
                 continue;
             }
-            let token = self.outbox.sent(id, job.args.len(), now);
+            let token = self.outbox.sent(id, job.args.len());
             job.remote = Remote::Unconfirmed { token };
             job.known = true;
             let submission = job.submission(id, now);

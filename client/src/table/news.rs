@@ -46,7 +46,7 @@ impl Table {
 
     pub(super) fn settled(&mut self, settled: link::Settled, now: Instant) {
         for token in settled.tokens {
-            let Some(id) = self.outbox.settled(token, now) else { continue };
+            let Some(id) = self.outbox.settled(token) else { continue };
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             if job.remote != (Remote::Unconfirmed { token }) {
                 continue;
@@ -136,7 +136,7 @@ impl Table {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let given_up = job.remote == Remote::Over;
         if let Remote::Unconfirmed { token } = job.remote {
-            self.outbox.settled(token, now); // an answer confirms better than any confirm
+            self.outbox.settled(token); // an answer confirms better than any confirm
         }
         // Whatever the answer is, the distributor has done with the job.
         job.remote = Remote::Over;

@@ -41,16 +41,19 @@ async fn a_panic_is_an_answer_and_the_worker_lives() {
     system.stop().await;
 }
 
+/// Many more than the client, the broker and the distributor take in within the times after which
+/// they would take each other for gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_calls_outstanding_are_all_answered_by_workers() {
+async fn two_hundred_thousand_calls_begun_at_once_are_all_answered_by_workers() {
+    const CALLS: u32 = 200_000;
     let system = System::start().await;
     let client = system.client();
     let echo = client.function(ECHO);
-    let calls = (0..10_000_u32).map(|n| {
+    let calls = (0..CALLS).map(|n| {
         let bytes = serde_bytes::ByteBuf::from(n.to_be_bytes());
-        echo.call(bytes).fallback(Fallback::Never)
+        echo.call(bytes).fallback(Fallback::Never).timeout(Duration::from_secs(600))
     });
-    for (n, answer) in (0..10_000_u32).zip(join_all(calls).await) {
+    for (n, answer) in (0..CALLS).zip(join_all(calls).await) {
         assert_eq!(answer.expect("every call is answered").as_ref(), n.to_be_bytes());
     }
     system.stop().await;

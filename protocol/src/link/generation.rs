@@ -2,7 +2,9 @@
 //! something is wrong.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -45,7 +47,7 @@ impl Live {
             broker,
             events,
             faults,
-            patience: Patience { blocked },
+            patience: Patience::new(blocked),
             closing: CancellationToken::new(),
             declares: Desk::new(false),
             questions: Desk::new(false),
@@ -100,43 +102,67 @@ impl Faults {
 }
 
 /// The wait for answers of the broker: [`BROKER`](limits::BROKER) long, but the time in which it
-/// is blocked does not count.
+/// is blocked does not count. What is counted are looks in vain, so that a process that stood still
+/// or came late to its answers does not take itself for a broker that is silent.
 #[derive(Debug, Clone)]
 pub(super) struct Patience {
     blocked: watch::Receiver<bool>,
+    /// Looks in vain for the confirm of what was written.
+    unconfirmed: Arc<AtomicU32>,
 }
 
+/// The time between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
 impl Patience {
+    fn new(blocked: watch::Receiver<bool>) -> Self {
+        Self { blocked, unconfirmed: Arc::default() }
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         *self.blocked.borrow()
     }
 
-    /// Waits for an answer that a blocked broker gives later.
-    pub(super) async fn wait<T>(
-        &mut self,
-        answer: impl Future<Output = Result<T, lapin::Error>>,
-    ) -> Result<T, Reason> {
-        tokio::pin!(answer);
-        tokio::select! {
-            biased;
-            answer = &mut answer => answer.map_err(|error| reason(&error)),
-            () = self.run_out() => Err(late()),
-        }
+    /// For how long the confirm of what was written has been waited for.
+    pub(super) fn unconfirmed(&self) -> Duration {
+        LOOK * self.unconfirmed.load(Ordering::Relaxed)
     }
 
-    async fn run_out(&mut self) {
-        loop {
-            let unblocked = self.blocked.wait_for(|blocked| !blocked).await.is_ok();
+    /// Waits for an answer that a blocked broker gives later.
+    pub(super) async fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Reason> {
+        self.wait_and(answer, |_looks| ()).await
+    }
+
+    /// Waits for the confirm of what was written.
+    pub(super) async fn confirmed<T>(
+        &self,
+        confirm: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Reason> {
+        let count = |looks| self.unconfirmed.store(looks, Ordering::Relaxed);
+        let confirmed = self.wait_and(confirm, count).await;
+        count(0);
+        confirmed
+    }
+
+    async fn wait_and<T>(
+        &self,
+        answer: impl Future<Output = Result<T, lapin::Error>>,
+        count: impl Fn(u32),
+    ) -> Result<T, Reason> {
+        tokio::pin!(answer);
+        let mut looks = 0;
+        while LOOK * looks < limits::BROKER {
             tokio::select! {
-                () = sleep(limits::BROKER) => return,
-                // When nobody watches any more the generation ends anyway, after this last wait.
-                changed = self.blocked.changed(), if unblocked => {
-                    if changed.is_err() {
-                        return sleep(limits::BROKER).await;
-                    }
-                }
+                biased;
+                answer = &mut answer => return answer.map_err(|error| reason(&error)),
+                () = sleep(LOOK) => looks = if self.is_blocked() { 0 } else { looks + 1 },
             }
+            count(looks);
         }
+        Err(late())
     }
 }
 

@@ -189,7 +189,7 @@ impl Publisher {
         let confirms = self.send(&window, first).await?;
         let mut refused = HashSet::new();
         for (id, confirm) in (first..).zip(confirms) {
-            match self.patience.wait(confirm).await? {
+            match self.patience.confirmed(confirm).await? {
                 Confirmation::Ack(_) => {}
                 Confirmation::Nack(_) => {
                     refused.insert(id);

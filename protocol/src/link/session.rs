@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
@@ -174,6 +175,12 @@ impl Session {
         }
         live.questions.keep(channel);
         Ok(taken)
+    }
+
+    /// For how long the broker has not confirmed what was written to it: neither what still waits
+    /// here counts, nor the time in which this process did not look.
+    pub fn unconfirmed(&self) -> Duration {
+        self.0.live.upgrade().map_or(Duration::ZERO, |live| live.patience.unconfirmed())
     }
 
     pub(super) fn live(&self) -> Result<Arc<Live>, Reason> {

@@ -66,26 +66,9 @@ fn an_unknown_job_that_is_ended_is_not_sent_again() {
 }
 
 #[test]
-fn a_submission_unconfirmed_for_two_seconds_is_sent_again() {
+fn what_waits_for_its_confirm_is_not_sent_again() {
     let strict = call_as(1, Fallback::Never, 60_000);
-    check(
-        beats(4_000).chain([at(0, up()), at(1_000, strict), at(3_200, nothing())]),
-        [Submitted(1), Submitted(1)],
-    );
-}
-
-#[test]
-fn a_late_confirm_of_an_earlier_try_changes_nothing() {
-    let strict = call_as(1, Fallback::Never, 60_000);
-    check(
-        beats(6_000).chain([
-            at(0, up()),
-            at(0, strict),
-            at(2_100, confirmed(1)),
-            at(6_000, value(1)),
-        ]),
-        [Submitted(1), Submitted(1), remote(1)],
-    );
+    check(beats(6_000).chain([at(0, up()), at(1_000, strict)]), [Submitted(1)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How a story is told: times in milliseconds, jobs as numbers, one local slot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,12 @@ pub(super) enum What {
         job: u128,
     },
     Event(Event),
+    /// The publisher has so much before it that nothing is written until it says so.
+    Backlog(bool),
+    /// Since the last look this process stood still.
+    StoodStill,
+    /// For so many milliseconds from now more comes than is taken in.
+    Behind(u64),
     /// Only time passes.
     Nothing,
 }
@@ -75,15 +81,18 @@ pub(super) fn tell(story: impl IntoIterator<Item = Told>) -> Vec<Seen> {
     let mut teller = Teller {
         table: Table::new(1, start),
         tokens: HashMap::new(),
+        unconfirmed: HashSet::new(),
+        backlog: false,
+        progress: start,
+        behind: start,
         replies: Vec::new(),
         seen: Vec::new(),
     };
     let mut now = start;
     for (at, what) in story {
         let then = start + Duration::from_millis(at);
-        while let Some(wake) = teller.table.wake(now).filter(|wake| *wake <= then) {
-            now = wake.max(now);
-            teller.look(now);
+        if !matches!(what, What::StoodStill) {
+            teller.look_until(then, now);
         }
         now = then;
         teller.happen(what, now);
@@ -95,6 +104,12 @@ pub(super) fn tell(story: impl IntoIterator<Item = Told>) -> Vec<Seen> {
 struct Teller {
     table: Table,
     tokens: HashMap<u128, u64>,
+    /// What the publisher waits for, whether nothing of it is written, and when it last heard.
+    unconfirmed: HashSet<u64>,
+    backlog: bool,
+    progress: Instant,
+    /// Until when news wait to be taken in.
+    behind: Instant,
     replies: Vec<(JobId, oneshot::Receiver<Outcome>)>,
     seen: Vec<Seen>,
 }
@@ -109,25 +124,58 @@ impl Teller {
                 Event::Begin(Begin { id, callee: Arc::new(callee), args, options, at: now, reply })
             }
             What::Settle { job, outcome } => {
-                Event::Settled(link::Settled { tokens: vec![self.tokens[&job]], outcome })
+                let token = self.tokens[&job];
+                self.unconfirmed.remove(&token);
+                self.progress = now;
+                Event::Settled(link::Settled { tokens: vec![token], outcome })
             }
             What::Deliver { job, body } => {
+                if let Some(token) = self.tokens.get(&job) {
+                    self.unconfirmed.remove(token); // its confirm came before
+                }
                 let jobs = vec![Delivery { id: id(job), body }];
                 Event::Deliveries(Deliveries { term: Term(1), jobs })
             }
             What::Full { job } => Event::NotTaken { token: self.tokens[&job] },
             What::Event(event) => event,
-            What::Nothing => return,
+            What::Backlog(backlog) => {
+                (self.backlog, self.progress) = (backlog, now);
+                return;
+            }
+            What::Behind(ms) => {
+                self.behind = now + Duration::from_millis(ms);
+                return;
+            }
+            What::StoodStill | What::Nothing => return,
         };
+        if matches!(event, Event::Down(_) | Event::Unblocked) {
+            self.unconfirmed.retain(|_| matches!(event, Event::Unblocked));
+            self.progress = now;
+        }
         self.table.apply(event, now);
     }
 
+    /// Looks whenever the table asks for it.
+    fn look_until(&mut self, then: Instant, mut now: Instant) {
+        while self.table.wake(now) <= then {
+            now = self.table.wake(now).max(now);
+            self.look(now);
+        }
+    }
+
     fn look(&mut self, now: Instant) {
+        let waits = !self.unconfirmed.is_empty() && !self.backlog;
+        let unconfirmed = if waits { now - self.progress } else { Duration::ZERO };
+        self.table.apply(Event::Look { unconfirmed, caught_up: now >= self.behind }, now);
         for effect in self.table.effects(now) {
             let seen = match effect {
                 Effect::Submit { submission, token } => {
                     let job = number(submission.id);
                     self.tokens.insert(job, token);
+                    if self.unconfirmed.is_empty() {
+                        self.progress = now;
+                    }
+                    self.unconfirmed.insert(token);
                     Seen::Submitted(job)
                 }
                 Effect::Cancel(ids) => Seen::Cancelled(numbers(ids)),
@@ -222,6 +270,18 @@ pub(super) fn returned(job: u128) -> What {
 
 pub(super) fn refused(job: u128) -> What {
     What::Settle { job, outcome: link::Outcome::Refused }
+}
+
+pub(super) fn backlog(backlog: bool) -> What {
+    What::Backlog(backlog)
+}
+
+pub(super) fn stood_still() -> What {
+    What::StoodStill
+}
+
+pub(super) fn behind(ms: u64) -> What {
+    What::Behind(ms)
 }
 
 pub(super) fn nothing() -> What {

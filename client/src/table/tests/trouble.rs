@@ -152,6 +152,41 @@ fn a_confirm_brings_calls_back_to_workers() {
 }
 
 #[test]
+fn what_is_not_written_yet_is_no_silence_of_the_broker() {
+    let strict = |job| call_as(job, Fallback::Never, 60_000);
+    let story = || beats(9_000).chain([at(0, up()), at(1, strict(1)), at(2, backlog(true))]);
+    check(story().chain([at(8_000, strict(2))]), [Submitted(1), Submitted(2)]);
+    check(
+        story().chain([at(5_000, backlog(false)), at(6_100, strict(2))]),
+        [Submitted(1), unavailable(2, Reason::Unconfirmed)],
+    );
+}
+
+#[test]
+fn a_client_that_stood_still_heard_nobody_and_blames_nobody() {
+    let strict = || call_as(1, Fallback::Never, 60_000);
+    check(
+        [at(0, up()), at(1, presence(1)), at(20_000, stood_still()), at(20_001, strict())],
+        [Submitted(1)],
+    );
+    check(
+        [at(0, up()), at(1, presence(1)), at(20_000, stood_still()), at(23_500, strict())],
+        [unavailable(1, Reason::NoDistributor)],
+    );
+}
+
+#[test]
+fn presence_may_be_among_the_news_that_wait_to_be_taken_in() {
+    let strict = |job| call_as(job, Fallback::Never, 60_000);
+    let story = || [at(0, up()), at(1, presence(1)), at(2, behind(10_000)), at(9_000, strict(1))];
+    check(story(), [Submitted(1)]);
+    check(
+        story().into_iter().chain([at(9_001, confirmed(1)), at(13_500, strict(2))]),
+        [Submitted(1), unavailable(2, Reason::NoDistributor)],
+    );
+}
+
+#[test]
 fn a_blocked_broker_makes_new_calls_local_and_unconfirmed_ones_a_second_later() {
     check(
         [
