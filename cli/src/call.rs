@@ -17,7 +17,7 @@ use crate::roles::parse_duration;
 #[command(after_help = "\
 Examples:
   simple-dist call fib 20                     6765
-  simple-dist call fib@1 20 --timeout 5s      only version 1, within five seconds
+  simple-dist call fib@1 20 --timeout 5s      only version 1, here after five seconds
   simple-dist call mandelbrot 0 80 24         several arguments
   simple-dist call echo '{\"$bytes\":\"AP8=\"}'   bytes, in base64
   simple-dist call fib 20 --json              value, where it ran, how long it took
@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Its arguments, one JSON value each
     #[arg(allow_negative_numbers = true)]
     arguments: Vec<String>,
-    /// How long to wait for a worker's value
+    /// How long to wait for a worker's value; a run here then takes as long as it takes
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
     timeout: Duration,
     /// Prints one JSON object with the value and where it came from

@@ -1,6 +1,7 @@
 //! The one task of a client: everything that happens becomes an event of the [`Table`], and what
 //! follows from it is carried out here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl Actor {
         let Self { id, topology, shared, mut begins, mut events, problem, local_slots } = self;
         let (pool, mut ended) = Pool::new(local_slots);
         let table = Table::new(local_slots, Instant::now());
-        let mut desk = Desk { id, topology, problem, table, pool, wire: None };
+        let mut desk =
+            Desk { id, topology, problem, table, pool, wire: None, unreadable: HashSet::new() };
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
@@ -90,6 +92,8 @@ struct Desk {
     pool: Pool,
     /// The present generation's publishing side.
     wire: Option<Wire>,
+    /// Where messages came from that could not be read and were logged.
+    unreadable: HashSet<link::Source>,
 }
 
 impl Desk {
@@ -125,7 +129,7 @@ impl Desk {
                 Event::Down(reason)
             }
             link::Event::Settled(settled) => Event::Settled(settled),
-            link::Event::Delivery(delivery) => match read(delivery) {
+            link::Event::Delivery(delivery) => match self.read(delivery) {
                 Some(event) => event,
                 None => return,
             },
@@ -175,28 +179,34 @@ impl Desk {
             Effect::Report(runs) => wire.into_iter().for_each(|wire| wire.report(runs.clone())),
         }
     }
-}
 
-/// The event in a message. One that cannot be read is counted and gone: the job is asked after.
-fn read(delivery: link::Delivery) -> Option<Event> {
-    let event = match delivery.source {
-        link::Source::Deliveries => {
-            codec::decode::<Deliveries>(&delivery.body).map(Event::Deliveries)
-        }
-        link::Source::Presence => codec::decode::<Presence>(&delivery.body).map(Event::Presence),
-        link::Source::Submissions
-        | link::Source::ClientControl
-        | link::Source::Answers
-        | link::Source::Beats
-        | link::Source::Pool
-        | link::Source::LookAhead
-        | link::Source::WorkerControl => return None, // not in a client's plan
-    };
-    delivery.receipt.ack();
-    event
+    /// The event in a message. One that cannot be read is gone, counted, and logged the first time:
+    /// its job is asked after.
+    fn read(&mut self, delivery: link::Delivery) -> Option<Event> {
+        let event = match delivery.source {
+            link::Source::Deliveries => {
+                codec::decode::<Deliveries>(&delivery.body).map(Event::Deliveries)
+            }
+            link::Source::Presence => {
+                codec::decode::<Presence>(&delivery.body).map(Event::Presence)
+            }
+            link::Source::Submissions
+            | link::Source::ClientControl
+            | link::Source::Answers
+            | link::Source::Beats
+            | link::Source::Pool
+            | link::Source::LookAhead
+            | link::Source::WorkerControl => return None, // not in a client's plan
+        };
+        delivery.receipt.ack();
+        event
         .inspect_err(|error| {
             metrics::counter!("simple_dist_client_unreadable_total").increment(1);
-            tracing::warn!(%error, source = ?delivery.source, "a message cannot be read");
+            if self.unreadable.insert(delivery.source) {
+                let source = delivery.source;
+                tracing::warn!(%error, ?source, "a message cannot be read; dropped, as any further");
+            }
         })
         .ok()
+    }
 }

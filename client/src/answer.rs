@@ -40,12 +40,19 @@ pub enum Ran {
     },
 }
 
-/// Why a call does not go to a worker.
+/// Why a call does not go to a worker. What the broker itself said is in
+/// [`Client::problem`](crate::Client::problem) and, once, in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// There is no connection to the broker.
     NoConnection,
+    /// The broker refuses the login, or a right that it needs.
+    Refused,
+    /// There is somebody at the broker's address, but no TLS with it.
+    Tls,
+    /// What this client uses is declared otherwise at the broker: another prefix or queue kind.
+    Mismatch,
     /// The broker takes no messages for now: it is short of memory or disk.
     Blocked,
     /// The broker has not confirmed what was sent to it for a second.
@@ -67,6 +74,9 @@ impl Reason {
     pub fn kind(self) -> &'static str {
         match self {
             Self::NoConnection => "no_connection",
+            Self::Refused => "refused",
+            Self::Tls => "tls",
+            Self::Mismatch => "mismatch",
             Self::Blocked => "blocked",
             Self::Unconfirmed => "unconfirmed",
             Self::NoDistributor => "no_distributor",
@@ -83,6 +93,9 @@ impl fmt::Display for Reason {
         let text = match self {
             Self::Busy(bound) => return write!(f, "there is no room for the job: {bound}"),
             Self::NoConnection => "no connection to the broker",
+            Self::Refused => "the broker refuses the login, or a right that it needs",
+            Self::Tls => "no TLS with the broker: its certificate or ours is not trusted",
+            Self::Mismatch => "the broker has another installation under this prefix",
             Self::Blocked => "the broker takes no messages for now",
             Self::Unconfirmed => "the broker does not confirm messages",
             Self::NoDistributor => "no distributor is there",
@@ -125,7 +138,13 @@ impl Ended {
         read: impl FnOnce(&[u8]) -> Result<R, String>,
     ) -> Result<Answer<R>, CallError> {
         let Self { value, ran, waited, took } = self;
-        let value = read(&value).map_err(|message| CallError::BadValue { message })?;
+        let value = read(&value).map_err(|problem| {
+            let message = match ran {
+                Ran::Remote { worker, .. } => format!("worker {worker} gave it: {problem}"),
+                Ran::Local { .. } => problem,
+            };
+            CallError::BadValue { message }
+        })?;
         Ok(Answer { value, ran, waited, took })
     }
 }

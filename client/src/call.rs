@@ -23,8 +23,9 @@ use crate::{Answer, CallError, Client, Fallback, blocking};
 /// The options of a call, on every kind of call.
 macro_rules! options {
     ($pending:ident) => {
-        /// How long it may take: 60 s by default, an hour at most. A local run that begins when
-        /// the time has passed takes as long as it takes.
+        /// How long to wait for workers: 60 s by default, an hour at most. Where it does not run
+        /// in this process, the call has ended 2 s later. Where it does, the wait for a local slot
+        /// and the run itself come on top, and nothing cuts that run short: see [`Fallback`].
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.$pending.options.timeout = timeout;
             self
@@ -53,6 +54,9 @@ pub(crate) use options;
 
 /// A call of a function: a future of its value. It begins when it is first polled; dropping it
 /// cancels it.
+///
+/// It always ends: by its [`timeout`](Self::timeout) + 2 s with [`Fallback::Never`] or for a
+/// function that is not known here; else by the timeout + the wait for a local slot + the run itself.
 ///
 /// ```no_run
 /// # use std::time::Duration;

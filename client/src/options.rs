@@ -8,7 +8,9 @@ use crate::CallError;
 
 /// When a function runs in this process instead of on a worker.
 ///
-/// Whatever is chosen here, a job that a worker was lost with never runs in this process.
+/// A local run ends when the function does, however short the call's timeout: only
+/// [`Never`](Self::Never) makes the timeout the end of the call. Whatever is chosen here, a job that
+/// a worker was lost with never runs in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Fallback {

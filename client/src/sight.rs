@@ -100,11 +100,10 @@ impl Sight {
         };
         let reason = match reason {
             link::Reason::Missing(_) => Reason::NoDistributor,
-            link::Reason::Unreachable { .. }
-            | link::Reason::Tls { .. }
-            | link::Reason::Refused(_)
-            | link::Reason::Mismatch(_)
-            | link::Reason::Lost(_) => Reason::NoConnection,
+            link::Reason::Refused(_) => Reason::Refused,
+            link::Reason::Tls { .. } => Reason::Tls,
+            link::Reason::Mismatch(_) => Reason::Mismatch,
+            link::Reason::Unreachable { .. } | link::Reason::Lost(_) => Reason::NoConnection,
         };
         self.link = Link::Down { reason, since };
     }

@@ -236,7 +236,8 @@ async fn a_value_of_another_type_is_an_error() {
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
-    assert!(matches!(call.await, Err(CallError::BadValue { .. })));
+    let Err(CallError::BadValue { message }) = call.await else { panic!("it is not a number") };
+    assert!(message.contains(&WorkerId::from_u128(7).to_string()), "{message}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 /// ```
 /// use simple_dist_protocol::Function;
 ///
-/// pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();
+/// pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
 ///
 /// fn fib(n: u64) -> u64 {
 ///     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }

@@ -11,7 +11,7 @@
 //! use simple_dist_protocol::Function;
 //! use simple_dist_worker::{Worker, shutdown_signal};
 //!
-//! const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n).deterministic();
+//! const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n);
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), simple_dist_worker::Error> {

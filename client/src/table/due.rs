@@ -46,6 +46,9 @@ impl Table {
                 let error = match reason {
                     Reason::TimedOut | Reason::After => CallError::Timeout,
                     Reason::NoConnection
+                    | Reason::Refused
+                    | Reason::Tls
+                    | Reason::Mismatch
                     | Reason::Blocked
                     | Reason::Unconfirmed
                     | Reason::NoDistributor

@@ -144,7 +144,8 @@ impl Table {
             message::Answer::Value(value) => {
                 self.sight.served(&job.callee);
                 let ended = answered.worker.map(|worker| Ended::remote(value, worker, &answered));
-                let nobody = || CallError::BadValue { message: "no worker gave it".to_owned() };
+                let nobody =
+                    || CallError::BadValue { message: "its answer names no worker".to_owned() };
                 self.end(id, ended.ok_or_else(nobody));
             }
             message::Answer::NotServed => {
