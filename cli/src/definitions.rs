@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use simple_dist_protocol::UserName;
-use simple_dist_protocol::topology::{Role, Topology};
+use simple_dist_protocol::topology::{Declaration, ExchangeKind, Role, Topology};
 
 /// A login, as RabbitMQ is to know it.
 pub(crate) struct Login<'a> {
@@ -47,7 +47,32 @@ pub(crate) fn definitions(topology: &Topology, logins: &[Login<'_>]) -> Value {
             })
         })
         .collect();
-    json!({ "vhosts": [{ "name": VHOST }], "users": users, "permissions": permissions })
+    json!({
+        "vhosts": [{ "name": VHOST }],
+        "users": users,
+        "permissions": permissions,
+        "exchanges": exchanges(topology),
+    })
+}
+
+/// Who comes before the distributor finds them, and makes no errors in the broker's log.
+fn exchanges(topology: &Topology) -> Vec<Value> {
+    let exchange = |declaration| match declaration {
+        Declaration::Exchange { name, kind } => Some(json!({
+            "name": name.as_str(),
+            "vhost": VHOST,
+            "type": match kind {
+                ExchangeKind::Direct => "direct",
+                ExchangeKind::Fanout => "fanout",
+            },
+            "durable": true,
+            "auto_delete": false,
+            "internal": false,
+            "arguments": {},
+        })),
+        Declaration::Queue(_) | Declaration::Binding { .. } => None,
+    };
+    topology.shared().into_iter().filter_map(exchange).collect()
 }
 
 /// RabbitMQ's form: the salt, and the hash of salt and password, in base64.
@@ -87,6 +112,9 @@ mod tests {
             assert_eq!(permission["read"], rights.read);
         }
         assert_eq!(written["users"].as_array().map(Vec::len), Some(3));
+        let exchanges = written["exchanges"].as_array().unwrap();
+        let names: Vec<_> = exchanges.iter().map(|exchange| &exchange["name"]).collect();
+        assert_eq!(names, ["sd.submit", "sd.results", "sd.beats", "sd.presence"]);
         assert!(!written.to_string().contains("correct horse"));
     }
 }

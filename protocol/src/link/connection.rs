@@ -22,8 +22,8 @@ use crate::limits;
 /// The wait for one connection to say goodbye.
 const GOODBYE: Duration = Duration::from_millis(400);
 /// Channels of a connection that we cannot do without: one for each queue that is consumed, and
-/// those for questions.
-const CHANNELS: u16 = 16;
+/// those for questions, which a distributor asks 32 at a time.
+const CHANNELS: u16 = 48;
 
 /// Makes connections. One per link, made inside its runtime.
 pub(super) struct Connector {
@@ -118,8 +118,12 @@ fn fit(connection: Connection) -> Result<Connection, Reason> {
     }
 }
 
+/// Whatever a broker says that is there, it refuses us with, unless it is about to go.
 fn refusal(endpoint: &Endpoint, error: &lapin::Error) -> Reason {
+    let leaves = AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED);
+    let says = matches!(error.kind(), ErrorKind::ProtocolError(amqp) if *amqp.kind() != leaves);
     match reason(error) {
+        Reason::Lost(problem) if says => Reason::Refused(problem),
         Reason::Lost(problem) => unreachable(endpoint, &problem),
         other => other,
     }
