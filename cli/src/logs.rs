@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use simple_dist_protocol::panic_log;
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log. Services say what happens; tools only warn.
@@ -17,5 +18,8 @@ pub(crate) fn start(service: bool) {
         log.with_target(false).init();
     } else {
         log.json().init();
+    }
+    if service {
+        panic_log::everything();
     }
 }

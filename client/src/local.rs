@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_protocol::panic_log::Run;
 use simple_dist_protocol::{JobId, RunError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -94,18 +95,19 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Work { id, callee, args, reason: _ }) = work else { return };
         let begun = Instant::now();
-        let end = run(&callee, &args);
+        let end = run(id, &callee, &args);
         if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
             return; // the client is gone
         }
     }
 }
 
-fn run(callee: &Callee, args: &[u8]) -> Result<Bytes, CallError> {
+fn run(id: JobId, callee: &Callee, args: &[u8]) -> Result<Bytes, CallError> {
     let Some(function) = &callee.local else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
-    match function.run(args) {
+    let run = Run { job: id, function: function.address().clone(), attempt: None };
+    match run.log_panics(|| function.run(args)) {
         Ok(value) => Ok(value.into()),
         Err(error @ RunError::Argument { .. }) => {
             Err(CallError::BadArguments { message: error.to_string() })

@@ -19,6 +19,7 @@ mod json;
 pub mod limits;
 pub mod link;
 pub mod message;
+pub mod panic_log;
 pub mod text;
 pub mod topology;
 

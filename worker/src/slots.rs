@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::thread;
 
-use simple_dist_protocol::message::Answer;
+use simple_dist_protocol::panic_log::Run as Logged;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::info_span;
@@ -96,12 +96,10 @@ fn run_one(slot: usize, work: Work, registry: &Registry) -> Event {
     );
     let _entered = span.enter();
     let began = Instant::now();
-    let answer = registry.run(&function, &args);
+    let run = Logged { job: key.id, function: function.clone(), attempt: Some(attempt.number) };
+    let answer = run.log_panics(|| registry.run(&function, &args));
     let took = began.elapsed();
     metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
-    if matches!(answer, Answer::Panicked { .. }) {
-        tracing::warn!("the function panicked; its caller is told");
-    }
     Event::Ran { slot, number, answer, took }
 }
 

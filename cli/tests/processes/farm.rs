@@ -1,7 +1,7 @@
 //! The processes of one test.
 
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,6 +37,14 @@ impl Role {
             command.stderr(Stdio::inherit());
         }
         Self(command.spawn().expect("the binary runs"))
+    }
+
+    /// Starts it; what it writes on stderr is to be read when it has ended.
+    pub(crate) fn run_logging(command: &mut Command) -> (Self, ChildStderr) {
+        let spawned = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the binary runs");
+        let log = child.stderr.take().expect("it is piped");
+        (Self(child), log)
     }
 
     /// Kills it as `kill -9` does.

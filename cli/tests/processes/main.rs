@@ -10,6 +10,7 @@ mod farm;
 mod health;
 mod outages;
 mod page;
+mod panics;
 mod tls;
 mod top;
 mod up;

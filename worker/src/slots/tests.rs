@@ -1,6 +1,7 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
+use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{Attempt, Function, JobId, JobKey, Term, codec};
 use tokio::time::timeout;
 

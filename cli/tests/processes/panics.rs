@@ -1,0 +1,56 @@
+//! The panic of a function is a line of the log, among the others.
+
+use std::io::Read;
+
+use serde_json::Value;
+use simple_dist_client::{CallError, Fallback};
+use simple_dist_demo::functions::FAIL;
+
+use crate::farm::{Farm, Role, free_port, served_by};
+
+/// Every line of a log, which must be JSON.
+fn lines(log: &str) -> Vec<Value> {
+    let read = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    log.lines().map(read).collect()
+}
+
+#[tokio::test]
+async fn a_functions_panic_is_one_line_of_the_workers_log() {
+    let farm = Farm::new().await;
+    let _distributor = farm.start(&["distributor"]);
+    let mut command = farm.command(&["worker", "--slots", "1"]);
+    command.env("RUST_LOG", "warn").env("RUST_BACKTRACE", "1");
+    let (worker, mut log) = Role::run_logging(&mut command);
+    let client = farm.client();
+    served_by(&client, 1).await;
+
+    let said = "on\npurpose \u{1b}[31m".to_owned();
+    let failed = client.function(FAIL).call(said).fallback(Fallback::Never).await;
+    assert!(matches!(failed, Err(CallError::Panicked { .. })), "{failed:?}");
+    assert!(worker.stop(), "it ends well");
+
+    let mut text = String::new();
+    log.read_to_string(&mut text).expect("it is text");
+    let lines = lines(&text);
+    let panics: Vec<&Value> =
+        lines.iter().map(|line| &line["fields"]).filter(|it| it["panic"].is_string()).collect();
+    let [panic] = panics[..] else { panic!("{panics:?}") };
+    assert_eq!(panic["panic"], r"on\npurpose \u{1b}[31m");
+    assert_eq!(panic["function"], FAIL.address().to_string());
+    assert_eq!(panic["attempt"], 1);
+    assert!(panic["job.id"].as_str().is_some_and(|job| job.len() == 32), "{panic}");
+    assert!(panic["location"].as_str().is_some_and(|at| at.contains("functions.rs:")), "{panic}");
+    assert!(panic["backtrace"].is_string(), "{panic}");
+}
+
+#[tokio::test]
+async fn a_local_functions_panic_is_told_once_and_not_by_the_runtime() {
+    let farm = Farm::new().await;
+    let mut command = farm.command(&["call", "fail", r#""on purpose""#]);
+    let nobody = format!("amqp://guest:guest@{}", free_port());
+    let output = command.env("AMQP_URL", nobody).output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("on purpose").count(), 1, "{said}");
+    assert!(!said.contains("thread '"), "{said}");
+}
