@@ -15,7 +15,6 @@ mod channel;
 mod confirm;
 mod connection;
 mod consume;
-mod dead_letter;
 mod declare;
 mod deliver;
 mod dispatch;
@@ -30,8 +29,8 @@ mod settle;
 mod timers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Instant,
 };
 
 use amq_protocol::{protocol::AMQPClass, types::ShortString};
@@ -41,8 +40,7 @@ pub(crate) use self::confirm::FaultKind;
 use self::{
     channel::Channel,
     connection::Connection,
-    dead_letter::Letter,
-    exchange::{Exchange, Kind},
+    exchange::Exchange,
     message::Memory,
     queue::{Queue, QueueId},
     timers::Timer,
@@ -111,13 +109,11 @@ struct Counters {
     returned: u64,
     delivered: u64,
     acked: u64,
-    dead_lettered: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Settings,
-    epoch: (Instant, SystemTime),
     exchanges: BTreeMap<ShortString, Exchange>,
     queues: HashMap<QueueId, Queue>,
     queue_names: BTreeMap<ShortString, QueueId>,
@@ -130,8 +126,6 @@ pub(crate) struct Core {
     last_id: u64,
     /// Queues to look at before the next frame.
     awake: Vec<QueueId>,
-    /// Dead letters to forward before the next frame.
-    letters: VecDeque<Letter>,
     /// Channels with confirms to write.
     confirming: Vec<Place>,
     /// Connections with output.
@@ -140,20 +134,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(settings: Settings, now: Instant, wall: SystemTime) -> Self {
-        let predeclared = [
-            ("amq.direct", Kind::Direct),
-            ("amq.fanout", Kind::Fanout),
-            ("amq.topic", Kind::Topic),
-        ];
-        let exchanges = predeclared
-            .into_iter()
-            .map(|(name, kind)| (ShortString::from(name), Exchange::new(kind, true, false, false)))
-            .collect();
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
-            epoch: (now, wall),
-            exchanges,
+            exchanges: BTreeMap::new(),
             queues: HashMap::new(),
             queue_names: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -164,7 +148,6 @@ impl Core {
             counters: Counters::default(),
             last_id: 0,
             awake: Vec::new(),
-            letters: VecDeque::new(),
             confirming: Vec::new(),
             dirty: Vec::new(),
             effects: Vec::new(),
@@ -234,13 +217,6 @@ impl Core {
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
-    }
-
-    /// Seconds since 1970 at `now`.
-    fn unix_time(&self, now: Instant) -> u64 {
-        let (started, wall) = self.epoch;
-        let wall = wall + now.saturating_duration_since(started);
-        wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     fn written(&mut self, id: ConnectionId, bytes: usize, now: Instant) {

@@ -1,6 +1,6 @@
 //! The door for fuzzers and for tests of the frame path: a whole connection without a socket.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -28,7 +28,7 @@ fn play(parts: &[&[u8]]) -> usize {
     let settings = Settings::default();
     let mut decoder = Decoder::new(settings.frame_max);
     let mut now = Instant::now();
-    let mut core = Core::new(settings, now, SystemTime::UNIX_EPOCH);
+    let mut core = Core::new(settings);
     let id = ConnectionId(1);
     core.apply(Input::Connected(id), now);
     let mut buffer = BytesMut::new();

@@ -26,8 +26,6 @@ pub struct Stats {
     pub delivered: u64,
     /// Deliveries acknowledged since the start.
     pub acked: u64,
-    /// Messages forwarded to a dead letter exchange since the start.
-    pub dead_lettered: u64,
     /// Every queue by its name.
     pub queues: BTreeMap<String, QueueStats>,
 }

@@ -7,6 +7,6 @@ mod output;
 mod refusal;
 
 pub(crate) use decoder::{Decoder, Incoming, PROTOCOL_HEADER};
-pub(crate) use header::{ContentHeader, carbon_copies, encode_properties, parse_raw_properties};
+pub(crate) use header::ContentHeader;
 pub(crate) use output::{Delivery, Output, heartbeat};
 pub(crate) use refusal::{Code, Refusal, short};

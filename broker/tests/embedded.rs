@@ -12,5 +12,7 @@ mod hostile;
 mod order;
 #[path = "embedded/raw.rs"]
 mod raw;
+#[path = "embedded/refused.rs"]
+mod refused;
 #[path = "embedded/smoke.rs"]
 mod smoke;

@@ -17,11 +17,11 @@ def main(url):
     channel = connection.channel()
     channel.confirm_delivery()
 
-    channel.exchange_declare("pika-exchange", "topic")
+    channel.exchange_declare("pika-exchange", "direct")
     channel.queue_declare(
         "pika-queue", durable=True, arguments={"x-message-ttl": 60000, "x-max-length": 100}
     )
-    channel.queue_bind("pika-queue", "pika-exchange", "jobs.#")
+    channel.queue_bind("pika-queue", "pika-exchange", "jobs.a.b")
     check(True, "declares and binds")
 
     properties = pika.BasicProperties(

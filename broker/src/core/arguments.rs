@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
+use amq_protocol::types::{AMQPValue, FieldTable};
 
 use crate::wire::{Code, Refusal};
 
@@ -14,11 +14,9 @@ pub(super) enum Overflow {
     #[default]
     DropHead,
     RejectPublish,
-    RejectPublishDeadLetter,
 }
 
-/// The kind of queue. Both are kept in the same way here; a quorum queue has a delivery limit
-/// and counts deliveries, a classic one may have priorities.
+/// The kind of queue. Both are kept in the same way here, but a quorum queue has a delivery limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Kind {
     #[default]
@@ -35,9 +33,6 @@ pub(super) struct Arguments {
     pub(super) max_length: Option<usize>,
     pub(super) max_length_bytes: Option<usize>,
     pub(super) overflow: Overflow,
-    pub(super) dead_letter_exchange: Option<ShortString>,
-    pub(super) dead_letter_routing_key: Option<ShortString>,
-    pub(super) max_priority: Option<u8>,
     pub(super) delivery_limit: Option<u32>,
 }
 
@@ -50,50 +45,38 @@ impl Arguments {
     pub(super) fn parse(table: &FieldTable) -> Result<Self, Refusal> {
         let mut arguments = Self::default();
         for (name, value) in table {
-            arguments.set(name.as_str(), value).map_err(|why| {
-                let text = format!("invalid arg '{name}': {why}");
-                Refusal::new(Code::PreconditionFailed, text)
-            })?;
+            arguments.set(name.as_str(), value)?;
         }
-        arguments.check_together()?;
+        if arguments.kind == Kind::Classic && arguments.delivery_limit.is_some() {
+            let text = "invalid arg 'x-delivery-limit' for a classic queue";
+            return Err(Refusal::new(Code::PreconditionFailed, text));
+        }
         Ok(arguments)
     }
 
-    fn set(&mut self, name: &str, value: &AMQPValue) -> Result<(), &'static str> {
+    fn set(&mut self, name: &str, value: &AMQPValue) -> Result<(), Refusal> {
+        let invalid = |why: &str| {
+            Refusal::new(Code::PreconditionFailed, format!("invalid arg '{name}': {why}"))
+        };
         match name {
-            "x-queue-type" => {
-                self.kind = match text(value)?.as_str() {
-                    "classic" => Kind::Classic,
-                    "quorum" => Kind::Quorum,
-                    _ => return Err("only classic and quorum queues are served here"),
-                };
-            }
-            "x-expires" => match milliseconds(value)? {
-                Duration::ZERO => return Err("must be positive"),
+            "x-queue-type" => self.kind = kind(value).map_err(invalid)?,
+            "x-expires" => match milliseconds(value).map_err(invalid)? {
+                Duration::ZERO => return Err(invalid("must be positive")),
                 expires => self.expires = Some(expires),
             },
-            "x-message-ttl" => self.message_ttl = Some(milliseconds(value)?),
-            "x-max-length" => self.max_length = Some(size(value)?),
-            "x-max-length-bytes" => self.max_length_bytes = Some(size(value)?),
-            "x-overflow" => {
-                self.overflow = match text(value)?.as_str() {
-                    "drop-head" => Overflow::DropHead,
-                    "reject-publish" => Overflow::RejectPublish,
-                    "reject-publish-dlx" => Overflow::RejectPublishDeadLetter,
-                    _ => return Err("unknown overflow behaviour"),
-                };
-            }
-            "x-dead-letter-exchange" => self.dead_letter_exchange = Some(text(value)?),
-            "x-dead-letter-routing-key" => self.dead_letter_routing_key = Some(text(value)?),
-            "x-max-priority" => {
-                let levels = u8::try_from(number(value)?).map_err(|_| "at most 255")?;
-                self.max_priority = Some(levels);
-            }
+            "x-message-ttl" => self.message_ttl = Some(milliseconds(value).map_err(invalid)?),
+            "x-max-length" => self.max_length = Some(size(value).map_err(invalid)?),
+            "x-max-length-bytes" => self.max_length_bytes = Some(size(value).map_err(invalid)?),
+            "x-overflow" => self.overflow = overflow(value).map_err(invalid)?,
             "x-delivery-limit" => {
-                let limit = u32::try_from(number(value)?).map_err(|_| "out of range")?;
+                let limit = number(value).map_err(invalid)?;
+                let limit = u32::try_from(limit).map_err(|_| invalid("out of range"))?;
                 self.delivery_limit = Some(limit);
             }
-            _ => return Err("not implemented by this broker"),
+            _ => {
+                let text = format!("queue argument '{name}'");
+                return Err(Refusal::new(Code::NotImplemented, text));
+            }
         }
         Ok(())
     }
@@ -105,29 +88,26 @@ impl Arguments {
             Kind::Quorum => Some(self.delivery_limit.unwrap_or(DELIVERY_LIMIT)),
         }
     }
+}
 
-    fn check_together(&self) -> Result<(), Refusal> {
-        let refused = |text: &str| Err(Refusal::new(Code::PreconditionFailed, text));
-        if self.dead_letter_routing_key.is_some() && self.dead_letter_exchange.is_none() {
-            return refused("x-dead-letter-routing-key without x-dead-letter-exchange");
-        }
-        match self.kind {
-            Kind::Classic if self.delivery_limit.is_some() => {
-                refused("invalid arg 'x-delivery-limit' for a classic queue")
-            }
-            Kind::Quorum if self.max_priority.is_some() => {
-                refused("invalid arg 'x-max-priority' for a quorum queue")
-            }
-            Kind::Quorum if self.overflow == Overflow::RejectPublishDeadLetter => {
-                refused("invalid arg 'x-overflow' for a quorum queue")
-            }
-            Kind::Classic | Kind::Quorum => Ok(()),
-        }
+fn kind(value: &AMQPValue) -> Result<Kind, &'static str> {
+    match text(value)? {
+        "classic" => Ok(Kind::Classic),
+        "quorum" => Ok(Kind::Quorum),
+        _ => Err("only classic and quorum queues are served here"),
+    }
+}
+
+fn overflow(value: &AMQPValue) -> Result<Overflow, &'static str> {
+    match text(value)? {
+        "drop-head" => Ok(Overflow::DropHead),
+        "reject-publish" => Ok(Overflow::RejectPublish),
+        _ => Err("unknown overflow behaviour"),
     }
 }
 
 /// A whole number that is not negative, in any of AMQP's widths.
-pub(super) fn number(value: &AMQPValue) -> Result<u64, &'static str> {
+fn number(value: &AMQPValue) -> Result<u64, &'static str> {
     let number = match *value {
         AMQPValue::ShortShortInt(number) => i64::from(number),
         AMQPValue::ShortShortUInt(number) => i64::from(number),
@@ -152,13 +132,14 @@ fn size(value: &AMQPValue) -> Result<usize, &'static str> {
     usize::try_from(number(value)?).map_err(|_| "too large")
 }
 
-fn text(value: &AMQPValue) -> Result<ShortString, &'static str> {
-    let text = match value {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()),
+fn text(value: &AMQPValue) -> Result<&str, &'static str> {
+    match value {
+        AMQPValue::LongString(text) => {
+            std::str::from_utf8(text.as_bytes()).map_err(|_| "not UTF-8")
+        }
         AMQPValue::ShortString(text) => Ok(text.as_str()),
-        _ => return Err("not a string"),
-    };
-    ShortString::try_new(text.map_err(|_| "not UTF-8")?).map_err(|_| "too long")
+        _ => Err("not a string"),
+    }
 }
 
 #[cfg(test)]
@@ -180,13 +161,13 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_refused() {
+        let lazy = AMQPValue::LongString("lazy".into());
+        assert_eq!(parse("x-queue-mode", lazy), Err(Code::NotImplemented));
         for (name, value) in [
-            ("x-queue-mode", AMQPValue::LongString("lazy".into())),
             ("x-expires", AMQPValue::LongInt(0)),
             ("x-message-ttl", AMQPValue::LongInt(-1)),
             ("x-message-ttl", AMQPValue::LongString("10".into())),
             ("x-delivery-limit", AMQPValue::LongInt(3)),
-            ("x-dead-letter-routing-key", AMQPValue::LongString("key".into())),
             ("x-queue-type", AMQPValue::LongString("stream".into())),
         ] {
             assert_eq!(parse(name, value), Err(Code::PreconditionFailed), "{name}");

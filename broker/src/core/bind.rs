@@ -1,4 +1,4 @@
-//! `queue.bind` and `queue.unbind`.
+//! `queue.bind`.
 
 use amq_protocol::{
     protocol::{AMQPClass, queue},
@@ -29,29 +29,6 @@ impl Core {
         }
         Ok(())
     }
-
-    /// To unbind what is not bound is no mistake.
-    pub(super) fn unbind(&mut self, place: Place, unbind: &queue::Unbind) -> Result<(), Refusal> {
-        check_arguments(&unbind.arguments)?;
-        if unbind.exchange.as_str().is_empty() {
-            return Err(default_exchange());
-        }
-        match self.usable_queue(place, &unbind.queue) {
-            Ok(id) => {
-                if let Some(exchange) = self.exchanges.get_mut(&unbind.exchange) {
-                    let removed = exchange.unbind(unbind.routing_key.as_str(), id);
-                    if removed && exchange.auto_delete && !exchange.is_bound() {
-                        self.exchanges.remove(&unbind.exchange);
-                    }
-                }
-            }
-            Err(refusal) if refusal.code == Code::NotFound => {}
-            Err(refusal) => return Err(refusal),
-        }
-        let unbind_ok = queue::AMQPMethod::UnbindOk(queue::UnbindOk {});
-        self.send(place, AMQPClass::Queue(unbind_ok));
-        Ok(())
-    }
 }
 
 fn default_exchange() -> Refusal {
@@ -62,8 +39,7 @@ fn check_arguments(arguments: &FieldTable) -> Result<(), Refusal> {
     match arguments.into_iter().next() {
         None => Ok(()),
         Some((name, _)) => {
-            let text = format!("binding argument '{name}' is not implemented by this broker");
-            Err(Refusal::new(Code::PreconditionFailed, text))
+            Err(Refusal::new(Code::NotImplemented, format!("binding argument '{name}'")))
         }
     }
 }

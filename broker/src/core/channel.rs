@@ -119,12 +119,6 @@ pub(super) struct Channel {
     pub(super) unacked: BTreeMap<u64, Unacked>,
     /// Prefetch of consumers to come.
     pub(super) prefetch: u16,
-    /// Prefetch of all consumers together; 0 is no limit.
-    pub(super) shared_prefetch: u16,
-    /// Unacknowledged deliveries to consumers.
-    pub(super) consumed: usize,
-    /// The queue that an empty name means.
-    pub(super) last_queue: Option<ShortString>,
     last_delivery: u64,
 }
 
@@ -137,9 +131,6 @@ impl Channel {
             consumers: BTreeMap::new(),
             unacked: BTreeMap::new(),
             prefetch: 0,
-            shared_prefetch: 0,
-            consumed: 0,
-            last_queue: None,
             last_delivery: 0,
         }
     }
@@ -155,30 +146,18 @@ impl Channel {
 
     pub(super) fn can_take(&self, consumer: ConsumerId) -> bool {
         let consumer = self.consumers.get(&consumer);
-        !self.is_closing
-            && consumer.is_some_and(|consumer| {
-                consumer.has_room() && (consumer.no_ack || self.has_shared_room())
-            })
-    }
-
-    fn has_shared_room(&self) -> bool {
-        self.shared_prefetch == 0 || self.consumed < usize::from(self.shared_prefetch)
+        !self.is_closing && consumer.is_some_and(Consumer::has_room)
     }
 
     /// Takes a delivery off the books. Adds the queues that may deliver more now.
     pub(super) fn settle(&mut self, tag: u64, freed: &mut Vec<QueueId>) -> Option<Unacked> {
         let unacked = self.unacked.remove(&tag)?;
         let Some(id) = unacked.consumer else { return Some(unacked) };
-        let shared_was_full = !self.has_shared_room();
-        self.consumed -= 1;
         if let Some(consumer) = self.consumers.get_mut(&id) {
             if !consumer.has_room() {
                 freed.push(consumer.queue);
             }
             consumer.unacked -= 1;
-        }
-        if shared_was_full {
-            freed.extend(self.consumers.values().map(|consumer| consumer.queue));
         }
         Some(unacked)
     }

@@ -1,6 +1,6 @@
 //! `basic.qos`, `consume`, `cancel` and `get`: who reads which queue.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use amq_protocol::{
     protocol::{
@@ -9,29 +9,23 @@ use amq_protocol::{
             AMQPMethod, Cancel, CancelOk, Consume, ConsumeOk, Get, GetEmpty, GetOk, Qos, QosOk,
         },
     },
-    types::{AMQPValue, FieldTable, ShortString},
+    types::ShortString,
 };
 
 use super::{
     Core, Place,
-    arguments::Kind,
     channel::{Consumer, ConsumerId, Unacked},
-    deliver::properties_of,
     queue::{QueueId, Subscriber},
 };
 use crate::wire::{Code, Refusal, short};
 
 impl Core {
     pub(super) fn set_prefetch(&mut self, place: Place, qos: &Qos) -> Result<(), Refusal> {
+        if qos.global {
+            return Err(Refusal::new(Code::NotImplemented, "basic.qos with global=true"));
+        }
         if let Some(channel) = self.channel(place) {
-            if qos.global {
-                channel.shared_prefetch = qos.prefetch_count;
-                let queues: Vec<QueueId> =
-                    channel.consumers.values().map(|consumer| consumer.queue).collect();
-                self.wake_all(queues);
-            } else {
-                channel.prefetch = qos.prefetch_count;
-            }
+            channel.prefetch = qos.prefetch_count;
         }
         self.send(place, AMQPClass::Basic(AMQPMethod::QosOk(QosOk {})));
         Ok(())
@@ -46,7 +40,10 @@ impl Core {
         if consume.no_local {
             return Err(Refusal::new(Code::NotImplemented, "no_local=true"));
         }
-        let priority = consumer_priority(&consume.arguments)?;
+        if let Some((argument, _)) = consume.arguments.into_iter().next() {
+            let text = format!("consumer argument '{argument}'");
+            return Err(Refusal::new(Code::NotImplemented, text));
+        }
         let id = self.usable_queue(place, &consume.queue)?;
         let consumer_id = ConsumerId(self.next_id());
         let tag = match consume.consumer_tag.as_str() {
@@ -61,7 +58,6 @@ impl Core {
             connection: place.connection,
             channel: place.channel,
             consumer: consumer_id,
-            priority,
         });
         if let Some(channel) = self.channel(place) {
             let prefetch = channel.prefetch;
@@ -98,12 +94,7 @@ impl Core {
         if channel.consumers.len() >= most {
             return Err(Refusal::new(Code::ResourceError, "too many consumers on the channel"));
         }
-        let shares_prefetch = channel.shared_prefetch > 0;
         let Some(queue) = self.queues.get(&id) else { return Ok(()) };
-        if queue.arguments.kind == Kind::Quorum && shares_prefetch {
-            let text = format!("queue '{}' does not support global qos", queue.name);
-            return Err(Refusal::new(Code::NotImplemented, text));
-        }
         if queue.taken || (exclusive && !queue.subscribers.is_empty()) {
             let text = format!("queue '{}' in vhost '/' in exclusive use", queue.name);
             return Err(Refusal::new(Code::AccessRefused, text));
@@ -131,18 +122,14 @@ impl Core {
         Ok(())
     }
 
-    /// Takes a consumer out of its queue's turn. The last one takes an auto-delete queue along.
+    /// Takes a consumer out of its queue's turn.
     pub(super) fn unsubscribe(&mut self, id: QueueId, consumer: ConsumerId, now: Instant) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         if !queue.unsubscribe(consumer) {
             return;
         }
         queue.last_used = now;
-        if queue.auto_delete && queue.subscribers.is_empty() {
-            self.delete_queue(id);
-        } else {
-            self.wake(id);
-        }
+        self.wake(id);
     }
 
     pub(super) fn get(&mut self, place: Place, get: &Get, now: Instant) -> Result<(), Refusal> {
@@ -156,7 +143,6 @@ impl Core {
         };
         let message_count = u32::try_from(queue.ready()).unwrap_or(u32::MAX);
         queue.unacked += usize::from(!get.no_ack);
-        let properties = properties_of(queue, &entry);
         let Some(channel) = self.channel(place) else { return Ok(()) };
         let get_ok = GetOk {
             delivery_tag: channel.next_delivery(),
@@ -165,32 +151,15 @@ impl Core {
             routing_key: entry.message.routing_key.clone(),
             message_count,
         };
-        let body = entry.message.body.clone();
+        let message = Arc::clone(&entry.message);
         if !get.no_ack {
             let unacked = Unacked { queue: id, consumer: None, entry };
             channel.unacked.insert(get_ok.delivery_tag, unacked);
         }
         self.counters.delivered += 1;
         self.send(place, AMQPClass::Basic(AMQPMethod::GetOk(get_ok)));
-        self.send_content(place, &properties, &body);
+        self.send_content(place, &message.properties, &message.body);
         self.wake(id);
         Ok(())
     }
-}
-
-fn consumer_priority(arguments: &FieldTable) -> Result<i64, Refusal> {
-    let mut priority = 0;
-    for (name, value) in arguments {
-        priority = match (name.as_str(), value) {
-            ("x-priority", AMQPValue::ShortShortInt(value)) => i64::from(*value),
-            ("x-priority", AMQPValue::ShortInt(value)) => i64::from(*value),
-            ("x-priority", AMQPValue::LongInt(value)) => i64::from(*value),
-            ("x-priority", AMQPValue::LongLongInt(value)) => *value,
-            (_, _) => {
-                let text = format!("invalid or unknown consumer argument '{name}'");
-                return Err(Refusal::new(Code::PreconditionFailed, text));
-            }
-        };
-    }
-    Ok(priority)
 }

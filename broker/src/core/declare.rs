@@ -18,7 +18,7 @@ use super::{
     queue::{Queue, QueueId},
     timers::Timer,
 };
-use crate::wire::{Code, Refusal, short};
+use crate::wire::{Code, Refusal};
 
 impl Core {
     pub(super) fn declare_exchange(
@@ -47,19 +47,17 @@ impl Core {
             let text = "operation not permitted on the default exchange";
             return Err(Refusal::new(Code::AccessRefused, text));
         }
-        let kind = match declare.kind.as_str() {
-            "headers" => {
-                return Err(Refusal::new(Code::NotImplemented, "exchanges of type headers"));
-            }
-            other => Kind::named(other).ok_or_else(|| {
-                Refusal::new(Code::PreconditionFailed, format!("unknown exchange type '{other}'"))
-            })?,
+        let refused = |what| Err(Refusal::new(Code::NotImplemented, what));
+        let Some(kind) = Kind::named(declare.kind.as_str()) else {
+            return refused(format!("exchanges of type '{}'", declare.kind));
         };
-        if let Some((argument, _)) = declare.arguments.into_iter().next() {
-            let text = format!("exchange argument '{argument}' is not implemented by this broker");
-            return Err(Refusal::new(Code::PreconditionFailed, text));
+        if declare.auto_delete || declare.internal {
+            return refused("auto-delete and internal exchanges".to_owned());
         }
-        let wanted = Exchange::new(kind, declare.durable, declare.auto_delete, declare.internal);
+        if let Some((argument, _)) = declare.arguments.into_iter().next() {
+            return refused(format!("exchange argument '{argument}'"));
+        }
+        let wanted = Exchange::new(kind, declare.durable);
         if let Some(existing) = self.exchanges.get(&name) {
             return match wanted.difference(existing) {
                 None => Ok(()),
@@ -115,15 +113,11 @@ impl Core {
         self.drop_expired(id, now);
         let Some(queue) = self.queues.get_mut(&id) else { return Ok(()) };
         queue.last_used = now;
-        let name = queue.name.clone();
         let declare_ok = queue::DeclareOk {
-            queue: name.clone(),
+            queue: queue.name.clone(),
             message_count: u32::try_from(queue.ready()).unwrap_or(u32::MAX),
             consumer_count: u32::try_from(queue.subscribers.len()).unwrap_or(u32::MAX),
         };
-        if let Some(channel) = self.channel(place) {
-            channel.last_queue = Some(name);
-        }
         self.set_timer(id);
         if !nowait {
             let method = queue::AMQPMethod::DeclareOk(declare_ok);
@@ -140,24 +134,22 @@ impl Core {
         now: Instant,
     ) -> Result<QueueId, Refusal> {
         let id = QueueId(self.next_id());
-        let name = match declare.queue.as_str() {
-            "" => short(format!("amq.gen-{}-{}", self.unix_time(now), id.0)),
-            _ => {
-                check_reserved("queue", &declare.queue)?;
-                declare.queue
-            }
-        };
+        let name = declare.queue;
+        if name.as_str().is_empty() {
+            return Err(Refusal::new(Code::NotImplemented, "queues named by the broker"));
+        }
+        check_reserved("queue", &name)?;
+        if declare.auto_delete {
+            return Err(Refusal::new(Code::NotImplemented, "auto-delete queues"));
+        }
         let arguments = Arguments::parse(&declare.arguments)?;
-        if arguments.kind == arguments::Kind::Quorum
-            && (!declare.durable || declare.exclusive || declare.auto_delete)
-        {
-            let text = "a quorum queue is durable, not exclusive, not auto-delete";
+        if arguments.kind == arguments::Kind::Quorum && (!declare.durable || declare.exclusive) {
+            let text = "a quorum queue is durable, not exclusive";
             return Err(Refusal::new(Code::PreconditionFailed, text));
         }
         let owner = declare.exclusive.then_some(connection);
         let mut wanted = Queue::new(name.clone(), arguments, now);
         wanted.durable = declare.durable;
-        wanted.auto_delete = declare.auto_delete;
         wanted.owner = owner;
         if let Some(existing) = self.queue_names.get(&name) {
             if let Some(queue) = self.queues.get(existing) {
@@ -189,9 +181,7 @@ impl Core {
         let found = self.usable_queue(place, &delete.queue);
         let ready = match found {
             // To delete what is not there is no mistake.
-            Err(refusal) if refusal.code == Code::NotFound && !delete.queue.as_str().is_empty() => {
-                0
-            }
+            Err(refusal) if refusal.code == Code::NotFound => 0,
             Err(refusal) => return Err(refusal),
             Ok(id) => {
                 let Some(queue) = self.queues.get(&id) else { return Ok(()) };
@@ -222,10 +212,7 @@ impl Core {
         if let Some(at) = queue.timer {
             self.timers.remove(&(at, Timer::Queue(id)));
         }
-        self.exchanges.retain(|_, exchange| {
-            let removed = exchange.forget(id);
-            !(removed > 0 && exchange.auto_delete && !exchange.is_bound())
-        });
+        self.exchanges.values_mut().for_each(|exchange| exchange.forget(id));
         for subscriber in &queue.subscribers {
             let place = Place { connection: subscriber.connection, channel: subscriber.channel };
             let Some(connection) = self.connections.get_mut(&place.connection) else { continue };
@@ -241,23 +228,12 @@ impl Core {
         }
     }
 
-    /// The queue of that name, or the channel's last one; refused if another connection owns it.
+    /// The queue of that name; refused if another connection owns it.
     pub(super) fn usable_queue(
-        &mut self,
+        &self,
         place: Place,
         name: &ShortString,
     ) -> Result<QueueId, Refusal> {
-        let last = if name.as_str().is_empty() {
-            let channel = self.channel(place);
-            Some(
-                channel
-                    .and_then(|channel| channel.last_queue.clone())
-                    .ok_or_else(|| Refusal::new(Code::NotFound, "no previously declared queue"))?,
-            )
-        } else {
-            None
-        };
-        let name = last.as_ref().unwrap_or(name);
         let id = self.queue_names.get(name).copied();
         let Some((id, queue)) = id.and_then(|id| Some((id, self.queues.get(&id)?))) else {
             return Err(Refusal::new(Code::NotFound, format!("no queue '{name}' in vhost '/'")));
@@ -276,8 +252,6 @@ fn check_equivalence(existing: &Queue, wanted: &Queue) -> Result<(), Refusal> {
     }
     let different = if existing.durable != wanted.durable {
         "durable"
-    } else if existing.auto_delete != wanted.auto_delete {
-        "auto_delete"
     } else if existing.arguments != wanted.arguments {
         "arguments"
     } else {

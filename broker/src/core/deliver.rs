@@ -3,18 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use amq_protocol::types::AMQPValue;
-use bytes::Bytes;
-
 use super::{
     Core,
-    arguments::Kind,
     channel::Unacked,
-    dead_letter::{Letter, Reason},
-    message::Entry,
     queue::{Queue, QueueId},
 };
-use crate::wire::{Delivery, encode_properties, parse_raw_properties};
+use crate::wire::Delivery;
 
 impl Core {
     /// Has the queue looked at before the next frame.
@@ -33,16 +27,10 @@ impl Core {
         }
     }
 
-    /// Looks at all queues that were woken, and at those that their dead letters wake.
+    /// Looks at all queues that were woken.
     pub(super) fn serve_awake(&mut self, now: Instant) {
-        loop {
-            if let Some(id) = self.awake.pop() {
-                self.serve(id, now);
-            } else if let Some(letter) = self.letters.pop_front() {
-                self.forward(letter, now);
-            } else {
-                return;
-            }
+        while let Some(id) = self.awake.pop() {
+            self.serve(id, now);
         }
     }
 
@@ -61,25 +49,13 @@ impl Core {
             self.drop_expired(id, before);
         }
         self.drop_expired(id, now);
-        while let Some(entry) = self.queues.get_mut(&id).and_then(Queue::pop_overflow) {
-            self.bury(id, &entry, Reason::TooLong);
-        }
+        while self.queues.get_mut(&id).and_then(Queue::pop_overflow).is_some() {}
         self.set_timer(id);
     }
 
     pub(super) fn drop_expired(&mut self, id: QueueId, now: Instant) {
-        while let Some(entry) = self.queues.get_mut(&id).and_then(|queue| queue.pop_expired(now)) {
-            self.bury(id, &entry, Reason::Expired);
-        }
-    }
-
-    /// Forwards a message that leaves its queue undelivered, if the queue says where to.
-    pub(super) fn bury(&mut self, id: QueueId, entry: &Entry, reason: Reason) {
-        let Some(queue) = self.queues.get(&id) else { return };
-        if queue.arguments.dead_letter_exchange.is_some() {
-            let message = std::sync::Arc::clone(&entry.message);
-            self.letters.push_back(Letter::new(queue, message, reason));
-        }
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        while queue.pop_expired(now).is_some() {}
     }
 
     /// Delivers one message; false if there is none, or nobody with room for it.
@@ -101,7 +77,6 @@ impl Core {
         let subscriber = queue.subscribers[taker];
         queue.rotate(taker);
         let Some(entry) = queue.pop() else { return false };
-        let properties = properties_of(queue, &entry);
 
         let Some(connection) = self.connections.get_mut(&subscriber.connection) else {
             return false;
@@ -124,13 +99,12 @@ impl Core {
         connection.queued += connection.output.deliver(subscriber.channel, delivery);
         connection.queued += connection.output.content(
             subscriber.channel,
-            &properties,
+            &entry.message.properties,
             &entry.message.body,
             frame_max,
         );
         if !consumer.no_ack {
             consumer.unacked += 1;
-            channel.consumed += 1;
             queue.unacked += 1;
             let unacked = Unacked { queue: id, consumer: Some(subscriber.consumer), entry };
             channel.unacked.insert(delivery_tag, unacked);
@@ -139,18 +113,4 @@ impl Core {
         self.touch(subscriber.connection);
         true
     }
-}
-
-/// The properties that a message is delivered with: its own, and on a quorum queue the number of
-/// times that it came back.
-pub(super) fn properties_of(queue: &Queue, entry: &Entry) -> Bytes {
-    let raw = &entry.message.properties;
-    if queue.arguments.kind == Kind::Classic || entry.returns == 0 {
-        return raw.clone();
-    }
-    let Ok(properties) = parse_raw_properties(raw) else { return raw.clone() };
-    let mut headers = properties.headers().clone().unwrap_or_default();
-    let count = AMQPValue::LongLongInt(i64::from(entry.returns));
-    headers.insert("x-delivery-count".into(), count);
-    encode_properties(&properties.with_headers(headers))
 }

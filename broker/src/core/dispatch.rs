@@ -161,8 +161,9 @@ impl Core {
             basic::AMQPMethod::Consume(consume) => self.consume(place, consume, now),
             basic::AMQPMethod::Cancel(cancel) => self.cancel(place, cancel, now),
             basic::AMQPMethod::Get(get) => self.get(place, &get, now),
-            basic::AMQPMethod::Recover(recover) => self.recover(place, recover.requeue, true),
-            basic::AMQPMethod::RecoverAsync(recover) => self.recover(place, recover.requeue, false),
+            basic::AMQPMethod::Recover(_) | basic::AMQPMethod::RecoverAsync(_) => {
+                Err(Refusal::new(Code::NotImplemented, "basic.recover"))
+            }
             basic::AMQPMethod::QosOk(_)
             | basic::AMQPMethod::ConsumeOk(_)
             | basic::AMQPMethod::CancelOk(_)
@@ -205,7 +206,7 @@ impl Core {
         match method {
             queue::AMQPMethod::Declare(declare) => self.declare_queue(place, declare, now),
             queue::AMQPMethod::Bind(bind) => self.bind(place, bind),
-            queue::AMQPMethod::Unbind(unbind) => self.unbind(place, &unbind),
+            queue::AMQPMethod::Unbind(_) => Err(Refusal::new(Code::NotImplemented, "queue.unbind")),
             queue::AMQPMethod::Purge(purge) => self.purge(place, &purge),
             queue::AMQPMethod::Delete(delete) => self.delete(place, &delete),
             queue::AMQPMethod::DeclareOk(_)

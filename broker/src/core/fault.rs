@@ -42,9 +42,8 @@ impl Core {
         for id in lost {
             self.delete_queue(id);
         }
-        self.exchanges.retain(|name, exchange: &mut Exchange| {
-            name.as_str().starts_with("amq.") || (keep != Keep::Nothing && exchange.durable)
-        });
+        self.exchanges
+            .retain(|_, exchange: &mut Exchange| keep != Keep::Nothing && exchange.durable);
         for queue in self.queues.values_mut() {
             match keep {
                 Keep::Messages => {}

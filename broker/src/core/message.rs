@@ -1,5 +1,5 @@
 //! A message and its places in queues. Both count themselves in the broker's memory gauge for
-//! as long as they live, wherever they are held: ready, unacknowledged or dead-lettered.
+//! as long as they live, wherever they are held: ready or unacknowledged.
 
 use std::{
     sync::{
@@ -60,7 +60,6 @@ pub(super) struct Message {
     pub(super) properties: Bytes,
     pub(super) body: Bytes,
     pub(super) persistent: bool,
-    pub(super) priority: u8,
     /// Its own time to live in milliseconds.
     pub(super) expiration: Option<u64>,
     memory: Memory,
@@ -74,7 +73,6 @@ pub(super) struct Parts {
     pub(super) properties: Bytes,
     pub(super) body: Bytes,
     pub(super) persistent: bool,
-    pub(super) priority: u8,
     pub(super) expiration: Option<u64>,
 }
 
@@ -86,7 +84,6 @@ impl Message {
             properties: parts.properties,
             body: parts.body,
             persistent: parts.persistent,
-            priority: parts.priority,
             expiration: parts.expiration,
             memory: memory.clone(),
         };

@@ -35,7 +35,6 @@ impl Core {
             returned: self.counters.returned,
             delivered: self.counters.delivered,
             acked: self.counters.acked,
-            dead_lettered: self.counters.dead_lettered,
             queues: queues.collect(),
         }
     }

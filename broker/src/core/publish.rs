@@ -13,9 +13,8 @@ use bytes::Bytes;
 
 use super::{
     Core, Place,
-    arguments::Overflow,
     channel::{Body, Outcome, Partial, Publishing},
-    dead_letter::{Letter, Reason},
+    declare::no_exchange,
     message::{Held, Message, Parts},
     queue::QueueId,
 };
@@ -111,11 +110,7 @@ impl Core {
     ) -> Result<(), Refusal> {
         let refusal = |refusal: Refusal| refusal.about(60, 40);
         let expiration = self.check_header(place, &header).map_err(refusal)?;
-        let mut keys = header.copies.map_err(|name| {
-            Refusal::new(Code::PreconditionFailed, format!("invalid header '{name}'")).about(60, 40)
-        })?;
-        keys.push(publish.routing_key.clone());
-        let queues = self.route(&publish.exchange, &keys).map_err(refusal)?;
+        let queues = self.route(&publish.exchange, &publish.routing_key).map_err(refusal)?;
         let message = Message::new(
             Parts {
                 exchange: publish.exchange,
@@ -123,7 +118,6 @@ impl Core {
                 properties: header.properties,
                 body,
                 persistent: header.persistent,
-                priority: header.priority,
                 expiration,
             },
             &self.memory,
@@ -146,8 +140,11 @@ impl Core {
         Ok(())
     }
 
-    /// What a client may claim in a header, and the time to live it asks for.
+    /// What a client may claim in a header and may not ask for, and the time to live it asks for.
     fn check_header(&self, place: Place, header: &ContentHeader) -> Result<Option<u64>, Refusal> {
+        if let Some(name) = header.unserved {
+            return Err(Refusal::new(Code::NotImplemented, format!("header '{name}'")));
+        }
         let refused = |text| Err(Refusal::new(Code::PreconditionFailed, text));
         if let Some(claimed) = &header.user_id {
             let user = self.connections.get(&place.connection).map(|connection| &connection.user);
@@ -166,46 +163,20 @@ impl Core {
     }
 
     /// The queues that a message goes to.
-    pub(super) fn route(
-        &self,
-        exchange: &ShortString,
-        keys: &[ShortString],
-    ) -> Result<Vec<QueueId>, Refusal> {
-        let mut found = Vec::new();
+    fn route(&self, exchange: &ShortString, key: &ShortString) -> Result<Vec<QueueId>, Refusal> {
         if exchange.as_str().is_empty() {
-            for key in keys {
-                if let Some(queue) = self.queue_names.get(key)
-                    && !found.contains(queue)
-                {
-                    found.push(*queue);
-                }
-            }
-            return Ok(found);
+            return Ok(self.queue_names.get(key).copied().into_iter().collect());
         }
-        let Some(source) = self.exchanges.get(exchange) else {
-            let text = format!("no exchange '{exchange}' in vhost '/'");
-            return Err(Refusal::new(Code::NotFound, text));
-        };
-        if source.internal {
-            let text = format!("cannot publish to internal exchange '{exchange}'");
-            return Err(Refusal::new(Code::AccessRefused, text));
+        match self.exchanges.get(exchange) {
+            Some(source) => Ok(source.route(key)),
+            None => Err(no_exchange(exchange)),
         }
-        for key in keys {
-            source.route(key.as_str(), &mut found);
-        }
-        Ok(found)
     }
 
     /// Puts the message into one queue; false if the queue is full and refuses.
-    pub(super) fn enqueue(&mut self, id: QueueId, message: &Arc<Message>, now: Instant) -> bool {
+    fn enqueue(&mut self, id: QueueId, message: &Arc<Message>, now: Instant) -> bool {
         let Some(queue) = self.queues.get_mut(&id) else { return true };
         if queue.refuses(message.body.len()) {
-            if queue.arguments.overflow == Overflow::RejectPublishDeadLetter
-                && queue.arguments.dead_letter_exchange.is_some()
-            {
-                let letter = Letter::new(queue, Arc::clone(message), Reason::TooLong);
-                self.letters.push_back(letter);
-            }
             return false;
         }
         queue.push(Arc::clone(message), now);

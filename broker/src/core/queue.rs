@@ -1,5 +1,5 @@
-//! One queue: messages that wait, in order of priority and arrival, and the consumers that
-//! take turns. It decides nothing about connections; the core does.
+//! One queue: messages that wait, in order of arrival, and the consumers that take turns. It
+//! decides nothing about connections; the core does.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,6 @@ pub(super) struct Subscriber {
     pub(super) connection: ConnectionId,
     pub(super) channel: u16,
     pub(super) consumer: ConsumerId,
-    pub(super) priority: i64,
 }
 
 /// Places that an empty queue keeps allocated.
@@ -36,10 +35,9 @@ const ROOM_KEPT: usize = 1024;
 pub(super) struct Queue {
     pub(super) name: ShortString,
     pub(super) durable: bool,
-    pub(super) auto_delete: bool,
     pub(super) owner: Option<ConnectionId>,
     pub(super) arguments: Arguments,
-    /// Highest consumer priority first, within one priority the next in turn first.
+    /// The next in turn first.
     pub(super) subscribers: Vec<Subscriber>,
     /// One of the subscribers asked to be the only one.
     pub(super) taken: bool,
@@ -50,19 +48,16 @@ pub(super) struct Queue {
     pub(super) timer: Option<Instant>,
     /// Stands in the list of queues to look at after the current method.
     pub(super) is_awake: bool,
-    levels: Vec<VecDeque<Entry>>,
-    ready: usize,
+    entries: VecDeque<Entry>,
     ready_bytes: usize,
     next_position: u64,
 }
 
 impl Queue {
     pub(super) fn new(name: ShortString, arguments: Arguments, now: Instant) -> Self {
-        let levels = usize::from(arguments.max_priority.unwrap_or(0)) + 1;
         Self {
             name,
             durable: false,
-            auto_delete: false,
             owner: None,
             arguments,
             subscribers: Vec::new(),
@@ -71,15 +66,14 @@ impl Queue {
             last_used: now,
             timer: None,
             is_awake: false,
-            levels: (0..levels).map(|_| VecDeque::new()).collect(),
-            ready: 0,
+            entries: VecDeque::new(),
             ready_bytes: 0,
             next_position: 0,
         }
     }
 
     pub(super) fn ready(&self) -> usize {
-        self.ready
+        self.entries.len()
     }
 
     pub(super) fn ready_bytes(&self) -> usize {
@@ -89,53 +83,49 @@ impl Queue {
     /// Whether one more message of this size has to be refused.
     pub(super) fn refuses(&self, size: usize) -> bool {
         self.arguments.overflow != Overflow::DropHead
-            && self.is_over(self.ready + 1, self.ready_bytes + size)
+            && self.is_over(self.ready() + 1, self.ready_bytes + size)
     }
 
-    /// Puts a message at the end; says when it expires.
-    pub(super) fn push(&mut self, message: Arc<Message>, now: Instant) -> Option<Instant> {
+    /// Puts a message at the end.
+    pub(super) fn push(&mut self, message: Arc<Message>, now: Instant) {
         let own = message.expiration.map(Duration::from_millis);
         let ttl = match (own, self.arguments.message_ttl) {
             (Some(own), Some(queue)) => Some(own.min(queue)),
             (own, queue) => own.or(queue),
         };
         let expires = ttl.and_then(|ttl| now.checked_add(ttl));
-        let entry = Entry::new(message, self.next_position, expires);
+        self.ready_bytes += message.body.len();
+        self.entries.push_back(Entry::new(message, self.next_position, expires));
         self.next_position += 1;
-        self.add(&entry);
-        let level = self.level(&entry);
-        self.levels[level].push_back(entry);
-        expires
     }
 
     /// Puts a message that was handed out back to its place.
     pub(super) fn put_back(&mut self, entry: Entry) {
-        self.add(&entry);
-        let level = self.level(&entry);
-        let entries = &mut self.levels[level];
-        let place = entries.partition_point(|other| other.position < entry.position);
-        entries.insert(place, entry);
+        self.ready_bytes += entry.message.body.len();
+        let place = self.entries.partition_point(|other| other.position < entry.position);
+        self.entries.insert(place, entry);
     }
 
     /// Takes the next message.
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        let level = self.levels.iter().rposition(|entries| !entries.is_empty())?;
-        self.pop_from(level)
+        let entry = self.entries.pop_front()?;
+        // The room of a long backlog is given back when it has been worked off.
+        if self.entries.is_empty() && self.entries.capacity() > ROOM_KEPT {
+            self.entries = VecDeque::new();
+        }
+        self.ready_bytes -= entry.message.body.len();
+        Some(entry)
     }
 
     /// Takes one message whose time is over, if one stands at the head.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
-        let level = self
-            .levels
-            .iter()
-            .position(|entries| entries.front().is_some_and(|entry| entry.has_expired(now)))?;
-        self.pop_from(level)
+        if self.entries.front()?.has_expired(now) { self.pop() } else { None }
     }
 
     /// Takes one message that does not fit any more.
     pub(super) fn pop_overflow(&mut self) -> Option<Entry> {
         if self.arguments.overflow != Overflow::DropHead
-            || !self.is_over(self.ready, self.ready_bytes)
+            || !self.is_over(self.ready(), self.ready_bytes)
         {
             return None;
         }
@@ -144,32 +134,28 @@ impl Queue {
 
     /// Drops all that waits; says how many that were.
     pub(super) fn purge(&mut self) -> usize {
-        let purged = self.ready;
+        let purged = self.ready();
         self.retain(|_| false);
         purged
     }
 
     /// Drops what does not satisfy the condition.
     pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
-        for entries in &mut self.levels {
-            entries.retain(&keep);
-            entries.shrink_to(ROOM_KEPT);
-        }
-        self.ready = self.levels.iter().map(VecDeque::len).sum();
-        self.ready_bytes = self.levels.iter().flatten().map(|entry| entry.message.body.len()).sum();
+        self.entries.retain(keep);
+        self.entries.shrink_to(ROOM_KEPT);
+        self.ready_bytes = self.entries.iter().map(|entry| entry.message.body.len()).sum();
     }
 
     /// Flags all that waits as possibly seen before.
     pub(super) fn mark_redelivered(&mut self) {
-        for entry in self.levels.iter_mut().flatten() {
+        for entry in &mut self.entries {
             entry.redelivered = true;
         }
     }
 
     /// When something happens here by itself: a message expires, or the unused queue.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let heads = self.levels.iter().filter_map(VecDeque::front);
-        let message = heads.filter_map(|entry| entry.expires).min();
+        let message = self.entries.front().and_then(|entry| entry.expires);
         match (message, self.unused_until()) {
             (Some(message), Some(unused)) => Some(message.min(unused)),
             (message, unused) => message.or(unused),
@@ -182,17 +168,14 @@ impl Queue {
         self.last_used.checked_add(expires)
     }
 
-    /// Adds a consumer behind those of its priority.
+    /// Adds a consumer behind the others.
     pub(super) fn subscribe(&mut self, subscriber: Subscriber) {
-        let place = self.subscribers.partition_point(|other| other.priority >= subscriber.priority);
-        self.subscribers.insert(place, subscriber);
+        self.subscribers.push(subscriber);
     }
 
-    /// Sends the consumer at this place to the end of its priority's line.
+    /// Sends the consumer at this place to the end of the line.
     pub(super) fn rotate(&mut self, place: usize) {
-        let priority = self.subscribers[place].priority;
-        let end = self.subscribers.partition_point(|other| other.priority >= priority);
-        self.subscribers[place..end].rotate_left(1);
+        self.subscribers[place..].rotate_left(1);
     }
 
     /// Removes a consumer; false if it was not there.
@@ -209,26 +192,5 @@ impl Queue {
     fn is_over(&self, count: usize, bytes: usize) -> bool {
         self.arguments.max_length.is_some_and(|most| count > most)
             || self.arguments.max_length_bytes.is_some_and(|most| bytes > most)
-    }
-
-    fn level(&self, entry: &Entry) -> usize {
-        usize::from(entry.message.priority).min(self.levels.len() - 1)
-    }
-
-    fn add(&mut self, entry: &Entry) {
-        self.ready += 1;
-        self.ready_bytes += entry.message.body.len();
-    }
-
-    fn pop_from(&mut self, level: usize) -> Option<Entry> {
-        let entries = &mut self.levels[level];
-        let entry = entries.pop_front()?;
-        // The room of a long backlog is given back when it has been worked off.
-        if entries.is_empty() && entries.capacity() > ROOM_KEPT {
-            *entries = VecDeque::new();
-        }
-        self.ready -= 1;
-        self.ready_bytes -= entry.message.body.len();
-        Some(entry)
     }
 }

@@ -3,15 +3,9 @@
 
 use std::time::Instant;
 
-use amq_protocol::protocol::{
-    AMQPClass,
-    basic::{AMQPMethod, RecoverOk},
-};
-
 use super::{
     ConnectionId, Core, Place,
     channel::{Publishing, Unacked},
-    dead_letter::Reason,
     queue::QueueId,
 };
 use crate::wire::{Code, Refusal};
@@ -38,28 +32,9 @@ impl Core {
         for unacked in self.settled(place, tag, multiple)? {
             if requeue {
                 self.requeue(unacked);
-            } else {
-                if let Some(queue) = self.queues.get_mut(&unacked.queue) {
-                    queue.unacked -= 1;
-                }
-                self.bury(unacked.queue, &unacked.entry, Reason::Rejected);
+            } else if let Some(queue) = self.queues.get_mut(&unacked.queue) {
+                queue.unacked -= 1;
             }
-        }
-        Ok(())
-    }
-
-    pub(super) fn recover(
-        &mut self,
-        place: Place,
-        requeue: bool,
-        answered: bool,
-    ) -> Result<(), Refusal> {
-        if !requeue {
-            return Err(Refusal::new(Code::NotImplemented, "recover with requeue=false"));
-        }
-        self.requeue_all(place);
-        if answered {
-            self.send(place, AMQPClass::Basic(AMQPMethod::RecoverOk(RecoverOk {})));
         }
         Ok(())
     }
@@ -87,16 +62,14 @@ impl Core {
         Ok(settled)
     }
 
-    /// Puts a delivery back to its place, or buries it if it came back too often.
+    /// Puts a delivery back to its place, unless it came back too often.
     fn requeue(&mut self, unacked: Unacked) {
         let Unacked { queue: id, mut entry, .. } = unacked;
         let Some(queue) = self.queues.get_mut(&id) else { return };
         queue.unacked -= 1;
         entry.redelivered = true;
         entry.returns += 1;
-        if queue.arguments.limit_of_returns().is_some_and(|limit| entry.returns > limit) {
-            self.bury(id, &entry, Reason::DeliveryLimit);
-        } else {
+        if queue.arguments.limit_of_returns().is_none_or(|limit| entry.returns <= limit) {
             queue.put_back(entry);
         }
         self.wake(id);
@@ -128,16 +101,7 @@ impl Core {
             }
         }
         self.requeue_all(place);
-        for consumer in consumers.values() {
-            let is_left = self
-                .queues
-                .get(&consumer.queue)
-                .is_some_and(|queue| queue.auto_delete && queue.subscribers.is_empty());
-            if is_left {
-                self.delete_queue(consumer.queue);
-            }
-            self.wake(consumer.queue);
-        }
+        self.wake_all(consumers.values().map(|consumer| consumer.queue));
     }
 
     /// Takes everything from a connection that is about to go: its channels and the queues that

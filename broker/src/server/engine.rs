@@ -1,10 +1,7 @@
 //! The one task that owns the core. It wakes on events from sockets, on orders from the handle
 //! and on the core's timers, and ends when it is told to stop or nobody can reach it any more.
 
-use std::{
-    collections::BTreeMap,
-    time::{Instant, SystemTime},
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -78,7 +75,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(settings: Settings, mailbox: mpsc::Receiver<Event>) -> Self {
-        let core = Core::new(settings, now(), SystemTime::now());
+        let core = Core::new(settings);
         Self { core, lines: BTreeMap::new(), mailbox, stalls: false, closing: Vec::new() }
     }
 

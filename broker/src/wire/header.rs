@@ -2,9 +2,8 @@
 //! broker itself acts upon is taken out, once, when the message comes in.
 
 use amq_protocol::{
-    frame::WriteContext,
     protocol::basic::{self, AMQPProperties},
-    types::{AMQPValue, FieldTable, ShortString},
+    types::ShortString,
 };
 use bytes::Bytes;
 
@@ -18,13 +17,11 @@ pub(crate) struct ContentHeader {
     /// Property flags and list, as on the wire.
     pub(crate) properties: Bytes,
     pub(crate) persistent: bool,
-    pub(crate) priority: u8,
     pub(crate) expiration: Option<ShortString>,
     pub(crate) user_id: Option<ShortString>,
     pub(crate) reply_to: Option<ShortString>,
-    /// Further routing keys, from the `CC` and `BCC` headers; an error if they are no list of
-    /// strings.
-    pub(crate) copies: Result<Vec<ShortString>, &'static str>,
+    /// What the sender asks for that is not served here.
+    pub(crate) unserved: Option<&'static str>,
 }
 
 impl ContentHeader {
@@ -36,31 +33,22 @@ impl ContentHeader {
         let class_id = u16::from_be_bytes([fixed[0], fixed[1]]);
         let mut size = [0; 8];
         size.copy_from_slice(&fixed[4..12]);
-        let mut properties = parse_raw_properties(raw)?;
-        let copies = properties.headers().as_ref().map_or(Ok(Vec::new()), carbon_copies);
-        let bytes = match without_blind_copies(&properties) {
-            Some(stripped) => {
-                properties = stripped;
-                encode_properties(&properties)
-            }
-            None => Bytes::copy_from_slice(raw),
-        };
+        let properties = parse_raw_properties(raw)?;
         Ok(Self {
             class_id,
             body_size: u64::from_be_bytes(size),
-            properties: bytes,
+            properties: Bytes::copy_from_slice(raw),
             persistent: *properties.delivery_mode() == Some(2),
-            priority: properties.priority().unwrap_or(0),
             expiration: properties.expiration().clone(),
             user_id: properties.user_id().clone(),
             reply_to: properties.reply_to().clone(),
-            copies,
+            unserved: unserved(&properties),
         })
     }
 }
 
 /// Property flags and list to properties.
-pub(crate) fn parse_raw_properties(raw: &[u8]) -> Result<AMQPProperties, Refusal> {
+fn parse_raw_properties(raw: &[u8]) -> Result<AMQPProperties, Refusal> {
     let malformed = |text| Refusal::new(Code::SyntaxError, text);
     nesting::check_properties(raw).map_err(|unfit| match unfit {
         nesting::Unfit::TooDeep => malformed("header table nested too deeply"),
@@ -76,39 +64,8 @@ pub(crate) fn parse_raw_properties(raw: &[u8]) -> Result<AMQPProperties, Refusal
     }
 }
 
-/// Properties to property flags and list.
-pub(crate) fn encode_properties(properties: &AMQPProperties) -> Bytes {
-    let context = WriteContext::from(Vec::with_capacity(256));
-    basic::gen_properties(properties)(context)
-        .map(|context| Bytes::from(context.write))
-        .expect("a vector takes every write")
-}
-
-/// The routing keys in the `CC` and `BCC` headers, or the name of the one that is malformed.
-pub(crate) fn carbon_copies(headers: &FieldTable) -> Result<Vec<ShortString>, &'static str> {
-    let mut keys = Vec::new();
-    for name in ["CC", "BCC"] {
-        match headers.inner().get(name) {
-            None => {}
-            Some(AMQPValue::FieldArray(list)) => {
-                for key in list.as_slice() {
-                    let AMQPValue::LongString(key) = key else { return Err(name) };
-                    let text = std::str::from_utf8(key.as_bytes()).map_err(|_| name)?;
-                    keys.push(ShortString::try_new(text).map_err(|_| name)?);
-                }
-            }
-            Some(_) => return Err(name),
-        }
-    }
-    Ok(keys)
-}
-
-fn without_blind_copies(properties: &AMQPProperties) -> Option<AMQPProperties> {
+/// What in these properties would have an effect on RabbitMQ and has none here.
+fn unserved(properties: &AMQPProperties) -> Option<&'static str> {
     let headers = properties.headers().as_ref()?;
-    if !headers.contains_key("BCC") {
-        return None;
-    }
-    let mut headers = headers.inner().clone();
-    headers.remove("BCC");
-    Some(properties.clone().with_headers(headers.into()))
+    ["CC", "BCC"].into_iter().find(|name| headers.contains_key(name))
 }

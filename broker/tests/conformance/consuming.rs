@@ -88,29 +88,6 @@ fn prefetch_is_that_of_the_time_of_the_consume() {
 }
 
 #[test]
-fn global_prefetch_limits_the_channel() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let queue = server.queue(&channel, "queue").await;
-        for _ in 0..6 {
-            publish(&channel, &queue, "waits").await;
-        }
-        channel.basic_qos(3, BasicQosOptions { global: true }).await.unwrap();
-        let mut one = consume(&channel, &queue).await;
-        let two = consume(&channel, &queue).await;
-        if server.version().await >= (4, 3) {
-            // Switched off there: it is a limit for each consumer, like any other.
-            until_depth(&channel, &queue, 0).await;
-        } else {
-            until_depth(&channel, &queue, 3).await;
-            next(&mut one).await.ack(BasicAckOptions::default()).await.unwrap();
-            until_depth(&channel, &queue, 2).await;
-        }
-        drop(two);
-    });
-}
-
-#[test]
 fn a_consumer_without_acks_gets_all() {
     run(async |server| {
         let (_connection, channel) = server.open_confirming().await;
@@ -232,43 +209,6 @@ fn get_fetches_one_message_and_counts_the_rest() {
         let got = channel.basic_get(queue.as_str().into(), options).await.unwrap().unwrap();
         assert_eq!((got.data.as_slice(), got.message_count), (&b"one"[..], 1));
         assert_eq!(depth(&channel, &queue).await, 1);
-    });
-}
-
-#[test]
-fn higher_consumer_priority_is_served_first() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let queue = server.queue(&channel, "queue").await;
-        channel.basic_qos(2, BasicQosOptions::default()).await.unwrap();
-        let mut low = consume(&channel, &queue).await;
-        let options = BasicConsumeOptions::default();
-        let table = args([("x-priority", int(10))]);
-        let high = channel.basic_consume(queue.as_str().into(), "".into(), options, table).await;
-        let mut high = high.unwrap();
-        for number in 0..3 {
-            publish(&channel, &queue, &number.to_string()).await;
-        }
-        assert_eq!(body(&next(&mut high).await), "0");
-        assert_eq!(body(&next(&mut high).await), "1");
-        assert_eq!(body(&next(&mut low).await), "2");
-    });
-}
-
-#[test]
-fn a_queue_with_priorities_serves_the_highest_first() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let queue = server.name("queue");
-        declare(&channel, &queue, args([("x-max-priority", int(5))])).await;
-        for priority in [0, 3, 9, 5, 1] {
-            let properties = lapin::BasicProperties::default().with_priority(priority);
-            publish_to(&channel, "", &queue, &priority.to_string(), properties).await;
-        }
-        // What is above the maximum counts as the maximum.
-        for expected in ["9", "5", "3", "1", "0"] {
-            assert_eq!(get(&channel, &queue).await.data, expected.as_bytes());
-        }
     });
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lapin::{
-    BasicProperties, Confirmation,
-    options::{BasicAckOptions, BasicNackOptions, BasicQosOptions},
+    BasicProperties, Confirmation, ExchangeKind,
+    options::{BasicAckOptions, BasicNackOptions, BasicQosOptions, ExchangeDeclareOptions},
+    types::FieldTable,
 };
 
 use crate::fixture::*;
@@ -179,12 +180,16 @@ fn a_refusal_by_one_queue_of_several_is_a_refusal() {
         let (open, full) = (server.queue(&channel, "open").await, server.name("full"));
         let arguments = args([("x-max-length", int(0)), ("x-overflow", text("reject-publish"))]);
         declare(&channel, &full, arguments).await;
-        let key = server.name("key");
+        let name = server.name("exchange");
+        let (options, table) = (ExchangeDeclareOptions::default(), FieldTable::default());
+        let declared =
+            channel.exchange_declare(name.as_str().into(), ExchangeKind::Direct, options, table);
+        declared.await.unwrap();
         for queue in [&open, &full] {
-            bind(&channel, queue, "amq.direct", &key).await;
+            bind(&channel, queue, &name, "key").await;
         }
         let properties = BasicProperties::default();
-        let confirmation = publish_to(&channel, "amq.direct", &key, "both", properties).await;
+        let confirmation = publish_to(&channel, &name, "key", "both", properties).await;
         assert!(matches!(confirmation, Confirmation::Nack(_)));
         assert_eq!(depth(&channel, &open).await, 1);
     });

@@ -3,7 +3,7 @@
 use lapin::{
     BasicProperties, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::{AMQPValue, FieldArray, FieldTable},
+    types::{AMQPValue, FieldArray},
 };
 
 use crate::fixture::*;
@@ -195,38 +195,6 @@ fn a_fast_reply_without_its_consumer_is_refused() {
         let (_connection, channel) = server.open_confirming().await;
         let queue = server.queue(&channel, "queue").await;
         let properties = BasicProperties::default().with_reply_to("amq.rabbitmq.reply-to".into());
-        assert_eq!(code(try_publish(&channel, "", &queue, properties).await), 406);
-    });
-}
-
-#[test]
-fn copies_go_to_the_queues_that_the_headers_name() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let (first, second, third) = (
-            server.queue(&channel, "first").await,
-            server.queue(&channel, "second").await,
-            server.queue(&channel, "third").await,
-        );
-        let list = |name: &str| AMQPValue::FieldArray(FieldArray::from(vec![text(name)]));
-        let headers = args([("CC", list(&second)), ("BCC", list(&third))]);
-        let properties = BasicProperties::default().with_headers(headers);
-        publish_to(&channel, "", &first, "copied", properties).await;
-        for queue in [&first, &second, &third] {
-            let message = get(&channel, queue).await;
-            let headers: FieldTable = message.properties.headers().clone().unwrap();
-            assert!(headers.contains_key("CC"));
-            assert!(!headers.contains_key("BCC"));
-        }
-    });
-}
-
-#[test]
-fn a_malformed_copy_header_is_refused() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let queue = server.queue(&channel, "queue").await;
-        let properties = BasicProperties::default().with_headers(args([("CC", text("queue"))]));
         assert_eq!(code(try_publish(&channel, "", &queue, properties).await), 406);
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapin::{
     Channel,
-    options::{BasicCancelOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
+    options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
     types::{AMQPValue, FieldTable},
 };
 
@@ -58,29 +58,6 @@ fn a_passive_declare_of_what_is_not_there_is_refused() {
 }
 
 #[test]
-fn a_queue_without_a_name_is_given_one() {
-    run(async |server| {
-        let (_connection, channel) = server.open_confirming().await;
-        let one = declared(&channel, "", exclusive(), FieldTable::default()).await.unwrap();
-        let two = declared(&channel, "", exclusive(), FieldTable::default()).await.unwrap();
-        assert!(one.name().as_str().starts_with("amq.gen-"));
-        assert_ne!(one.name(), two.name());
-        publish(&channel, two.name().as_str(), "last").await;
-        // The empty name is the queue declared last on the channel.
-        assert_eq!(get(&channel, "").await.data, b"last");
-    });
-}
-
-#[test]
-fn the_empty_name_means_nothing_before_a_declare() {
-    run(async |server| {
-        let (_connection, channel) = server.open().await;
-        let purged = channel.queue_purge("".into(), QueuePurgeOptions::default()).await;
-        assert_eq!(code(purged), 404);
-    });
-}
-
-#[test]
 fn reserved_names_are_refused() {
     run(async |server| {
         let (_connection, channel) = server.open().await;
@@ -98,14 +75,11 @@ fn a_queue_is_not_declared_in_two_ways() {
         declare(&channel, &name, limit()).await;
         let wider = args([("x-max-length", AMQPValue::LongLongInt(5))]);
         declared(&channel, &name, durable(), wider).await.unwrap();
-        let auto_delete =
-            QueueDeclareOptions { durable: true, auto_delete: true, ..Default::default() };
         for (options, arguments) in [
             (durable(), FieldTable::default()),
             (durable(), args([("x-max-length", int(6))])),
             (durable(), args([("x-max-length", int(5)), ("x-message-ttl", int(5))])),
             (QueueDeclareOptions::default(), limit()),
-            (auto_delete, limit()),
         ] {
             let (_connection, channel) = server.open().await;
             assert_eq!(code(declared(&channel, &name, options, arguments).await), 406);
@@ -125,10 +99,6 @@ fn arguments_are_checked() {
             ("x-max-length-bytes", text("many")),
             ("x-overflow", text("spill")),
             ("x-overflow", int(1)),
-            ("x-dead-letter-exchange", int(1)),
-            ("x-dead-letter-routing-key", text("key")),
-            ("x-max-priority", int(-1)),
-            ("x-max-priority", int(256)),
             ("x-queue-type", text("heap")),
             ("x-delivery-limit", int(3)),
         ] {
@@ -152,10 +122,6 @@ fn a_quorum_queue_is_durable_and_shared() {
             let made = declared(&channel, &server.name("queue"), options, quorum()).await;
             assert_eq!(code(made), 406);
         }
-        let priority = args([("x-queue-type", text("quorum")), ("x-max-priority", int(5))]);
-        let (_connection, channel) = server.open().await;
-        let made = declared(&channel, &server.name("queue"), durable(), priority).await;
-        assert_eq!(code(made), 406);
         let (_connection, channel) = server.open().await;
         declare(&channel, &server.name("good"), quorum()).await;
     });
@@ -223,23 +189,6 @@ fn an_exclusive_queue_ends_with_its_connection() {
         let name = server.name("queue");
         declared(&channel, &name, exclusive(), FieldTable::default()).await.unwrap();
         owner.close(200, "done".into()).await.unwrap();
-        eventually_gone(server, &name).await;
-    });
-}
-
-#[test]
-fn an_auto_delete_queue_ends_with_its_last_consumer() {
-    run(async |server| {
-        let (connection, channel) = server.open().await;
-        let name = server.name("queue");
-        let options = QueueDeclareOptions { auto_delete: true, ..Default::default() };
-        declared(&channel, &name, options, FieldTable::default()).await.unwrap();
-        let first = consume(&channel, &name).await;
-        let second = connection.create_channel().await.unwrap();
-        let _second = consume(&second, &name).await;
-        channel.basic_cancel(first.tag(), BasicCancelOptions::default()).await.unwrap();
-        assert_eq!(depth(&channel, &name).await, 0);
-        second.close(200, "done".into()).await.unwrap();
         eventually_gone(server, &name).await;
     });
 }
