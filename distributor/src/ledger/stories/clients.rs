@@ -182,6 +182,23 @@ fn an_answer_returned_from_an_older_link_says_nothing() {
 }
 
 #[test]
+fn an_answer_that_a_full_queue_refused_is_had_by_asking() {
+    let deliveries = |outcome| change(move |stage| stage.deliveries = outcome);
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, deliveries(Outcome::Refused)),
+            at(0.2, answered(1, 1, 1)),
+            at(5.0, deliveries(Outcome::Confirmed)),
+            at(15.0, asked(1)),
+        ],
+        // Not sent again by itself, and not run again.
+        [place(1, 1), answer(1, "value"), answer(1, "value")],
+    );
+}
+
+#[test]
 fn local_runs_are_counted_by_function_and_reason() {
     let report = |runs| {
         let reasons = BTreeMap::from([("not_served".to_owned(), runs)]);
