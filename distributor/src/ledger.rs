@@ -25,10 +25,12 @@ mod history;
 mod holding;
 mod jobs;
 mod measures;
+mod orphans;
 mod outgoing;
 mod placing;
 mod pools;
 mod queue;
+mod quiet;
 mod recent;
 mod silence;
 mod snapshot;
@@ -49,7 +51,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Control;
 use simple_dist_protocol::{
-    ClientId, DistributorId, Generation, PoolId, Term, UserName, WorkerId, limits,
+    Attempt, ClientId, DistributorId, Generation, PoolId, Term, UserName, WorkerId, limits,
 };
 
 pub use books::Books;
@@ -58,8 +60,9 @@ pub use event::{Event, Via};
 
 use functions::{FunctionRef, Functions};
 use history::History;
-use jobs::{JobRef, Jobs};
+use jobs::{JobRef, Jobs, Key};
 use measures::Measures;
+use orphans::Orphans;
 use outgoing::Outgoing;
 use pools::Pools;
 use recent::Recent;
@@ -116,12 +119,15 @@ pub struct Ledger {
     link: LinkState,
     users: Users,
     clients: HashMap<(UserRef, ClientId), Client>,
+    /// When each of them is to be looked at, should it be silent.
+    minded: BTreeSet<(Duration, (UserRef, ClientId))>,
     /// Clients heard of late, with jobs or without.
     callers: BTreeMap<(UserRef, ClientId), Caller>,
     functions: Functions,
     pools: Pools,
     workers: Workers,
     jobs: Jobs,
+    orphans: Orphans,
     /// Jobs that wait for their client's receipt.
     unnoted: BTreeSet<JobRef>,
     /// The jobs that bear a strike by each lost worker, which takes it back if it is heard.
@@ -153,6 +159,9 @@ pub struct Ledger {
 struct Client {
     /// The newest we heard.
     generation: Generation,
+    heard: Duration,
+    /// Its place in [`Ledger::minded`].
+    due: Duration,
     jobs: BTreeSet<JobRef>,
 }
 
@@ -173,7 +182,7 @@ struct Allowance(u64, Duration);
 /// What a token stands for.
 #[derive(Debug, Clone, Copy)]
 enum Sent {
-    Placement { job: JobRef, attempt: u32, pool: PoolId },
+    Placement { job: JobRef, key: Key, attempt: Attempt, pool: PoolId },
     Delivery { user: UserRef, client: ClientId, generation: Generation, bytes: usize },
     Control { worker: WorkerId, generation: Generation },
 }
@@ -186,11 +195,13 @@ impl Ledger {
             link: LinkState::default(),
             users: Users::default(),
             clients: HashMap::new(),
+            minded: BTreeSet::new(),
             callers: BTreeMap::new(),
             functions: Functions::default(),
             pools: Pools::new(),
             workers: Workers::default(),
             jobs: Jobs::default(),
+            orphans: Orphans::default(),
             unnoted: BTreeSet::new(),
             strikers: BTreeMap::new(),
             recent: Recent::new(config.recent),
@@ -265,7 +276,9 @@ impl Ledger {
             self.give_up_unserved();
         }
         self.tell_unnoted_again();
+        self.knock();
         self.sweep();
+        self.tell_orphans();
         self.mend_pools();
         self.age();
     }

@@ -96,6 +96,18 @@ impl Outbox {
         }
     }
 
+    /// Nothing, to a client's queue.
+    pub(crate) fn knock(&self, to: &Origin, term: Term, token: Token) -> Outgoing {
+        let queue = self.topology.client(&to.user, to.client, to.generation);
+        Outgoing {
+            route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
+            body: write(&Deliveries { term, jobs: Vec::new() }),
+            work: Duration::ZERO,
+            token: Some(token.0),
+            lane: Lane::Jobs,
+        }
+    }
+
     /// Word for a worker.
     pub(crate) fn control(
         &self,

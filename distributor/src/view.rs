@@ -213,6 +213,9 @@ pub struct Totals {
     pub slots: u32,
     /// Slots that run a job now.
     pub busy: u32,
+    /// Those of them whose job nobody waits for any more.
+    #[serde(default)]
+    pub abandoned: u32,
     /// Jobs that wait, in the distributor and with the pools.
     pub queued: u64,
     /// The age of the job that has waited the longest.

@@ -179,7 +179,7 @@ impl Play {
                     Delivered::Unknown => {}
                 }
             }
-            Effect::Control { token, .. } => self.tokens.push(token),
+            Effect::Control { token, .. } | Effect::Knock { token, .. } => self.tokens.push(token),
             Effect::StepDown => unreachable!("nobody else leads"),
             Effect::Presence(presence) => self.presence = Some(presence),
             Effect::AskDepths { asked_at, pools } => self.depths = Some((asked_at, pools)),
@@ -404,5 +404,7 @@ proptest! {
         let left = play.ledger.jobs(9, play.now);
         let stuck: Vec<_> = left.iter().filter(|job| &*job.function != "g@1").collect();
         prop_assert!(stuck.is_empty(), "stuck: {stuck:?}");
+        let pools = play.ledger.view(play.now, play.now).pools;
+        prop_assert!(pools.iter().all(|pool| pool.abandoned == 0), "{pools:?}");
     }
 }

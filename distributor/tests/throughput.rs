@@ -121,9 +121,9 @@ impl Run {
                         took_us: 5,
                     });
                 }
-                Effect::Deliver { token, .. } | Effect::Control { token, .. } => {
-                    self.tokens.push(token);
-                }
+                Effect::Deliver { token, .. }
+                | Effect::Control { token, .. }
+                | Effect::Knock { token, .. } => self.tokens.push(token),
                 Effect::Presence(presence) => replies.push(Event::Seen(presence)),
                 Effect::AskDepths { asked_at, .. } => {
                     replies.push(Event::Depths { asked_at, pools: vec![], answers: 0 });

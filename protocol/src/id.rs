@@ -77,7 +77,7 @@ uuid_id! {
 
 /// One distributor's time of being active. A new one is drawn at random each time, so that what
 /// an earlier term left behind is told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Term(pub u64);
 
@@ -195,7 +195,7 @@ impl fmt::Display for JobKey {
 
 /// One execution of a job on a worker: the term that placed it, and the count within that term,
 /// from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
     /// The term that made the placement.
     pub term: Term,

@@ -404,8 +404,13 @@ pub enum Control {
     },
     /// Nobody waits for these attempts any more.
     Cancel {
-        /// The jobs.
+        /// The jobs: at most 256 in one message.
         keys: Vec<JobKey>,
+        /// The attempt of each of them, in the same order. A worker that does not have it yet
+        /// remembers it, and does not begin it when it comes. A job without one here is cancelled
+        /// where it is held, whatever its attempt.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attempts: Vec<Attempt>,
     },
     /// Finish what is held and take no more.
     Drain,

@@ -226,7 +226,9 @@ fn to_and_from_workers(checked: &mut Checked) {
     checked.message("beat-leaving", &beat(WorkerState::Draining, None, true));
     let pool = PoolId::of(&[fib()]);
     checked.message("control-welcome", &Control::Welcome { term: Term(7), pool });
-    checked.message("control-cancel", &Control::Cancel { keys: vec![key()] });
+    let cancel = |attempts| Control::Cancel { keys: vec![key()], attempts };
+    checked.message("control-cancel", &cancel(vec![]));
+    checked.message("control-cancel-attempts", &cancel(vec![attempt()]));
     checked.message("control-drain", &Control::Drain);
     checked.message("control-resume", &Control::Resume);
     checked.message("control-probe", &Control::Probe);

@@ -9,6 +9,7 @@
 //! A list takes one slot and runs in order. Nothing here knows threads, the broker's client or
 //! the clock; the service turns effects into deeds and what comes of them into events.
 
+mod cancelled;
 mod jobs;
 mod link;
 mod outbox;
@@ -26,6 +27,7 @@ use simple_dist_protocol::link::{Outcome, Source};
 use simple_dist_protocol::message::{Answer, Control, Ended, Place, Started, WorkerBeat};
 use simple_dist_protocol::{Address, Attempt, Generation, JobKey, PoolId, WorkerId, limits};
 
+use self::cancelled::Cancelled;
 use self::jobs::Jobs;
 pub(crate) use self::jobs::{DeliveryId, Number};
 use self::outbox::Outbox;
@@ -159,6 +161,7 @@ pub(crate) struct Floor {
     waiting: VecDeque<List>,
     slots: Vec<Option<Turn>>,
     outbox: Outbox,
+    cancelled: Cancelled,
     pace: Pace,
     effects: Vec<Effect>,
 }
@@ -228,6 +231,7 @@ impl Floor {
             waiting: VecDeque::new(),
             slots,
             outbox: Outbox::default(),
+            cancelled: Cancelled::default(),
             pace: Pace::default(),
             effects: vec![],
         }

@@ -154,6 +154,7 @@ fn worker(number: u128) -> Worker {
         pool: None,
         slots: 4,
         busy: 4,
+        abandoned: 0,
         holds: 0,
         held: Vec::new(),
         done: 1_204 - number as u64,
@@ -170,6 +171,7 @@ fn held(functions: &[&str]) -> Vec<HeldJob> {
         attempt: if place == 1 { 2 } else { 1 },
         slot: (place < 4).then_some(place),
         age: Seconds(12.4 / f64::from(place + 1)),
+        abandoned: false,
     };
     (0..).zip(functions).map(job).collect()
 }

@@ -2,6 +2,7 @@
 //! accident would.
 
 mod books;
+mod cancels;
 mod command_line;
 mod credentials;
 mod deaths;

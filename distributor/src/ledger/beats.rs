@@ -164,11 +164,13 @@ impl Ledger {
         let Some(worker) = self.workers.get_mut(id) else { return };
         let before = worker.pool.replace(pool);
         let counted = std::mem::take(&mut worker.counted);
+        let occupied = std::mem::take(&mut worker.occupied);
         worker.welcomed = None;
         if let Some(before) = before
             && let Some(left) = self.pools.get_mut(&before)
         {
             left.workers.remove(&id);
+            left.occupied -= occupied;
             self.change_slots(before, counted, 0);
             self.empty_if_deserted(before);
         }
@@ -192,6 +194,7 @@ impl Ledger {
         if declared && worker.is_alive() && worker.welcomed != now {
             worker.welcomed = now;
             self.control(id, Control::Welcome { term, pool });
+            self.tell_welcomed(id);
         }
     }
 
@@ -241,9 +244,16 @@ impl Ledger {
         let Some(worker) = self.workers.get_mut(id) else { return };
         let slots = if worker.takes_jobs(term) { worker.slots } else { 0 };
         let counted = std::mem::replace(&mut worker.counted, slots);
-        if let Some(pool) = worker.pool {
-            self.change_slots(pool, counted, slots);
+        let occupied = u32::try_from(worker.orphans.len()).unwrap_or(u32::MAX).min(slots);
+        let was_occupied = std::mem::replace(&mut worker.occupied, occupied);
+        let Some(id) = worker.pool else { return };
+        if let Some(pool) = self.pools.get_mut(&id) {
+            pool.occupied = pool.occupied - was_occupied + occupied;
         }
+        if occupied < was_occupied {
+            self.open.insert(id);
+        }
+        self.change_slots(id, counted, slots);
     }
 
     /// A worker of the pool counted for so many slots, and does for so many from now on.

@@ -57,6 +57,7 @@ impl Ledger {
         if self.link.leading().is_none() {
             return;
         }
+        self.greet(user, (UserRef::of(user), ids.client, ids.generation));
         for id in &ids.ids {
             let key = Key { user: UserRef::of(user), id: *id };
             match self.jobs.find(key) {
@@ -162,6 +163,9 @@ impl Ledger {
 
     /// A client was heard.
     fn call_in(&mut self, user: &UserName, client: (UserRef, ClientId)) {
+        if let Some(known) = self.clients.get_mut(&client) {
+            known.heard = self.now;
+        }
         if self.callers.len() >= CALLERS && !self.callers.contains_key(&client) {
             return;
         }
@@ -246,22 +250,20 @@ impl Ledger {
             if waits {
                 self.enqueue(job);
             }
-            if let Some(known) = self.clients.get_mut(&(user, before)) {
-                known.jobs.remove(&job);
-                if known.jobs.is_empty() {
-                    self.clients.remove(&(user, before));
-                }
-            }
+            self.disown((user, before), job);
             self.owns((user, client, generation), job);
         }
     }
 
     fn owns(&mut self, (user, client, generation): Sender, job: JobRef) {
-        let known = self
-            .clients
-            .entry((user, client))
-            .or_insert_with(|| Client { generation, jobs: Default::default() });
+        let (id, now) = ((user, client), self.now);
+        let new = || Client { generation, heard: now, due: now, jobs: Default::default() };
+        let known = self.clients.entry(id).or_insert_with(new);
+        let is_new = known.jobs.is_empty();
         known.jobs.insert(job);
+        if is_new {
+            self.mind(id);
+        }
     }
 
     /// A job that we know is sent again.
@@ -319,8 +321,10 @@ impl Ledger {
         self.users.begins(sender.0);
         self.books.accepted += 1;
         self.ages += 1;
+        let key = Key { user: sender.0, id: submission.id };
+        let attempts = self.term().map_or(0, |term| self.orphans.last_attempt(key, term));
         let job = self.jobs.insert(Job {
-            key: Key { user: sender.0, id: submission.id },
+            key,
             client: sender.1,
             function,
             args: submission.args,
@@ -330,7 +334,7 @@ impl Ledger {
             since: self.now,
             deadline: self.now.saturating_add(time),
             began: None,
-            attempts: 0,
+            attempts,
             runs: 0,
             state: State::Nowhere,
             suspicion,

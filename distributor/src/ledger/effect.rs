@@ -41,6 +41,16 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
+    /// Publish nothing to a client's queue, mandatory: whether it can be delivered is all that is
+    /// wanted.
+    Knock {
+        /// Whose queue.
+        to: Origin,
+        /// The term, for the message's envelope.
+        term: Term,
+        /// Comes back when it is settled.
+        token: Token,
+    },
     /// Give the link up, and the lock with it: another distributor has begun to lead.
     StepDown,
     /// Publish to a worker's control queue, mandatory.

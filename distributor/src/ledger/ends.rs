@@ -6,14 +6,16 @@ use std::time::Duration;
 use simple_dist_protocol::limits::{LIST_PATIENCE, TIMEOUT_MAX};
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answered, Answers, Bound, Control, Delivered, Delivery, End, Ended,
+    Answer, Answered, Answers, Bound, Delivered, Delivery, End, Ended,
 };
-use simple_dist_protocol::{ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId};
+use simple_dist_protocol::{
+    Attempt, ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId,
+};
 
 use crate::view::{By, What};
 
 use super::books::Ending;
-use super::jobs::{Job, JobRef, Key};
+use super::jobs::{Job, JobRef, Key, Out};
 use super::pools::PoolQueue;
 use super::users::UserRef;
 use super::{ENDED_PER_TICK, Effect, Ledger, Origin, Sent, outgoing};
@@ -75,19 +77,18 @@ impl Ledger {
         let key = Key::of(&ended.key);
         let job = self.jobs.find(key);
         let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
+        self.orphan_ended(worker, &(key, ended.attempt), &ended.end);
         match ended.end {
             End::Returned { willing } => {
-                let current = job.filter(|job| {
-                    let out = self.jobs.get(*job).and_then(|job| job.out());
-                    out.is_some_and(|out| out.attempt == ended.attempt)
-                });
-                match current {
-                    Some(job) => {
+                let out = job.and_then(|job| Some((job, self.jobs.get(job)?.out()?)));
+                match out.filter(|(_, out)| out.attempt == ended.attempt) {
+                    Some((job, out)) if self.may_have(worker, job, out) => {
                         if willing && self.workers.get(worker).is_some_and(|it| !it.drains()) {
                             self.turned_out_long(job);
                         }
                         self.returned(job, willing);
                     }
+                    Some(_) => self.books.forged += 1,
                     None => self.books.outdated += 1,
                 }
             }
@@ -102,7 +103,7 @@ impl Ledger {
                     bound: None,
                 };
                 match job {
-                    Some(job) => self.answered(job, worker, answered, took),
+                    Some(job) => self.answered(job, (worker, ended.attempt), answered, took),
                     None if self.recent.find(key).is_some() => self.books.late += 1,
                     None => self.recent.keep(key, answered, true, self.now),
                 }
@@ -110,22 +111,30 @@ impl Ledger {
         }
     }
 
-    fn answered(&mut self, job: JobRef, worker: WorkerId, mut answered: Answered, took: Duration) {
+    fn answered(
+        &mut self,
+        job: JobRef,
+        (worker, attempt): (WorkerId, Attempt),
+        mut answered: Answered,
+        took: Duration,
+    ) {
         let Some(found) = self.jobs.get(job) else { return };
         let function = found.function;
         if !self.workers.get(worker).is_some_and(|worker| self.serves(worker, function)) {
             self.books.forged += 1;
             return;
         }
-        let holder = found.out().and_then(|out| out.holder).map(|holder| holder.worker);
+        let current = found.out().filter(|out| out.attempt == attempt);
         if matches!(answered.answer, Answer::Cancelled) {
             // Nobody cancelled this job, or it would not be here: its worker was told so for an
             // earlier caller of the same job.
-            if holder == Some(worker) {
+            if current.is_some_and(|out| self.may_have(worker, job, out)) {
                 self.returned(job, true);
             }
             return;
         }
+        let by_holder = |out: &Out| out.holder.is_none_or(|holder| holder.worker == worker);
+        let is_over = current.is_some_and(by_holder);
         let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
         answered.waited_ms = millis(began - found.since);
         answered.attempt = found.runs.max(1);
@@ -137,8 +146,8 @@ impl Ledger {
             }
             self.functions.get_mut(function).work.measure(took);
         }
-        if holder.is_some_and(|holder| holder != worker) {
-            self.cancel_holder(job);
+        if is_over {
+            self.detach(job);
         }
         self.end(job, answered, Caller::Waits);
     }
@@ -201,8 +210,9 @@ impl Ledger {
 
     /// A job ends. Only here.
     pub(super) fn end(&mut self, job: JobRef, answered: Answered, caller: Caller) {
-        self.detach(job);
+        let out = self.detach(job);
         let Some(mut gone) = self.jobs.remove(job) else { return };
+        self.orphan(&gone, out.as_deref());
         let client = (gone.key.user, gone.client);
         let ending = ending(&gone, &answered.answer, caller, self.now);
         self.books.end(&answered.answer, ending);
@@ -222,12 +232,7 @@ impl Ledger {
         if caller == Caller::Waits {
             self.deliver(client, gone.key.id, Delivered::Answer(answered));
         }
-        if let Some(known) = self.clients.get_mut(&client) {
-            known.jobs.remove(&job);
-            if known.jobs.is_empty() {
-                self.clients.remove(&client);
-            }
-        }
+        self.disown(client, job);
     }
 
     /// News to a client that has jobs here.
@@ -261,7 +266,6 @@ impl Ledger {
 
     /// Nobody waits for the job any more.
     pub(super) fn cancel(&mut self, job: JobRef, caller: Caller) {
-        self.cancel_holder(job);
         let Some(found) = self.jobs.get(job) else { return };
         let answered = Answered {
             answer: Answer::Cancelled,
@@ -281,20 +285,11 @@ impl Ledger {
         }
     }
 
-    /// Tells the worker that holds the job.
-    fn cancel_holder(&mut self, job: JobRef) {
-        let Some(found) = self.jobs.get(job) else { return };
-        let Some(holder) = found.out().and_then(|out| out.holder) else { return };
-        let key = JobKey { user: self.users.name(found.key.user).clone(), id: found.key.id };
-        self.control(holder.worker, Control::Cancel { keys: vec![key] });
-    }
-
     /// Ends what is past its deadline.
     pub(super) fn expire(&mut self) {
         let Some(before) = self.now.checked_sub(GRACE) else { return };
         for _ in 0..ENDED_PER_TICK {
             let Some(job) = self.jobs.overdue(before) else { return };
-            self.cancel_holder(job);
             self.end_by_us(job, Answer::Expired);
         }
     }
@@ -306,7 +301,8 @@ impl Ledger {
                 self.outgoing.give_back((user, client), bytes);
             }
             match (sent, outcome) {
-                (Sent::Placement { job, attempt, pool }, outcome) => {
+                (Sent::Placement { job, key, attempt, pool }, outcome) => {
+                    self.orphan_settled(&(key, attempt), outcome == Outcome::Confirmed);
                     self.placement_settled(job, attempt, pool, outcome);
                 }
                 (Sent::Delivery { user, client, generation, .. }, Outcome::Returned) => {
@@ -321,13 +317,10 @@ impl Ledger {
         }
     }
 
-    fn placement_settled(&mut self, job: JobRef, attempt: u32, pool: PoolId, outcome: Outcome) {
-        let (now, term) = (self.now, self.term());
-        let out = self
-            .jobs
-            .get_mut(job)
-            .and_then(|job| job.out_mut())
-            .filter(|out| out.attempt.number == attempt && Some(out.attempt.term) == term);
+    fn placement_settled(&mut self, job: JobRef, attempt: Attempt, pool: PoolId, outcome: Outcome) {
+        let now = self.now;
+        let out = self.jobs.get_mut(job).and_then(|job| job.out_mut());
+        let out = out.filter(|out| out.attempt == attempt);
         if outcome == Outcome::Confirmed {
             if let Some(out) = out {
                 out.confirmed.get_or_insert(now);

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simple_dist_protocol::limits::BEAT;
-use simple_dist_protocol::message::{Bound, Control, Held, Started, StartedJob};
+use simple_dist_protocol::message::{Bound, Held, Started, StartedJob};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 
+use super::functions::FunctionRef;
 use super::jobs::{Holder, JobRef, Key, Out, Running, State};
 use super::workers::{Fate, HeldJob};
 use super::{Ledger, Via};
 
 /// A job that ended this long ago and is still in a beat is not just crossing its answer.
-const STILL_HELD: Duration = BEAT;
+pub(super) const STILL_HELD: Duration = BEAT;
 
 /// The most of them that a worker is told of at once.
 const FINISHED: usize = 4096;
@@ -24,6 +25,7 @@ impl Ledger {
         let now = self.now;
         let mut keys = BTreeMap::new();
         let mut finished = vec![];
+        let mut beside = BTreeMap::new();
         for item in held {
             let key = Key::of(&item.key);
             let user = self.users.find(key.user).unwrap_or(&item.key.user);
@@ -38,16 +40,20 @@ impl Ledger {
                 self.hear_held_job(worker, job, &held);
             } else if let Some(kept) = self.recent.find(key)
                 && now.saturating_sub(kept.at) >= STILL_HELD
+                && held.slot.is_none()
+                && self.orphans.get(&(key, held.attempt)).is_none()
                 && finished.len() < FINISHED
             {
-                finished.push(item.key);
+                finished.push((item.key, held.attempt));
+            }
+            if let Some(is_over) = self.runs_beside(worker, key, &held) {
+                beside.insert((key, item.attempt), (held.clone(), is_over));
             }
             keys.insert(key, held);
         }
         self.workers.set_held(worker, keys);
-        if !finished.is_empty() && self.link.leading().is_some() {
-            self.control(worker, Control::Cancel { keys: finished });
-        }
+        self.hear_orphans(worker, beside);
+        self.cancel_at(worker, finished);
         self.hear_dropped(worker);
     }
 
@@ -60,6 +66,10 @@ impl Ledger {
                 let before = out.holder;
                 let ours = before.filter(|holder| holder.worker == worker);
                 if ours.is_none() && before.is_some_and(|before| !before.dropped) {
+                    return;
+                }
+                if !self.may_have(worker, job, out) {
+                    self.books.forged += 1;
                     return;
                 }
                 self.hold(
@@ -75,7 +85,9 @@ impl Ledger {
             }
             State::Out(_) | State::Nowhere => {}
             // It came back, or was given up, and runs all the same.
-            State::Queued(_) | State::Unnoted { .. } if running.is_some() => {
+            State::Queued(_) | State::Unnoted { .. }
+                if running.is_some() && self.may_run(worker, found.function) =>
+            {
                 self.detach(job);
                 self.join(job, worker, held);
             }
@@ -103,6 +115,21 @@ impl Ledger {
                 pool.into_iter().for_each(|pool| self.count_in(job, pool, suspect));
             }
         }
+    }
+
+    /// Whether the worker may have this attempt: it is known to, or its pool was given it.
+    pub(super) fn may_have(&self, id: WorkerId, job: JobRef, out: &Out) -> bool {
+        if out.holder.is_some_and(|holder| holder.worker == id) {
+            return true;
+        }
+        match out.pool {
+            Some(pool) => self.workers.get(id).is_some_and(|worker| worker.pool == Some(pool)),
+            None => self.jobs.get(job).is_some_and(|job| self.may_run(id, job.function)),
+        }
+    }
+
+    fn may_run(&self, id: WorkerId, function: FunctionRef) -> bool {
+        self.workers.get(id).is_some_and(|worker| self.serves(worker, function))
     }
 
     /// A job that is nowhere is taken as running where it is held.
@@ -135,15 +162,22 @@ impl Ledger {
 
     /// A job that was just let in may be under way already, from an earlier term.
     pub(super) fn settle_in(&mut self, job: JobRef) {
-        let Some(key) = self.jobs.get(job).map(|job| job.key) else { return };
-        if let Some(start) = self.recent.take_start(key) {
+        let Some((key, function)) = self.jobs.get(job).map(|job| (job.key, job.function)) else {
+            return;
+        };
+        let is_over = |attempt| self.orphans.is_over(&(key, attempt));
+        if let Some(start) = self.recent.take_start(key).filter(|start| !is_over(start.attempt)) {
             let started = StartedJob {
                 key: JobKey { user: self.users.name(key.user).clone(), id: key.id },
                 attempt: start.attempt,
             };
             return self.started_before(job, (&start.user, start.worker, start.seq), &started);
         }
-        match self.workers.holder_of(key).map(|(worker, held)| (worker, held.clone())) {
+        let holder = self
+            .workers
+            .holder_of(key)
+            .filter(|(worker, held)| !is_over(held.attempt) && self.may_run(*worker, function));
+        match holder.map(|(worker, held)| (worker, held.clone())) {
             Some((worker, held)) => self.join(job, worker, &held),
             None => self.weigh(job),
         }
@@ -159,9 +193,14 @@ impl Ledger {
         }
         for begun in &started.jobs {
             let key = Key::of(&begun.key);
+            let id = (key, begun.attempt);
+            self.orphan_begun(started.worker, started.seq, &id);
             let Some(job) = self.jobs.find(key) else {
                 let (by, at) = ((user, started.worker), (begun.attempt, started.seq));
-                if via == Via::Results && !self.recent.keep_start(key, by, at, self.now) {
+                if via == Via::Results
+                    && !self.orphans.is_over(&id)
+                    && !self.recent.keep_start(key, by, at, self.now)
+                {
                     self.turn_away(Bound::Unclaimed);
                 }
                 continue;
@@ -179,12 +218,12 @@ impl Ledger {
     ) {
         let (now, term) = (self.now, self.term());
         let Some(found) = self.jobs.get(job) else { return };
-        let (attempts, function, key) = (found.attempts, found.function, found.key);
+        let (attempts, key) = (found.attempts, found.key);
         match &found.state {
             State::Out(out) if out.attempt == begun.attempt => {
                 let before = out.holder.filter(|holder| holder.worker == worker);
                 let known = match self.workers.get(worker) {
-                    Some(known) if known.is_heard() && !self.serves(known, function) => {
+                    Some(known) if known.is_heard() && !self.may_have(worker, job, out) => {
                         self.books.forged += 1;
                         return;
                     }
@@ -228,13 +267,20 @@ impl Ledger {
         (user, worker, seq): (&UserName, WorkerId, u64),
         begun: &StartedJob,
     ) {
-        let Some(key) = self.jobs.get(job).map(|job| job.key) else { return };
+        let Some((key, function)) = self.jobs.get(job).map(|job| (job.key, job.function)) else {
+            return;
+        };
+        let selector = &self.functions.get(function).selector;
         let Some(known) = self.workers.meet(worker, user, self.now) else {
             return self.weigh(job);
         };
+        if known.user != *user || known.is_heard() && !known.serves(selector) {
+            self.books.forged += 1;
+            return self.weigh(job);
+        }
         let held = known.held.get(&key);
         let over = known.is_heard() && known.seq > seq && held.is_none();
-        if known.user != *user || over || matches!(known.fate, Fate::Left { .. }) {
+        if over || matches!(known.fate, Fate::Left { .. }) {
             return self.weigh(job);
         }
         let running = Running {

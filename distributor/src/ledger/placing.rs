@@ -38,8 +38,10 @@ impl Ledger {
         let Some(found) = self.jobs.get_mut(job) else { return };
         let suspect = found.is_suspect();
         let (pool, holder) = (out.pool, out.holder);
+        let id = (found.key, out.attempt);
         found.runs += 1;
         found.state = State::Out(Box::new(Out { holder: None, run: found.runs, ..out }));
+        self.forget_orphan(&id);
         self.books.enter(Under::Placed);
         if let Some(pool) = pool {
             self.count_in(job, pool, suspect);
@@ -217,14 +219,15 @@ impl Ledger {
             start_confirmed,
             trace: found.trace.clone(),
         };
-        let (user, client) = (found.key.user, found.client);
+        let (user, client, key) = (found.key.user, found.client, found.key);
+        let attempt = Attempt { term, number: attempt };
         self.users.charge(user, client, measured.unwrap_or(UNMEASURED));
         self.books.placements += 1;
         self.put_out(
             job,
             Out {
                 pool: Some(pool),
-                attempt: Attempt { term, number: attempt },
+                attempt,
                 run: 0,
                 since: now,
                 confirmed: None,
@@ -233,7 +236,7 @@ impl Ledger {
                 came_back: false,
             },
         );
-        let token = self.token(Sent::Placement { job, attempt, pool });
+        let token = self.token(Sent::Placement { job, key, attempt, pool });
         let alone = LIST_WORK * 2;
         let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };
         self.effects.push(Effect::Place { pool, term, placement, work, token });

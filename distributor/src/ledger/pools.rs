@@ -9,6 +9,7 @@ use simple_dist_protocol::{Address, PoolId, WorkerId};
 
 use super::functions::{FunctionRef, Work};
 use super::jobs::{JobRef, Line};
+use super::orphans::OrphanId;
 use super::turns::Turns;
 
 /// The most pools at once: programs of different sets of functions.
@@ -33,6 +34,10 @@ pub(super) struct Pool {
     pub(super) out: BTreeSet<JobRef>,
     /// The one marked job among them.
     pub(super) suspect: Option<JobRef>,
+    /// Attempts in its queue that belong to no job under way.
+    pub(super) orphans: BTreeSet<OrphanId>,
+    /// Of the slots, those that run such attempts.
+    pub(super) occupied: u32,
     /// The slots of its workers that take jobs.
     pub(super) slots: u32,
     /// The broker refused a placement: no more until the next tick.
@@ -73,6 +78,8 @@ impl Pool {
             workers: BTreeSet::new(),
             out: BTreeSet::new(),
             suspect: None,
+            orphans: BTreeSet::new(),
+            occupied: 0,
             slots: 0,
             paused: false,
             heard: None,
@@ -92,9 +99,11 @@ impl Pool {
     }
 
     /// Whether one more job of this measured run time fits into the window: all slots, then
-    /// [`WINDOW_WORK`] for each slot, one at least.
+    /// [`WINDOW_WORK`] for each slot, one at least. What belongs to no job under way takes its
+    /// room like any other.
     pub(super) fn has_room(&self, work: Option<Duration>, depth: Depth) -> bool {
-        let (out, slots) = (self.out.len(), self.slots as usize);
+        let out = self.out.len() + self.orphans.len() + self.occupied as usize;
+        let slots = self.slots as usize;
         if slots == 0 || self.paused || self.queue != PoolQueue::Declared {
             return false;
         }

@@ -68,6 +68,7 @@ impl Ledger {
         worker.wanted = None;
         let (pool, holds) = (worker.pool, std::mem::take(&mut worker.holds));
         let came_back = std::mem::take(&mut worker.came_back);
+        let orphans = std::mem::take(&mut worker.orphans);
         let gave_back = holds.len() + came_back.len();
         worker.gave_back = u32::try_from(gave_back).unwrap_or(u32::MAX);
         let slots = worker.slots;
@@ -88,6 +89,7 @@ impl Ledger {
                 self.place_again_after_loss(job, id);
             }
         }
+        self.forget_orphans(orphans);
         self.recount(id);
         let Some(pool_id) = pool else { return };
         if let Some(pool) = self.pools.get_mut(&pool_id) {
@@ -107,6 +109,7 @@ impl Ledger {
         for job in jobs {
             self.take_from_queue(job, crashed);
         }
+        self.forget_queue(id);
         if let Some(pool) = self.pools.remove(&id) {
             for function in pool.functions {
                 let function = self.functions.get_mut(function);

@@ -92,6 +92,7 @@ impl Ledger {
             workers: alive().count(),
             slots,
             busy: alive().map(|worker| worker.busy).sum(),
+            abandoned: alive().map(|worker| worker.abandoned).sum(),
             queued: waiting,
             oldest: self.oldest_queued(now).map(Seconds::from),
             rate: per_second(sum(last, |one| one.done)),
@@ -118,7 +119,7 @@ impl Ledger {
     }
 
     /// A function's name, shared if we know it.
-    fn name_of(&self, address: &simple_dist_protocol::Address) -> Arc<str> {
+    pub(super) fn name_of(&self, address: &simple_dist_protocol::Address) -> Arc<str> {
         match self.functions.find(address) {
             Some(function) => Arc::clone(&self.functions.get(function).name),
             None => address.to_string().into(),
@@ -133,6 +134,7 @@ impl Ledger {
             workers: pool.workers.len(),
             slots: pool.slots,
             out: pool.out.len(),
+            abandoned: pool.orphans.len() + pool.occupied as usize,
         });
         pools.collect()
     }
@@ -154,7 +156,7 @@ impl Ledger {
         let busy = alive().map(|(_, worker)| {
             let runs = worker.holds.iter().filter_map(|job| self.jobs.get(*job)?.out());
             let runs = runs.filter(|out| out.runs()).count();
-            u32::try_from(runs).unwrap_or(u32::MAX).max(worker.load.busy(now)).min(worker.slots)
+            worker.busy(runs, now)
         });
         let sample = Sample {
             slots: alive().map(|(_, worker)| worker.slots).sum(),

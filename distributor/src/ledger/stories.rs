@@ -7,6 +7,8 @@ mod bounds;
 mod clients;
 mod deaths;
 mod door;
+mod forged;
+mod orphans;
 mod pools;
 mod shares;
 mod sweeps;
@@ -189,6 +191,7 @@ impl Stage {
             Effect::Deliver { token, .. } => {
                 self.reads.then(|| settled(*token, self.deliveries)).flatten()
             }
+            Effect::Knock { token, .. } => settled(*token, self.deliveries),
             Effect::Control { token, .. } => settled(*token, self.controls),
             Effect::Presence(presence) => self.echoes.then(|| Event::Seen(presence.clone())),
             Effect::AskDepths { asked_at, pools } => {
@@ -246,7 +249,7 @@ fn seen(effect: &Effect) -> Option<Seen> {
         Effect::Control { worker, control, .. } => {
             let worker = worker_number(*worker);
             match control {
-                Control::Cancel { keys } => Some(Seen::Cancel {
+                Control::Cancel { keys, .. } => Some(Seen::Cancel {
                     worker,
                     jobs: keys.iter().map(|key| number(key.id)).collect(),
                 }),
@@ -258,6 +261,7 @@ fn seen(effect: &Effect) -> Option<Seen> {
         }
         Effect::Purge(_) => Some(Seen::Purged),
         Effect::DeclarePool(_)
+        | Effect::Knock { .. }
         | Effect::Presence(_)
         | Effect::AskDepths { .. }
         | Effect::StepDown => None,

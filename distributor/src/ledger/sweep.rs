@@ -56,6 +56,7 @@ impl Ledger {
         }
         if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.question.is_none() {
             self.empty_drained();
+            self.sweep_orphans();
             let candidates = self.pools.values().flat_map(|pool| self.gone_of(pool)).collect();
             self.ask_depths(candidates);
         }
@@ -74,7 +75,9 @@ impl Ledger {
         let pools: Vec<PoolId> = self
             .pools
             .iter()
-            .filter(|(_, pool)| pool.out.iter().any(lies_there))
+            .filter(|(_, pool)| {
+                pool.out.iter().any(lies_there) || self.has_orphans_in(&pool.orphans)
+            })
             .map(|(id, _)| *id)
             .collect();
         self.sweep.asked_at = self.now;
@@ -101,6 +104,7 @@ impl Ledger {
         for (id, messages) in pools {
             if messages.unwrap_or(0) == 0 {
                 self.pool_seen_empty(*id, asked_at);
+                self.orphans_seen_out(*id, asked_at);
             }
             if messages.is_none()
                 && let Some(pool) = self.pools.get_mut(id)
@@ -205,6 +209,7 @@ impl Ledger {
             for job in unheld {
                 self.take_from_queue(job, crashed);
             }
+            self.forget_queue(id);
             self.want_declared(id);
         }
     }

@@ -353,7 +353,9 @@ impl Ledger {
     fn forget_term(&mut self) {
         self.books.forget();
         self.jobs.clear();
+        self.orphans.clear();
         self.clients.clear();
+        self.minded.clear();
         self.unnoted.clear();
         self.strikers.clear();
         self.sent.clear();
@@ -367,8 +369,9 @@ impl Ledger {
             pool.out.clear();
             pool.suspect = None;
             (pool.calm, pool.suspects) = Default::default();
+            pool.orphans.clear();
             pool.queue = PoolQueue::Unknown;
-            pool.slots = 0;
+            (pool.slots, pool.occupied) = (0, 0);
         }
         self.workers.forget_term();
     }

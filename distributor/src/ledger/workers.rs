@@ -10,6 +10,7 @@ use simple_dist_protocol::{
 };
 
 use super::jobs::{JobRef, Key};
+use super::orphans::OrphanId;
 use super::stream::Run;
 
 /// The most workers at once.
@@ -44,6 +45,10 @@ pub(super) struct Worker {
     pub(super) held: BTreeMap<Key, HeldJob>,
     /// Our jobs that it holds, as far as we heard.
     pub(super) holds: BTreeSet<JobRef>,
+    /// What runs in its slots and belongs to no job under way.
+    pub(super) orphans: BTreeSet<OrphanId>,
+    /// How many of these are counted in the pool now.
+    pub(super) occupied: u32,
     /// The generation and the term of the last welcome.
     pub(super) welcomed: Option<(Generation, Term)>,
     /// What a person wants it to be.
@@ -141,6 +146,8 @@ impl Worker {
             fate: Fate::Heard,
             held: BTreeMap::new(),
             holds: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            occupied: 0,
             welcomed: None,
             wanted: None,
             gave_back: 0,
@@ -176,6 +183,14 @@ impl Worker {
         matches!(self.fate, Fate::Heard | Fate::Late)
             && !self.drains()
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
+    }
+
+    /// How many of its slots are busy, if so many run jobs under way. Jobs that are over before we
+    /// hear of them are seen by the run times of their answers.
+    pub(super) fn busy(&self, running: usize, now: Duration) -> u32 {
+        let running = u32::try_from(running).unwrap_or(u32::MAX).max(self.load.busy(now));
+        let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
+        running.saturating_add(orphans).min(self.slots)
     }
 
     /// Whether it serves a function that the selector means.
@@ -291,7 +306,8 @@ impl Workers {
     pub(super) fn forget_term(&mut self) {
         for worker in self.known.values_mut() {
             worker.holds.clear();
-            worker.counted = 0;
+            worker.orphans.clear();
+            (worker.counted, worker.occupied) = (0, 0);
             worker.welcomed = None;
         }
     }

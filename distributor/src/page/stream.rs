@@ -242,11 +242,11 @@ fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -
     let (from, to) = (bar.from.0, bar.to.0);
     let long = (from - to).max(0.15);
     let mut class = match bar.end {
-        BarEnd::Running | BarEnd::Value => colours.class(&bar.function),
+        BarEnd::Running | BarEnd::Abandoned | BarEnd::Value => colours.class(&bar.function),
         BarEnd::Failed => "bad".to_owned(),
         BarEnd::Lost => "lost".to_owned(),
     };
-    if bar.end == BarEnd::Running {
+    if matches!(bar.end, BarEnd::Running | BarEnd::Abandoned) {
         class.push_str(" run");
     }
     let width = Scale::percent(long * 1e3);
@@ -259,6 +259,7 @@ fn title(bar: &Bar) -> String {
     let mut title = bar.function.to_string();
     let written = match (bar.count, bar.end) {
         (_, BarEnd::Running) => write!(title, " · runs for {span}"),
+        (_, BarEnd::Abandoned) => write!(title, " · cancelled, still running for {span}"),
         (0 | 1, BarEnd::Value) => write!(title, " · {span}"),
         (0 | 1, BarEnd::Failed) => write!(title, " · failed after {span}"),
         (count, BarEnd::Value) => write!(title, " · {count} runs in {span}"),
@@ -278,8 +279,8 @@ fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(String, Str
 }
 
 fn summary(view: &View, lanes: &[&Lane]) -> String {
-    let running =
-        lanes.iter().filter(|lane| lane.bars.last().is_some_and(|bar| bar.end == BarEnd::Running));
+    let runs = |bar: &Bar| matches!(bar.end, BarEnd::Running | BarEnd::Abandoned);
+    let running = lanes.iter().filter(|lane| lane.bars.last().is_some_and(runs));
     let failed: u64 = lanes
         .iter()
         .flat_map(|lane| &lane.bars)

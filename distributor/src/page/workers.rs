@@ -43,7 +43,8 @@ pub(super) struct Chip {
     pub(super) age: String,
     /// `slot 2`: which of its slots.
     pub(super) title: String,
-    pub(super) again: Option<String>,
+    /// What is unusual about it.
+    pub(super) note: Option<String>,
 }
 
 /// What a button does.
@@ -140,7 +141,11 @@ fn chip(job: &HeldJob, colours: &Colours) -> Chip {
         function: job.function.to_string(),
         age: age(job.age),
         title: job.slot.map_or_else(String::new, |slot| format!("slot {}", slot + 1)),
-        again: (job.attempt > 1).then(|| format!("{} try", nth(job.attempt))),
+        note: if job.abandoned {
+            Some("cancelled, still running".to_owned())
+        } else {
+            (job.attempt > 1).then(|| format!("{} try", nth(job.attempt)))
+        },
     }
 }
 

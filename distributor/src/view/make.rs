@@ -72,6 +72,7 @@ impl Maker {
             age: Seconds(worker.age.0 + since),
             silent: Seconds(worker.silent.0 + since),
             busy: 0,
+            abandoned: 0,
             holds: 0,
             held: vec![],
             ..worker.clone()

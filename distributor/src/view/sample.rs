@@ -359,6 +359,7 @@ fn worker(number: u128) -> Worker {
         pool: Some(PoolId::of(&[])),
         slots: 4,
         busy: 0,
+        abandoned: 0,
         holds: 0,
         held: Vec::new(),
         done: 1204 - 17 * number as u64,
@@ -486,6 +487,7 @@ fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) -> HeldJob {
         attempt: 1,
         slot: Some(slot),
         age: Seconds(age),
+        abandoned: false,
     }
 }
 

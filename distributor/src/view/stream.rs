@@ -57,6 +57,8 @@ pub struct Bar {
 pub enum BarEnd {
     /// It runs.
     Running,
+    /// It runs, and nobody waits for it any more.
+    Abandoned,
     /// With a value.
     Value,
     /// Without one.

@@ -39,6 +39,10 @@ pub struct Worker {
     pub slots: u32,
     /// Slots that run a job.
     pub busy: u32,
+    /// Those of them whose job nobody waits for any more: it was cancelled or has expired, and
+    /// runs on.
+    #[serde(default)]
+    pub abandoned: u32,
     /// Jobs it holds, running or waiting their turn there.
     pub holds: usize,
     /// Some of them: those that run first, then the oldest; at most 64.
@@ -110,6 +114,9 @@ pub struct HeldJob {
     pub slot: Option<u32>,
     /// Since it began, or came.
     pub age: Seconds,
+    /// Nobody waits for it any more: it was cancelled or has expired, and runs on.
+    #[serde(default)]
+    pub abandoned: bool,
 }
 
 /// A pool: the workers that serve the same functions and share one queue.
@@ -128,4 +135,7 @@ pub struct Pool {
     pub slots: u32,
     /// Jobs in its queue or with its workers.
     pub out: usize,
+    /// What is there of jobs that nobody waits for any more, or of others that are not ours.
+    #[serde(default)]
+    pub abandoned: usize,
 }

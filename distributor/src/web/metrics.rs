@@ -190,6 +190,11 @@ fn workers(text: &mut Text, view: &View) {
     }
     text.gauge("simple_dist_slots", "Slots of living workers", view.totals.slots.into());
     text.gauge("simple_dist_slots_busy", "Slots that run a job", view.totals.busy.into());
+    text.gauge(
+        "simple_dist_slots_abandoned",
+        "Busy slots whose job nobody waits for any more",
+        view.totals.abandoned.into(),
+    );
 }
 
 type Labelled<'a> = (&'a str, Vec<&'a Function>);

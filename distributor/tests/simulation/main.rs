@@ -156,6 +156,8 @@ fn verdict(world: &mut World, jobs: &[JobId]) -> u64 {
     assert_eq!(leading.len(), 1, "one distributor leads");
     let books = leading[0].books();
     assert_eq!(books.under_way(), 0, "nothing leaks: {:?}", leading[0].jobs(9, world.now));
+    let pools = leading[0].view(world.now, world.now).pools;
+    assert!(pools.iter().all(|pool| pool.abandoned == 0), "room is lost for ever: {pools:?}");
     for worker in &world.workers {
         assert!(worker.in_hand.is_empty(), "a worker still holds {:?}", worker.in_hand);
     }

@@ -2,7 +2,7 @@
 //! marked job only after its `Started` was confirmed, acks after its answer was, and tells in
 //! every beat what it holds. What it has not been able to say it says on its next link.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) generation: u32,
     pub(crate) welcome: bool,
     pub(crate) in_hand: BTreeMap<u64, InHand>,
+    /// Attempts that are not to be begun when they come.
+    cancelled: BTreeSet<(JobKey, Attempt)>,
     count: u64,
 }
 
@@ -66,7 +68,8 @@ pub(crate) enum Said {
 impl Worker {
     pub(crate) fn new(id: WorkerId, slots: u32) -> Self {
         let in_hand = BTreeMap::new();
-        Self { id, slots, seq: 0, generation: 0, welcome: false, in_hand, count: 0 }
+        let cancelled = BTreeSet::new();
+        Self { id, slots, seq: 0, generation: 0, welcome: false, in_hand, cancelled, count: 0 }
     }
 
     pub(crate) fn beat(&mut self, now: Duration) -> WorkerBeat {
@@ -79,7 +82,7 @@ impl Worker {
                 key: job.key.clone(),
                 function: "f@1".parse().unwrap(),
                 attempt: job.attempt,
-                slot: matches!(job.step, Step::Runs | Step::Answers).then_some(0),
+                slot: (job.step == Step::Runs).then_some(0),
                 age_ms: u64::try_from((now - job.since).as_millis()).unwrap(),
             })
             .collect();
@@ -120,12 +123,32 @@ impl Worker {
                 vec![Want::Consume(*pool)]
             }
             // A thread cannot be stopped; what runs runs on, and its answer is ignored.
+            Control::Cancel { keys, attempts } => {
+                let cancelled = keys.iter().cloned().zip(attempts.iter().copied());
+                cancelled.flat_map(|attempt| self.cancel(attempt)).collect()
+            }
             Control::Welcome { .. }
-            | Control::Cancel { .. }
             | Control::Drain
             | Control::Resume
             | Control::Probe
             | Control::Refused { .. } => vec![],
+        }
+    }
+
+    /// What waits ends, and what has not come is remembered.
+    fn cancel(&mut self, (key, attempt): (JobKey, Attempt)) -> Option<Want> {
+        let is_it = |job: &InHand| (&job.key, job.attempt) == (&key, attempt);
+        match self.in_hand.iter_mut().find(|(_, job)| is_it(job)) {
+            Some((number, job)) if job.step == Step::Waits => {
+                job.step = Step::Returns;
+                let number = *number;
+                Some(self.say_end(number, End::Answer(Answer::Cancelled)))
+            }
+            Some(_) => None,
+            None => {
+                self.cancelled.insert((key, attempt));
+                None
+            }
         }
     }
 
@@ -140,9 +163,13 @@ impl Worker {
             self.count += 1;
             let number = self.count;
             let attempt = Attempt { term: place.term, number: attempt };
+            let is_cancelled = self.cancelled.contains(&(key.clone(), attempt));
             let job = InHand { key, attempt, tag: Some(tag), step: Step::Waits, since: now };
             self.in_hand.insert(number, job);
-            if redelivered || unwilling {
+            if is_cancelled {
+                self.in_hand.get_mut(&number).unwrap().step = Step::Returns;
+                wants.push(self.say_end(number, End::Answer(Answer::Cancelled)));
+            } else if redelivered || unwilling {
                 wants.extend(self.hand_back(number, !redelivered));
             } else if start_confirmed {
                 wants.extend(self.start(number));

@@ -125,6 +125,11 @@ impl Jobs {
         of_keys.map(|(number, _)| *number).collect()
     }
 
+    /// This very attempt, if it is held.
+    pub(super) fn find(&self, attempt: &(JobKey, Attempt)) -> Option<Number> {
+        self.index.get(attempt).copied()
+    }
+
     /// Takes in a job of a delivery; none if that very attempt is held already, which then stands
     /// for both. The delivery is to be opened before and closed behind its jobs.
     pub(super) fn add(&mut self, mut job: Job, delivery: DeliveryId) -> Option<Number> {

@@ -38,7 +38,7 @@ impl Floor {
                     self.intake = Intake::Open;
                 }
             }
-            Control::Cancel { keys } => self.cancel(&keys.into_iter().collect(), now),
+            Control::Cancel { keys, attempts } => self.cancel(keys, &attempts, now),
             Control::Drain => {
                 if self.stance == Stance::Live {
                     self.stance = Stance::Draining;

@@ -1,13 +1,13 @@
 //! The way of a job over the floor: taken in, given to a slot, ended or handed back, settled.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::mem::take;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use simple_dist_protocol::JobKey;
 use simple_dist_protocol::link::{Outcome, Source};
 use simple_dist_protocol::message::{Answer, End, Ended, Place, Started};
+use simple_dist_protocol::{Attempt, JobKey};
 
 use super::jobs::{DeliveryId, Job, Number, State};
 use super::{Effect, Floor, Intake, List, Publication, Stance, Token, Turn, Work};
@@ -47,7 +47,9 @@ impl Floor {
     /// The end of a job that is not even to wait for its turn. A message handed out before may
     /// have been run by whoever had it, so it is for the distributor to judge.
     fn refuses(&self, job: &Job, redelivered: bool) -> Option<End> {
-        if redelivered {
+        if self.cancelled.contains(&(job.key.clone(), job.attempt)) {
+            Some(End::Answer(Answer::Cancelled))
+        } else if redelivered {
             Some(UNWILLING)
         } else if self.profile.functions.binary_search(&job.function).is_err() {
             Some(End::Answer(Answer::NotServed))
@@ -185,8 +187,18 @@ impl Floor {
         if more { self.begin_front(slot, now) } else { self.next_run(slot, now) }
     }
 
-    pub(super) fn cancel(&mut self, keys: &HashSet<JobKey>, now: Instant) {
-        for number in self.jobs.of(keys) {
+    /// Nobody waits for these any more: those that are held end, the others are not to be begun.
+    pub(super) fn cancel(&mut self, keys: Vec<JobKey>, attempts: &[Attempt], now: Instant) {
+        let whole = keys.iter().skip(attempts.len()).cloned().collect();
+        let mut held = self.jobs.of(&whole);
+        for attempt in keys.into_iter().zip(attempts.iter().copied()) {
+            match self.jobs.find(&attempt) {
+                Some(number) => held.push(number),
+                None => self.cancelled.remember(attempt),
+            }
+        }
+        let mut regroup = BTreeSet::new();
+        for number in held {
             let cancelled = End::Answer(Answer::Cancelled);
             match self.jobs.state(number) {
                 Some(State::Waiting) => self.end(number, cancelled, Duration::ZERO, now),
@@ -194,15 +206,21 @@ impl Floor {
                     self.end(number, cancelled, Duration::ZERO, now);
                     self.next_run(slot, now);
                 }
-                Some(State::Given { slot } | State::Running { slot, .. }) => {
+                Some(state @ (State::Given { slot } | State::Running { slot, .. })) => {
                     if let Some(job) = self.jobs.get_mut(number) {
                         job.state = State::Abandoned { slot };
                     }
                     self.post(number, cancelled, Duration::ZERO, now);
+                    if matches!(state, State::Given { .. }) {
+                        regroup.insert(slot);
+                    }
                 }
                 Some(State::Abandoned { .. } | State::Over) | None => {}
             }
         }
+        // What a slot was given behind others it would begin: all that waits there is taken from
+        // it, and the rest given to it anew.
+        self.effects.extend(regroup.into_iter().map(|slot| Effect::Recall { slot }));
     }
 
     pub(super) fn settled(&mut self, token: Token, outcome: Outcome, now: Instant) {
@@ -311,9 +329,30 @@ impl Floor {
         let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
         let back = turn.run.split_off(kept);
-        self.take_from_slot(back, now);
+        if turn.recalled {
+            self.take_from_slot(back, now);
+        } else {
+            self.regroup(slot, back);
+        }
         if kept == 0 {
             self.next_run(slot, now);
+        }
+    }
+
+    /// What a slot has not begun waits in its list again, but for what was cancelled.
+    fn regroup(&mut self, slot: usize, back: VecDeque<Number>) {
+        for number in back.into_iter().rev() {
+            let Some(job) = self.jobs.get_mut(number) else { continue };
+            match job.state {
+                State::Given { .. } | State::Running { .. } => {
+                    job.state = State::Waiting;
+                    if let Some(turn) = &mut self.slots[slot] {
+                        turn.list.push_front(number);
+                    }
+                }
+                State::Abandoned { .. } => self.leave_slot(number),
+                State::Waiting | State::Confirming { .. } | State::Over => {}
+            }
         }
     }
 

@@ -182,8 +182,15 @@ fn welcome(millis: u64) -> Step {
     control(millis, Control::Welcome { term: Term(1), pool })
 }
 
+/// By an old distributor, which names no attempts.
 fn cancel(millis: u64, job: J) -> Step {
-    control(millis, Control::Cancel { keys: vec![key(job)] })
+    control(millis, Control::Cancel { keys: vec![key(job)], attempts: vec![] })
+}
+
+fn cancel_attempts<const N: usize>(millis: u64, attempts: [(J, u32); N]) -> Step {
+    let keys = attempts.map(|(job, _)| key(job)).into();
+    let attempts = attempts.map(|(_, number)| Attempt { term: Term(1), number }).into();
+    control(millis, Control::Cancel { keys, attempts })
 }
 
 fn shutdown(millis: u64) -> Step {

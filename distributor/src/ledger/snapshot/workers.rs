@@ -8,6 +8,7 @@ use simple_dist_protocol::WorkerId;
 
 use crate::ledger::Ledger;
 use crate::ledger::jobs::{Job, Running};
+use crate::ledger::orphans::Place;
 use crate::ledger::workers::{Fate, Worker};
 use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
 
@@ -28,8 +29,9 @@ impl Ledger {
     fn worker_view(&self, id: WorkerId, worker: &Worker, now: Duration) -> view::Worker {
         let since = |then: Duration| Seconds::from(now.saturating_sub(then));
         let held = self.held_view(worker, now);
-        let running = held.iter().filter(|job| job.slot.is_some()).count();
-        let running = u32::try_from(running).unwrap_or(u32::MAX);
+        let count = |is: fn(&HeldJob) -> bool| held.iter().filter(|job| is(job)).count();
+        let running = count(|job| job.slot.is_some()).saturating_sub(worker.orphans.len());
+        let abandoned = u32::try_from(count(|job| job.abandoned)).unwrap_or(u32::MAX);
         let alive = worker.is_alive();
         view::Worker {
             id,
@@ -50,7 +52,8 @@ impl Ledger {
             functions: worker.functions.iter().map(|function| self.name_of(function)).collect(),
             pool: worker.pool,
             slots: worker.slots,
-            busy: if alive { running.max(worker.load.busy(now)).min(worker.slots) } else { 0 },
+            busy: if alive { worker.busy(running, now) } else { 0 },
+            abandoned: if alive { abandoned.min(worker.slots) } else { 0 },
             holds: if alive { held.len() } else { 0 },
             held: if alive { held.into_iter().take(HELD_SHOWN).collect() } else { vec![] },
             done: worker.done,
@@ -71,8 +74,25 @@ impl Ledger {
             let known = held_job(self, job, out.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
+        for (id, orphan) in worker.orphans.iter().filter_map(|id| Some((id, self.orphans.get(id)?)))
+        {
+            let Place::Slot { running, .. } = orphan.place else { continue };
+            let job = HeldJob {
+                id: id.0.id,
+                user: orphan.user.clone(),
+                function: Arc::clone(&orphan.function),
+                attempt: id.1.number,
+                slot: None,
+                age: now.saturating_sub(running.since).into(),
+                abandoned: orphan.is_over,
+            };
+            held.push((Some(running), job));
+        }
         for (key, beat) in &worker.held {
-            if self.jobs.find(*key).is_some() || self.recent.find(*key).is_some() {
+            if worker.orphans.contains(&(*key, beat.attempt))
+                || self.jobs.find(*key).is_some()
+                || self.recent.find(*key).is_some()
+            {
                 continue;
             }
             let stray = HeldJob {
@@ -82,11 +102,10 @@ impl Ledger {
                 attempt: beat.attempt.number,
                 slot: None,
                 age: now.saturating_sub(beat.since).into(),
+                abandoned: false,
             };
-            held.push((
-                beat.slot.map(|slot| Running { since: beat.since, slot: Some(slot) }),
-                stray,
-            ));
+            let running = beat.slot.map(|slot| Running { since: beat.since, slot: Some(slot) });
+            held.push((running, stray));
         }
         let mut taken: HashSet<u32> =
             held.iter().filter_map(|(running, _)| (*running)?.slot).collect();
@@ -133,7 +152,7 @@ impl Ledger {
                     from: job.age,
                     to: Seconds(0.0),
                     count: 1,
-                    end: BarEnd::Running,
+                    end: if job.abandoned { BarEnd::Abandoned } else { BarEnd::Running },
                 }));
                 if bars.is_empty() && !worker.state.is_alive() {
                     continue;
@@ -158,5 +177,6 @@ fn held_job(ledger: &Ledger, job: &Job, attempt: u32, age: Duration) -> HeldJob 
         attempt,
         slot: None,
         age: age.into(),
+        abandoned: false,
     }
 }

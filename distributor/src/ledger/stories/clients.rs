@@ -76,8 +76,9 @@ fn a_person_cancels_a_job_and_its_caller_hears_it() {
             at(0.0, submitted(1)),
             at(0.1, started_via(Via::Beats, 1, 1, 1)),
             at(0.2, event(Event::CancelJob(key(1)))),
+            at(0.3, nothing()),
         ],
-        [place(1, 1), cancel(1, 1), answer(1, "cancelled")],
+        [place(1, 1), answer(1, "cancelled"), cancel(1, 1)],
     );
 }
 
@@ -130,11 +131,11 @@ fn a_client_whose_queue_is_gone_has_its_jobs_forgotten() {
         at(0.1, started_via(Via::Beats, 1, 2, 1)),
         at(0.2, change(|stage| stage.deliveries = Outcome::Returned)),
         at(0.2, answered(1, 1, 1)),
+        at(0.3, nothing()),
     ]);
-    assert_eq!(
-        stage.seen,
-        [place(1, 1), place(2, 1), answer(1, "value"), place(3, 1), cancel(1, 2)]
-    );
+    // Job 3 is placed and gone before anybody has it.
+    let seen = [place(1, 1), place(2, 1), answer(1, "value"), place(3, 1)];
+    assert_eq!(stage.seen, [&seen[..], &[cancel(1, 2), cancel(1, 3)]].concat());
     let books = stage.ledger.books();
     assert_eq!((books.under_way(), books.done, books.failed), (0, 1, 0));
     assert_eq!(books.cancelled_by, [(By::ClientGone, 2)].into());
@@ -153,7 +154,14 @@ fn a_client_thought_gone_that_comes_back_begins_anew() {
             at(0.4, submitted_on(2, 1)),
             at(0.4, submitted_on(2, 2)),
         ],
-        [place(1, 1), place(2, 1), answer(1, "value"), answer(1, "value"), place(2, 1)],
+        [
+            place(1, 1),
+            place(2, 1),
+            answer(1, "value"),
+            cancel(1, 2),
+            answer(1, "value"),
+            place(2, 2),
+        ],
     );
 }
 
@@ -216,4 +224,78 @@ fn local_runs_are_counted_by_function_and_reason() {
     assert_eq!(local, [("fib@1", [("not_served".into(), 5)].into())]);
     assert_eq!(view.clients[0].local, 5);
     assert_eq!(view.stream.local.iter().map(|bar| bar.count).collect::<Vec<_>>(), [2, 3]);
+}
+
+fn knocks(stage: &Stage) -> usize {
+    stage.effects.iter().filter(|effect| matches!(effect, Effect::Knock { .. })).count()
+}
+
+fn long(job: u128) -> Step {
+    submit_as(1, Submission { budget_ms: 600_000, ..submission(job) })
+}
+
+#[test]
+fn a_silent_client_whose_queue_is_gone_has_nothing_run_for_it() {
+    let stage = play([
+        at(0.0, change(|stage| stage.depths.0 = Some(1))),
+        at(0.0, lives(1, 1)),
+        at(0.0, holds(1, 1, 1)),
+        at(0.0, long(1)),
+        at(0.0, long(2)),
+        at(0.0, long(3)),
+        at(1.0, change(|stage| stage.deliveries = Outcome::Returned)),
+        at(29.9, nothing()),
+    ]);
+    assert_eq!((stage.ledger.books().under_way(), knocks(&stage)), (3, 0));
+    let mut stage = stage;
+    stage.play([at(30.3, nothing())]);
+    assert_eq!((stage.ledger.books().under_way(), knocks(&stage)), (0, 1));
+    assert_eq!(stage.seen, [place(1, 1), place(2, 1), cancel(1, 1), cancel(1, 2)]);
+}
+
+#[test]
+fn a_silent_client_whose_queue_is_there_keeps_its_jobs() {
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, holds(1, 1, 1)),
+        at(0.0, long(1)),
+        at(61.0, nothing()),
+    ]);
+    assert_eq!((stage.ledger.books().running, knocks(&stage)), (1, 7));
+}
+
+#[test]
+fn a_client_that_is_heard_is_not_doubted() {
+    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, holds(1, 1, 1)), at(0.0, long(1))]);
+    for quarter in 1..12 {
+        stage.play([at(f64::from(quarter) * 15.0, asked(1))]);
+    }
+    assert_eq!(knocks(&stage), 0);
+}
+
+#[test]
+fn nobody_is_doubted_while_our_presence_does_not_come_back() {
+    let mut stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, holds(1, 1, 1)),
+        at(0.0, long(1)),
+        at(1.0, echoes(false)),
+        at(40.0, echoes(true)),
+        at(69.0, nothing()),
+    ]);
+    assert_eq!(knocks(&stage), 0);
+    stage.play([at(72.0, nothing())]);
+    assert_eq!(knocks(&stage), 1);
+}
+
+#[test]
+fn callers_by_http_are_never_doubted() {
+    let submit = Submit { client: client(1), generation: Generation(0), jobs: vec![submission(1)] };
+    let stage = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, holds(1, 1, 1)),
+        at(0.0, event(Event::Submitted { user: UserName::http(), submit })),
+        at(50.0, nothing()),
+    ]);
+    assert_eq!(knocks(&stage), 0);
 }

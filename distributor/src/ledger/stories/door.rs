@@ -292,7 +292,7 @@ fn a_job_expires() {
             at(2.4, nothing()),
             at(2.6, lets_go(1)),
         ],
-        [place(1, 1), cancel(1, 1), answer(1, "expired")],
+        [place(1, 1), answer(1, "expired"), cancel(1, 1)],
     );
 }
 
@@ -309,7 +309,7 @@ fn the_first_answer_wins_even_one_of_an_older_attempt() {
             at(0.3, answered(1, 1, 1)),
             at(0.4, answered(2, 1, 2)),
         ],
-        [place(1, 1), marked(1), place_alone(1, 2), cancel(2, 1), answer(1, "value")],
+        [place(1, 1), marked(1), place_alone(1, 2), answer(1, "value"), cancel(2, 1)],
     );
 }
 

@@ -313,3 +313,32 @@ fn every_lost_worker_is_counted_though_few_are_kept() {
     stage.go_to(Duration::from_secs(700));
     assert_eq!(stage.view().totals.lost, 0, "that was more than ten minutes ago");
 }
+
+#[test]
+fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
+    let mut stage = play([
+        at(0.0, lives(1, 2)),
+        at(0.0, submitted(1)),
+        at(0.0, holds(1, 1, 1)),
+        at(1.1, cancelled(1)),
+        at(1.2, ended(1, 1, 1, End::Answer(Answer::Cancelled))),
+    ]);
+    let abandoned = |stage: &Stage| {
+        let view = stage.view();
+        let worker = &view.workers[0];
+        let held: Vec<_> =
+            worker.held.iter().map(|it| (&*it.function, it.slot, it.abandoned)).collect();
+        assert_eq!(held, [("fib@1", Some(0), true)]);
+        assert!(worker.held[0].age.0 > 0.0, "{:?}", worker.held);
+        assert_eq!((worker.busy, worker.abandoned), (1, 1));
+        assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (1, 1, 1));
+        assert_eq!(view.stream.lanes[0].bars.last().unwrap().end, BarEnd::Abandoned);
+    };
+    abandoned(&stage);
+    stage.play([at(5.0, nothing())]);
+    abandoned(&stage);
+    assert_eq!(stage.view().series.last().unwrap().busy, 1);
+    stage.play([at(5.1, lets_go(1)), at(6.1, nothing())]);
+    let view = stage.view();
+    assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (0, 0, 0));
+}

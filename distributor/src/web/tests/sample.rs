@@ -38,6 +38,7 @@ pub(in crate::web) fn view() -> View {
         workers: 1,
         slots: 2,
         out: 1,
+        abandoned: 0,
     }];
     view.clients = vec![Client {
         id: ClientId::from_u128(1),
@@ -66,6 +67,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         attempt: 1,
         slot: Some(0),
         age: Seconds(0.5),
+        abandoned: false,
     };
     Worker {
         id,
@@ -79,6 +81,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         pool: None,
         slots: 2,
         busy: 1,
+        abandoned: 0,
         holds: 1,
         held: vec![held],
         done: 5,

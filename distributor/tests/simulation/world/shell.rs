@@ -73,6 +73,11 @@ impl World {
                 let name = Name::Client(to.client, to.generation.0);
                 self.publish(conn, name, body, Mark::Token(token));
             }
+            Effect::Knock { to, term, token } => {
+                let body = Body::Deliveries(Deliveries { term, jobs: vec![] });
+                let name = Name::Client(to.client, to.generation.0);
+                self.publish(conn, name, body, Mark::Token(token));
+            }
             Effect::Control { worker, generation, control, token, .. } => {
                 let name = Name::Worker(worker, generation.0);
                 self.publish(conn, name, Body::Control(control), Mark::Token(token));

@@ -43,7 +43,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(jobs, marked, redelivered)| Op::Place { jobs, marked, redelivered }),
         8 => (0..SLOTS).prop_map(Op::Slot),
         8 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
-        2 => (0..8_u64).prop_map(Op::Cancel),
+        2 => (0..10_u64).prop_map(Op::Cancel),
         1 => Just(Op::Drain),
         1 => Just(Op::Resume),
         1 => Just(Op::Down),
@@ -112,8 +112,13 @@ impl World {
                 }
             }
             Op::Cancel(age) => {
-                let job = self.last_job.saturating_sub(age);
-                self.apply(Event::Control(Control::Cancel { keys: vec![key(job.into())] }));
+                // The next two are yet to come.
+                let job = (self.last_job + 2).saturating_sub(age);
+                if job > self.last_job {
+                    self.never.insert(job);
+                }
+                let (keys, attempt) = (vec![key(job.into())], Attempt { term: Term(1), number: 1 });
+                self.apply(Event::Control(Control::Cancel { keys, attempts: vec![attempt] }));
             }
             Op::Drain => self.apply(Event::Control(Control::Drain)),
             Op::Resume => self.apply(Event::Control(Control::Resume)),
@@ -162,7 +167,7 @@ impl World {
         } else if let Some(work) = thread.run.pop_front() {
             thread.begun += 1;
             let job = id(&work.key);
-            assert!(!self.never.contains(&job), "{job} was redelivered, and runs");
+            assert!(!self.never.contains(&job), "{job} was redelivered or cancelled, and runs");
             assert!(self.ran.insert(job), "{job} runs twice");
             thread.now = Some(work);
         }

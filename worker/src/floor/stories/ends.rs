@@ -72,6 +72,88 @@ fn a_cancel_of_what_is_not_held_is_nothing() {
 }
 
 #[test]
+fn what_is_cancelled_before_it_comes_is_not_begun() {
+    check(
+        Story::live(1),
+        [cancel_attempts(0, [(1, 1), (3, 1)]), placed(1, 1, [1, 2, 3])],
+        [ended(1, Answer::Cancelled), ended(3, Answer::Cancelled), run(0, [2])],
+    );
+    check(
+        Story::live(1),
+        [cancel_attempts(0, [(1, 1)]), redelivered(1, 1, [1])],
+        [ended(1, Answer::Cancelled)],
+    );
+}
+
+#[test]
+fn a_cancel_is_of_its_attempt_and_of_no_newer_one() {
+    let newer = |job| Placement { attempt: 2, ..placement(job) };
+    check(
+        Story::live(1),
+        [cancel_attempts(0, [(1, 1)]), list(1, 1, [newer(1)]), cancel_attempts(2, [(1, 1)])],
+        [run(0, [1])],
+    );
+}
+
+#[test]
+fn a_cancel_outlives_the_link_it_came_on() {
+    check(
+        Story::live(1),
+        [cancel_attempts(0, [(1, 1)]), down(1), up(2, 2), welcome(2), placed(3, 1, [1])],
+        [Deed::Consume(Source::Pool), ended(1, Answer::Cancelled)],
+    );
+}
+
+#[test]
+fn a_cancelled_job_that_was_given_to_a_slot_behind_another_is_not_begun() {
+    check(
+        Story::live(1),
+        [
+            placed(0, 1, [1, 2, 3]),
+            cancel_attempts(1, [(2, 1)]),
+            recalled(1, 0, 1),
+            confirmed(2, 2),
+            ran(5, 0, 1),
+            ran(6, 0, 3),
+            confirmed(7, 1),
+            confirmed(7, 3),
+        ],
+        [
+            run(0, [1, 2, 3]),
+            ended(2, Answer::Cancelled),
+            Deed::Recall(0),
+            answered(1),
+            run(0, [3]),
+            answered(3),
+            Deed::Ack(1),
+        ],
+    );
+}
+
+#[test]
+fn what_a_slot_is_given_anew_after_a_cancel_is_still_handed_back_when_late() {
+    check(
+        Story::live(1),
+        [
+            placed(0, 1, [1, 2, 3]),
+            cancel_attempts(1, [(2, 1)]),
+            recalled(1, 0, 0),
+            tick(100),
+            recalled(100, 0, 1),
+        ],
+        [
+            run(0, [1, 2, 3]),
+            ended(2, Answer::Cancelled),
+            Deed::Recall(0),
+            run(0, [1, 3]),
+            Deed::Recall(0),
+            Deed::Running(vec![1]),
+            back(3),
+        ],
+    );
+}
+
+#[test]
 fn a_refused_answer_is_tried_again_later_and_the_job_is_held_meanwhile() {
     let steps = || [placed(0, 1, [1]), ran(1, 0, 1), refused(2, 1), tick(401), tick(402)];
     check(
