@@ -63,6 +63,8 @@ pub enum Reason {
     NotServed,
     /// There is no room for the job: this bound is reached.
     Busy(Bound),
+    /// The argument or the value is over the limit of what travels.
+    TooLarge,
     /// The call's time passed.
     TimedOut,
     /// The caller asked for it: [`Fallback::After`](crate::Fallback::After).
@@ -82,6 +84,7 @@ impl Reason {
             Self::NoDistributor => "no_distributor",
             Self::NotServed => "not_served",
             Self::Busy(_) => "busy",
+            Self::TooLarge => "too_large",
             Self::TimedOut => "timed_out",
             Self::After => "after",
         }
@@ -100,6 +103,7 @@ impl fmt::Display for Reason {
             Self::Unconfirmed => "the broker does not confirm messages",
             Self::NoDistributor => "no distributor is there",
             Self::NotServed => "no live worker serves the function",
+            Self::TooLarge => "the argument or the value is too large to travel",
             Self::TimedOut => "the call's time passed",
             Self::After => "asked for by the caller",
         };

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::{Argument, JobId, codec, limits};
+use simple_dist_protocol::{Argument, JobId, codec};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -105,7 +105,7 @@ impl<A: Argument, R: Argument> Call<A, R> {
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError>> {
         let Self { argument, pending, .. } = self;
         let outcome = ready!(pending.poll(context, || {
-            let bytes = argument.take().map(|argument| codec::encode(&argument));
+            let bytes = argument.take().map(|argument| codec::encode_exact(&argument));
             match bytes.expect("encoded once, at the first poll") {
                 Ok(bytes) => Ok(bytes.into()),
                 Err(error) => Err(CallError::BadArguments { message: error.to_string() }),
@@ -219,10 +219,6 @@ impl Pending {
 
     fn begin(&self, args: Bytes) -> Result<State, CallError> {
         self.options.check()?;
-        if args.len() > limits::ARGUMENT_BYTES {
-            let (bytes, limit) = (args.len() as u64, limits::ARGUMENT_BYTES as u64);
-            return Err(CallError::TooLarge { bytes, limit });
-        }
         let (id, (reply, end)) = (JobId::new(), oneshot::channel());
         let (callee, options, at) =
             (Arc::clone(&self.callee), self.options.clone(), Instant::now());

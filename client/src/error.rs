@@ -38,8 +38,9 @@ pub enum CallError {
         /// What is wrong with it.
         message: String,
     },
-    /// The value is not what the caller expects: the worker has another function of this name.
-    #[error("the value is not of the expected type: {message}")]
+    /// The value cannot be written, or is not what the caller expects: then the worker has another
+    /// function of this name.
+    #[error("bad value: {message}")]
     BadValue {
         /// What is wrong with it.
         message: String,
@@ -50,8 +51,12 @@ pub enum CallError {
         /// Which.
         message: &'static str,
     },
-    /// The argument or the value is over the limit.
-    #[error("{bytes} bytes are over the limit of {limit}")]
+    /// The argument or the value is over the limit, and the call was not to run here, where there is
+    /// none.
+    #[error(
+        "{bytes} bytes are over the limit of {limit}; bytes in a list take up to two each, in \
+         serde_bytes::ByteBuf or bytes::Bytes one"
+    )]
     TooLarge {
         /// Its bytes.
         bytes: u64,
@@ -77,9 +82,9 @@ impl CallError {
             message::Answer::Panicked { message } => Some(Self::Panicked { message }),
             message::Answer::Poisoned { workers } => Some(Self::Poisoned { workers }),
             message::Answer::BadArguments { message } => Some(Self::BadArguments { message }),
-            message::Answer::TooLarge { bytes, limit } => Some(Self::TooLarge { bytes, limit }),
             message::Answer::Cancelled => Some(Self::Cancelled),
             message::Answer::Value(_)
+            | message::Answer::TooLarge { .. }
             | message::Answer::NotServed
             | message::Answer::Busy
             | message::Answer::Expired => None,

@@ -225,12 +225,27 @@ impl Table {
             self.effects.push(Effect::End { id, reply: job.reply, outcome });
             return;
         }
-        self.bytes += job.args.len();
+        let bytes = job.args.len();
+        self.bytes += bytes;
         self.timers.extend(job.timer.map(|at| (at, id)));
         self.jobs.insert(id, job);
+        if bytes > limits::ARGUMENT_BYTES {
+            return self.too_large(id, bytes as u64, limits::ARGUMENT_BYTES as u64);
+        }
         match self.placement(id, now) {
             Placement::Remote => self.try_remote(id, now),
             elsewhere @ (Placement::Local(_) | Placement::Nowhere(_)) => self.put(id, elsewhere),
+        }
+    }
+
+    /// The argument or the value does not travel: only here there is no such limit.
+    fn too_large(&mut self, id: JobId, bytes: u64, limit: u64) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.remote = Remote::Over;
+        if job.may_run_here(self.turns.slots()) {
+            self.go_local(id, Reason::TooLarge);
+        } else {
+            self.end(id, Err(CallError::TooLarge { bytes, limit }));
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
 const LENGTH: Function<Vec<u8>, usize> = Function::new("length", 1, |bytes| bytes.len());
+const SAME: Function<Option<Option<u8>>, u8> = Function::new("same", 1, |_| 0);
 const NEVER: Function<u64, u64> = Function::new("never", 1, |n| panic!("not {n}"));
 const DIV: Function<(i64, i64), Result<i64, String>> =
     Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
@@ -217,13 +218,25 @@ async fn dropping_a_call_cancels_it_once_it_has_begun() {
 }
 
 #[tokio::test]
-async fn bad_options_and_large_arguments_are_not_sent() {
+async fn bad_options_and_arguments_are_not_sent() {
     let (client, seat) = detached();
     let end = client.function(DOUBLE).call(1).timeout(Duration::ZERO).await;
     assert!(matches!(end, Err(CallError::BadOptions { .. })));
-    let end = client.function(LENGTH).call(vec![1; limits::ARGUMENT_BYTES]).await;
-    assert!(matches!(end, Err(CallError::TooLarge { .. })));
+    let end = client.function(SAME).call(Some(None)).await;
+    assert!(matches!(end, Err(CallError::BadArguments { .. })), "{end:?}");
     assert!(seat.begins.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_travel_runs_here_or_is_refused() {
+    let (client, _link) = offline();
+    let length = client.function(LENGTH);
+    let call = || length.call(vec![200; 7_000_000]);
+    let answer = call().detailed().await.unwrap();
+    assert_eq!((answer.value, answer.ran), (7_000_000, Ran::Local { reason: Reason::TooLarge }));
+    let refused = call().fallback(Fallback::Never).await;
+    let limit = limits::ARGUMENT_BYTES as u64;
+    assert_eq!(refused, Err(CallError::TooLarge { bytes: 14_000_005, limit }));
 }
 
 #[tokio::test]

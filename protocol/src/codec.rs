@@ -1,11 +1,14 @@
 //! MessagePack with limits: maps with names, so that fields can be added and other languages can
 //! read them.
 
+mod fit;
+
 use bytes::Bytes;
 use rmp_serde::decode::Error as RmpError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::fit::Fit;
 use crate::limits;
 
 /// A value that cannot be written, or bytes that cannot be read.
@@ -14,6 +17,15 @@ pub enum Error {
     /// The value refuses to be serialized.
     #[error("the value cannot be written as MessagePack: {0}")]
     Unwritable(String),
+    /// There is a `Some` whose content is written as nothing is: `Some(None)`, `Some(())`.
+    #[error(
+        "Some(None) and Some(()) cannot be told from None in MessagePack: put the inner value into \
+         a struct with a field, or use an enum of your own"
+    )]
+    Ambiguous,
+    /// It is nested too deep.
+    #[error("nested deeper than {} levels: send it as a flat list", limits::DEPTH)]
+    Deep,
     /// The bytes are not a message of this type.
     #[error("not MessagePack of the expected type: {0}")]
     Malformed(String),
@@ -22,7 +34,19 @@ pub enum Error {
     Trailing(usize),
 }
 
-/// Writes a message, an argument or a value.
+impl serde::ser::Error for Error {
+    fn custom<T: std::fmt::Display>(problem: T) -> Self {
+        Self::Unwritable(problem.to_string())
+    }
+}
+
+/// Writes an argument or a value, if it would be read back as it is.
+pub fn encode_exact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    value.serialize(Fit(limits::DEPTH))?;
+    encode(value)
+}
+
+/// Writes a message.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     rmp_serde::to_vec_named(value).map_err(|error| Error::Unwritable(error.to_string()))
 }
@@ -31,7 +55,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// [`DEPTH`](limits::DEPTH) deep.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = rmp_serde::Deserializer::new(bytes);
-    deserializer.set_max_depth(limits::DEPTH);
+    // One at which it has had enough.
+    deserializer.set_max_depth(limits::DEPTH + 1);
     let value = T::deserialize(&mut deserializer)
         .map_err(|error: RmpError| Error::Malformed(error.to_string()))?;
     match deserializer.get_ref().len() {
@@ -112,6 +137,106 @@ mod tests {
         let mut bytes = encode(&20_u64).unwrap();
         bytes.push(0);
         assert!(matches!(decode::<u64>(&bytes), Err(Error::Trailing(1))));
+    }
+
+    /// A list in a list, and so on.
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Node {
+        number: u32,
+        next: Option<Box<Node>>,
+    }
+
+    /// Nested through an enum, whose levels the codec does not count.
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    enum Tree {
+        Leaf,
+        Knot(Box<Tree>),
+    }
+
+    fn nodes(levels: usize) -> Node {
+        let last = Node { number: 0, next: None };
+        (1..levels).fold(last, |next, _| Node { number: 1, next: Some(Box::new(next)) })
+    }
+
+    #[test]
+    fn what_is_nested_to_the_limit_comes_back_and_what_is_deeper_is_not_written() {
+        let deepest = nodes(limits::DEPTH);
+        let bytes = encode_exact(&deepest).unwrap();
+        assert_eq!(decode::<Node>(&bytes).unwrap(), deepest);
+        assert!(matches!(encode_exact(&nodes(limits::DEPTH + 1)), Err(Error::Deep)));
+
+        let tree = |levels| (0..levels).fold(Tree::Leaf, |tree, _| Tree::Knot(Box::new(tree)));
+        let bytes = encode_exact(&tree(limits::DEPTH)).unwrap();
+        assert_eq!(decode::<Tree>(&bytes).unwrap(), tree(limits::DEPTH));
+        assert!(matches!(encode_exact(&tree(limits::DEPTH + 1)), Err(Error::Deep)));
+    }
+
+    /// It is told before it is written whether it would come back.
+    #[track_caller]
+    fn check<T>(value: &T, comes_back: bool)
+    where
+        T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        let read = decode::<T>(&encode(value).unwrap());
+        assert_eq!(read.is_ok_and(|read| read == *value), comes_back, "{value:?}");
+        match encode_exact(value) {
+            Ok(_) => assert!(comes_back, "{value:?}"),
+            Err(error) => assert!(matches!(error, Error::Ambiguous) && !comes_back, "{value:?}"),
+        }
+    }
+
+    #[test]
+    fn what_would_not_come_back_is_not_written() {
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Through(Option<u8>);
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Unit;
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        enum Choice {
+            Nothing,
+            One(Option<u8>),
+            Two((), Option<u8>),
+            Named { inner: Option<u8> },
+        }
+        for value in [None, Some(None), Some(Some(7_u8))] {
+            check(&value, value != Some(None));
+            check(&vec![value], value != Some(None));
+            check(&(1, value), value != Some(None));
+            check(&std::collections::BTreeMap::from([(1, value)]), value != Some(None));
+        }
+        check(&Some(()), false);
+        check(&Some(Through(None)), false);
+        check(&Some(Through(Some(1))), true);
+        check(&Some(Some(Some(()))), false);
+        check(&Ok::<_, String>(Some(())), false);
+        check(&Some(Unit), true);
+        check(&Some(((),)), true);
+        check(&(), true);
+        check(&Through(None), true);
+        for choice in [
+            Choice::Nothing,
+            Choice::One(None),
+            Choice::One(Some(1)),
+            Choice::Two((), None),
+            Choice::Named { inner: None },
+        ] {
+            check(&choice, true);
+            check(&Some(choice), true);
+        }
+        check(&(i128::MIN, u128::MAX, i64::MIN, u64::MAX, 'x', 0.1_f32, f64::INFINITY), true);
+        check(&Ok::<(), String>(()), true);
+        check(&Some(String::new()), true);
+    }
+
+    type Mixed = Vec<(Option<Option<i16>>, Result<Option<String>, Option<()>>, Option<char>)>;
+
+    proptest! {
+        #[test]
+        fn what_is_written_comes_back(value: Mixed) {
+            if let Ok(bytes) = encode_exact(&value) {
+                prop_assert_eq!(decode::<Mixed>(&bytes).unwrap(), value);
+            }
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl<A: Argument, R: Argument> Function<A, R> {
             run: Box::new(move |bytes| {
                 let argument = codec::decode(bytes)
                     .map_err(|error| RunError::Argument { expected: type_name::<A>(), error })?;
-                codec::encode(&run(argument)).map_err(RunError::Value)
+                codec::encode_exact(&run(argument)).map_err(RunError::Value)
             }),
         }
     }

@@ -7,8 +7,8 @@ pub const ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 /// The most characters of a panic's message, or of what is wrong with an argument, that are passed
 /// on: both may quote what the caller sent.
 pub const MESSAGE_CHARS: usize = 4096;
-/// The deepest nesting of a message, and of an argument where we decode one.
-pub const DEPTH: usize = 32;
+/// The deepest nesting of lists and maps in an argument, a value or a message.
+pub const DEPTH: usize = 128;
 /// The most jobs that one message carries.
 pub const LIST_JOBS: usize = 256;
 /// The most bytes of jobs that one message carries, unless it carries one large job alone.

@@ -53,6 +53,7 @@ impl Table {
                     | Reason::Unconfirmed
                     | Reason::NoDistributor
                     | Reason::NotServed
+                    | Reason::TooLarge
                     | Reason::Busy(_) => CallError::Unavailable { reason },
                 };
                 self.end(id, Err(error));

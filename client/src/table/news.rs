@@ -162,12 +162,12 @@ impl Table {
                     self.timed_out(id);
                 }
             }
+            message::Answer::TooLarge { bytes, limit } => self.too_large(id, bytes, limit),
             message::Answer::Cancelled if given_up => {}
             answer @ (message::Answer::Cancelled
             | message::Answer::Panicked { .. }
             | message::Answer::Poisoned { .. }
-            | message::Answer::BadArguments { .. }
-            | message::Answer::TooLarge { .. }) => {
+            | message::Answer::BadArguments { .. }) => {
                 if let Some(error) = CallError::of(answer) {
                     self.end(id, Err(error));
                 }

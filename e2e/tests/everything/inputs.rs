@@ -34,7 +34,7 @@ async fn wrong_types_are_typed_errors() {
     let wrong = client.function(FIB_TO_TEXT).call(20).await;
     assert!(matches!(wrong, Err(CallError::BadValue { .. })), "{wrong:?}");
     let large = serde_bytes::ByteBuf::from(vec![0; 9 * 1024 * 1024]);
-    let large = client.function(ECHO).call(large).await;
+    let large = client.function(ECHO).call(large).fallback(Fallback::Never).await;
     assert!(matches!(large, Err(CallError::TooLarge { .. })), "{:?}", large.is_ok());
     let nobody = client.function(NOBODY).call(1).fallback(Fallback::Never).await;
     assert!(matches!(nobody, Err(CallError::Unavailable { .. })), "{nobody:?}");

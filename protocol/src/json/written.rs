@@ -26,7 +26,7 @@ use crate::{codec, limits, text};
 /// [`value_to_json`]: crate::value_to_json
 pub fn value_to_text(bytes: &[u8]) -> Result<String, JsonError> {
     let mut from = rmp_serde::Deserializer::new(bytes);
-    from.set_max_depth(limits::DEPTH);
+    from.set_max_depth(limits::DEPTH + 1);
     let json = text::json(&Written::new(&mut from))
         .map_err(|error| codec::Error::Malformed(error.to_string()))?;
     match from.get_ref().len() {

@@ -35,6 +35,28 @@ fn a_job_expired_at_the_distributor_runs_here() {
 }
 
 #[test]
+fn a_value_too_large_to_travel_is_made_here() {
+    let large = |job| answered(job, Answer::TooLarge { bytes: 9, limit: 8 });
+    check(
+        [
+            at(0, up()),
+            at(0, call(1)),
+            at(1, large(1)),
+            at(2, ran(1)),
+            at(3, call_unknown(2)),
+            at(4, large(2)),
+        ],
+        [
+            Submitted(1),
+            Runs(1, Reason::TooLarge),
+            local(1, Reason::TooLarge),
+            Submitted(2),
+            Failed(2, CallError::TooLarge { bytes: 9, limit: 8 }),
+        ],
+    );
+}
+
+#[test]
 fn an_unknown_function_out_of_time_ends() {
     check(
         beats(60_000).chain([at(0, up()), at(0, call_unknown(1)), at(1, confirmed(1))]),
