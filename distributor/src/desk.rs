@@ -2,6 +2,7 @@
 //! with their wishes. They read the [`View`](crate::view::View) and never wait for the ledger to
 //! do that; everything else is a request through a bounded queue, and every wait has a limit.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct HttpCall {
     pub priority: u8,
     /// A W3C `traceparent`.
     pub trace: Option<String>,
+    /// Where it comes from: callers share the workers by address.
+    pub peer: Option<IpAddr>,
 }
 
 /// Why a request came to nothing.

@@ -29,6 +29,8 @@ const CLAIM: Duration = Duration::from_secs(1);
 /// How often all that is shared is declared again: whatever somebody deletes is soon back, and the
 /// workers' beats within their time.
 const UPKEEP: Duration = Duration::from_millis(500);
+/// How often a bound that is reached is logged.
+const TELL: Duration = Duration::from_secs(60);
 /// Deliveries taken in one go, before effects are published: answers then leave as lists.
 const BATCH: usize = 256;
 
@@ -65,6 +67,8 @@ pub(crate) struct Service {
     purging: HashMap<PoolId, bool>,
     /// Kinds of messages that could not be understood and were logged.
     unfit: HashSet<(Source, &'static str)>,
+    /// The bounds that were logged: at which count, and when.
+    told: HashMap<String, (u64, Duration)>,
     /// Events that effects gave rise to.
     pending: VecDeque<Event>,
     /// Its room is used again and again.
@@ -89,6 +93,7 @@ impl Service {
             errands: JoinSet::new(),
             purging: HashMap::new(),
             unfit: HashSet::new(),
+            told: HashMap::new(),
             pending: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -128,7 +133,22 @@ impl Service {
     /// Lets everybody see how things are.
     fn show(&mut self) {
         let view = self.maker.make(&self.ledger, self.begun.elapsed(), unix_now());
+        self.warn_of_turned_away(&view);
         self.view.send_replace(Arc::new(view));
+    }
+
+    /// Each bound that is reached is logged, at most once a minute.
+    fn warn_of_turned_away(&mut self, view: &View) {
+        let now = self.begun.elapsed();
+        for turned in &view.turned_away {
+            let (told, at) = self.told.entry(turned.bound.clone()).or_default();
+            let due = *told == 0 || now.saturating_sub(*at) >= TELL;
+            if turned.count > *told && due {
+                (*told, *at) = (turned.count, now);
+                let (bound, count) = (&turned.bound, turned.count);
+                tracing::warn!(bound, count, "somebody was turned away: {}", turned.reason);
+            }
+        }
     }
 
     fn link(&mut self, event: link::Event) {

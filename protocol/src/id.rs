@@ -135,6 +135,11 @@ impl UserName {
     pub fn http() -> Self {
         Self(HTTP.into())
     }
+
+    /// Whether it is that of the callers of the HTTP API.
+    pub fn is_http(&self) -> bool {
+        &*self.0 == HTTP
+    }
 }
 
 const HTTP: &str = "@http";

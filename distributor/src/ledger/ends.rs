@@ -255,7 +255,8 @@ impl Ledger {
     ) {
         let Some(term) = self.term() else { return };
         let to = Origin { user: name.clone(), client, generation };
-        let bytes = outgoing::weight(&body);
+        // A caller by HTTP waits for it here, and cannot ask again.
+        let bytes = if name.is_http() { 0 } else { outgoing::weight(&body) };
         if !self.outgoing.take((user, client), bytes) {
             return self.turned.count(Bound::Deliveries, self.now);
         }

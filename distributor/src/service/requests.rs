@@ -6,6 +6,7 @@
 //! they are told at once and try again.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
@@ -26,8 +27,9 @@ const NO_LINK: Generation = Generation(0);
 #[derive(Debug)]
 pub(super) struct HttpCallers {
     user: UserName,
-    client: ClientId,
-    waiting: HashMap<JobId, oneshot::Sender<Result<Answered, Refused>>>,
+    /// What the ids of the callers' addresses are drawn from.
+    seed: ClientId,
+    waiting: HashMap<JobId, (ClientId, oneshot::Sender<Result<Answered, Refused>>)>,
 }
 
 /// Who an effect is for.
@@ -41,7 +43,7 @@ pub(super) enum Taken {
 
 impl HttpCallers {
     pub(super) fn new() -> Self {
-        Self { user: UserName::http(), client: ClientId::new(), waiting: HashMap::new() }
+        Self { user: UserName::http(), seed: ClientId::new(), waiting: HashMap::new() }
     }
 
     /// A caller waits from now on for what this event brings.
@@ -50,7 +52,8 @@ impl HttpCallers {
         call: HttpCall,
         answer: oneshot::Sender<Result<Answered, Refused>>,
     ) -> Event {
-        self.waiting.insert(call.id, answer);
+        let client = self.client_at(call.peer);
+        self.waiting.insert(call.id, (client, answer));
         let submission = Submission {
             id: call.id,
             function: call.function.to_string(),
@@ -60,15 +63,28 @@ impl HttpCallers {
             marks: Marks::default(),
             trace: call.trace,
         };
-        let submit = Submit { client: self.client, generation: NO_LINK, jobs: vec![submission] };
+        let submit = Submit { client, generation: NO_LINK, jobs: vec![submission] };
         Event::Submitted { user: self.user.clone(), submit }
     }
 
     /// A caller is gone.
-    fn give_up(&mut self, id: JobId) -> Event {
-        self.waiting.remove(&id);
-        let ids = Ids { client: self.client, generation: NO_LINK, ids: vec![id] };
-        Event::Cancelled { user: self.user.clone(), ids }
+    fn give_up(&mut self, id: JobId) -> Option<Event> {
+        let (client, _) = self.waiting.remove(&id)?;
+        let ids = Ids { client, generation: NO_LINK, ids: vec![id] };
+        Some(Event::Cancelled { user: self.user.clone(), ids })
+    }
+
+    /// The client that all callers from one address are: they share what one client has. A host
+    /// has as many addresses of IPv6 as it likes, but one network.
+    fn client_at(&self, peer: Option<IpAddr>) -> ClientId {
+        let peer = peer.map(|peer| match peer.to_canonical() {
+            IpAddr::V4(peer) => u128::from(peer.to_bits()),
+            IpAddr::V6(peer) => peer.to_bits() >> 64 << 64,
+        });
+        let digest = blake3::hash(format!("{} {peer:?}", self.seed).as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest.as_bytes()[..16]);
+        ClientId::from_u128(u128::from_be_bytes(first))
     }
 
     /// Takes an effect that is for a caller here.
@@ -78,23 +94,23 @@ impl HttpCallers {
                 let outcome = Outcome::Confirmed;
                 let settled = Event::Settled { tokens: vec![token], outcome };
                 let mut events = vec![settled];
-                events.extend(self.deliver(delivery));
+                events.extend(self.deliver(to.client, delivery));
                 Taken::ForHttp(events)
             }
             effect => Taken::ForBroker(effect),
         }
     }
 
-    fn deliver(&mut self, Delivery { id, body }: Delivery) -> Option<Event> {
+    fn deliver(&mut self, client: ClientId, Delivery { id, body }: Delivery) -> Option<Event> {
         let news = match body {
             Delivered::Answer(answered) => Ok(answered),
             Delivered::Unknown => Err(Refused::NotActive),
             Delivered::Struck(marks) => {
-                let noted = Noted { client: self.client, generation: NO_LINK, id, marks };
+                let noted = Noted { client, generation: NO_LINK, id, marks };
                 return Some(Event::Noted { user: self.user.clone(), noted });
             }
         };
-        if let Some(caller) = self.waiting.remove(&id) {
+        if let Some((_, caller)) = self.waiting.remove(&id) {
             // Whoever is gone by now has given up, or is about to.
             let _gone = caller.send(news);
         }
@@ -103,7 +119,7 @@ impl HttpCallers {
 
     /// The ledger has forgotten all jobs.
     pub(super) fn end_term(&mut self) {
-        for (_, caller) in self.waiting.drain() {
+        for (_, (_, caller)) in self.waiting.drain() {
             let _gone = caller.send(Err(Refused::NotActive));
         }
     }
@@ -123,8 +139,9 @@ impl Service {
                 }
             }
             Request::GiveUp(id) => {
-                let event = self.callers.give_up(id);
-                self.feed(event);
+                if let Some(event) = self.callers.give_up(id) {
+                    self.feed(event);
+                }
             }
             Request::Drain(worker, drain, answer) => {
                 let known = self.ledger.has_worker(worker);
@@ -177,11 +194,12 @@ mod tests {
             timeout: Duration::from_secs(5),
             priority: 4,
             trace: None,
+            peer: None,
         }
     }
 
     fn news(callers: &HttpCallers, id: JobId, body: Delivered) -> Effect {
-        let (user, client) = (callers.user.clone(), callers.client);
+        let (user, client) = (callers.user.clone(), callers.client_at(None));
         Effect::Deliver {
             to: Origin { user, client, generation: NO_LINK },
             term: Term(1),
@@ -208,6 +226,16 @@ mod tests {
         let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
         assert!(matches!(events[..], [Event::Settled { outcome: Outcome::Confirmed, .. }]));
         assert_eq!(answered.try_recv(), Ok(Ok(busy)));
+    }
+
+    #[test]
+    fn callers_from_one_address_are_one_client() {
+        let callers = HttpCallers::new();
+        let at = |address: &str| callers.client_at(address.parse().ok());
+        assert_eq!(at("10.0.0.1"), at("::ffff:10.0.0.1"));
+        assert_ne!(at("10.0.0.1"), at("10.0.0.2"));
+        assert_eq!(at("2001:db8::1"), at("2001:db8::2"));
+        assert_ne!(at("2001:db8::1"), at("2001:db8:0:1::1"));
     }
 
     #[test]

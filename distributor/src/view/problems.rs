@@ -72,6 +72,8 @@ pub enum ProblemKind {
     TimingOut,
     /// Jobs that were not taken in.
     Refused,
+    /// A bound is reached, and somebody was turned away.
+    TurnedAway,
     /// Workers were lost.
     WorkersLost,
     /// Workers whose beat is late, or whose link is gone.
@@ -89,6 +91,7 @@ impl Problem {
             .into_iter()
             .flatten()
             .chain(refused(view))
+            .chain(turned_away(view))
             .chain((!view.books.balance()).then(unbalanced))
             .collect();
         // Stable: what is equally bad stays in this order.
@@ -315,6 +318,16 @@ fn refused(view: &View) -> Option<Problem> {
         let were = if refused == 1 { "was" } else { "were" };
         Problem::new(ProblemKind::Refused, Severity::Warning, "Jobs are refused.")
             .saying(format!("{} {were} not taken in in the last minute.", many(refused, "job")))
+    })
+}
+
+fn turned_away(view: &View) -> Option<Problem> {
+    let late = view.turned_away.iter().filter(|turned| turned.last.0 < LATELY as f64);
+    let said: Vec<String> =
+        late.map(|turned| format!("{} ({} times)", turned.reason, count(turned.count))).collect();
+    (!said.is_empty()).then(|| {
+        Problem::new(ProblemKind::TurnedAway, Severity::Warning, "A bound is reached.")
+            .saying(format!("A bound is reached: {}.", said.join("; ")))
     })
 }
 

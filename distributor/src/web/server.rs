@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +78,10 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Serves until `shutdown`, then lets requests end for a moment.
 pub(crate) async fn accept(
     listener: TcpListener,
@@ -95,12 +99,12 @@ pub(crate) async fn accept(
                 seats.leave(ended.map_or_else(|failed| failed.id(), |(id, ())| id));
             }
             accepted = listener.accept() => {
-                let Some(stream) = taken(accepted).await else { continue };
+                let Some((stream, peer)) = taken(accepted).await else { continue };
                 let Some(seat) = seats.free(limits.connections, limits.probes) else {
                     metrics::counter!("simple_dist_http_turned_away_total").increment(1);
                     continue;
                 };
-                let served = serve(stream, app.clone(), seat.clone(), limits, shutdown.clone());
+                let served = serve((stream, peer), app.clone(), seat.clone(), limits, shutdown.clone());
                 seats.take(connections.spawn(served).id(), seat);
             }
         }
@@ -113,12 +117,12 @@ pub(crate) async fn accept(
     open.set(0.0);
 }
 
-async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<TcpStream> {
+async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, Peer)> {
     match accepted {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Answers and events are small and shall not wait for each other.
             let _old = stream.set_nodelay(true);
-            Some(stream)
+            Some((stream, Peer(peer.ip())))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be taken");
@@ -129,7 +133,7 @@ async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<TcpStrea
 }
 
 async fn serve(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     app: Router,
     seat: Seat,
     limits: Limits,
@@ -144,7 +148,10 @@ async fn serve(
     builder.max_buf_size(HEAD_BYTES);
     let stream = TokioIo::new(Patience::new(stream, limits.write));
     let sitting = seat.clone();
-    let service = service_fn(move |request| answer(app.clone(), sitting.clone(), request));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        answer(app.clone(), sitting.clone(), request)
+    });
     let mut connection = pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

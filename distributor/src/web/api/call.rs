@@ -24,6 +24,7 @@ use crate::desk::{Desk, HttpCall};
 use crate::view::View;
 use crate::web::problem::{Kind, Problem};
 use crate::web::room::{BODY_BYTES, Held, Room, SMALL};
+use crate::web::server::Peer;
 
 /// How long a body may take to come, and to find room.
 const READING: Duration = Duration::from_secs(30);
@@ -81,6 +82,7 @@ pub(super) async fn call(
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<How>, QueryRejection>,
     Extension(room): Extension<Room>,
+    peer: Option<Extension<Peer>>,
     request: Request,
 ) -> Result<Response, Problem> {
     let Path(name) = path?;
@@ -99,7 +101,8 @@ pub(super) async fn call(
     let trace = trace(request.headers());
     let args = arguments(&room, request).await?;
     let id = JobId::new();
-    let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace };
+    let peer = peer.map(|Extension(Peer(peer))| peer);
+    let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace, peer };
     let answered = desk.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
     let mut response = match answer(&desk, &room, &function, id, &answered).await {
         Ok(response) => response,
