@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use simple_dist_client::{Answer, Client, Dynamic, Fallback, Ran};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, Fallback, Ran};
 use simple_dist_demo::functions;
-use simple_dist_protocol::{Erased, Selector};
+use simple_dist_protocol::{Erased, Selector, text};
 
 use crate::at::Broker;
 use crate::exit::Failure;
-use crate::roles::parse_duration;
+use crate::interrupts::Interrupts;
+use crate::output::{Writer, say};
+use crate::roles::parse_timeout;
+use crate::suggestion;
 
 /// Calls a function.
 #[derive(Debug, Args)]
@@ -22,7 +26,8 @@ Examples:
   simple-dist call echo '{\"$bytes\":\"AP8=\"}'   bytes, in base64
   simple-dist call fib 20 --json              value, where it ran, how long it took
 
-The demo functions run here when no worker can be had; others then end with code 69.")]
+The demo functions run here when no worker can be had; others then end with code 69. SIGINT, SIGTERM,
+SIGHUP, or nobody reading stdout any more cancels the call; a second signal ends it at once.")]
 pub(crate) struct Options {
     /// The function: fib, or fib@1
     name: String,
@@ -30,7 +35,7 @@ pub(crate) struct Options {
     #[arg(allow_negative_numbers = true)]
     arguments: Vec<String>,
     /// How long to wait for a worker's value; a run here then takes as long as it takes
-    #[arg(long, default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, default_value = "60s", value_parser = parse_timeout, allow_hyphen_values = true)]
     timeout: Duration,
     /// Prints one JSON object with the value and where it came from
     #[arg(long)]
@@ -42,24 +47,52 @@ pub(crate) struct Options {
     broker: Broker,
 }
 
+/// How much of a value is repeated in an error.
+pub(crate) const SHOWN: usize = 60;
+
 /// Calls it.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let arguments: Vec<Value> =
-        options.arguments.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+        options.arguments.iter().map(|text| argument(text)).collect::<Result<_, _>>()?;
+    let mut interrupts = Interrupts::listen()?;
     let client = options.broker.client()?;
     let function = dynamic(&client, &options.name)?;
     let fallback = if options.remote { Fallback::Never } else { Fallback::WhenUnavailable };
-    let answered =
-        function.call_args(&arguments).timeout(options.timeout).fallback(fallback).detailed().await;
-    client.close().await;
-    let answer = answered?;
-    if options.json {
-        println!("{}", as_json(&answer));
-    } else {
-        println!("{}", answer.value);
-        eprintln!("{}", origin(&answer));
+    let call = function.call_args(&arguments).timeout(options.timeout).fallback(fallback);
+    let ended = tokio::select! {
+        answered = call.detailed() => Ok(answered),
+        failure = interrupts.first() => Err(failure),
+    };
+    let ended = match ended {
+        Ok(Ok(answer)) => tokio::select! {
+            told = tell(&answer, options.json) => told,
+            failure = interrupts.first() => Err(failure),
+        },
+        Ok(Err(error)) => Err(failure(&client, &options.name, error).await),
+        Err(failure) => Err(failure.with_cancelled(1, client.problem().is_none())),
+    };
+    interrupts.leave(client.close()).await;
+    ended
+}
+
+async fn tell(answer: &Answer<Value>, json: bool) -> Result<(), Failure> {
+    let writer = Writer::start(ProgressBar::hidden())?;
+    let value = if json { &as_json(answer) } else { &answer.value };
+    writer.line(text::json(value).map_err(Failure::function)?).await;
+    writer.finish().await?;
+    if !json {
+        say(text::line(&origin(answer), text::SHOWN));
     }
     Ok(())
+}
+
+/// A call's failure, with what the function may be called if there is none of this name.
+async fn failure(client: &Client, name: &str, error: CallError) -> Failure {
+    let hint = match error {
+        CallError::Unavailable { .. } => suggestion::hint(client, name).await,
+        _ => None,
+    };
+    Failure::from(error).with(hint.as_deref())
 }
 
 /// A function by its name, with the demo's own as the fallback.
@@ -73,12 +106,24 @@ pub(crate) fn dynamic(client: &Client, name: &str) -> Result<Dynamic, Failure> {
     }
 }
 
-/// One argument.
-pub(crate) fn parse(text: &str) -> Result<Value, Failure> {
+/// One argument of the command line.
+fn argument(text: &str) -> Result<Value, Failure> {
+    parse(text.as_bytes()).map_err(|problem| {
+        Failure::usage(format_args!("the argument {} is {problem}", text::line(text, SHOWN)))
+    })
+}
+
+/// JSON, or what it is instead.
+pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(text)
+        .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to() + 1))?;
     serde_json::from_str(text).map_err(|error| {
-        Failure::usage(format_args!(
-            "the argument {text:?} is not JSON ({error}); text is quoted: '\"text\"'"
-        ))
+        let (line, column) = (error.line(), error.column());
+        let problem = error.to_string();
+        let problem = problem.trim_end_matches(&format!(" at line {line} column {column}"));
+        let bare = text.trim_start().starts_with(char::is_alphabetic);
+        let hint = if bare { "; text is quoted: '\"text\"'" } else { "" };
+        format!("not JSON at column {column}: {problem}{hint}")
     })
 }
 
@@ -114,4 +159,22 @@ fn as_json(answer: &Answer<Value>) -> Value {
 /// To the microsecond, so that it prints as short as it is.
 fn milliseconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_told_with_its_place() {
+        for (text, problem) in [
+            (&b"[1, x]"[..], "not JSON at column 5: expected value"),
+            (b"twenty", "not JSON at column 2: expected ident; text is quoted: '\"text\"'"),
+            (b"", "not JSON at column 0: EOF while parsing a value"),
+            (b"20 30", "not JSON at column 4: trailing characters"),
+            (b"\"\xff\"", "not UTF-8 at byte 2"),
+        ] {
+            assert_eq!(parse(text), Err(problem.to_owned()));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::at::Files;
 use crate::exit::Failure;
+use crate::output::say;
 
 /// Options of a role that another process of ours started.
 #[derive(Debug, Args)]
@@ -63,6 +64,6 @@ pub(crate) async fn stop(mut child: tokio::process::Child) {
     }
     if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
         // It is killed when it is dropped.
-        eprintln!("a process did not end within 10 s and is killed");
+        say("a process did not end within 10 s and is killed");
     }
 }

@@ -13,6 +13,7 @@ use tokio::process::Child;
 use crate::at::{Broker, Files};
 use crate::children;
 use crate::exit::Failure;
+use crate::output::{print, say};
 use crate::roles::told_to_stop;
 
 /// Starts a distributor and two workers, and plays the story with them.
@@ -51,12 +52,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         workers: Vec::new(),
         wrong: 0,
     };
-    println!("simple-dist: one distributor, {WORKERS} workers, each a process of its own,");
-    println!("{}\n", at.banner());
+    let scene = format!("one distributor, {WORKERS} workers, each a process of its own,");
+    print(format_args!(
+        "simple-dist: {scene}
+{}
+",
+        at.banner()
+    ))?;
     let distributor = story.start(&["distributor", "--listen", "none"])?;
     let played = story.play().await;
     if played.is_ok() && options.stay {
-        println!("\nstaying, with a trickle of jobs; Ctrl-C ends it");
+        print("\nstaying, with a trickle of jobs; Ctrl-C ends it")?;
         tokio::select! {
             () = trickle(&story.fib) => {}
             () = told_to_stop() => {}
@@ -72,8 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     if story.wrong > 0 {
         return Err(Failure::function(format_args!("{} steps went wrong", story.wrong)));
     }
-    println!("\nall as promised");
-    Ok(())
+    print("\nall as promised")
 }
 
 struct Story {
@@ -90,24 +95,24 @@ impl Story {
     async fn play(&mut self) -> Result<(), Failure> {
         self.start_workers()?;
         let (answer, took) = self.remote(Duration::from_secs(20)).await?;
-        self.tell("a", "fib(20), workers there", &answer, took, answer.value == 6765);
+        self.tell("a", "fib(20), workers there", &answer, took, answer.value == 6765)?;
 
         self.kill_workers().await?;
         let (answer, took) = timed(self.fib.call(20)).await?;
         let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_secs(5);
-        self.tell("b", "fib(20), workers just killed", &answer, took, right);
+        self.tell("b", "fib(20), workers just killed", &answer, took, right)?;
         let (answer, took) = timed(self.fib.call(20)).await?;
         let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_millis(50);
-        self.tell("b", "fib(20), once more", &answer, took, right);
+        self.tell("b", "fib(20), once more", &answer, took, right)?;
 
         self.start_workers()?;
         let (answer, took) = self.remote(Duration::from_secs(5)).await?;
         let right = answer.value == 6765 && took < Duration::from_secs(2);
-        self.tell("c", "fib(20), workers restarted", &answer, took, right);
+        self.tell("c", "fib(20), workers restarted", &answer, took, right)?;
 
         let (answer, took) = timed(self.nobody.call(41)).await?;
         let right = is_local(&answer) && answer.value == 42 && took < Duration::from_millis(50);
-        self.tell("d", "nobody(41), served by no worker", &answer, took, right);
+        self.tell("d", "nobody(41), served by no worker", &answer, took, right)?;
 
         self.map().await
     }
@@ -130,22 +135,29 @@ impl Story {
         self.wrong += u32::from(!all);
         let shares: Vec<String> =
             shares.iter().map(|(worker, count)| format!("{count} by {}", worker.short())).collect();
-        println!(
+        print(format_args!(
             "(e) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}",
             format!("map fib 0..{MAPPED}"),
             shares.join(", "),
             verdict(all),
-        );
-        Ok(())
+        ))
     }
 
-    fn tell(&mut self, step: &str, what: &str, answer: &Answer<u64>, took: Duration, right: bool) {
+    fn tell(
+        &mut self,
+        step: &str,
+        what: &str,
+        answer: &Answer<u64>,
+        took: Duration,
+        right: bool,
+    ) -> Result<(), Failure> {
         self.wrong += u32::from(!right);
         let origin = match &answer.ran {
             Ran::Remote { worker, .. } => format!("from worker {}", worker.short()),
             Ran::Local { reason } => format!("local ({reason})"),
         };
-        println!("({step}) {what:34} {:<6} {origin}, {took:.1?}{}", answer.value, verdict(right));
+        let (value, verdict) = (answer.value, verdict(right));
+        print(format_args!("({step}) {what:34} {value:<6} {origin}, {took:.1?}{verdict}"))
     }
 
     /// Calls until a worker answers: what a person does who has just started one.
@@ -205,7 +217,7 @@ impl Story {
 async fn trickle(fib: &Handle<u64, u64>) {
     for n in (25..42).cycle() {
         if let Err(error) = fib.call(n).await {
-            eprintln!("fib({n}): {error}");
+            say(format_args!("fib({n}): {error}"));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

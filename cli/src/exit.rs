@@ -2,16 +2,23 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use simple_dist_client::CallError;
+use simple_dist_protocol::text;
 
-/// A command's failure.
+use crate::output::{say, some};
+
+/// A command's failure. Without a message it ends in silence.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
     message: String,
 }
+
+/// How a command ends that SIGPIPE would have ended.
+const UNREAD: u8 = 141;
 
 impl Failure {
     /// The function failed, or a step of the demo went wrong: 1.
@@ -27,6 +34,14 @@ impl Failure {
     /// Nobody is there to do it: 69.
     pub(crate) fn unavailable(problem: impl Display) -> Self {
         Self { code: 69, message: problem.to_string() }
+    }
+
+    /// Values cannot be written to stdout: 74, or in silence 141 if nobody reads them any more.
+    pub(crate) fn output(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self { code: UNREAD, message: String::new() },
+            _ => Self { code: 74, message: format!("stdout cannot be written: {error}") },
+        }
     }
 
     /// It takes a token that was not given: 77.
@@ -50,9 +65,56 @@ impl Failure {
         Self { code: 78, message }
     }
 
+    /// A signal ended it: 128 and its number, as shells have it.
+    pub(crate) fn signal(name: &str, number: i32) -> Self {
+        let code = u8::try_from(128 + number).unwrap_or(u8::MAX);
+        Self { code, message: format!("stopped by {name}") }
+    }
+
+    /// Which of many it is.
+    pub(crate) fn of(self, name: &str) -> Self {
+        Self { message: format!("{name}: {}", self.message), ..self }
+    }
+
+    /// With something that may help.
+    pub(crate) fn with(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) if !self.message.is_empty() => {
+                Self { message: format!("{}; {hint}", self.message), ..self }
+            }
+            Some(_) | None => self,
+        }
+    }
+
+    /// The same, with so many calls cancelled for it, if their workers could be told.
+    pub(crate) fn with_cancelled(self, calls: usize, told: bool) -> Self {
+        if calls == 0 {
+            return self;
+        }
+        let Self { code, mut message } = self;
+        if message.is_empty() {
+            message = "nobody reads the values any more".to_owned();
+        }
+        let calls = some(calls as u64, "call");
+        let became = if told { "cancelled" } else { "given up; no connection to tell the workers" };
+        Self { code, message: format!("{message}; {calls} {became}") }
+    }
+
+    /// With which code the process ends.
+    pub(crate) fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// Says it, as one line: parts of it may have been written by others.
+    pub(crate) fn say(&self) {
+        if !self.message.is_empty() {
+            say(format_args!("simple-dist: {}", text::line(&self.message, text::SHOWN)));
+        }
+    }
+
     /// Says it and gives the code.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("simple-dist: {}", self.message);
+        self.say();
         ExitCode::from(self.code)
     }
 }
@@ -60,9 +122,11 @@ impl Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let code = match &error {
+            // The message is a sentence of its own.
+            CallError::BadArguments { message } => return Self::usage(message),
             CallError::Timeout => 75,
             CallError::Unavailable { .. } | CallError::Closed => 69,
-            CallError::BadArguments { .. } | CallError::BadOptions { .. } => 2,
+            CallError::BadOptions { .. } => 2,
             _ => 1,
         };
         Self { code, message: error.to_string() }

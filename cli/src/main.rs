@@ -2,8 +2,6 @@
 //!
 //! It reads the command line, starts the log, runs one command, and turns its end into an exit
 //! code; nobody else knows the environment, the signals or the codes.
-#![expect(clippy::print_stdout, reason = "values belong on stdout")]
-#![expect(clippy::print_stderr, reason = "a command-line tool speaks on stderr")]
 
 mod api;
 mod at;
@@ -14,18 +12,23 @@ mod demo;
 mod exit;
 mod healthcheck;
 mod http;
+mod interrupts;
 mod logs;
 mod map;
+mod output;
 mod roles;
 mod setup;
+mod suggestion;
 mod top;
 mod up;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::Failure;
+use crate::output::print;
 
 /// Calls of pure functions, run on other machines, that always end.
 ///
@@ -88,11 +91,15 @@ Examples:
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
 default amqp://127.0.0.1:5672; `demo` and `up` bring one of their own if none is named. RUST_LOG sets what is logged.
 
-Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable,
-75 timed out, 77 wants a token, 78 bad configuration.";
+Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable, 74 stdout
+cannot be written, 75 timed out, 77 wants a token, 78 bad configuration; 128 and the signal's number
+if one ended it, 141 if nobody reads stdout any more.";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
     let service =
         matches!(cli.command, Command::Distributor(_) | Command::Worker(_) | Command::Broker(_));
     logs::start(service);
@@ -103,6 +110,15 @@ fn main() -> ExitCode {
     match runtime.block_on(run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Prints the help, the version, or what is wrong with the command line.
+fn tell(told: &clap::Error) -> ExitCode {
+    let printed = told.print().and_then(|()| io::stdout().flush());
+    match printed {
+        Err(error) if !told.use_stderr() => Failure::output(error).report(),
+        Ok(()) | Err(_) => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2)),
     }
 }
 
@@ -121,13 +137,9 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Credentials(options) => setup::credentials(&options),
         Command::Healthcheck(options) => healthcheck::run(options).await,
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "simple-dist",
-                &mut std::io::stdout(),
-            );
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "simple-dist", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end())
         }
     }
 }

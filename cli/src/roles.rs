@@ -6,12 +6,15 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use simple_dist_demo::functions;
+use simple_dist_protocol::limits;
 use simple_dist_protocol::topology::QueueKind;
+use simple_dist_worker::{GRACE_MAX, SLOTS_MAX};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::at::Broker;
 use crate::exit::Failure;
 use crate::http::Http;
+use crate::output::print;
 use crate::{children, healthcheck};
 
 /// Takes jobs in, places them in pools of workers, answers the clients.
@@ -63,10 +66,10 @@ pub(crate) struct Worker {
     #[command(flatten)]
     broker: Broker,
     /// Jobs run at once; by default one for each core
-    #[arg(long, env = "SIMPLE_DIST_SLOTS")]
+    #[arg(long, env = "SIMPLE_DIST_SLOTS", value_parser = parse_slots, allow_hyphen_values = true)]
     slots: Option<usize>,
     /// After SIGTERM, how long running jobs may go on; a second one ends that
-    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, default_value = "30s", value_parser = parse_grace, allow_hyphen_values = true)]
     grace: Duration,
     /// Serves `abort` as well, which ends its worker: to see how that is survived
     #[arg(long)]
@@ -156,21 +159,18 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     if options.page {
         let figure = simple_dist_bench::run_page(&url).await.map_err(Failure::unavailable)?;
         if options.json {
-            println!("{}", serde_json::to_string(&figure).map_err(Failure::function)?);
-        } else {
-            println!("{}", simple_dist_bench::page_table(&figure));
+            return print(serde_json::to_string(&figure).map_err(Failure::function)?);
         }
-        return Ok(());
+        return print(simple_dist_bench::page_table(&figure));
     }
     let figures = simple_dist_bench::run(&url).await.map_err(Failure::unavailable)?;
     if options.json {
         for figure in figures {
-            println!("{}", serde_json::to_string(&figure).map_err(Failure::function)?);
+            print(serde_json::to_string(&figure).map_err(Failure::function)?)?;
         }
-    } else {
-        println!("{}", simple_dist_bench::table(&figures));
+        return Ok(());
     }
-    Ok(())
+    print(simple_dist_bench::table(&figures))
 }
 
 /// Lets a role end gracefully at the first signal, and at once at the second.
@@ -202,6 +202,25 @@ pub(crate) async fn told_to_stop() {
     }
 }
 
+fn parse_slots(text: &str) -> Result<usize, String> {
+    let slots = text.parse().ok().filter(|slots| (1..=SLOTS_MAX).contains(slots));
+    slots.ok_or_else(|| format!("a worker has 1 to {SLOTS_MAX} slots (--slots, SIMPLE_DIST_SLOTS)"))
+}
+
+fn parse_grace(text: &str) -> Result<Duration, String> {
+    let grace = parse_duration(text)?;
+    let fits = grace <= GRACE_MAX;
+    fits.then_some(grace).ok_or_else(|| "running jobs may go on for 24h at most".to_owned())
+}
+
+/// The time of a call.
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text)?;
+    let fits = !timeout.is_zero() && timeout <= limits::TIMEOUT_MAX;
+    fits.then_some(timeout)
+        .ok_or_else(|| "a call's time is more than zero, and 1h at most".to_owned())
+}
+
 /// `1.5s`, `250ms`, `2m`, `1h`, or bare seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -229,5 +248,19 @@ mod tests {
         for text in ["", "-1s", "5 parsecs", "1e99999s", "s"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_refused() {
+        assert_eq!((parse_slots("1"), parse_slots("1024")), (Ok(1), Ok(1024)));
+        for text in ["0", "1025", "-1", "1.5", "", "99999999999999999999"] {
+            assert!(parse_slots(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_timeout("1h"), Ok(Duration::from_secs(3600)));
+        for text in ["0", "0ms", "61m", "-1s"] {
+            assert!(parse_timeout(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_grace("0"), Ok(Duration::ZERO));
+        assert!(parse_grace("25h").is_err());
     }
 }

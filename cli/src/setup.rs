@@ -24,6 +24,7 @@ use url::Url;
 
 use crate::definitions::{Login, definitions};
 use crate::exit::Failure;
+use crate::output::{print, say};
 
 /// Makes the credentials of every role, once.
 #[derive(Debug, Args)]
@@ -67,7 +68,7 @@ pub(crate) struct Credentials {
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// The port in the printed URL
-    #[arg(long, env = "AMQP_PORT", default_value_t = 5672)]
+    #[arg(long, env = "AMQP_PORT", default_value_t = 5672, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 }
 
@@ -121,7 +122,7 @@ pub(crate) fn setup(options: &Setup) -> Result<(), Failure> {
         .collect();
     let definitions = format!("{:#}\n", definitions(&topology, &logins));
     write(&rabbitmq.join("definitions.json"), GROUP, &definitions)?;
-    eprintln!("credentials are in {}", directory.display());
+    say(format_args!("credentials are in {}", directory.display()));
     Ok(())
 }
 
@@ -134,16 +135,14 @@ pub(crate) fn credentials(options: &Credentials) -> Result<(), Failure> {
         Whose::Distributor => Role::Distributor,
         Whose::Page => {
             let file = token_file(directory);
-            println!("{}", read(&file)?.ok_or_else(|| missing(&file))?);
-            return Ok(());
+            return print(read(&file)?.ok_or_else(|| missing(&file))?);
         }
     };
     let file = url_file(directory, role);
     let mut url = kept_url(&file)?.ok_or_else(|| missing(&file))?;
     url.set_host(Some(&options.host)).map_err(Failure::usage)?;
     url.set_port(Some(options.port)).map_err(|()| not_a_broker(&url))?;
-    println!("{url}");
-    Ok(())
+    print(url)
 }
 
 fn url_file(directory: &Path, role: Role) -> PathBuf {

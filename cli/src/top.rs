@@ -21,14 +21,16 @@ mod table;
 mod tables;
 mod words;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
+use simple_dist_protocol::text;
 
 use crate::api::Api;
 use crate::at::secret;
 use crate::exit::Failure;
+use crate::output::print;
 use crate::roles::parse_duration;
 use data::Data;
 
@@ -59,7 +61,7 @@ pub(crate) struct Options {
     )]
     url: String,
     /// How often to look, from 100ms to 1h
-    #[arg(long, default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, default_value = "1s", value_parser = parse_interval, allow_hyphen_values = true)]
     interval: Duration,
     /// Prints everything once
     #[arg(long)]
@@ -77,17 +79,11 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         return screen::watch(api, options.interval).await;
     }
     let text = if options.json {
-        format!("{}\n", data::raw(&api)?)
+        text::json(&data::raw(&api)?).map_err(Failure::function)?
     } else {
         plain::text(&Data::fetch(&api)?, width())
     };
-    // Not `print!`: whoever reads may have heard enough, as `head` does.
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::function(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    print(text.trim_end())
 }
 
 fn width() -> usize {

@@ -8,6 +8,7 @@ use simple_dist_broker as embedded;
 use tokio::time::timeout;
 
 use crate::exit::Failure;
+use crate::output::{print, some};
 use crate::roles::told_to_stop;
 use crate::{at, children, http};
 
@@ -66,7 +67,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
         None => {
             let broker = embedded::Broker::builder().bind(&options.listen).start().await;
             let broker = broker.map_err(|error| not_started(&error))?;
-            println!("{BANNER}\nAMQP on {}", broker.addr());
+            print(format_args!("{BANNER}\nAMQP on {}", broker.addr()))?;
             (broker.url().to_owned(), at::Files::default(), Some(broker))
         }
     };
@@ -76,9 +77,10 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     for _ in 0..options.workers {
         roles.push(Role::start(&url, &files, &["worker"], prefix)?);
     }
-    println!("a distributor and {} workers; Ctrl-C ends it all", options.workers);
+    let workers = some(options.workers.into(), "worker");
+    print(format_args!("a distributor and {workers}; Ctrl-C ends it all"))?;
     if let http::Listen::At(page) = options.page {
-        println!("status page on http://{page}");
+        print(format_args!("status page on http://{page}"))?;
     }
     let ended = tokio::select! {
         () = told_to_stop() => Ok(()),
@@ -100,7 +102,7 @@ pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
         builder = builder.user(user, password()?);
     }
     let broker = builder.start().await.map_err(|error| not_started(&error))?;
-    println!("{BANNER}\nAMQP on {}; Ctrl-C ends it", broker.addr());
+    print(format_args!("{BANNER}\nAMQP on {}; Ctrl-C ends it", broker.addr()))?;
     told_to_stop().await;
     broker.stop().await;
     Ok(())
@@ -154,7 +156,9 @@ impl<'a> Role<'a> {
                 return Err(Failure::unavailable(format_args!("a {name} has ended: {status}")));
             }
             let status = self.process.wait().await.map_err(Failure::unavailable)?;
-            println!("a {name} has ended: {status}; another one is started");
+            // A service goes on when nobody reads what it says.
+            let _unread =
+                print(format_args!("a {name} has ended: {status}; another one is started"));
             self.process = children::start(self.url, self.files, &self.arguments)?;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
-use simple_dist_protocol::{ClientId, codec, link};
+use simple_dist_protocol::{Address, ClientId, codec, link};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -36,16 +36,27 @@ pub(crate) struct Actor {
     pub(crate) events: mpsc::Receiver<link::Event>,
     /// Why there is no connection, for whoever asks.
     pub(crate) problem: watch::Sender<Option<link::Reason>>,
+    /// What workers serve, once a distributor was heard, for whoever asks.
+    pub(crate) served: watch::Sender<Option<Vec<Address>>>,
     pub(crate) local_slots: usize,
 }
 
 impl Actor {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let Self { id, topology, shared, mut begins, mut events, problem, local_slots } = self;
+        let Self { id, topology, shared, mut begins, mut events, problem, served, local_slots } =
+            self;
         let (pool, mut ended) = Pool::new(local_slots);
         let table = Table::new(local_slots, Instant::now());
-        let mut desk =
-            Desk { id, topology, problem, table, pool, wire: None, unreadable: HashSet::new() };
+        let mut desk = Desk {
+            id,
+            topology,
+            problem,
+            served,
+            table,
+            pool,
+            wire: None,
+            unreadable: HashSet::new(),
+        };
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
@@ -88,6 +99,7 @@ struct Desk {
     id: ClientId,
     topology: Topology,
     problem: watch::Sender<Option<link::Reason>>,
+    served: watch::Sender<Option<Vec<Address>>>,
     table: Table,
     pool: Pool,
     /// The present generation's publishing side.
@@ -134,6 +146,15 @@ impl Desk {
                 None => return,
             },
         };
+        if let Event::Presence(presence) = &event {
+            self.served.send_if_modified(|served| {
+                let news = served.as_ref() != Some(&presence.functions);
+                if news {
+                    *served = Some(presence.functions.clone());
+                }
+                news
+            });
+        }
         self.table.apply(event, now);
     }
 

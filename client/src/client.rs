@@ -9,7 +9,9 @@ use std::time::Duration;
 use simple_dist_protocol::environment::Environment;
 use simple_dist_protocol::link::{self, BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
-use simple_dist_protocol::{AddressError, Argument, ClientId, Erased, Function, JobId, Selector};
+use simple_dist_protocol::{
+    Address, AddressError, Argument, ClientId, Erased, Function, JobId, Selector,
+};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -56,6 +58,7 @@ struct Inner {
     begins: mpsc::Sender<Begin>,
     shared: Arc<Shared>,
     problem: watch::Receiver<Option<link::Reason>>,
+    served: watch::Receiver<Option<Vec<Address>>>,
     shutdown: CancellationToken,
     ended: CancellationToken,
     thread: Option<Running>,
@@ -160,6 +163,15 @@ impl Client {
         self.inner.problem.borrow().clone()
     }
 
+    /// The functions that live workers serve, as the distributor says every second. Waits for its
+    /// first word, which without a connection never comes.
+    pub async fn served(&self) -> Vec<Address> {
+        let mut served = self.inner.served.clone();
+        let told = served.wait_for(Option::is_some).await;
+        // A client that was closed hears nothing any more.
+        told.ok().and_then(|served| served.clone()).unwrap_or_default()
+    }
+
     /// Ends the client, whoever else has a handle to it: calls in flight end as
     /// [`Closed`](crate::CallError::Closed), their jobs are cancelled, and the connection is
     /// closed. Takes two seconds at most.
@@ -258,6 +270,7 @@ fn start(
         .map_err(ConnectError::Thread)?;
     let (begin, begins) = mpsc::channel(BEGINNING);
     let (tell_problem, problem) = watch::channel(None);
+    let (tell_served, served) = watch::channel(None);
     let (at_end, end) = std::sync::mpsc::channel::<()>();
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let shared = Arc::new(Shared::default());
@@ -266,8 +279,9 @@ fn start(
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
         async move {
             let (link, events) = connect();
-            let problem = tell_problem;
-            let actor = Actor { id, topology, shared, begins, events, problem, local_slots };
+            let (problem, served) = (tell_problem, tell_served);
+            let actor =
+                Actor { id, topology, shared, begins, events, problem, served, local_slots };
             actor.run(shutdown).await;
             if let Some(link) = link {
                 link.close().await;
@@ -280,7 +294,7 @@ fn start(
         .map_err(ConnectError::Thread)?;
     let running = Running { id: thread.thread().id(), end: Mutex::new(end) };
     let thread = Some(running);
-    let inner = Inner { begins: begin, shared, problem, shutdown, ended, thread };
+    let inner = Inner { begins: begin, shared, problem, served, shutdown, ended, thread };
     Ok(Client { inner: Arc::new(inner) })
 }
 
@@ -308,6 +322,7 @@ impl Client {
             begins: begin,
             shared: Arc::clone(&shared),
             problem: watch::channel(None).1,
+            served: watch::channel(None).1,
             shutdown: CancellationToken::new(),
             ended: CancellationToken::new(),
             thread: None,

@@ -9,7 +9,8 @@ use simple_dist_protocol::{Erased, Function};
 pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();
 /// How many primes are below n.
 pub const PRIMES: Function<u64, u64> = Function::new("primes", 1, primes).deterministic();
-/// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel.
+/// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel. At most
+/// 65,536 pixels wide and high.
 pub const MANDELBROT: Function<(u32, u32, u32), Vec<u16>> =
     Function::new("mandelbrot", 1, mandelbrot).deterministic();
 /// Sleeps for so many milliseconds, and returns them.
@@ -43,7 +44,12 @@ fn primes(below: u64) -> u64 {
     (2..below).filter(|n| is_prime(*n)).fold(0, |count, _| count + 1)
 }
 
+/// A wider or higher picture is refused: a row takes memory and time by its width.
+const SIDE: u32 = 65_536;
+
 fn mandelbrot((y, width, height): (u32, u32, u32)) -> Vec<u16> {
+    let fits = width <= SIDE && height <= SIDE;
+    assert!(fits, "a picture is at most {SIDE} pixels wide and high, not {width} x {height}");
     let imaginary = f64::from(y) / f64::from(height) * 2.5 - 1.25;
     let real = |x: u32| f64::from(x) / f64::from(width) * 3.5 - 2.5;
     (0..width).map(|x| iterations(real(x), imaginary)).collect()
@@ -86,6 +92,12 @@ mod tests {
         let row = MANDELBROT.run((50, 100, 100));
         assert_eq!(row.len(), 100);
         assert!(row.contains(&1000) && row[99] < 1000);
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 65536 pixels")]
+    fn a_picture_has_a_bound() {
+        MANDELBROT.run((0, u32::MAX, 24));
     }
 
     #[test]

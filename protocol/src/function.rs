@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Address, address, codec, limits};
+use crate::{Address, address, codec, limits, text, value_to_json};
 
 /// What a function may take and return: anything that serde can write and read.
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
@@ -103,13 +103,17 @@ impl<A, R> Function<A, R> {
 impl<A: Argument, R: Argument> Function<A, R> {
     /// The function without its types: bytes in, bytes out.
     pub fn erased(&self) -> Erased {
-        let run = self.run;
+        let (run, address) = (self.run, self.address());
         Erased {
             address: self.address(),
             deterministic: self.deterministic,
             run: Box::new(move |bytes| {
-                let argument = codec::decode(bytes)
-                    .map_err(|error| RunError::Argument { expected: type_name::<A>(), error })?;
+                let argument = codec::decode(bytes).map_err(|error| RunError::Argument {
+                    function: address.clone(),
+                    expected: type_name::<A>(),
+                    given: given(bytes),
+                    error,
+                })?;
                 codec::encode_exact(&run(argument)).map_err(RunError::Value)
             }),
         }
@@ -167,10 +171,14 @@ fn message(payload: Box<dyn Any + Send>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The bytes are not the argument that the function takes.
-    #[error("the argument is not a {expected}: {error}")]
+    #[error("{function} takes {}, not {given}{}", words(expected), reason(error))]
     Argument {
+        /// Which function.
+        function: Address,
         /// The type it takes.
         expected: &'static str,
+        /// What it was given, or the beginning of it, in JSON.
+        given: String,
         /// What is wrong with the bytes.
         error: codec::Error,
     },
@@ -182,8 +190,61 @@ pub enum RunError {
     Panicked(String),
 }
 
+/// How many characters of an argument an error repeats, and how many bytes it looks at for that.
+const GIVEN: (usize, usize) = (60, 64 * 1024);
+
+fn given(bytes: &[u8]) -> String {
+    let json = (bytes.len() <= GIVEN.1).then(|| value_to_json(bytes)).and_then(Result::ok);
+    match json.and_then(|value| text::json(&value).ok()) {
+        Some(json) => text::line(&json, GIVEN.0).to_string(),
+        None => format!("{} bytes of something else", bytes.len()),
+    }
+}
+
+/// A type as people call it: `a u64`, `an Option<String>`, `(u64, u32)`.
+fn words(type_name: &str) -> String {
+    if type_name == "()" {
+        return "no argument".to_owned();
+    }
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let parts = type_name.split_inclusive(|c| !is_path(c));
+    let name: String = parts.filter_map(|part| part.rsplit("::").next()).collect();
+    let article = match name.chars().next() {
+        Some('a' | 'e' | 'i' | 'o' | 'A' | 'E' | 'I' | 'O') => "an ",
+        Some('f') if matches!(&*name, "f32" | "f64") => "an ",
+        Some(first) if first.is_alphabetic() => "a ",
+        _ => "",
+    };
+    format!("{article}{name}")
+}
+
+/// What the type itself says, such as which field is missing; not that a number is no text.
+fn reason(error: &codec::Error) -> String {
+    const KNOWN_ALREADY: [&str; 6] = [
+        "wrong msgpack marker",
+        "invalid type",
+        "invalid value: integer",
+        "invalid length",
+        "numeric cast",
+        "array had incorrect length",
+    ];
+    match error {
+        codec::Error::Malformed(reason)
+            if KNOWN_ALREADY.iter().any(|at| reason.starts_with(at)) =>
+        {
+            String::new()
+        }
+        codec::Error::Malformed(reason) | codec::Error::Unwritable(reason) => format!(": {reason}"),
+        codec::Error::Trailing(_) | codec::Error::Ambiguous | codec::Error::Deep => {
+            format!(": {error}")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     const DIV: Function<(i64, i64), Result<i64, String>> =
@@ -233,5 +294,53 @@ mod tests {
         assert_eq!((panics(&TAKEN), panics(&GIVEN)), ("dropped".to_owned(), "dropped".to_owned()));
         assert_eq!(panics(&ODD), panics(&TWICE));
         assert_eq!(panics(&LONG).len(), limits::MESSAGE_CHARS);
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Circle {
+        radius: f64,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    enum Shape {
+        Circle(Circle),
+    }
+
+    #[track_caller]
+    fn refuses<A: Argument>(argument: &impl Serialize, sentence: &str) {
+        let function = Function::<A, ()>::new("f", 1, |_| ()).erased();
+        let error = function.run(&codec::encode(argument).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), sentence);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_told_in_one_sentence() {
+        refuses::<u64>(&-5, "f@1 takes a u64, not -5");
+        refuses::<u64>(&20.5, "f@1 takes a u64, not 20.5");
+        refuses::<u64>(&"20", "f@1 takes a u64, not \"20\"");
+        refuses::<u64>(&(), "f@1 takes a u64, not null");
+        refuses::<u8>(&300, "f@1 takes a u8, not 300");
+        refuses::<f64>(&"x", "f@1 takes an f64, not \"x\"");
+        refuses::<bool>(&1, "f@1 takes a bool, not 1");
+        refuses::<()>(&5, "f@1 takes no argument, not 5");
+        refuses::<String>(&5, "f@1 takes a String, not 5");
+        refuses::<(u64, u32)>(&[2], "f@1 takes (u64, u32), not [2]");
+        refuses::<(u64, u32)>(&2, "f@1 takes (u64, u32), not 2");
+        refuses::<Vec<Option<i64>>>(&["x"], "f@1 takes a Vec<Option<i64>>, not [\"x\"]");
+        refuses::<Option<u64>>(&"x", "f@1 takes an Option<u64>, not \"x\"");
+        let sides = std::collections::BTreeMap::from([("sides", 3)]);
+        let missing = "f@1 takes a Circle, not {\"sides\":3}: missing field `radius`";
+        refuses::<Circle>(&sides, missing);
+        let unknown =
+            "f@1 takes a Shape, not {\"sides\":3}: unknown variant `sides`, expected `Circle`";
+        refuses::<Shape>(&sides, unknown);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_repeated_in_part_and_harmless() {
+        let long = "f@1 takes a u64, not \"".to_owned() + &"x".repeat(59) + "… (42 more bytes)";
+        refuses::<u64>(&"x".repeat(100), &long);
+        refuses::<u64>(&"\u{1b}[2J", r#"f@1 takes a u64, not "\u001b[2J""#);
+        refuses::<u64>(&"x".repeat(70_000), "f@1 takes a u64, not 70005 bytes of something else");
     }
 }

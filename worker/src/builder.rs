@@ -16,7 +16,9 @@ use crate::registry::Registry;
 use crate::service::{Options, Service};
 
 /// A worker has this many slots at most: each is a thread, and a place in its beats.
-const SLOTS_MAX: usize = 1024;
+pub const SLOTS_MAX: usize = 1024;
+/// Running jobs get this long at most when the worker is told to leave.
+pub const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What running jobs get when the worker is told to leave.
 const GRACE: Duration = Duration::from_secs(30);
 /// The stack of a slot's thread: as much as a program's first thread usually has.
@@ -88,6 +90,12 @@ pub enum Error {
     /// Two functions bear one address: give one of them another name or version.
     #[error("two functions are called {0}")]
     Twice(Address),
+    /// Slots out of their range: see [`Builder::slots`].
+    #[error("a worker has 1 to {SLOTS_MAX} slots, not {0}")]
+    Slots(usize),
+    /// More grace than [`GRACE_MAX`].
+    #[error("running jobs may go on for {GRACE_MAX:?} at most, not {0:?}")]
+    Grace(Duration),
     /// The system starts no more threads: ask for fewer slots, or smaller stacks.
     #[error("a slot's thread cannot be started")]
     Threads(#[source] io::Error),
@@ -130,14 +138,14 @@ impl Builder {
         self
     }
 
-    /// How many jobs run at once: 1 to 1024, as many as there are cores by default.
+    /// How many jobs run at once: 1 to [`SLOTS_MAX`], as many as there are cores by default.
     pub fn slots(mut self, slots: usize) -> Self {
-        self.slots = slots.clamp(1, SLOTS_MAX);
+        self.slots = slots;
         self
     }
 
     /// How long running jobs may run on when the worker is told to leave, before they are handed
-    /// back: 30 s by default. Leaving takes up to 4 s more for goodbyes.
+    /// back: 30 s by default, at most [`GRACE_MAX`]. Leaving takes up to 4 s more for goodbyes.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -193,6 +201,12 @@ impl Builder {
     /// # Errors
     /// Only before it begins; see [`Error`].
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        if !(1..=SLOTS_MAX).contains(&self.slots) {
+            return Err(Error::Slots(self.slots));
+        }
+        if self.grace > GRACE_MAX {
+            return Err(Error::Grace(self.grace));
+        }
         let registry = Registry::new(self.functions)?;
         let topology = Topology::new(&self.prefix, QueueKind::Classic)?;
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
@@ -232,6 +246,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn numbers_out_of_their_range_are_refused() {
+        let builder = || Worker::builder("amqp://localhost").serve(&ONE);
+        for slots in [0, SLOTS_MAX + 1, usize::MAX] {
+            assert!(
+                matches!(error(builder().slots(slots)).await, Error::Slots(said) if said == slots)
+            );
+        }
+        assert!(matches!(error(builder().grace(Duration::MAX)).await, Error::Grace(Duration::MAX)));
+    }
+
+    #[tokio::test]
     async fn a_prefix_is_plain() {
         let error = error(Worker::builder("amqp://localhost").serve(&ONE).prefix("a.b")).await;
         assert!(matches!(error, Error::Prefix(_)));
@@ -240,8 +265,7 @@ mod tests {
     #[test]
     fn the_machine_has_a_name_and_a_password_is_not_printed() {
         assert!(!host_name().is_empty());
-        let builder = Worker::builder("amqp://user:secret@localhost").slots(0);
-        assert_eq!(builder.slots, 1);
+        let builder = Worker::builder("amqp://user:secret@localhost");
         assert!(!format!("{builder:?}").contains("secret"));
     }
 }

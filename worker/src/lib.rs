@@ -28,5 +28,5 @@ mod service;
 mod signal;
 mod slots;
 
-pub use builder::{Builder, Error, Worker};
+pub use builder::{Builder, Error, GRACE_MAX, SLOTS_MAX, Worker};
 pub use signal::shutdown_signal;

@@ -22,11 +22,11 @@ pub(crate) fn lines(data: &Data, which: Which, id: &str) -> Option<Vec<Vec<Piece
     }
 }
 
-fn fact(name: &str, value: impl Into<String>) -> Vec<Piece> {
+fn fact(name: &str, value: impl AsRef<str>) -> Vec<Piece> {
     toned(name, value, Tone::Plain)
 }
 
-fn toned(name: &str, value: impl Into<String>, tone: Tone) -> Vec<Piece> {
+fn toned(name: &str, value: impl AsRef<str>, tone: Tone) -> Vec<Piece> {
     vec![Piece::new(format!("{name:<10} "), Tone::Dim), Piece::new(value, tone)]
 }
 

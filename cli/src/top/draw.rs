@@ -451,7 +451,7 @@ mod tests {
         }
         says(&lines, "! render@3 no worker");
         says(&lines, "! sleep@1 2 versions");
-        says(&lines, "width is 0, and \u{fffd}[31mthis is no colour");
+        says(&lines, r"width is 0, and \u{1b}[31mthis is no colour");
         says(&lines, "primes@1 3.1s  echo@1 2.5s waits");
     }
 

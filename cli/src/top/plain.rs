@@ -1,5 +1,7 @@
 //! The same facts as plain text, for `--once`.
 
+use simple_dist_protocol::text;
+
 use super::data::Data;
 use super::figures::exact;
 use super::table::{Piece, fit, titles};
@@ -30,7 +32,7 @@ pub(crate) fn text(data: &Data, width: usize) -> String {
             "view {} of {}, version {}",
             exact(data.status.sequence),
             distributor.id,
-            distributor.version
+            text::line(&distributor.version, text::SHOWN)
         ),
     ]);
     let mut text = lines.join("\n");

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use ratatui::text::Span;
+use simple_dist_protocol::text;
 
 /// How a piece of text is meant; only the screen knows colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,18 +28,9 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// Text as it may be shown: what would steer the terminal or turn the line is taken out,
-    /// since hosts and panic messages are written by others.
-    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
-        let steers = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
-        let mut text = text.into();
-        if text.contains(steers) {
-            text = text.replace(steers, "\u{fffd}");
-        }
-        Self { text, tone }
+    /// Text as it may be shown: hosts and panic messages are written by others.
+    pub(crate) fn new(text: impl AsRef<str>, tone: Tone) -> Self {
+        Self { text: text::line(text.as_ref(), text::SHOWN).to_string(), tone }
     }
 
     fn width(&self) -> usize {
@@ -88,12 +80,12 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn text(text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn text(text: impl AsRef<str>, tone: Tone) -> Self {
         let piece = Piece::new(text, tone);
         Self { key: Key::Text(piece.text.clone()), parts: vec![vec![piece]], unnamed: 0 }
     }
 
-    pub(crate) fn number(number: f64, text: impl Into<String>, tone: Tone) -> Self {
+    pub(crate) fn number(number: f64, text: impl AsRef<str>, tone: Tone) -> Self {
         let parts = vec![vec![Piece::new(text, tone)]];
         Self { parts, unnamed: 0, key: Key::Number(number) }
     }
@@ -319,7 +311,7 @@ mod tests {
     #[test]
     fn text_of_others_cannot_steer_the_terminal() {
         let piece = Piece::new("\u{1b}[2Jbye\n\u{202e}x", Tone::Bad);
-        assert_eq!(piece.text, "\u{fffd}[2Jbye\u{fffd}\u{fffd}x");
+        assert_eq!(piece.text, r"\u{1b}[2Jbye\n\u{202e}x");
     }
 
     #[test]

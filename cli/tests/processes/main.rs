@@ -12,6 +12,7 @@ mod health;
 mod outages;
 mod page;
 mod panics;
+mod pipes;
 mod tls;
 mod top;
 mod up;
