@@ -143,14 +143,14 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
     struct Node {
         number: u32,
-        next: Option<Box<Node>>,
+        next: Option<Box<Self>>,
     }
 
     /// Nested through an enum, whose levels the codec does not count.
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
     enum Tree {
         Leaf,
-        Knot(Box<Tree>),
+        Knot(Box<Self>),
     }
 
     fn nodes(levels: usize) -> Node {
