@@ -16,7 +16,9 @@ const LATELY: usize = 60;
 const STALE: Seconds = Seconds(2.5);
 
 /// Something that a person should know of.
+// In the API's description a `Problem` is the error of RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Diagnosis)]
 pub struct Problem {
     /// What it is.
     pub kind: ProblemKind,
@@ -78,6 +80,8 @@ pub enum ProblemKind {
     WorkersLost,
     /// Workers whose beat is late, or whose link is gone.
     WorkersLate,
+    /// Slots that run jobs which nobody waits for any more.
+    Abandoned,
     /// Functions of which more than one version is served.
     Skew,
     /// The books do not balance.
@@ -90,6 +94,7 @@ impl Problem {
         let mut problems: Vec<Self> = [of_link(view), of_workers(view), of_functions(view)]
             .into_iter()
             .flatten()
+            .chain(abandoned(view))
             .chain(refused(view))
             .chain(turned_away(view))
             .chain((!view.books.balance()).then(unbalanced))
@@ -311,6 +316,16 @@ fn bare(function: &str) -> &str {
     function.split_once('@').map_or(function, |(name, _)| name)
 }
 
+fn abandoned(view: &View) -> Option<Problem> {
+    let text = match view.totals.abandoned {
+        0 => return None,
+        1 => "One slot runs a job that nobody waits for any more.".to_owned(),
+        slots => format!("{} slots run jobs that nobody waits for any more.", count(slots)),
+    };
+    let headline = "Slots run what nobody waits for.";
+    Some(Problem::new(ProblemKind::Abandoned, Severity::Info, headline).saying(text))
+}
+
 fn refused(view: &View) -> Option<Problem> {
     let newest = view.series.iter().rev().take(LATELY);
     let refused: u64 = newest.map(|sample: &Sample| sample.refused).sum();
@@ -432,6 +447,13 @@ mod tests {
         });
         check(&view, [(Kind::TimingOut, Severity::Warning)]);
         says(&view, "3 of the last 10 jobs of primes@1 ran out of time.");
+    }
+
+    #[test]
+    fn slots_that_run_on_for_nobody_are_told() {
+        let view = with(sample::busy, |view| view.totals.abandoned = 2);
+        check(&view, [(Kind::Abandoned, Severity::Info)]);
+        says(&view, "2 slots run jobs that nobody waits for any more.");
     }
 
     #[test]

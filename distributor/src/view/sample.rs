@@ -187,7 +187,7 @@ pub(crate) fn unserved(unix_ms: u64) -> View {
 }
 
 /// Busy; a function fails, jobs run out of time and were cancelled, a function has no worker that
-/// nobody calls, 300 workers were lost, and the queue grows.
+/// nobody calls, a slot runs a job that nobody waits for, 300 workers were lost, and the queue grows.
 pub(crate) fn failing(unix_ms: u64) -> View {
     let mut view = lost(unix_ms);
     let (failing, late) = (&mut view.functions[1], 4);
@@ -200,6 +200,9 @@ pub(crate) fn failing(unix_ms: u64) -> View {
     view.functions.push(quiet);
     (view.totals.lost, view.totals.lost_gave_back) = (300, 812);
     (view.totals.empty_in, view.totals.grows) = (None, true);
+    view.totals.abandoned = 1;
+    view.workers[0].abandoned = 1;
+    view.workers[0].held[0].abandoned = true;
     let books = &mut view.books;
     (books.failed, books.timed_out, books.cancelled) = (34, 12, 3);
     books.failed_by = counts([("panicked", 34)]);

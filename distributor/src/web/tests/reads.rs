@@ -207,6 +207,11 @@ async fn every_documented_path_is_served_as_documented() {
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.contains_key("/api/v1/functions/{name}/call"), "{:?}", paths.keys());
     assert_eq!(paths.len(), 17);
+    let schemas = &document["components"]["schemas"];
+    let has = |schema: &str, field: &str| schemas[schema]["properties"][field].is_object();
+    assert!(has("Problem", "status") && has("Diagnosis", "severity"), "{schemas}");
+    let problems = &schemas["Status"]["properties"]["problems"]["items"]["$ref"];
+    assert_eq!(problems, "#/components/schemas/Diagnosis");
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
             // A path's other methods are refused with 405; nothing is found under no path.
