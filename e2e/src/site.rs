@@ -7,7 +7,7 @@ use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions,
     QueueDeleteOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use simple_dist_broker::{Broker, Faults, Handle};
 
@@ -74,6 +74,19 @@ impl Site {
             )
             .await?;
         connection.close(200, short("done")).await
+    }
+
+    /// The same, with all that a message of the usual login needs to be listened to.
+    pub async fn publish_signed(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+    ) -> Result<(), lapin::Error> {
+        let mut headers = FieldTable::default();
+        headers.insert(short("sd-v"), AMQPValue::LongInt(1));
+        let signed = BasicProperties::default().with_user_id(short("guest")).with_headers(headers);
+        self.publish(exchange, key, body, signed).await
     }
 
     /// How many messages wait in a queue.

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
 use simple_dist_demo::functions::FIB;
@@ -67,6 +67,13 @@ impl Role {
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a child has a pid"), signal).expect("it lives");
+    }
+
+    /// Lets it have so many bytes of address space and no more, as `ulimit -v` does.
+    pub(crate) fn confine(&self, bytes: u64) {
+        let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(pid, Resource::As, limit).expect("a child can be confined");
     }
 
     /// Tells it to stop.

@@ -9,6 +9,7 @@ mod deaths;
 mod deletions;
 mod farm;
 mod health;
+mod memory;
 mod outages;
 mod page;
 mod panics;

@@ -1,0 +1,99 @@
+//! A distributor lives within its bound of memory, whatever any login says to it.
+
+use simple_dist_client::Fallback;
+use simple_dist_demo::functions::{ECHO, FIB};
+use simple_dist_protocol::message::{
+    FromClient, FromWorker, Held, Ids, Marks, Submission, Submit, WorkerBeat, WorkerState,
+};
+use simple_dist_protocol::{
+    Attempt, ClientId, Generation, JobId, JobKey, Term, UserName, WorkerId, codec,
+};
+
+use crate::farm::{Farm, Role, is_remote, served_by};
+
+/// More than the bounds of `docs/DEPLOYMENT.md` add up to without jobs that wait, and the address
+/// space that threads and their arenas reserve.
+const BOUND: u64 = 3 << 30;
+/// The bytes of an answer that is asked for again and again.
+const LARGE: usize = 6 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
+    let farm = Farm::new().await;
+    let mut command = farm.command(&["distributor"]);
+    let mut distributor = Role::run(command.env("MALLOC_ARENA_MAX", "2"));
+    let _worker = farm.start(&["worker", "--slots", "2"]);
+    let client = farm.client();
+    served_by(&client, 1).await;
+    distributor.confine(BOUND);
+
+    // One job with a large answer, then the same job sent again and asked for, over and over.
+    let (stranger, job) = (ClientId::new(), JobId::new());
+    let large = submission(job, &ECHO.address().to_string(), vec![0; LARGE]);
+    say(&farm, "submit", &submit(stranger, vec![large])).await;
+    let again = || submission(job, &ECHO.address().to_string(), vec![]);
+    let ask =
+        FromClient::Ask(Ids { client: stranger, generation: Generation(1), ids: vec![job; 256] });
+    for _ in 0..40 {
+        say(&farm, "submit", &submit(stranger, (0..256).map(|_| again()).collect())).await;
+        say(&farm, "control", &ask).await;
+    }
+    // Workers that nobody has, each with more jobs in its hands than there can be.
+    for _ in 0..20 {
+        let beat = codec::encode(&beat(60_000)).expect("it can be written");
+        farm.site.publish_signed("beats", "beat", &beat).await.expect("it is taken");
+    }
+
+    assert!(!distributor.has_ended(), "it lives");
+    let answer = client.function(FIB).call(20).fallback(Fallback::Never).detailed().await;
+    assert!(is_remote(&answer.expect("it is answered")));
+    assert!(!distributor.has_ended(), "it lives");
+}
+
+async fn say(farm: &Farm, key: &str, message: &FromClient) {
+    let body = codec::encode(message).expect("it can be written");
+    farm.site.publish_signed("submit", key, &body).await.expect("it is taken");
+}
+
+fn submit(client: ClientId, jobs: Vec<Submission>) -> FromClient {
+    FromClient::Submit(Submit { client, generation: Generation(1), jobs })
+}
+
+fn submission(id: JobId, function: &str, bytes: Vec<u8>) -> Submission {
+    // MessagePack's `bin 32`.
+    let mut args = vec![0xc6];
+    args.extend(u32::try_from(bytes.len()).expect("it is short").to_be_bytes());
+    args.extend(bytes);
+    Submission {
+        id,
+        function: function.to_owned(),
+        args: args.into(),
+        budget_ms: 60_000,
+        priority: 4,
+        marks: Marks::default(),
+        trace: None,
+    }
+}
+
+fn beat(jobs: u128) -> FromWorker {
+    let user: UserName = "guest".parse().expect("a name");
+    let held = |job| Held {
+        key: JobKey { user: user.clone(), id: JobId::from_u128(job) },
+        function: FIB.address(),
+        attempt: Attempt { term: Term(1), number: 1 },
+        slot: None,
+        age_ms: 0,
+    };
+    FromWorker::Beat(WorkerBeat {
+        worker: WorkerId::new(),
+        seq: 1,
+        generation: Generation(1),
+        host: String::new(),
+        version: String::new(),
+        functions: vec![FIB.address()],
+        slots: 1024,
+        state: WorkerState::Live,
+        leaves: false,
+        held: (0..jobs).map(held).collect(),
+    })
+}
