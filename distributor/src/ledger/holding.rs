@@ -95,7 +95,8 @@ impl Ledger {
         }
     }
 
-    /// Our jobs that the worker held and does not name any more.
+    /// Our jobs that the worker held and does not name any more: a look at what this one holds, not
+    /// at what all do.
     fn hear_dropped(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get(id) else { return };
         let pool = worker.pool;

@@ -163,7 +163,8 @@ impl Queue {
         self.ages.values().copied()
     }
 
-    /// The oldest job that waits.
+    /// The oldest job that waits: one look at each user who waits, of whom none has fewer jobs than
+    /// one.
     pub(super) fn oldest(&self) -> Option<(u64, JobRef)> {
         self.ages.first_key_value().map(|(age, job)| (*age, *job))
     }

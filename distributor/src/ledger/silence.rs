@@ -27,7 +27,8 @@ impl Ledger {
         }
     }
 
-    /// Who is late is probed, who is silent is lost.
+    /// Who is late is probed, who is silent is lost: one look at each, and then at what each of the
+    /// lost held.
     pub(super) fn judge_silence(&mut self) {
         let (now, fresh, leading) = (self.now, self.link.fresh, self.link.leading().is_some());
         let silence =
