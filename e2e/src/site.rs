@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use simple_dist_broker::{Broker, Faults, Handle};
 
 /// The wait for anything of the broker.
@@ -125,12 +125,15 @@ impl Site {
         connection.close(200, short("done")).await
     }
 
-    /// Deletes a binding.
-    pub async fn unbind(&self, queue: &str, exchange: &str, key: &str) -> Result<(), lapin::Error> {
+    /// Deletes all bindings of an exchange: it is there, and leads nowhere.
+    pub async fn unbind(&self, exchange: &str) -> Result<(), lapin::Error> {
+        let fans_out = exchange == "presence";
+        let kind = if fans_out { ExchangeKind::Fanout } else { ExchangeKind::Direct };
         let (connection, channel) = self.channel().await?;
-        let [queue, exchange] =
-            [queue, exchange].map(|name| short(&format!("{}.{name}", self.prefix)));
-        channel.queue_unbind(queue, exchange, short(key), FieldTable::default()).await?;
+        let name = short(&format!("{}.{exchange}", self.prefix));
+        channel.exchange_delete(name.clone(), ExchangeDeleteOptions::default()).await?;
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        channel.exchange_declare(name, kind, durable, FieldTable::default()).await?;
         connection.close(200, short("done")).await
     }
 

@@ -28,16 +28,13 @@ async fn whatever_is_deleted_is_there_again_and_calls_go_on() {
         farm.site.delete_queue(queue).await.expect("it can be deleted");
         back(&client, queue).await;
     }
-    for (queue, exchange, key) in [
-        ("submissions", "submit", "submit"),
-        ("control", "submit", "control"),
-        ("answers", "results", "answers"),
-    ] {
-        farm.site.unbind(queue, exchange, key).await.expect("it can be unbound");
-        back(&client, key).await;
-    }
-    for exchange in ["submit", "results", "beats", "presence"] {
+    const EXCHANGES: [&str; 4] = ["submit", "results", "beats", "presence"];
+    for exchange in EXCHANGES {
         farm.site.delete_exchange(exchange).await.expect("it can be deleted");
+        back(&client, exchange).await;
+    }
+    for exchange in EXCHANGES {
+        farm.site.unbind(exchange).await.expect("its bindings can be deleted");
         back(&client, exchange).await;
     }
     // The client's own binding went with the exchange: it hears the distributor all the same.
