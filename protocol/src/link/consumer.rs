@@ -33,6 +33,8 @@ pub(super) struct Consumed {
     pub(super) tag: ShortString,
     /// Cancelled when we end it: then its end is no fault.
     pub(super) leaving: CancellationToken,
+    /// Lives as long as its connection, as channels do: see [`Live`].
+    _consumer: lapin::Consumer,
 }
 
 /// A consumer that the broker has granted; its deliveries wait until it is begun.
@@ -69,7 +71,8 @@ impl Granted {
     pub(super) fn begin(self, live: &Live, intakes: &mut Vec<Intake>) {
         let Self { consume, channel, consumer } = self;
         let leaving = CancellationToken::new();
-        let consumed = Consumed { tag: consumer.tag(), leaving: leaving.clone() };
+        let (tag, kept) = (consumer.tag(), consumer.clone());
+        let consumed = Consumed { tag, leaving: leaving.clone(), _consumer: kept };
         // Channels are told apart by number, and the number of a dead one is used again.
         intakes.retain(|intake| intake.channel.status().connected());
         let receipts = match intakes.iter_mut().find(|intake| intake.channel == channel) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lapin::Channel;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -33,6 +34,10 @@ pub(super) struct Live {
     pub(super) claims: Desk,
     pub(super) intakes: Mutex<Vec<Intake>>,
     pub(super) upkeep: Upkeep,
+    /// The publishers' channels. What is dropped while a connection closes the library wants to
+    /// close as well, and takes its failure for one of the connection, which it then drops without
+    /// a word to the broker. So channels, and consumers, live as long as their connection.
+    pub(super) channels: Mutex<Vec<Channel>>,
     tasks: Mutex<Option<JoinSet<()>>>,
 }
 
@@ -53,6 +58,7 @@ impl Live {
             questions: Desk::new(false),
             claims: Desk::new(true),
             intakes: Mutex::new(Vec::new()),
+            channels: Mutex::new(Vec::new()),
             upkeep: Upkeep::default(),
             tasks: Mutex::new(Some(JoinSet::new())),
         }

@@ -152,6 +152,8 @@ impl Supervisor {
         live.spawn(watch.run(live.closing.clone()));
         for (waiting, channel) in lanes.receivers {
             let signed_by = self.options.signed.then(|| self.options.url.user());
+            let mut channels = live.channels.lock().unwrap_or_else(PoisonError::into_inner);
+            channels.push(channel.clone());
             let largest = self.largest.clone();
             let publisher = Publisher::new(live, channel, waiting, signed_by, largest);
             live.spawn(publisher.run(live.closing.clone()));
