@@ -25,6 +25,9 @@ const GOODBYE: Duration = Duration::from_millis(400);
 /// those for questions, which a distributor asks 32 at a time.
 const CHANNELS: u16 = 48;
 
+/// The least time for an answer from an address that is far away.
+const SHARE_MIN: Duration = Duration::from_secs(1);
+
 /// Makes connections. One per link, made inside its runtime.
 pub(super) struct Connector {
     name: String,
@@ -64,9 +67,21 @@ impl Connector {
         Self { name: options.name.clone(), endpoints: endpoints.collect(), turn: 0 }
     }
 
-    /// Both connections to the address that worked last, or why not; then it is the next one's
-    /// turn.
+    /// Both connections to the first address that is to be had, beginning with the one that worked
+    /// last; or why the last of them is not.
     pub(super) async fn connect(&mut self) -> Result<Broker, Reason> {
+        let mut connected = self.connect_once().await;
+        for _ in 1..self.endpoints.len() {
+            if connected.is_ok() {
+                break;
+            }
+            connected = self.connect_once().await;
+        }
+        connected
+    }
+
+    /// Both connections to one address, or why not; then it is the next one's turn.
+    async fn connect_once(&mut self) -> Result<Broker, Reason> {
         let (cut, returns) = (CancellationToken::new(), Returns::default());
         // What does not come about in time is not left behind with a thread that waits for it.
         let unfinished = cut.clone().drop_guard();
@@ -81,10 +96,17 @@ impl Connector {
         Ok(Broker { at, consuming, publishing, returns, cut })
     }
 
+    /// What each step of a way may take, so that the next address is tried before callers give the
+    /// first connection up.
+    fn share(&self) -> Duration {
+        let count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
+        (limits::PREFLIGHT / count).max(SHARE_MIN)
+    }
+
     async fn consuming(&self, cut: &CancellationToken) -> Result<Connection, Reason> {
         let (endpoint, ..) = &self.endpoints[self.turn];
         let (uri, properties, kit) = (endpoint.uri(), properties(&self.name), Kit::new());
-        kit.put(dial(endpoint, &Returns::default(), cut).await?);
+        kit.put(dial(endpoint, self.share(), &Returns::default(), cut).await?);
         let connecting = Connection::connect_uri_with_runtime(uri, properties, Runtime::new(kit));
         match timeout(limits::BROKER, connecting).await {
             Ok(connected) => fit(connected.map_err(|error| refusal(endpoint, &error))?),
@@ -99,7 +121,7 @@ impl Connector {
         returns: &Returns,
     ) -> Result<Connection, Reason> {
         let (endpoint, kit, pool) = &self.endpoints[self.turn];
-        kit.put(dial(endpoint, returns, cut).await?);
+        kit.put(dial(endpoint, self.share(), returns, cut).await?);
         match pool.get().await {
             Ok(object) => fit(Object::take(object)),
             Err(PoolError::Backend(error)) => Err(refusal(endpoint, &error)),

@@ -21,14 +21,16 @@ use crate::limits;
 /// The wait for one address before the next is tried beside it, as RFC 8305 has it.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// A connection to whichever address of the broker answers first.
+/// A connection to whichever address of the broker answers first. Each step has this limit: for its
+/// name, for each address, for the first word of whoever is there.
 pub(super) async fn dial(
     endpoint: &Endpoint,
+    limit: Duration,
     returns: &Returns,
     cut: &CancellationToken,
 ) -> Result<Wire, Reason> {
     let address = endpoint.address();
-    let problem = match timeout(limits::BROKER, answering(endpoint, returns, cut)).await {
+    let problem = match timeout(limits::BROKER, answering(endpoint, limit, returns, cut)).await {
         Ok(Ok(wire)) => return Ok(wire),
         Ok(Err(error))
             if endpoint.tls().is_some() && error.kind() == io::ErrorKind::InvalidData =>
@@ -43,16 +45,19 @@ pub(super) async fn dial(
 
 async fn answering(
     endpoint: &Endpoint,
+    limit: Duration,
     returns: &Returns,
     cut: &CancellationToken,
 ) -> io::Result<Wire> {
-    let found = within(lookup_host(endpoint.host_and_port()), "its name is not resolved").await?;
-    first_of(in_turn(found.collect()), endpoint, returns, cut).await
+    let lookup = lookup_host(endpoint.host_and_port());
+    let found = within(limit, lookup, "its name is not resolved").await?;
+    first_of(in_turn(found.collect()), endpoint, limit, returns, cut).await
 }
 
 async fn first_of(
     mut waiting: impl Iterator<Item = SocketAddr>,
     endpoint: &Endpoint,
+    limit: Duration,
     returns: &Returns,
     cut: &CancellationToken,
 ) -> io::Result<Wire> {
@@ -62,7 +67,7 @@ async fn first_of(
         let last = match waiting.next() {
             Some(address) => {
                 let connecting = TcpStream::connect(address);
-                trying.push(Box::pin(within(connecting, "it does not answer")));
+                trying.push(Box::pin(within(limit, connecting, "it does not answer")));
                 false
             }
             None if trying.is_empty() => return Err(problem),
@@ -76,16 +81,20 @@ async fn first_of(
             let stream = secured(endpoint, connected?).await?;
             Wire::greet(stream, returns.clone(), cut.clone()).await
         };
-        match within(answer, "it says nothing").await {
+        match within(limit, answer, "it says nothing").await {
             Ok(wire) => return Ok(wire),
             Err(error) => problem = error,
         }
     }
 }
 
-async fn within<T>(step: impl Future<Output = io::Result<T>>, problem: &str) -> io::Result<T> {
+async fn within<T>(
+    limit: Duration,
+    step: impl Future<Output = io::Result<T>>,
+    problem: &str,
+) -> io::Result<T> {
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, problem.to_owned());
-    timeout(limits::PREFLIGHT, step).await.map_err(late)?
+    timeout(limit, step).await.map_err(late)?
 }
 
 async fn secured(endpoint: &Endpoint, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
@@ -127,7 +136,7 @@ mod tests {
         let url: BrokerUrl = broker.url().parse().unwrap();
         let found = [silent.local_addr().unwrap(), broker.addr()].into_iter();
         let (returns, cut) = (Returns::default(), CancellationToken::new());
-        let answer = first_of(found, &url.endpoints()[0], &returns, &cut);
+        let answer = first_of(found, &url.endpoints()[0], limits::PREFLIGHT, &returns, &cut);
         let answer = timeout(limits::PREFLIGHT + Duration::from_secs(2), answer).await;
         answer.expect("the second is asked in time").unwrap();
     }
