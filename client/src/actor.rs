@@ -221,13 +221,13 @@ impl Desk {
         };
         delivery.receipt.ack();
         event
-        .inspect_err(|error| {
-            metrics::counter!("simple_dist_client_unreadable_total").increment(1);
-            if self.unreadable.insert(delivery.source) {
-                let source = delivery.source;
-                tracing::warn!(%error, ?source, "a message cannot be read; dropped, as any further");
-            }
-        })
-        .ok()
+            .inspect_err(|error| {
+                metrics::counter!("simple_dist_client_unreadable_total").increment(1);
+                if self.unreadable.insert(delivery.source) {
+                    let source = delivery.source;
+                    tracing::warn!(%error, ?source, "unreadable, dropped as any further one");
+                }
+            })
+            .ok()
     }
 }

@@ -276,7 +276,7 @@ impl Ledger {
             self.give_up_unserved();
         }
         self.tell_unnoted_again();
-        self.knock();
+        self.probe_quiet_clients();
         self.sweep();
         self.tell_orphans();
         self.mend_pools();

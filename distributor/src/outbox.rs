@@ -97,7 +97,7 @@ impl Outbox {
     }
 
     /// Nothing, to a client's queue.
-    pub(crate) fn knock(&self, to: &Origin, term: Term, token: Token) -> Outgoing {
+    pub(crate) fn probe_client(&self, to: &Origin, term: Term, token: Token) -> Outgoing {
         let queue = self.topology.client(&to.user, to.client, to.generation);
         Outgoing {
             route: Arc::new(to_queue(&self.topology, queue.name, true, None)),

@@ -239,7 +239,9 @@ impl Service {
             Effect::Deliver { to, term, delivery, token } => {
                 (self.outbox.deliver(to, term, &delivery, token), Some(token))
             }
-            Effect::Knock { to, term, token } => (self.outbox.knock(&to, term, token), Some(token)),
+            Effect::ProbeClient { to, term, token } => {
+                (self.outbox.probe_client(&to, term, token), Some(token))
+            }
             Effect::Control { user, worker, generation, control, token } => {
                 let message = self.outbox.control(&user, worker, generation, &control, token);
                 (message, Some(token))

@@ -179,7 +179,9 @@ impl Play {
                     Delivered::Unknown => {}
                 }
             }
-            Effect::Control { token, .. } | Effect::Knock { token, .. } => self.tokens.push(token),
+            Effect::Control { token, .. } | Effect::ProbeClient { token, .. } => {
+                self.tokens.push(token)
+            }
             Effect::StepDown => unreachable!("nobody else leads"),
             Effect::Presence(presence) => self.presence = Some(presence),
             Effect::AskDepths { asked_at, pools } => self.depths = Some((asked_at, pools)),

@@ -123,7 +123,7 @@ impl Run {
                 }
                 Effect::Deliver { token, .. }
                 | Effect::Control { token, .. }
-                | Effect::Knock { token, .. } => self.tokens.push(token),
+                | Effect::ProbeClient { token, .. } => self.tokens.push(token),
                 Effect::Presence(presence) => replies.push(Event::Seen(presence)),
                 Effect::AskDepths { asked_at, .. } => {
                     replies.push(Event::Depths { asked_at, pools: vec![], answers: 0 });

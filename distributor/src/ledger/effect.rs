@@ -43,7 +43,7 @@ pub enum Effect {
     },
     /// Publish nothing to a client's queue, mandatory: whether it can be delivered is all that is
     /// wanted.
-    Knock {
+    ProbeClient {
         /// Whose queue.
         to: Origin,
         /// The term, for the message's envelope.

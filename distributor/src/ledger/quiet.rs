@@ -14,9 +14,9 @@ use super::{Effect, Ledger, Origin, Sent};
 /// A client silent for this long is doubted.
 const DOUBTED: Duration = Duration::from_secs(2 * ASK.as_secs());
 /// How often a doubted client's queue is looked for.
-const KNOCK: Duration = Duration::from_secs(5);
+const PROBE: Duration = Duration::from_secs(5);
 /// The most queues looked for in one tick.
-const KNOCKS_PER_TICK: usize = 1000;
+const PROBES_PER_TICK: usize = 1000;
 
 impl Ledger {
     /// The client has jobs here from now on. Callers by HTTP have no queue: their connection
@@ -43,9 +43,9 @@ impl Ledger {
     }
 
     /// Looks for the queues of the silent. Silence counts only while our own link carries.
-    pub(super) fn knock(&mut self) {
+    pub(super) fn probe_quiet_clients(&mut self) {
         let Some(term) = self.term().filter(|_| self.link.judges) else { return };
-        for _ in 0..KNOCKS_PER_TICK {
+        for _ in 0..PROBES_PER_TICK {
             let Some((due, id)) = self.minded.pop_first() else { return };
             if due > self.now {
                 self.minded.insert((due, id));
@@ -53,14 +53,14 @@ impl Ledger {
             }
             let Some(client) = self.clients.get_mut(&id) else { continue };
             let quiet = client.heard.max(self.link.fresh) + DOUBTED;
-            let knocks = quiet <= self.now;
-            client.due = if knocks { self.now + KNOCK } else { quiet };
+            let probes = quiet <= self.now;
+            client.due = if probes { self.now + PROBE } else { quiet };
             self.minded.insert((client.due, id));
-            if knocks {
+            if probes {
                 let ((user, client), generation) = (id, client.generation);
                 let to = Origin { user: self.users.name(user).clone(), client, generation };
                 let token = self.token(Sent::Delivery { user, client, generation, bytes: 0 });
-                self.effects.push(Effect::Knock { to, term, token });
+                self.effects.push(Effect::ProbeClient { to, term, token });
             }
         }
     }

@@ -191,7 +191,7 @@ impl Stage {
             Effect::Deliver { token, .. } => {
                 self.reads.then(|| settled(*token, self.deliveries)).flatten()
             }
-            Effect::Knock { token, .. } => settled(*token, self.deliveries),
+            Effect::ProbeClient { token, .. } => settled(*token, self.deliveries),
             Effect::Control { token, .. } => settled(*token, self.controls),
             Effect::Presence(presence) => self.echoes.then(|| Event::Seen(presence.clone())),
             Effect::AskDepths { asked_at, pools } => {
@@ -261,7 +261,7 @@ fn seen(effect: &Effect) -> Option<Seen> {
         }
         Effect::Purge(_) => Some(Seen::Purged),
         Effect::DeclarePool(_)
-        | Effect::Knock { .. }
+        | Effect::ProbeClient { .. }
         | Effect::Presence(_)
         | Effect::AskDepths { .. }
         | Effect::StepDown => None,

@@ -226,8 +226,8 @@ fn local_runs_are_counted_by_function_and_reason() {
     assert_eq!(view.stream.local.iter().map(|bar| bar.count).collect::<Vec<_>>(), [2, 3]);
 }
 
-fn knocks(stage: &Stage) -> usize {
-    stage.effects.iter().filter(|effect| matches!(effect, Effect::Knock { .. })).count()
+fn probes(stage: &Stage) -> usize {
+    stage.effects.iter().filter(|effect| matches!(effect, Effect::ProbeClient { .. })).count()
 }
 
 fn long(job: u128) -> Step {
@@ -246,10 +246,10 @@ fn a_silent_client_whose_queue_is_gone_has_nothing_run_for_it() {
         at(1.0, change(|stage| stage.deliveries = Outcome::Returned)),
         at(29.9, nothing()),
     ]);
-    assert_eq!((stage.ledger.books().under_way(), knocks(&stage)), (3, 0));
+    assert_eq!((stage.ledger.books().under_way(), probes(&stage)), (3, 0));
     let mut stage = stage;
     stage.play([at(30.3, nothing())]);
-    assert_eq!((stage.ledger.books().under_way(), knocks(&stage)), (0, 1));
+    assert_eq!((stage.ledger.books().under_way(), probes(&stage)), (0, 1));
     assert_eq!(stage.seen, [place(1, 1), place(2, 1), cancel(1, 1), cancel(1, 2)]);
 }
 
@@ -261,7 +261,7 @@ fn a_silent_client_whose_queue_is_there_keeps_its_jobs() {
         at(0.0, long(1)),
         at(61.0, nothing()),
     ]);
-    assert_eq!((stage.ledger.books().running, knocks(&stage)), (1, 7));
+    assert_eq!((stage.ledger.books().running, probes(&stage)), (1, 7));
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_client_that_is_heard_is_not_doubted() {
     for quarter in 1..12 {
         stage.play([at(f64::from(quarter) * 15.0, asked(1))]);
     }
-    assert_eq!(knocks(&stage), 0);
+    assert_eq!(probes(&stage), 0);
 }
 
 #[test]
@@ -283,9 +283,9 @@ fn nobody_is_doubted_while_our_presence_does_not_come_back() {
         at(40.0, echoes(true)),
         at(69.0, nothing()),
     ]);
-    assert_eq!(knocks(&stage), 0);
+    assert_eq!(probes(&stage), 0);
     stage.play([at(72.0, nothing())]);
-    assert_eq!(knocks(&stage), 1);
+    assert_eq!(probes(&stage), 1);
 }
 
 #[test]
@@ -297,5 +297,5 @@ fn callers_by_http_are_never_doubted() {
         at(0.0, event(Event::Submitted { user: UserName::http(), submit })),
         at(50.0, nothing()),
     ]);
-    assert_eq!(knocks(&stage), 0);
+    assert_eq!(probes(&stage), 0);
 }

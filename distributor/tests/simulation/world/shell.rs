@@ -73,7 +73,7 @@ impl World {
                 let name = Name::Client(to.client, to.generation.0);
                 self.publish(conn, name, body, Mark::Token(token));
             }
-            Effect::Knock { to, term, token } => {
+            Effect::ProbeClient { to, term, token } => {
                 let body = Body::Deliveries(Deliveries { term, jobs: vec![] });
                 let name = Name::Client(to.client, to.generation.0);
                 self.publish(conn, name, body, Mark::Token(token));
