@@ -1,22 +1,25 @@
-//! The one task of a client: everything that happens becomes an event of the [`Table`], and what
+//! The one task of a client: everything that happens becomes an event of the [`Caller`], and what
 //! follows from it is carried out here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
-use simple_dist_protocol::{Address, ClientId, codec, link};
-use tokio::sync::{mpsc, watch};
+use simple_dist_protocol::{Address, ClientId, JobId, codec, link};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::callable::Callable;
+use crate::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use crate::client::Shared;
 use crate::local::{LocalEnd, Pool, Work};
-use crate::table::{Begin, Effect, Event, Table};
 use crate::wire::Wire;
+use crate::{Answer, CallError, Reason};
 
 /// How often it is looked whether the distributor's beats come.
 const LOOK: Duration = Duration::from_millis(500);
@@ -26,33 +29,52 @@ const MISSED: Duration = Duration::from_millis(1250);
 /// What is taken in before its consequences are carried out.
 const BATCH: usize = 1024;
 
-/// Owns the table, the link's events and the local threads. Woken by calls, drops, the broker,
+/// How a call ends, before its value is read.
+pub(crate) type Outcome = Result<Answer<Bytes>, CallError>;
+
+/// A call that begins.
+#[derive(Debug)]
+pub(crate) struct NewCall {
+    pub(crate) id: JobId,
+    pub(crate) callable: Arc<Callable>,
+    pub(crate) args: Bytes,
+    pub(crate) options: CallOptions,
+    /// When its caller began to wait.
+    pub(crate) at: Instant,
+    /// Where its end goes.
+    pub(crate) reply: oneshot::Sender<Outcome>,
+}
+
+/// Owns the caller, the link's events and the local threads. Woken by calls, drops, the broker,
 /// ends of local runs and time; ends with `shutdown`, or when the link or all handles are gone.
 pub(crate) struct Actor {
     pub(crate) id: ClientId,
     pub(crate) topology: Topology,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) begins: mpsc::Receiver<Begin>,
+    pub(crate) begins: mpsc::Receiver<NewCall>,
     pub(crate) events: mpsc::Receiver<link::Event>,
     /// Why there is no connection, for whoever asks.
     pub(crate) problem: watch::Sender<Option<link::Reason>>,
     /// What workers serve, once a distributor was heard, for whoever asks.
     pub(crate) served: watch::Sender<Option<Vec<Address>>>,
     pub(crate) local_slots: usize,
+    /// What times are counted from.
+    pub(crate) began: Instant,
 }
 
 impl Actor {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let Self { id, topology, shared, mut begins, mut events, problem, served, local_slots } =
-            self;
-        let (pool, mut ended) = Pool::new(local_slots);
-        let table = Table::new(local_slots, Instant::now());
+        let Self { id, topology, shared, mut begins, mut events, problem, served, .. } = self;
+        let (pool, mut ended) = Pool::new(self.local_slots);
+        let caller = Caller::new(self.local_slots, self.began.elapsed());
         let mut desk = Desk {
             id,
             topology,
             problem,
             served,
-            table,
+            began: self.began,
+            caller,
+            calls: HashMap::new(),
             pool,
             wire: None,
             unreadable: HashSet::new(),
@@ -61,7 +83,7 @@ impl Actor {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         loop {
-            let wake = desk.table.wake(Instant::now());
+            let wake = desk.began + desk.caller.wake(desk.now());
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 count = begins.recv_many(&mut begun, BATCH) => if count == 0 { break },
@@ -77,30 +99,31 @@ impl Actor {
             {
                 happened.push(event);
             }
-            let now = Instant::now();
+            let now = desk.now();
             happened.drain(..).for_each(|event| desk.happened(event, now));
             desk.look(events.is_empty(), now);
-            begun.drain(..).for_each(|begin| desk.table.apply(Event::Begin(begin), now));
-            shared.dropped.take().into_iter().for_each(|id| {
-                desk.table.apply(Event::Dropped(id), now);
-            });
+            begun.drain(..).for_each(|call| desk.begin(call, now));
+            shared.dropped.take().into_iter().for_each(|id| desk.dropped(id, now));
             desk.carry_out(now);
             // The link is on this thread: however many calls begin, it comes to publish and to hear.
             yield_now().await;
         }
-        let now = Instant::now();
-        desk.table.apply(Event::Close, now);
+        let now = desk.now();
+        desk.caller.apply(Event::Close, now);
         desk.carry_out(now);
     }
 }
 
-/// The table with what carries its effects out.
+/// The caller with what carries its effects out.
 struct Desk {
     id: ClientId,
     topology: Topology,
     problem: watch::Sender<Option<link::Reason>>,
     served: watch::Sender<Option<Vec<Address>>>,
-    table: Table,
+    began: Instant,
+    caller: Caller,
+    /// What the caller does not know of its jobs.
+    calls: HashMap<JobId, Held>,
     pool: Pool,
     /// The present generation's publishing side.
     wire: Option<Wire>,
@@ -108,19 +131,52 @@ struct Desk {
     unreadable: HashSet<link::Source>,
 }
 
+/// What is held of a call until it has ended.
+struct Held {
+    callable: Arc<Callable>,
+    reply: oneshot::Sender<Outcome>,
+    /// What a run here gave.
+    value: Option<Bytes>,
+}
+
 impl Desk {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn begin(&mut self, call: NewCall, now: Duration) {
+        let NewCall { id, callable, args, options, at, reply } = call;
+        if reply.is_closed() {
+            return; // dropped before it was seen here
+        }
+        let target = Arc::clone(&callable.target);
+        self.calls.insert(id, Held { callable, reply, value: None });
+        let at = at.saturating_duration_since(self.began);
+        self.caller.apply(Event::Begin(Begin { id, target, args, options, at }), now);
+    }
+
+    fn dropped(&mut self, id: JobId, now: Duration) {
+        self.calls.remove(&id);
+        self.caller.apply(Event::Dropped(id), now);
+    }
+
     fn keep_up(&self) {
-        if self.table.unheard(Instant::now()) >= MISSED {
+        if self.caller.unheard(self.now()) >= MISSED {
             self.wire.iter().for_each(Wire::declare_again);
         }
     }
 
     fn ran(&mut self, end: LocalEnd) {
         let LocalEnd { id, end, took } = end;
-        self.table.apply(Event::Ran { id, end, took }, Instant::now());
+        let end = end.map(|value| {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.value = Some(value);
+            }
+        });
+        self.caller.apply(Event::Ran { id, end, took }, self.now());
     }
 
-    fn happened(&mut self, event: link::Event, now: Instant) {
+    fn happened(&mut self, event: link::Event, now: Duration) {
         let event = match event {
             link::Event::Up(session) => {
                 self.wire = Some(Wire::new(session, self.id, &self.topology));
@@ -137,10 +193,13 @@ impl Desk {
             }
             link::Event::Down(reason) => {
                 self.wire = None;
-                self.problem.send_replace(Some(reason.clone()));
-                Event::Down(reason)
+                let event = Event::Down(why_down(&reason));
+                self.problem.send_replace(Some(reason));
+                event
             }
-            link::Event::Settled(settled) => Event::Settled(settled),
+            link::Event::Settled(link::Settled { tokens, outcome }) => {
+                Event::Settled { tokens, outcome }
+            }
             link::Event::Delivery(delivery) => match self.read(delivery) {
                 Some(event) => event,
                 None => return,
@@ -155,42 +214,32 @@ impl Desk {
                 news
             });
         }
-        self.table.apply(event, now);
+        self.caller.apply(event, now);
     }
 
-    fn look(&mut self, caught_up: bool, now: Instant) {
+    fn look(&mut self, caught_up: bool, now: Duration) {
         let unconfirmed = self.wire.as_ref().map_or(Duration::ZERO, Wire::unconfirmed);
-        self.table.apply(Event::Look { unconfirmed, caught_up }, now);
+        self.caller.apply(Event::Look { unconfirmed, caught_up }, now);
     }
 
-    fn carry_out(&mut self, now: Instant) {
-        for effect in self.table.effects(now) {
+    fn carry_out(&mut self, now: Duration) {
+        for effect in self.caller.effects(now) {
             self.carry_out_one(effect, now);
         }
     }
 
-    fn carry_out_one(&mut self, effect: Effect, now: Instant) {
+    fn carry_out_one(&mut self, effect: Effect, now: Duration) {
         let wire = self.wire.as_ref();
         match effect {
             Effect::Submit { submission, token } => {
                 if wire.is_none_or(|wire| wire.submit(&submission, token).is_err()) {
-                    self.table.apply(Event::NotTaken { token }, now);
+                    self.caller.apply(Event::NotTaken { token }, now);
                 }
             }
-            Effect::Run { id, callee, args, reason } => {
-                tracing::debug!(job.id = %id, function = %callee.name, %reason, "runs here");
-                metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
-                    .increment(1);
-                if let Some(end) = self.pool.run(Work { id, callee, args, reason }) {
-                    self.ran(end);
-                }
-            }
-            Effect::End { id, reply, outcome } => {
-                if let Err(error) = &outcome {
-                    tracing::debug!(job.id = %id, %error, "a call has no value");
-                }
-                // A caller that has gone meanwhile wants no answer.
-                let _gone = reply.send(outcome);
+            Effect::Run { id, args, reason } => self.run(id, args, reason),
+            Effect::End { id, end } => self.end(id, end),
+            Effect::NoRoom(bound) => {
+                tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");
             }
             Effect::Cancel(ids) => wire.into_iter().for_each(|wire| wire.cancel(ids.clone())),
             Effect::Ask(ids) => wire.into_iter().for_each(|wire| wire.ask(ids.clone())),
@@ -199,6 +248,30 @@ impl Desk {
             }
             Effect::Report(runs) => wire.into_iter().for_each(|wire| wire.report(runs.clone())),
         }
+    }
+
+    fn run(&mut self, id: JobId, args: Bytes, reason: Reason) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let callable = Arc::clone(&call.callable);
+        tracing::debug!(job.id = %id, function = ?callable, %reason, "runs here");
+        metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
+            .increment(1);
+        if let Some(end) = self.pool.run(Work { id, callable, args, reason }) {
+            self.ran(end);
+        }
+    }
+
+    fn end(&mut self, id: JobId, end: CallEnd) {
+        let Some(Held { callable: _, reply, value }) = self.calls.remove(&id) else { return };
+        if let Err(error) = &end {
+            tracing::debug!(job.id = %id, %error, "a call has no value");
+        }
+        let outcome = end.map(|Ended { value: remote, ran, waited, took }| {
+            let value = remote.or(value).expect("a run here that ended well gave a value");
+            Answer { value, ran, waited, took }
+        });
+        // A caller that has gone meanwhile wants no answer.
+        let _gone = reply.send(outcome);
     }
 
     /// The event in a message. One that cannot be read is gone, counted, and logged the first time:
@@ -229,5 +302,16 @@ impl Desk {
                 }
             })
             .ok()
+    }
+}
+
+/// Why calls do not go to workers while the link is down.
+fn why_down(reason: &link::Reason) -> Reason {
+    match reason {
+        link::Reason::Missing(_) => Reason::NoDistributor,
+        link::Reason::Refused(_) => Reason::Refused,
+        link::Reason::Tls { .. } => Reason::Tls,
+        link::Reason::Mismatch(_) => Reason::Mismatch,
+        link::Reason::Unreachable { .. } | link::Reason::Lost(_) => Reason::NoConnection,
     }
 }

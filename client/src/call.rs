@@ -14,10 +14,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::answer::Outcome;
-use crate::callee::Callee;
-use crate::options::Options;
-use crate::table::Begin;
+use crate::actor::{NewCall, Outcome};
+use crate::callable::Callable;
+use crate::caller::CallOptions;
 use crate::{Answer, CallError, Client, Fallback, blocking};
 
 /// The options of a call, on every kind of call.
@@ -84,7 +83,7 @@ impl<A: Argument, R: Argument> Call<A, R> {
 
     options!(pending);
 
-    pub(crate) fn with(mut self, options: Options) -> Self {
+    pub(crate) fn with(mut self, options: CallOptions) -> Self {
         self.pending.options = options;
         self
     }
@@ -111,7 +110,7 @@ impl<A: Argument, R: Argument> Call<A, R> {
                 Err(error) => Err(CallError::BadArguments { message: error.to_string() }),
             }
         }));
-        Poll::Ready(outcome.and_then(crate::answer::Ended::decode))
+        Poll::Ready(outcome.and_then(Answer::decode))
     }
 }
 
@@ -159,8 +158,8 @@ impl<A: Argument, R: Argument> Future for Detailed<A, R> {
 #[derive(Debug)]
 pub(crate) struct Pending {
     client: Client,
-    callee: Arc<Callee>,
-    pub(crate) options: Options,
+    callable: Arc<Callable>,
+    pub(crate) options: CallOptions,
     state: State,
 }
 
@@ -193,8 +192,8 @@ impl fmt::Debug for State {
 }
 
 impl Pending {
-    pub(crate) fn new(client: Client, callee: Arc<Callee>) -> Self {
-        Self { client, callee, options: Options::default(), state: State::New }
+    pub(crate) fn new(client: Client, callable: Arc<Callable>) -> Self {
+        Self { client, callable, options: CallOptions::default(), state: State::New }
     }
 
     /// Goes on; `encode` is asked for the argument at the first poll.
@@ -220,15 +219,15 @@ impl Pending {
     fn begin(&self, args: Bytes) -> Result<State, CallError> {
         self.options.check()?;
         let (id, (reply, end)) = (JobId::new(), oneshot::channel());
-        let (callee, options, at) =
-            (Arc::clone(&self.callee), self.options.clone(), Instant::now());
-        let begin = Begin { id, callee, args, options, at, reply };
-        match self.client.begins().try_send(begin) {
+        let (callable, options, at) =
+            (Arc::clone(&self.callable), self.options.clone(), Instant::now());
+        let call = NewCall { id, callable, args, options, at, reply };
+        match self.client.begins().try_send(call) {
             Ok(()) => Ok(State::Waiting { id, end }),
             Err(TrySendError::Closed(_)) => Err(CallError::Closed),
-            Err(TrySendError::Full(begin)) => {
+            Err(TrySendError::Full(call)) => {
                 let begins = self.client.begins().clone();
-                let begun = async move { begins.send(begin).await.map_err(|_| CallError::Closed) };
+                let begun = async move { begins.send(call).await.map_err(|_| CallError::Closed) };
                 Ok(State::Beginning { id, begun: Box::pin(begun), end })
             }
         }

@@ -14,11 +14,11 @@ use simple_dist_protocol::{
 };
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::actor::Actor;
-use crate::callee::Callee;
-use crate::table::Begin;
+use crate::actor::{Actor, NewCall};
+use crate::callable::Callable;
 use crate::wire;
 use crate::{ConnectError, Dynamic, Handle};
 
@@ -55,7 +55,7 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Inner {
-    begins: mpsc::Sender<Begin>,
+    begins: mpsc::Sender<NewCall>,
     shared: Arc<Shared>,
     problem: watch::Receiver<Option<link::Reason>>,
     served: watch::Receiver<Option<Vec<Address>>>,
@@ -142,20 +142,20 @@ impl Client {
         &self,
         function: impl Borrow<Function<A, R>>,
     ) -> Handle<A, R> {
-        let callee = Callee::known(function.borrow().erased());
-        Handle::new(self.clone(), Arc::new(callee))
+        let callable = Callable::known(function.borrow().erased());
+        Handle::new(self.clone(), Arc::new(callable))
     }
 
     /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
     /// version served. It cannot run in this process.
     pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
-        let callee = Callee::named(function.parse::<Selector>()?);
-        Ok(Dynamic::new(self.clone(), Arc::new(callee)))
+        let callable = Callable::named(function.parse::<Selector>()?);
+        Ok(Dynamic::new(self.clone(), Arc::new(callable)))
     }
 
     /// A function whose types are not known, called with JSON, that can run in this process.
     pub fn dynamic_with(&self, function: Erased) -> Dynamic {
-        Dynamic::new(self.clone(), Arc::new(Callee::known(function)))
+        Dynamic::new(self.clone(), Arc::new(Callable::known(function)))
     }
 
     /// Why there is no connection, if there is none: for people, since a client goes on trying.
@@ -180,7 +180,7 @@ impl Client {
         self.inner.ended.cancelled().await;
     }
 
-    pub(crate) fn begins(&self) -> &mpsc::Sender<Begin> {
+    pub(crate) fn begins(&self) -> &mpsc::Sender<NewCall> {
         &self.inner.begins
     }
 
@@ -268,6 +268,7 @@ fn start(
         .enable_all()
         .build()
         .map_err(ConnectError::Thread)?;
+    let began = Instant::now();
     let (begin, begins) = mpsc::channel(BEGINNING);
     let (tell_problem, problem) = watch::channel(None);
     let (tell_served, served) = watch::channel(None);
@@ -281,7 +282,7 @@ fn start(
             let (link, events) = connect();
             let (problem, served) = (tell_problem, tell_served);
             let actor =
-                Actor { id, topology, shared, begins, events, problem, served, local_slots };
+                Actor { id, topology, shared, begins, events, problem, served, local_slots, began };
             actor.run(shutdown).await;
             if let Some(link) = link {
                 link.close().await;
@@ -315,7 +316,7 @@ impl Client {
     }
 
     /// A client without anything behind it: the test sees what begins and what is dropped.
-    pub(crate) fn detached() -> (Self, mpsc::Receiver<Begin>, Arc<Shared>) {
+    pub(crate) fn detached() -> (Self, mpsc::Receiver<NewCall>, Arc<Shared>) {
         let (begin, begins) = mpsc::channel(BEGINNING);
         let shared = Arc::new(Shared::default());
         let inner = Inner {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use simple_dist_protocol::{arguments_from_json, value_to_json};
 
 use crate::call::{Pending, options};
-use crate::callee::Callee;
+use crate::callable::Callable;
 use crate::{Answer, CallError, Client, Fallback, blocking};
 
 /// A function called with JSON: see [`Client::dynamic`] and [`Client::dynamic_with`]. Cheap to
@@ -30,12 +30,12 @@ use crate::{Answer, CallError, Client, Fallback, blocking};
 #[derive(Debug, Clone)]
 pub struct Dynamic {
     client: Client,
-    callee: Arc<Callee>,
+    callable: Arc<Callable>,
 }
 
 impl Dynamic {
-    pub(crate) fn new(client: Client, callee: Arc<Callee>) -> Self {
-        Self { client, callee }
+    pub(crate) fn new(client: Client, callable: Arc<Callable>) -> Self {
+        Self { client, callable }
     }
 
     /// A call with one argument, which begins when it is awaited.
@@ -49,7 +49,7 @@ impl Dynamic {
         let arguments = arguments_from_json(arguments).map(Bytes::from);
         let arguments =
             arguments.map_err(|error| CallError::BadArguments { message: error.to_string() });
-        let pending = Pending::new(self.client.clone(), Arc::clone(&self.callee));
+        let pending = Pending::new(self.client.clone(), Arc::clone(&self.callable));
         DynamicCall { arguments: Some(arguments), pending }
     }
 }
@@ -83,8 +83,8 @@ impl DynamicCall {
         let outcome = ready!(
             pending.poll(context, || { arguments.take().expect("taken once, at the first poll") })
         );
-        Poll::Ready(outcome.and_then(|ended| {
-            ended.read(|bytes| value_to_json(bytes).map_err(|error| error.to_string()))
+        Poll::Ready(outcome.and_then(|answer| {
+            answer.read(|bytes| value_to_json(bytes).map_err(|error| error.to_string()))
         }))
     }
 }

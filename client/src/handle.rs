@@ -7,7 +7,7 @@ use std::sync::Arc;
 use simple_dist_protocol::Argument;
 
 use crate::call::Pending;
-use crate::callee::Callee;
+use crate::callable::Callable;
 use crate::{Call, Client, Map};
 
 /// A function to call: see [`Client::function`]. Cheap to clone.
@@ -24,18 +24,18 @@ use crate::{Call, Client, Map};
 /// ```
 pub struct Handle<A, R> {
     client: Client,
-    callee: Arc<Callee>,
+    callable: Arc<Callable>,
     types: PhantomData<fn(A) -> R>,
 }
 
 impl<A: Argument, R: Argument> Handle<A, R> {
-    pub(crate) fn new(client: Client, callee: Arc<Callee>) -> Self {
-        Self { client, callee, types: PhantomData }
+    pub(crate) fn new(client: Client, callable: Arc<Callable>) -> Self {
+        Self { client, callable, types: PhantomData }
     }
 
     /// A call, which begins when it is awaited.
     pub fn call(&self, argument: A) -> Call<A, R> {
-        Call::new(argument, Pending::new(self.client.clone(), Arc::clone(&self.callee)))
+        Call::new(argument, Pending::new(self.client.clone(), Arc::clone(&self.callable)))
     }
 
     /// A call for each argument, some of them at once.
@@ -47,13 +47,13 @@ impl<A: Argument, R: Argument> Handle<A, R> {
 // By hand: derived, it would ask the same of `A` and `R`.
 impl<A, R> Clone for Handle<A, R> {
     fn clone(&self) -> Self {
-        let (client, callee) = (self.client.clone(), Arc::clone(&self.callee));
-        Self { client, callee, types: PhantomData }
+        let (client, callable) = (self.client.clone(), Arc::clone(&self.callable));
+        Self { client, callable, types: PhantomData }
     }
 }
 
 impl<A, R> fmt::Debug for Handle<A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({:?})", self.callee)
+        write!(f, "Handle({:?})", self.callable)
     }
 }

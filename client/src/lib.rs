@@ -3,7 +3,7 @@
 //! ```text
 //!  fib.call(20).await          one thread per Client
 //!        |                  .---------------------------.
-//!        |--Begin---------->|  Actor: the Table of all  |--Submit, Cancel, Ask, Noted--> broker
+//!        |--Begin---------->|  Actor: the Caller of all |--Submit, Cancel, Ask, Noted--> broker
 //!        |<-value or error--|  calls in flight          |<-answers, presence------------ broker
 //!        '--drop: cancel--->|     | no worker in reach, |
 //!                           |     v or out of time      |
@@ -45,26 +45,23 @@ mod map;
 
 mod answer;
 mod error;
-mod options;
 
 mod actor;
 mod blocking;
-mod callee;
+mod callable;
+mod caller;
 mod local;
-mod place;
-mod sight;
-mod table;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Ran, Reason};
+pub use answer::Answer;
 pub use call::{Call, Detailed};
+pub use caller::{CallError, Fallback, Ran, Reason};
 pub use client::{Builder, Client};
 pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall};
-pub use error::{CallError, ConnectError};
+pub use error::ConnectError;
 pub use handle::Handle;
 pub use map::{BlockingMap, DetailedMap, Map};
-pub use options::Fallback;
 pub use simple_dist_protocol::message::Bound;

@@ -11,7 +11,7 @@ use simple_dist_protocol::{JobId, RunError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::callee::Callee;
+use crate::callable::Callable;
 use crate::{CallError, Reason};
 
 /// As much as a program's main thread has: functions recurse.
@@ -32,7 +32,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) id: JobId,
-    pub(crate) callee: Arc<Callee>,
+    pub(crate) callable: Arc<Callable>,
     pub(crate) args: Bytes,
     pub(crate) reason: Reason,
 }
@@ -53,7 +53,7 @@ impl Pool {
         (Self { slots, started: 0, work, taken_from, ends }, ended)
     }
 
-    /// Begins a run. Never more than there are slots, which the table counts. A run that cannot
+    /// Begins a run. Never more than there are slots, which the caller counts. A run that cannot
     /// begin comes back as its end.
     pub(crate) fn run(&mut self, work: Work) -> Option<LocalEnd> {
         if self.started < self.slots {
@@ -93,17 +93,17 @@ impl LocalEnd {
 fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { id, callee, args, reason: _ }) = work else { return };
+        let Ok(Work { id, callable, args, reason: _ }) = work else { return };
         let begun = Instant::now();
-        let end = run(id, &callee, &args);
+        let end = run(id, &callable, &args);
         if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
             return; // the client is gone
         }
     }
 }
 
-fn run(id: JobId, callee: &Callee, args: &[u8]) -> Result<Bytes, CallError> {
-    let Some(function) = &callee.local else {
+fn run(id: JobId, callable: &Callable, args: &[u8]) -> Result<Bytes, CallError> {
+    let Some(function) = &callable.body else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
     let run = Run { job: id, function: function.address().clone(), attempt: None };
@@ -126,7 +126,7 @@ mod tests {
     fn work(function: Function<u64, u64>, argument: u64) -> Work {
         Work {
             id: JobId::new(),
-            callee: Arc::new(Callee::known(function.erased())),
+            callable: Arc::new(Callable::known(function.erased())),
             args: codec::encode(&argument).unwrap().into(),
             reason: Reason::NoConnection,
         }

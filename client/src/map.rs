@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
 use simple_dist_protocol::Argument;
 
 use crate::call::Detailed;
-use crate::options::Options;
+use crate::caller::CallOptions;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
 
 /// How many calls are in flight when the caller names no number: enough for lists to form.
@@ -40,7 +40,7 @@ const IN_FLIGHT: usize = 256;
 pub struct Map<A: Argument, R: Argument, I> {
     handle: Handle<A, R>,
     arguments: Fuse<I>,
-    options: Options,
+    options: CallOptions,
     in_flight: usize,
     running: Running<A, R>,
 }
@@ -55,7 +55,7 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
         Self {
             handle,
             arguments: arguments.fuse(),
-            options: Options::default(),
+            options: CallOptions::default(),
             in_flight: IN_FLIGHT,
             running: Running::Ordered(FuturesOrdered::new()),
         }

@@ -9,10 +9,9 @@ use serde_json::json;
 use simple_dist_protocol::{Function, WorkerId, codec, limits, link};
 use tokio::sync::mpsc;
 
-use crate::answer::Ended;
+use crate::actor::NewCall;
 use crate::client::Shared;
-use crate::table::Begin;
-use crate::{CallError, Client, Fallback, Ran, Reason};
+use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
 const LENGTH: Function<Vec<u8>, usize> = Function::new("length", 1, |bytes| bytes.len());
@@ -32,12 +31,12 @@ fn offline() -> (Client, mpsc::Sender<link::Event>) {
 
 /// What a client's thread would see.
 struct Seat {
-    begins: mpsc::Receiver<Begin>,
+    begins: mpsc::Receiver<NewCall>,
     shared: Arc<Shared>,
 }
 
 impl Seat {
-    fn begun(&mut self) -> Vec<Begin> {
+    fn begun(&mut self) -> Vec<NewCall> {
         std::iter::from_fn(|| self.begins.try_recv().ok()).collect()
     }
 }
@@ -48,11 +47,11 @@ fn detached() -> (Client, Seat) {
 }
 
 /// Answers a call of `DOUBLE` as a worker would.
-fn answer(begin: Begin) {
+fn answer(begin: NewCall) {
     let value = DOUBLE.erased().run(&begin.args).unwrap().into();
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
-    begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
+    begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
 }
 
 #[tokio::test]
@@ -190,7 +189,7 @@ async fn a_call_begins_at_its_first_poll() {
     assert!(seat.begun().is_empty());
     assert!((&mut call).now_or_never().is_none());
     let begin = seat.begun().pop().unwrap();
-    assert_eq!((begin.options.priority, begin.callee.name.as_ref()), (9, "double@1"));
+    assert_eq!((begin.options.priority, begin.callable.target.name.as_ref()), (9, "double@1"));
     answer(begin);
     assert_eq!(call.await, Ok(8));
 }
@@ -248,7 +247,7 @@ async fn a_value_of_another_type_is_an_error() {
     let value = codec::encode("two").unwrap().into();
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
-    begin.reply.send(Ok(Ended { value, ran, waited, took })).unwrap();
+    begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
     let Err(CallError::BadValue { message }) = call.await else { panic!("it is not a number") };
     assert!(message.contains(&WorkerId::from_u128(7).to_string()), "{message}");
 }

@@ -11,7 +11,7 @@ use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submi
 use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{ClientId, Generation, JobId, codec};
 
-use crate::table::LocalRuns;
+use crate::caller::LocalRuns;
 
 /// Answers delivered and not yet acked: they are acked as they are read.
 const PREFETCH: u16 = 1000;

@@ -1,112 +1,73 @@
 //! The calls in flight: what is held until each has ended. Pure: events in, effects out, no
-//! clock.
+//! clock. Times are counted from the client's beginning.
+//!
+//! What is the user's stays with the shell: the functions themselves, what their runs here give,
+//! and where each call's end goes. A call is known to both by its job.
 
-mod due;
+mod destination;
+mod error;
+mod event;
 mod job;
-mod news;
+mod local_slots;
+mod options;
 mod outbox;
+mod ran;
+mod remote_state;
+mod replies;
 #[cfg(test)]
-mod tests;
-mod turns;
+mod stories;
+mod target;
+mod timers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
-use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submission};
-use simple_dist_protocol::{JobId, limits, link};
-use tokio::time::Instant;
+use simple_dist_protocol::message::Bound;
+use simple_dist_protocol::{JobId, limits};
 
-pub(crate) use self::job::{Begin, Reply};
+use self::destination::{Destination, destination, trouble};
+pub use self::error::CallError;
+pub(crate) use self::event::{Effect, Event, LocalRuns};
+pub(crate) use self::job::Begin;
 use self::job::{Job, Local, Remote};
+use self::local_slots::LocalSlots;
+pub(crate) use self::options::CallOptions;
+pub use self::options::Fallback;
 use self::outbox::Outbox;
-use self::turns::Turns;
-use crate::answer::{Ended, Outcome};
-use crate::callee::Callee;
-use crate::place::{Placement, place, trouble};
-use crate::sight::Sight;
-use crate::{CallError, Ran, Reason};
+pub(crate) use self::ran::{CallEnd, Ended};
+pub use self::ran::{Ran, Reason};
+use self::remote_state::RemoteState;
+pub(crate) use self::target::Target;
 
 /// How often the other side is judged while calls wait.
 const REVIEW: Duration = Duration::from_millis(100);
 /// How often its silence is looked at when there are none.
 const IDLE: Duration = limits::BEAT;
-/// Local runs by function and reason.
-pub(crate) type LocalRuns = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// All calls in flight of one client.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct Caller {
     jobs: HashMap<JobId, Job>,
     /// The bytes of their arguments.
     bytes: usize,
     /// What is next to be done about each, and when.
-    timers: BTreeSet<(Instant, JobId)>,
+    timers: BTreeSet<(Duration, JobId)>,
     outbox: Outbox,
     /// Refused by a full queue: to be sent again then.
-    retries: VecDeque<(Instant, JobId)>,
-    turns: Turns,
-    sight: Sight,
+    retries: VecDeque<(Duration, JobId)>,
+    local_slots: LocalSlots,
+    remote_state: RemoteState,
     /// For how long the broker has not confirmed what was written to it.
     unconfirmed: Duration,
     /// The last look at the other side.
-    looked: Instant,
+    looked: Duration,
     /// How far a trouble was acted on.
     stage: Stage,
     cancels: Vec<JobId>,
     runs: LocalRuns,
-    ask_at: Instant,
-    report_at: Instant,
+    ask_at: Duration,
+    report_at: Duration,
     effects: Vec<Effect>,
-}
-
-/// What happens to a client.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A call begins.
-    Begin(Begin),
-    /// Its caller dropped it.
-    Dropped(JobId),
-    /// The link is there, as a new generation.
-    Up,
-    Blocked,
-    Unblocked,
-    Down(link::Reason),
-    Settled(link::Settled),
-    /// How the other side looks from here.
-    Look {
-        /// For how long the broker has not confirmed what was written to it.
-        unconfirmed: Duration,
-        /// Whether all that came from there has been taken in.
-        caught_up: bool,
-    },
-    /// The publisher did not take a submission.
-    NotTaken {
-        token: u64,
-    },
-    Deliveries(Deliveries),
-    Presence(Presence),
-    /// A local run has ended.
-    Ran {
-        id: JobId,
-        end: Result<Bytes, CallError>,
-        took: Duration,
-    },
-    /// The client is closed.
-    Close,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Effect {
-    Submit { submission: Submission, token: u64 },
-    Cancel(Vec<JobId>),
-    Ask(Vec<JobId>),
-    Noted { id: JobId, marks: Marks },
-    Report(LocalRuns),
-    Run { id: JobId, callee: Arc<Callee>, args: Bytes, reason: Reason },
-    End { id: JobId, reply: Reply, outcome: Outcome },
 }
 
 /// How far a trouble has gone: each step is acted on once for all jobs, not job by job.
@@ -121,16 +82,16 @@ enum Stage {
     Lasting,
 }
 
-impl Table {
-    pub(crate) fn new(local_slots: usize, now: Instant) -> Self {
+impl Caller {
+    pub(crate) fn new(local_slots: usize, now: Duration) -> Self {
         Self {
             jobs: HashMap::new(),
             bytes: 0,
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
             retries: VecDeque::new(),
-            turns: Turns::new(local_slots),
-            sight: Sight::new(now),
+            local_slots: LocalSlots::new(local_slots),
+            remote_state: RemoteState::new(now),
             unconfirmed: Duration::ZERO,
             looked: now,
             stage: Stage::Fine,
@@ -143,18 +104,18 @@ impl Table {
     }
 
     /// Takes note of an event. What follows from it is in [`Self::effects`].
-    pub(crate) fn apply(&mut self, event: Event, now: Instant) {
+    pub(crate) fn apply(&mut self, event: Event, now: Duration) {
         match event {
             Event::Begin(begin) => self.begin(begin, now),
             Event::Dropped(id) => self.dropped(id),
             Event::Up => self.up(now),
-            Event::Blocked => self.sight.blocked(now),
-            Event::Unblocked => self.sight.unblocked(now),
+            Event::Blocked => self.remote_state.blocked(now),
+            Event::Unblocked => self.remote_state.unblocked(now),
             Event::Down(reason) => {
-                self.sight.down(&reason, now);
+                self.remote_state.down(reason, now);
                 self.outbox.clear();
             }
-            Event::Settled(settled) => self.settled(settled, now),
+            Event::Settled { tokens, outcome } => self.settled(tokens, outcome, now),
             Event::Look { unconfirmed, caught_up } => {
                 self.unconfirmed = unconfirmed;
                 self.excuse(caught_up, now);
@@ -172,10 +133,10 @@ impl Table {
     }
 
     /// Does what is due, and gives all that is to be done by the shell.
-    pub(crate) fn effects(&mut self, now: Instant) -> Vec<Effect> {
+    pub(crate) fn effects(&mut self, now: Duration) -> Vec<Effect> {
         self.review(now);
         self.timers_due(now);
-        if self.sight.is_up() {
+        if self.remote_state.is_up() {
             self.resend_due(now);
             self.send(now);
         }
@@ -186,21 +147,21 @@ impl Table {
     }
 
     /// When [`Self::effects`] is to be asked next, if nothing happens before.
-    pub(crate) fn wake(&self, now: Instant) -> Instant {
+    pub(crate) fn wake(&self, now: Duration) -> Duration {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let sending = self.sight.is_up();
+        let sending = self.remote_state.is_up();
         let report = (sending && !self.runs.is_empty()).then_some(self.report_at);
         let paused = self.outbox.paused().filter(|_| sending);
-        [timer, report, paused].into_iter().flatten().fold(now + self.pause(), Instant::min)
+        [timer, report, paused].into_iter().flatten().fold(now + self.pause(), Duration::min)
     }
 
     /// Our own lateness is nobody's silence: neither what passed beyond the time of a look, nor
     /// what passes while news wait to be taken in.
-    fn excuse(&mut self, caught_up: bool, now: Instant) {
-        let passed = now - self.looked;
+    fn excuse(&mut self, caught_up: bool, now: Duration) {
+        let passed = now.saturating_sub(self.looked);
         self.looked = now;
         let late = if caught_up { passed.saturating_sub(self.pause() + REVIEW) } else { passed };
-        self.sight.excuse(late, now);
+        self.remote_state.excuse(late, now);
     }
 
     /// The time until the next look.
@@ -208,10 +169,7 @@ impl Table {
         if self.jobs.is_empty() { IDLE } else { REVIEW }
     }
 
-    fn begin(&mut self, begin: Begin, now: Instant) {
-        if begin.reply.is_closed() {
-            return; // dropped before it was seen here
-        }
+    fn begin(&mut self, begin: Begin, now: Duration) {
         let id = begin.id;
         let job = Job::new(begin);
         let (most, most_bytes) = limits::LEDGER;
@@ -221,8 +179,8 @@ impl Table {
             (self.bytes + job.args.len() > most_bytes).then_some(Bound::Arguments)
         };
         if let Some(bound) = full {
-            let outcome = Err(CallError::Unavailable { reason: Reason::Busy(bound) });
-            self.effects.push(Effect::End { id, reply: job.reply, outcome });
+            let end = Err(CallError::Unavailable { reason: Reason::Busy(bound) });
+            self.effects.push(Effect::End { id, end });
             return;
         }
         let bytes = job.args.len();
@@ -232,9 +190,11 @@ impl Table {
         if bytes > limits::ARGUMENT_BYTES {
             return self.too_large(id, bytes as u64, limits::ARGUMENT_BYTES as u64);
         }
-        match self.placement(id, now) {
-            Placement::Remote => self.try_remote(id, now),
-            elsewhere @ (Placement::Local(_) | Placement::Nowhere(_)) => self.put(id, elsewhere),
+        match self.destination(id, now) {
+            Destination::Remote => self.try_remote(id, now),
+            elsewhere @ (Destination::Local(_) | Destination::Nowhere(_)) => {
+                self.put(id, elsewhere)
+            }
         }
     }
 
@@ -242,7 +202,7 @@ impl Table {
     fn too_large(&mut self, id: JobId, bytes: u64, limit: u64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.remote = Remote::Over;
-        if job.may_run_here(self.turns.slots()) {
+        if job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, Reason::TooLarge);
         } else {
             self.end(id, Err(CallError::TooLarge { bytes, limit }));
@@ -262,40 +222,40 @@ impl Table {
         }
     }
 
-    fn ran(&mut self, id: JobId, end: Result<Bytes, CallError>, took: Duration) {
-        self.turns.give_back();
+    fn ran(&mut self, id: JobId, end: Result<(), CallError>, took: Duration) {
+        self.local_slots.give_back();
         let Some(Local::Running { reason, waited }) = self.jobs.get(&id).map(|job| job.local)
         else {
             return; // its answer came first, or its caller has gone
         };
         let ran = Ran::Local { reason };
-        self.end(id, end.map(|value| Ended { value, ran, waited, took }));
+        self.end(id, end.map(|()| Ended { value: None, ran, waited, took }));
     }
 
     /// For how long the distributor has not been heard on a link that is up.
-    pub(crate) fn unheard(&self, now: Instant) -> Duration {
-        self.sight.view_of_all(Duration::ZERO, now).silent
+    pub(crate) fn unheard(&self, now: Duration) -> Duration {
+        self.remote_state.reachability_of_all(Duration::ZERO, now).silent
     }
 
     /// Where a job goes now.
-    fn placement(&self, id: JobId, now: Instant) -> Placement {
+    fn destination(&self, id: JobId, now: Duration) -> Destination {
         let job = &self.jobs[&id];
-        let view = self.sight.view(&job.callee, self.unconfirmed, now);
-        place(&view, &job.policy(self.turns.slots()))
+        let reach = self.remote_state.reachability(&job.target, self.unconfirmed, now);
+        destination(&reach, &job.policy(self.local_slots.slots()))
     }
 
-    /// Carries a placement out.
-    fn put(&mut self, id: JobId, placement: Placement) {
-        match placement {
-            Placement::Remote => {}
-            Placement::Local(reason) => self.go_local(id, reason),
-            Placement::Nowhere(reason) => self.end(id, Err(CallError::Unavailable { reason })),
+    /// Carries a destination out.
+    fn put(&mut self, id: JobId, destination: Destination) {
+        match destination {
+            Destination::Remote => {}
+            Destination::Local(reason) => self.go_local(id, reason),
+            Destination::Nowhere(reason) => self.end(id, Err(CallError::Unavailable { reason })),
         }
     }
 
     /// Sends a job that was never sent; others of a function refused before wait for its answer.
-    fn try_remote(&mut self, id: JobId, now: Instant) {
-        self.sight.tried(&self.jobs[&id].callee, now);
+    fn try_remote(&mut self, id: JobId, now: Duration) {
+        self.remote_state.tried(&self.jobs[&id].target, now);
         self.enqueue(id);
     }
 
@@ -317,13 +277,13 @@ impl Table {
         if job.remote == Remote::Queued && !job.known && reason != Reason::After {
             job.remote = Remote::Unsent;
         }
-        job.local = Local::Waiting { ticket: self.turns.enter(id), reason };
+        job.local = Local::Waiting { ticket: self.local_slots.enter(id), reason };
     }
 
-    fn end(&mut self, id: JobId, outcome: Outcome) {
+    fn end(&mut self, id: JobId, end: CallEnd) {
         if let Some(job) = self.remove(id) {
             self.cancel_remote(id, &job);
-            self.effects.push(Effect::End { id, reply: job.reply, outcome });
+            self.effects.push(Effect::End { id, end });
         }
     }
 
@@ -341,15 +301,15 @@ impl Table {
             self.timers.remove(&(at, id));
         }
         if let Local::Waiting { ticket, .. } = job.local {
-            self.turns.leave(ticket);
+            self.local_slots.leave(ticket);
         }
         Some(job)
     }
 
     /// Judges the other side, and moves jobs when that has changed.
-    fn review(&mut self, now: Instant) {
-        let view = self.sight.view_of_all(self.unconfirmed, now);
-        let stage = match trouble(&view) {
+    fn review(&mut self, now: Duration) {
+        let reach = self.remote_state.reachability_of_all(self.unconfirmed, now);
+        let stage = match trouble(&reach) {
             None => Stage::Fine,
             Some((_, lasts)) if lasts < limits::UNCONFIRMED => Stage::Begun,
             Some((_, lasts)) if lasts < limits::SILENCE => Stage::Unconfirmed,
@@ -364,24 +324,24 @@ impl Table {
     }
 
     /// Places again whatever is not local already.
-    fn replace_all(&mut self, now: Instant) {
-        let elsewhere: Vec<(JobId, Placement)> = self
+    fn replace_all(&mut self, now: Duration) {
+        let elsewhere: Vec<(JobId, Destination)> = self
             .jobs
             .iter()
             .filter(|(_, job)| job.local == Local::Not)
-            .map(|(id, _)| (*id, self.placement(*id, now)))
-            .filter(|(_, placement)| *placement != Placement::Remote)
+            .map(|(id, _)| (*id, self.destination(*id, now)))
+            .filter(|(_, destination)| *destination != Destination::Remote)
             .collect();
-        for (id, placement) in elsewhere {
-            self.put(id, placement);
+        for (id, destination) in elsewhere {
+            self.put(id, destination);
         }
     }
 
     /// What waits for a local slot and was never sent may go to a worker now.
-    fn offer_waiting(&mut self, now: Instant) {
-        for id in self.turns.waiting() {
+    fn offer_waiting(&mut self, now: Duration) {
+        for id in self.local_slots.waiting() {
             let unsent = self.jobs.get(&id).is_some_and(|job| job.remote == Remote::Unsent);
-            if unsent && self.placement(id, now) == Placement::Remote {
+            if unsent && self.destination(id, now) == Destination::Remote {
                 self.try_remote(id, now);
             }
         }

@@ -1,19 +1,19 @@
-//! What the table makes of news from the other side.
+//! What the other side replies, and what follows from it.
 
+use std::time::Duration;
+
+use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{self, Bound, Delivered, Marks, Presence};
-use simple_dist_protocol::{JobId, limits, link};
-use tokio::time::Instant;
+use simple_dist_protocol::{JobId, limits};
 
+use super::destination::Destination;
 use super::job::{Local, Remote};
-use super::{Effect, Table};
-use crate::answer::Ended;
-use crate::place::Placement;
-use crate::{CallError, Reason};
+use super::{CallError, Caller, Effect, Ended, Reason};
 
-impl Table {
+impl Caller {
     /// A new generation: whatever a worker may still answer is sent again, the oldest first.
-    pub(super) fn up(&mut self, now: Instant) {
-        self.sight.up(now);
+    pub(super) fn up(&mut self, now: Duration) {
+        self.remote_state.up(now);
         self.outbox.clear();
         self.ask_at = now + limits::ASK;
         self.send_again(|remote| {
@@ -21,8 +21,8 @@ impl Table {
         });
     }
 
-    pub(super) fn presence(&mut self, presence: &Presence, now: Instant) {
-        let heard = self.sight.heard(presence, now);
+    pub(super) fn presence(&mut self, presence: &Presence, now: Duration) {
+        let heard = self.remote_state.heard(presence, now);
         if heard.new_term {
             self.send_again(|remote| {
                 matches!(remote, Remote::Unconfirmed { .. } | Remote::Confirmed { .. })
@@ -44,24 +44,24 @@ impl Table {
         }
     }
 
-    pub(super) fn settled(&mut self, settled: link::Settled, now: Instant) {
-        for token in settled.tokens {
+    pub(super) fn settled(&mut self, tokens: Vec<u64>, outcome: Outcome, now: Duration) {
+        for token in tokens {
             let Some(id) = self.outbox.settled(token) else { continue };
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             if job.remote != (Remote::Unconfirmed { token }) {
                 continue;
             }
-            match settled.outcome {
-                link::Outcome::Confirmed => job.remote = Remote::Confirmed { since: now },
-                link::Outcome::Returned => {
+            match outcome {
+                Outcome::Confirmed => job.remote = Remote::Confirmed { since: now },
+                Outcome::Returned => {
                     job.remote = Remote::Unsent;
                     job.known = false;
-                    self.sight.returned(now);
+                    self.remote_state.returned(now);
                     self.place_unsent(id, now);
                 }
-                link::Outcome::Refused => {
+                Outcome::Refused => {
                     job.remote = Remote::Unsent;
-                    if job.local == Local::Not && job.may_run_here(self.turns.slots()) {
+                    if job.local == Local::Not && job.may_run_here(self.local_slots.slots()) {
                         self.go_local(id, Reason::Busy(Bound::Submissions));
                     } else {
                         self.retries.push_back((now + limits::RESEND, id));
@@ -72,14 +72,16 @@ impl Table {
     }
 
     /// A submission came back: it goes elsewhere, or is tried again later.
-    fn place_unsent(&mut self, id: JobId, now: Instant) {
-        match self.placement(id, now) {
-            Placement::Remote => self.retries.push_back((now + limits::RESEND, id)),
-            elsewhere @ (Placement::Local(_) | Placement::Nowhere(_)) => self.put(id, elsewhere),
+    fn place_unsent(&mut self, id: JobId, now: Duration) {
+        match self.destination(id, now) {
+            Destination::Remote => self.retries.push_back((now + limits::RESEND, id)),
+            elsewhere @ (Destination::Local(_) | Destination::Nowhere(_)) => {
+                self.put(id, elsewhere)
+            }
         }
     }
 
-    pub(super) fn not_taken(&mut self, token: u64, now: Instant) {
+    pub(super) fn not_taken(&mut self, token: u64, now: Duration) {
         if let Some(id) = self.outbox.refused(token, now)
             && let Some(job) = self.jobs.get_mut(&id)
             && job.remote == (Remote::Unconfirmed { token })
@@ -88,7 +90,7 @@ impl Table {
         }
     }
 
-    pub(super) fn deliver(&mut self, delivery: message::Delivery, now: Instant) {
+    pub(super) fn deliver(&mut self, delivery: message::Delivery, now: Duration) {
         let message::Delivery { id, body } = delivery;
         match body {
             Delivered::Answer(answered) => self.answered(id, answered, now),
@@ -117,7 +119,7 @@ impl Table {
         if let (true, Local::Waiting { ticket, .. }) = (job.is_struck(), job.local) {
             job.local = Local::Not;
             let in_time = job.is_in_time();
-            self.turns.leave(ticket);
+            self.local_slots.leave(ticket);
             if in_time {
                 self.enqueue_unsent(id);
             } else {
@@ -132,7 +134,7 @@ impl Table {
         }
     }
 
-    fn answered(&mut self, id: JobId, mut answered: message::Answered, now: Instant) {
+    fn answered(&mut self, id: JobId, mut answered: message::Answered, now: Duration) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let given_up = job.remote == Remote::Over;
         if let Remote::Unconfirmed { token } = job.remote {
@@ -142,19 +144,21 @@ impl Table {
         job.remote = Remote::Over;
         match std::mem::replace(&mut answered.answer, message::Answer::Cancelled) {
             message::Answer::Value(value) => {
-                self.sight.served(&job.callee);
+                self.remote_state.served(&job.target);
                 let ended = answered.worker.map(|worker| Ended::remote(value, worker, &answered));
                 let nobody =
                     || CallError::BadValue { message: "its answer names no worker".to_owned() };
                 self.end(id, ended.ok_or_else(nobody));
             }
             message::Answer::NotServed => {
-                self.sight.not_served(&job.callee, now);
+                self.remote_state.not_served(&job.target, now);
                 self.turned_away(id, Reason::NotServed, now);
             }
             message::Answer::Busy => {
                 let bound = answered.bound.unwrap_or(Bound::Other);
-                self.sight.no_room(bound);
+                if self.remote_state.no_room(bound) {
+                    self.effects.push(Effect::NoRoom(bound));
+                }
                 self.turned_away(id, Reason::Busy(bound), now);
             }
             message::Answer::Expired => {
@@ -176,7 +180,7 @@ impl Table {
     }
 
     /// The distributor does not take the job.
-    fn turned_away(&mut self, id: JobId, reason: Reason, now: Instant) {
+    fn turned_away(&mut self, id: JobId, reason: Reason, now: Duration) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.local != Local::Not {
             return;
@@ -187,7 +191,7 @@ impl Table {
             self.retries.push_back((now + limits::RESEND, id));
             return;
         }
-        if job.may_run_here(self.turns.slots()) {
+        if job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, reason);
         } else {
             self.end(id, Err(CallError::Unavailable { reason }));

@@ -2,9 +2,9 @@
 
 use simple_dist_protocol::message::Answer;
 
+use super::super::{CallError, Fallback};
 use super::story::Seen::{Asked, Cancelled, Failed, Submitted};
 use super::story::*;
-use crate::{CallError, Fallback};
 
 #[test]
 fn a_call_is_sent_at_once_and_ends_with_its_answer() {

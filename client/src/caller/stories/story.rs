@@ -5,29 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_protocol::link::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answered, Delivered, Deliveries, Delivery, Marks, Presence,
+    Answer, Answered, Bound, Delivered, Deliveries, Delivery, Marks, Presence,
 };
-use simple_dist_protocol::{DistributorId, Function, JobId, Term, WorkerId, link};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use simple_dist_protocol::{DistributorId, JobId, Term, WorkerId};
 
-use super::super::{Begin, Effect, Event, Table};
-use crate::answer::Outcome;
-use crate::callee::Callee;
-use crate::options::Options;
-use crate::{Bound, CallError, Fallback, Ran, Reason};
+use super::super::{
+    Begin, CallError, CallOptions, Caller, Effect, Event, Fallback, Ran, Reason, Target,
+};
 
 /// What happens.
 pub(super) enum What {
     Call {
         job: u128,
-        callee: Callee,
-        options: Options,
+        target: Target,
+        options: CallOptions,
     },
     Settle {
         job: u128,
-        outcome: link::Outcome,
+        outcome: Outcome,
     },
     Deliver {
         job: u128,
@@ -73,19 +70,18 @@ pub(super) fn check(
     assert_eq!(tell(story), expected.into_iter().collect::<Vec<_>>());
 }
 
-/// Tells a story, the clock going on by itself as the table asks; what is seen, in order.
+/// Tells a story, the clock going on by itself as the machine asks; what is seen, in order.
 pub(super) fn tell(story: impl IntoIterator<Item = Told>) -> Vec<Seen> {
     let mut story: Vec<Told> = story.into_iter().collect();
     story.sort_by_key(|(at, _)| *at);
-    let start = Instant::now();
+    let start = Duration::ZERO;
     let mut teller = Teller {
-        table: Table::new(1, start),
+        caller: Caller::new(1, start),
         tokens: HashMap::new(),
         unconfirmed: HashSet::new(),
         backlog: false,
         progress: start,
         behind: start,
-        replies: Vec::new(),
         seen: Vec::new(),
     };
     let mut now = start;
@@ -102,32 +98,29 @@ pub(super) fn tell(story: impl IntoIterator<Item = Told>) -> Vec<Seen> {
 }
 
 struct Teller {
-    table: Table,
+    caller: Caller,
     tokens: HashMap<u128, u64>,
     /// What the publisher waits for, whether nothing of it is written, and when it last heard.
     unconfirmed: HashSet<u64>,
     backlog: bool,
-    progress: Instant,
+    progress: Duration,
     /// Until when news wait to be taken in.
-    behind: Instant,
-    replies: Vec<(JobId, oneshot::Receiver<Outcome>)>,
+    behind: Duration,
     seen: Vec<Seen>,
 }
 
 impl Teller {
-    fn happen(&mut self, what: What, now: Instant) {
+    fn happen(&mut self, what: What, now: Duration) {
         let event = match what {
-            What::Call { job, callee, options } => {
-                let (reply, end) = oneshot::channel();
-                self.replies.push((id(job), end));
-                let (id, args) = (id(job), Bytes::from_static(&[20]));
-                Event::Begin(Begin { id, callee: Arc::new(callee), args, options, at: now, reply })
+            What::Call { job, target, options } => {
+                let (target, args) = (Arc::new(target), Bytes::from_static(&[20]));
+                Event::Begin(Begin { id: id(job), target, args, options, at: now })
             }
             What::Settle { job, outcome } => {
                 let token = self.tokens[&job];
                 self.unconfirmed.remove(&token);
                 self.progress = now;
-                Event::Settled(link::Settled { tokens: vec![token], outcome })
+                Event::Settled { tokens: vec![token], outcome }
             }
             What::Deliver { job, body } => {
                 if let Some(token) = self.tokens.get(&job) {
@@ -152,22 +145,22 @@ impl Teller {
             self.unconfirmed.retain(|_| matches!(event, Event::Unblocked));
             self.progress = now;
         }
-        self.table.apply(event, now);
+        self.caller.apply(event, now);
     }
 
-    /// Looks whenever the table asks for it.
-    fn look_until(&mut self, then: Instant, mut now: Instant) {
-        while self.table.wake(now) <= then {
-            now = self.table.wake(now).max(now);
+    /// Looks whenever the machine asks for it.
+    fn look_until(&mut self, then: Duration, mut now: Duration) {
+        while self.caller.wake(now) <= then {
+            now = self.caller.wake(now).max(now);
             self.look(now);
         }
     }
 
-    fn look(&mut self, now: Instant) {
+    fn look(&mut self, now: Duration) {
         let waits = !self.unconfirmed.is_empty() && !self.backlog;
-        let unconfirmed = if waits { now - self.progress } else { Duration::ZERO };
-        self.table.apply(Event::Look { unconfirmed, caught_up: now >= self.behind }, now);
-        for effect in self.table.effects(now) {
+        let unconfirmed = if waits { now.saturating_sub(self.progress) } else { Duration::ZERO };
+        self.caller.apply(Event::Look { unconfirmed, caught_up: now >= self.behind }, now);
+        for effect in self.caller.effects(now) {
             let seen = match effect {
                 Effect::Submit { submission, token } => {
                     let job = number(submission.id);
@@ -185,8 +178,9 @@ impl Teller {
                     Seen::Reported(runs.values().flat_map(|reasons| reasons.values()).sum())
                 }
                 Effect::Run { id, reason, .. } => Seen::Runs(number(id), reason),
-                Effect::End { id, outcome: Ok(ended), .. } => Seen::Value(number(id), ended.ran),
-                Effect::End { id, outcome: Err(error), .. } => Seen::Failed(number(id), error),
+                Effect::End { id, end: Ok(ended) } => Seen::Value(number(id), ended.ran),
+                Effect::End { id, end: Err(error) } => Seen::Failed(number(id), error),
+                Effect::NoRoom(_) => continue,
             };
             self.seen.push(seen);
         }
@@ -211,21 +205,22 @@ pub(super) fn at(ms: u64, what: What) -> Told {
     (ms, what)
 }
 
-const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
-
 pub(super) fn call(job: u128) -> What {
     call_as(job, Fallback::WhenUnavailable, 60_000)
 }
 
 pub(super) fn call_as(job: u128, fallback: Fallback, timeout: u64) -> What {
     let timeout = Duration::from_millis(timeout);
-    let options = Options { fallback, timeout, ..Options::default() };
-    What::Call { job, callee: Callee::known(FIB.erased()), options }
+    let options = CallOptions { fallback, timeout, ..CallOptions::default() };
+    What::Call { job, target: fib(true), options }
 }
 
 pub(super) fn call_unknown(job: u128) -> What {
-    let callee = Callee::named("fib@1".parse().unwrap());
-    What::Call { job, callee, options: Options::default() }
+    What::Call { job, target: fib(false), options: CallOptions::default() }
+}
+
+fn fib(runs_here: bool) -> Target {
+    Target::new("fib@1".parse().unwrap(), runs_here)
 }
 
 pub(super) fn dropped(job: u128) -> What {
@@ -237,11 +232,11 @@ pub(super) fn up() -> What {
 }
 
 pub(super) fn down() -> What {
-    What::Event(Event::Down(link::Reason::Lost("cut".to_owned())))
+    What::Event(Event::Down(Reason::NoConnection))
 }
 
 pub(super) fn missing() -> What {
-    What::Event(Event::Down(link::Reason::Missing("exchange".to_owned())))
+    What::Event(Event::Down(Reason::NoDistributor))
 }
 
 pub(super) fn blocked() -> What {
@@ -261,15 +256,15 @@ pub(super) fn full(job: u128) -> What {
 }
 
 pub(super) fn confirmed(job: u128) -> What {
-    What::Settle { job, outcome: link::Outcome::Confirmed }
+    What::Settle { job, outcome: Outcome::Confirmed }
 }
 
 pub(super) fn returned(job: u128) -> What {
-    What::Settle { job, outcome: link::Outcome::Returned }
+    What::Settle { job, outcome: Outcome::Returned }
 }
 
 pub(super) fn refused(job: u128) -> What {
-    What::Settle { job, outcome: link::Outcome::Refused }
+    What::Settle { job, outcome: Outcome::Refused }
 }
 
 pub(super) fn backlog(backlog: bool) -> What {
@@ -308,8 +303,7 @@ pub(super) fn struck(job: u128, marks: Marks) -> What {
 }
 
 pub(super) fn ran(job: u128) -> What {
-    let end = Ok(Bytes::from_static(&[20]));
-    What::Event(Event::Ran { id: id(job), end, took: Duration::ZERO })
+    What::Event(Event::Ran { id: id(job), end: Ok(()), took: Duration::ZERO })
 }
 
 pub(super) fn ran_badly(job: u128, error: CallError) -> What {
@@ -326,7 +320,7 @@ pub(super) fn presence_with(term: u64, served: bool, room: bool) -> What {
         distributor: DistributorId::from_u128(1),
         term: Term(term),
         seq: 1,
-        functions: served.then(|| FIB.address()).into_iter().collect(),
+        functions: served.then(|| "fib@1".parse().unwrap()).into_iter().collect(),
         backlog: 0,
         room,
         bound: (!room).then_some(Bound::Jobs),

@@ -1,4 +1,4 @@
-//! Turns at the local slots: who runs, who waits, and who waits too far behind to be promised
+//! LocalSlots at the local slots: who runs, who waits, and who waits too far behind to be promised
 //! anything.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use simple_dist_protocol::JobId;
 const SURE: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct LocalSlots {
     slots: usize,
     free: usize,
     /// By ticket, so by age.
@@ -18,7 +18,7 @@ pub(super) struct Turns {
     next: u64,
 }
 
-impl Turns {
+impl LocalSlots {
     pub(super) fn new(slots: usize) -> Self {
         Self { slots, free: slots, sure: BTreeMap::new(), behind: BTreeMap::new(), next: 0 }
     }
@@ -87,21 +87,21 @@ mod tests {
 
     #[test]
     fn a_slot_is_taken_in_order_and_given_back() {
-        let mut turns = Turns::new(1);
-        turns.enter(job(1));
-        turns.enter(job(2));
-        assert_eq!((turns.take(), turns.take()), (Some(job(1)), None));
-        turns.give_back();
-        assert_eq!(turns.take(), Some(job(2)));
+        let mut slots = LocalSlots::new(1);
+        slots.enter(job(1));
+        slots.enter(job(2));
+        assert_eq!((slots.take(), slots.take()), (Some(job(1)), None));
+        slots.give_back();
+        assert_eq!(slots.take(), Some(job(2)));
     }
 
     #[test]
     fn sixteen_per_slot_are_sure_of_their_turn_and_others_move_up() {
-        let mut turns = Turns::new(1);
-        let tickets: Vec<u64> = (0..17).map(|number| turns.enter(job(number))).collect();
-        assert!(turns.is_sure(tickets[15]));
-        assert!(!turns.is_sure(tickets[16]));
-        turns.leave(tickets[3]);
-        assert!(turns.is_sure(tickets[16]));
+        let mut slots = LocalSlots::new(1);
+        let tickets: Vec<u64> = (0..17).map(|number| slots.enter(job(number))).collect();
+        assert!(slots.is_sure(tickets[15]));
+        assert!(!slots.is_sure(tickets[16]));
+        slots.leave(tickets[3]);
+        assert!(slots.is_sure(tickets[16]));
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 
+use super::super::{CallError, Fallback, Reason};
 use super::story::Seen::{Cancelled, Failed, Reported, Runs, Submitted};
 use super::story::*;
-use crate::{CallError, Fallback, Reason};
 
 fn hedged(job: u128, after: u64) -> What {
     call_as(job, Fallback::After(Duration::from_millis(after)), 60_000)

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Bound, Presence};
-use simple_dist_protocol::{Term, limits, link};
-use tokio::time::Instant;
+use simple_dist_protocol::{Term, limits};
 
-use crate::Reason;
-use crate::callee::Callee;
-use crate::place::{LinkView, View};
+use super::destination::{LinkState, Reachability};
+use super::{Reason, Target};
 
 /// How long it is remembered that nobody serves a function: presence, which tells of its return,
 /// comes every second.
@@ -20,7 +18,7 @@ const REFUSALS: usize = 1024;
 
 /// What is known of the other side.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub(crate) struct RemoteState {
     link: Link,
     term: Option<Term>,
     /// The distributor's bound that is reached, as its presence says.
@@ -32,31 +30,31 @@ pub(crate) struct Sight {
 
 #[derive(Debug)]
 enum Link {
-    Starting { since: Instant },
-    Up { heard: Instant, absent: Option<Instant> },
-    Blocked { since: Instant },
-    Down { reason: Reason, since: Instant },
+    Starting { since: Duration },
+    Up { heard: Duration, absent: Option<Duration> },
+    Blocked { since: Duration },
+    Down { reason: Reason, since: Duration },
 }
 
 /// The distributor said that nobody serves a function. When that is no longer believed, one call
 /// tries again and the others wait for what becomes of it.
 #[derive(Debug)]
 struct Refusal {
-    callee: Arc<Callee>,
-    until: Instant,
+    target: Arc<Target>,
+    until: Duration,
 }
 
 /// What a beat of the distributor changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct PresenceChange {
     /// Another term is active than before: it knows no jobs.
     pub(crate) new_term: bool,
     /// What was refused before may be taken now.
     pub(crate) taken_again: bool,
 }
 
-impl Sight {
-    pub(crate) fn new(now: Instant) -> Self {
+impl RemoteState {
+    pub(crate) fn new(now: Duration) -> Self {
         Self {
             link: Link::Starting { since: now },
             term: None,
@@ -66,7 +64,7 @@ impl Sight {
         }
     }
 
-    pub(crate) fn up(&mut self, now: Instant) {
+    pub(crate) fn up(&mut self, now: Duration) {
         self.link = Link::Up { heard: now, absent: None };
         self.full = None;
     }
@@ -81,35 +79,28 @@ impl Sight {
         matches!(self.link, Link::Up { .. } | Link::Blocked { .. })
     }
 
-    pub(crate) fn blocked(&mut self, now: Instant) {
+    pub(crate) fn blocked(&mut self, now: Duration) {
         if self.is_up() {
             self.link = Link::Blocked { since: now };
         }
     }
 
-    pub(crate) fn unblocked(&mut self, now: Instant) {
+    pub(crate) fn unblocked(&mut self, now: Duration) {
         if self.is_connected() {
             self.link = Link::Up { heard: now, absent: None };
         }
     }
 
-    pub(crate) fn down(&mut self, reason: &link::Reason, now: Instant) {
+    pub(crate) fn down(&mut self, reason: Reason, now: Duration) {
         let since = match self.link {
             Link::Down { since, .. } => since,
             Link::Starting { .. } | Link::Up { .. } | Link::Blocked { .. } => now,
-        };
-        let reason = match reason {
-            link::Reason::Missing(_) => Reason::NoDistributor,
-            link::Reason::Refused(_) => Reason::Refused,
-            link::Reason::Tls { .. } => Reason::Tls,
-            link::Reason::Mismatch(_) => Reason::Mismatch,
-            link::Reason::Unreachable { .. } | link::Reason::Lost(_) => Reason::NoConnection,
         };
         self.link = Link::Down { reason, since };
     }
 
     /// For so long we were late ourselves: it does not count as silence.
-    pub(crate) fn excuse(&mut self, late: Duration, now: Instant) {
+    pub(crate) fn excuse(&mut self, late: Duration, now: Duration) {
         match &mut self.link {
             Link::Starting { since } | Link::Up { heard: since, .. } => {
                 *since = now.min(*since + late);
@@ -119,13 +110,13 @@ impl Sight {
     }
 
     /// A submission came back: nobody consumes what is submitted.
-    pub(crate) fn returned(&mut self, now: Instant) {
+    pub(crate) fn returned(&mut self, now: Duration) {
         if let Link::Up { absent: absent @ None, .. } = &mut self.link {
             *absent = Some(now);
         }
     }
 
-    pub(crate) fn heard(&mut self, presence: &Presence, now: Instant) -> Heard {
+    pub(crate) fn heard(&mut self, presence: &Presence, now: Duration) -> PresenceChange {
         if let Link::Up { heard, absent } = &mut self.link {
             (*heard, *absent) = (now, None);
         }
@@ -135,73 +126,71 @@ impl Sight {
         let before = std::mem::replace(&mut self.full, full);
         let refused = self.refusals.len();
         self.refusals.retain(|_, refusal| {
-            !presence.functions.iter().any(|at| refusal.callee.selector.matches(at))
+            !presence.functions.iter().any(|at| refusal.target.selector.matches(at))
         });
         let taken_again = refused > self.refusals.len() || (before.is_some() && full.is_none());
-        Heard { new_term, taken_again }
+        PresenceChange { new_term, taken_again }
     }
 
     /// The distributor refused a job of this function, since nobody serves it.
-    pub(crate) fn not_served(&mut self, callee: &Arc<Callee>, now: Instant) {
+    pub(crate) fn not_served(&mut self, target: &Arc<Target>, now: Duration) {
         if self.refusals.len() >= REFUSALS {
             self.refusals.retain(|_, refusal| refusal.until > now);
         }
         if self.refusals.len() < REFUSALS {
             let until = now + MEMORY;
-            let callee = Arc::clone(callee);
-            self.refusals.insert(Arc::clone(&callee.name), Refusal { callee, until });
+            let target = Arc::clone(target);
+            self.refusals.insert(Arc::clone(&target.name), Refusal { target, until });
         }
     }
 
-    /// A job was refused, since a bound is reached. Logged the first time.
-    pub(crate) fn no_room(&mut self, bound: Bound) {
-        if self.told.insert(bound) {
-            tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");
-        }
+    /// A job was refused, since a bound is reached: whether that is new.
+    pub(crate) fn no_room(&mut self, bound: Bound) -> bool {
+        self.told.insert(bound)
     }
 
     /// A job of this function is sent: if that is a try after a refusal, others wait for it.
-    pub(crate) fn tried(&mut self, callee: &Callee, now: Instant) {
+    pub(crate) fn tried(&mut self, target: &Target, now: Duration) {
         if self.refusals.is_empty() {
             return;
         }
-        if let Some(refusal) = self.refusals.get_mut(&callee.name) {
+        if let Some(refusal) = self.refusals.get_mut(&target.name) {
             refusal.until = now + MEMORY;
         }
     }
 
     /// A job of this function ran on a worker.
-    pub(crate) fn served(&mut self, callee: &Callee) {
+    pub(crate) fn served(&mut self, target: &Target) {
         if !self.refusals.is_empty() {
-            self.refusals.remove(&callee.name);
+            self.refusals.remove(&target.name);
         }
     }
 
     /// What is seen from one function's point of view.
-    pub(crate) fn view(&self, callee: &Callee, unconfirmed: Duration, now: Instant) -> View {
-        let refusal = self.refusals.get(&callee.name).filter(|refusal| refusal.until > now);
-        View { refusal: refusal.map(|_| Reason::NotServed), ..self.view_of_all(unconfirmed, now) }
+    pub(crate) fn reachability(
+        &self,
+        target: &Target,
+        unconfirmed: Duration,
+        now: Duration,
+    ) -> Reachability {
+        let refusal = self.refusals.get(&target.name).filter(|refusal| refusal.until > now);
+        Reachability {
+            refusal: refusal.map(|_| Reason::NotServed),
+            ..self.reachability_of_all(unconfirmed, now)
+        }
     }
 
     /// What is seen, whatever the function.
-    pub(crate) fn view_of_all(&self, unconfirmed: Duration, now: Instant) -> View {
-        let view = View {
-            link: LinkView::Up,
-            unconfirmed,
-            silent: Duration::ZERO,
-            absent: None,
-            refusal: None,
-            full: self.full,
-        };
-        match self.link {
-            Link::Starting { since } => View { link: LinkView::Starting(now - since), ..view },
-            Link::Blocked { since } => View { link: LinkView::Blocked(now - since), ..view },
+    pub(crate) fn reachability_of_all(&self, unconfirmed: Duration, now: Duration) -> Reachability {
+        let passed = |since| now.saturating_sub(since);
+        let (link, silent, absent) = match self.link {
+            Link::Starting { since } => (LinkState::Starting(passed(since)), Duration::ZERO, None),
+            Link::Blocked { since } => (LinkState::Blocked(passed(since)), Duration::ZERO, None),
             Link::Down { reason, since } => {
-                View { link: LinkView::Down(reason, now - since), ..view }
+                (LinkState::Down(reason, passed(since)), Duration::ZERO, None)
             }
-            Link::Up { heard, absent } => {
-                View { silent: now - heard, absent: absent.map(|since| now - since), ..view }
-            }
-        }
+            Link::Up { heard, absent } => (LinkState::Up, passed(heard), absent.map(passed)),
+        };
+        Reachability { link, unconfirmed, silent, absent, refusal: None, full: self.full }
     }
 }

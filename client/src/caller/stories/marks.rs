@@ -2,9 +2,9 @@
 
 use simple_dist_protocol::message::Answer;
 
+use super::super::{CallError, Fallback, Reason};
 use super::story::Seen::{Cancelled, Failed, Noted, Runs, Submitted};
 use super::story::*;
-use crate::{CallError, Fallback, Reason};
 
 fn short(job: u128) -> What {
     call_as(job, Fallback::WhenUnavailable, 500)

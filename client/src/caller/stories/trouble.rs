@@ -1,12 +1,10 @@
 //! When workers cannot be reached: who goes local, when, and who comes back.
 
-use simple_dist_protocol::link;
 use simple_dist_protocol::message::Answer;
 
-use super::super::Event;
+use super::super::{Bound, Event, Fallback, Reason};
 use super::story::Seen::{Cancelled, Runs, Submitted};
 use super::story::*;
-use crate::{Bound, Fallback, Reason};
 
 #[test]
 fn a_failed_first_connection_makes_waiting_calls_local() {
@@ -22,17 +20,15 @@ fn no_word_of_the_connection_for_three_seconds_makes_waiting_calls_local() {
 #[test]
 fn a_broker_that_refuses_us_is_told_from_one_that_is_not_there() {
     let told = |reason| What::Event(Event::Down(reason));
-    let refused = || told(link::Reason::Refused("ACCESS_REFUSED".to_owned()));
-    let tls = link::Reason::Tls { address: String::new(), problem: String::new() };
     check(
         [
             at(0, call(1)),
-            at(1, refused()),
+            at(1, told(Reason::Refused)),
             at(2, ran(1)),
             at(3, call_as(2, Fallback::Never, 60_000)),
-            at(4, told(tls)),
+            at(4, told(Reason::Tls)),
             at(5, call_as(3, Fallback::Never, 60_000)),
-            at(6, told(link::Reason::Mismatch("406".to_owned()))),
+            at(6, told(Reason::Mismatch)),
             at(7, call_as(4, Fallback::Never, 60_000)),
             at(8, down()),
             at(9, call_as(5, Fallback::Never, 60_000)),

@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::JobId;
-use tokio::time::Instant;
 
 /// The most submissions unsettled at once, and their bytes: enough to keep lists full, few enough
 /// for the publisher's queue.
@@ -19,7 +18,7 @@ pub(super) struct Outbox {
     unsettled: HashMap<u64, (JobId, usize)>,
     bytes: usize,
     next: u64,
-    paused: Option<Instant>,
+    paused: Option<Duration>,
 }
 
 impl Outbox {
@@ -28,7 +27,7 @@ impl Outbox {
     }
 
     /// The next job to send, if the window has room.
-    pub(super) fn next(&mut self, now: Instant) -> Option<JobId> {
+    pub(super) fn next(&mut self, now: Duration) -> Option<JobId> {
         let (most, most_bytes) = WINDOW;
         let full = self.unsettled.len() >= most || self.bytes >= most_bytes;
         if full || self.paused.is_some_and(|until| until > now) {
@@ -39,7 +38,7 @@ impl Outbox {
     }
 
     /// The time of the next try, after the publisher was full.
-    pub(super) fn paused(&self) -> Option<Instant> {
+    pub(super) fn paused(&self) -> Option<Duration> {
         self.paused
     }
 
@@ -60,7 +59,7 @@ impl Outbox {
     }
 
     /// The publisher did not take a token: its job is the next again, a little later.
-    pub(super) fn refused(&mut self, token: u64, now: Instant) -> Option<JobId> {
+    pub(super) fn refused(&mut self, token: u64, now: Duration) -> Option<JobId> {
         self.paused = Some(now + PAUSE);
         let id = self.settled(token)?;
         self.queue.push_front(id);

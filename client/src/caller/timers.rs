@@ -1,20 +1,18 @@
 //! What is due, whatever happens: ends of time, sending and sending again, local runs, questions
 //! and reports.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use simple_dist_protocol::{JobId, limits};
-use tokio::time::Instant;
 
 use super::job::{Local, Remote};
-use super::{Effect, Table};
-use crate::{CallError, Reason};
+use super::{CallError, Caller, Effect, Reason};
 
 /// The most functions in one report.
 const REPORTED: usize = 64;
 
-impl Table {
-    pub(super) fn timers_due(&mut self, now: Instant) {
+impl Caller {
+    pub(super) fn timers_due(&mut self, now: Duration) {
         while let Some(&(at, id)) = self.timers.first()
             && at <= now
         {
@@ -23,7 +21,7 @@ impl Table {
             if at < job.deadline {
                 job.timer = Some(job.deadline);
                 self.timers.insert((job.deadline, id));
-                if job.may_run_here(self.turns.slots()) {
+                if job.may_run_here(self.local_slots.slots()) {
                     self.go_local(id, Reason::After);
                 }
             } else {
@@ -36,13 +34,13 @@ impl Table {
     /// A job's time has passed: it runs here, or ends. Past it, only those wait whose turn is sure.
     pub(super) fn timed_out(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if job.local == Local::Not && job.may_run_here(self.turns.slots()) {
+        if job.local == Local::Not && job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, Reason::TimedOut);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.local {
             Local::Not => self.end(id, Err(CallError::Timeout)),
-            Local::Waiting { ticket, reason } if !self.turns.is_sure(ticket) => {
+            Local::Waiting { ticket, reason } if !self.local_slots.is_sure(ticket) => {
                 let error = match reason {
                     Reason::TimedOut | Reason::After => CallError::Timeout,
                     Reason::NoConnection
@@ -66,7 +64,7 @@ impl Table {
         }
     }
 
-    pub(super) fn resend_due(&mut self, now: Instant) {
+    pub(super) fn resend_due(&mut self, now: Duration) {
         while let Some(&(at, id)) = self.retries.front()
             && at <= now
         {
@@ -77,7 +75,7 @@ impl Table {
         }
     }
 
-    pub(super) fn send(&mut self, now: Instant) {
+    pub(super) fn send(&mut self, now: Duration) {
         while let Some(id) = self.outbox.next(now) {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             if job.remote != Remote::Queued {
@@ -91,26 +89,26 @@ impl Table {
         }
     }
 
-    pub(super) fn run_local(&mut self, now: Instant) {
-        while let Some(id) = self.turns.take() {
+    pub(super) fn run_local(&mut self, now: Duration) {
+        while let Some(id) = self.local_slots.take() {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let Local::Waiting { reason, .. } = job.local else { continue };
-            job.local = Local::Running { reason, waited: now - job.begun };
+            job.local = Local::Running { reason, waited: now.saturating_sub(job.begun) };
             if matches!(job.remote, Remote::Queued | Remote::Unsent) && reason != Reason::After {
                 job.remote =
                     if job.known { Remote::Confirmed { since: now } } else { Remote::Over };
             }
-            let (callee, args) = (Arc::clone(&job.callee), job.args.clone());
-            if self.runs.len() < REPORTED || self.runs.contains_key(callee.name.as_ref()) {
-                let runs = self.runs.entry(callee.name.as_ref().to_owned()).or_default();
+            let name = job.target.name.as_ref();
+            if self.runs.len() < REPORTED || self.runs.contains_key(name) {
+                let runs = self.runs.entry(name.to_owned()).or_default();
                 *runs.entry(reason.kind().to_owned()).or_default() += 1;
             }
-            self.effects.push(Effect::Run { id, callee, args, reason });
+            self.effects.push(Effect::Run { id, args: job.args.clone(), reason });
         }
     }
 
-    pub(super) fn periodic(&mut self, now: Instant) {
-        if !self.sight.is_up() {
+    pub(super) fn periodic(&mut self, now: Duration) {
+        if !self.remote_state.is_up() {
             return;
         }
         if self.ask_at <= now {
@@ -119,7 +117,7 @@ impl Table {
                 .jobs
                 .iter()
                 .filter(|(_, job)| match job.remote {
-                    Remote::Confirmed { since } => now - since >= limits::RESEND,
+                    Remote::Confirmed { since } => now.saturating_sub(since) >= limits::RESEND,
                     Remote::Unsent | Remote::Queued | Remote::Unconfirmed { .. } | Remote::Over => {
                         false
                     }
@@ -137,7 +135,7 @@ impl Table {
     /// Without a connection nothing is cancelled: what nobody re-sends or asks after expires.
     pub(super) fn send_cancels(&mut self) {
         let cancels = std::mem::take(&mut self.cancels);
-        if self.sight.is_connected() {
+        if self.remote_state.is_connected() {
             let lists = cancels.chunks(limits::LIST_JOBS);
             self.effects.extend(lists.map(|ids| Effect::Cancel(ids.to_vec())));
         }

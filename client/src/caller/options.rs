@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::limits;
 
-use crate::CallError;
+use super::CallError;
 
 /// When a function runs in this process instead of on a worker.
 ///
@@ -24,15 +24,20 @@ pub enum Fallback {
     After(Duration),
 }
 
+/// What its caller asks of a call.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct CallOptions {
+    /// How long to wait for workers.
     pub(crate) timeout: Duration,
+    /// 0 to 9, 9 first.
     pub(crate) priority: u8,
+    /// When it runs in this process instead.
     pub(crate) fallback: Fallback,
+    /// A W3C `traceparent`.
     pub(crate) trace: Option<Box<str>>,
 }
 
-impl Default for Options {
+impl Default for CallOptions {
     fn default() -> Self {
         Self {
             timeout: limits::TIMEOUT_DEFAULT,
@@ -43,7 +48,8 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl CallOptions {
+    /// An error if one is out of its range.
     pub(crate) fn check(&self) -> Result<(), CallError> {
         let message = if self.timeout.is_zero() {
             "a call's time is more than zero"
@@ -69,14 +75,14 @@ mod tests {
 
     #[test]
     fn options_have_ranges() {
-        let check = |change: fn(&mut Options)| {
-            let mut options = Options::default();
+        let check = |change: fn(&mut CallOptions)| {
+            let mut options = CallOptions::default();
             change(&mut options);
             options.check()
         };
         assert_eq!(check(|_| ()), Ok(()));
         for change in [
-            (|options| options.timeout = Duration::ZERO) as fn(&mut Options),
+            (|options| options.timeout = Duration::ZERO) as fn(&mut CallOptions),
             |options| options.timeout = limits::TIMEOUT_MAX + Duration::from_millis(1),
             |options| options.priority = 10,
             |options| options.trace = Some("x".repeat(129).into()),

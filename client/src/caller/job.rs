@@ -6,48 +6,42 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::JobId;
 use simple_dist_protocol::message::{Marks, Submission};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use crate::answer::Outcome;
-use crate::callee::Callee;
-use crate::options::Options;
-use crate::place::{Policy, Standing};
-use crate::{Fallback, Reason};
-
-/// Where the end of a call goes.
-pub(crate) type Reply = oneshot::Sender<Outcome>;
+use super::destination::{CallPolicy, SendState};
+use super::{CallOptions, Fallback, Reason, Target};
 
 /// A call that begins.
 #[derive(Debug)]
 pub(crate) struct Begin {
+    /// Its job.
     pub(crate) id: JobId,
-    pub(crate) callee: Arc<Callee>,
+    /// What is called.
+    pub(crate) target: Arc<Target>,
+    /// With what, in MessagePack.
     pub(crate) args: Bytes,
-    pub(crate) options: Options,
+    /// What its caller asks of it.
+    pub(crate) options: CallOptions,
     /// When its caller began to wait.
-    pub(crate) at: Instant,
-    pub(crate) reply: Reply,
+    pub(crate) at: Duration,
 }
 
 /// What the caller holds until the answer is in hand.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) callee: Arc<Callee>,
+    pub(super) target: Arc<Target>,
     pub(super) args: Bytes,
     priority: u8,
     fallback: Fallback,
     trace: Option<Box<str>>,
-    pub(super) begun: Instant,
-    pub(super) deadline: Instant,
+    pub(super) begun: Duration,
+    pub(super) deadline: Duration,
     /// When something is next to be done about it: its hedge or its deadline.
-    pub(super) timer: Option<Instant>,
+    pub(super) timer: Option<Duration>,
     pub(super) marks: Marks,
     pub(super) remote: Remote,
     /// Whether the distributor may have heard of it.
     pub(super) known: bool,
     pub(super) local: Local,
-    pub(super) reply: Reply,
 }
 
 /// How far a job is on its way to a worker.
@@ -60,7 +54,7 @@ pub(super) enum Remote {
     /// Sent under this token.
     Unconfirmed { token: u64 },
     /// The broker has it, since then.
-    Confirmed { since: Instant },
+    Confirmed { since: Duration },
     /// Refused there, or given up here.
     Over,
 }
@@ -75,15 +69,15 @@ pub(super) enum Local {
 
 impl Job {
     pub(super) fn new(begin: Begin) -> Self {
-        let Begin { id: _, callee, args, options, at, reply } = begin;
-        let Options { timeout, priority, fallback, trace } = options;
+        let Begin { id: _, target, args, options, at } = begin;
+        let CallOptions { timeout, priority, fallback, trace } = options;
         let deadline = at + timeout;
         let timer = match fallback {
             Fallback::After(delay) if delay < timeout => at + delay,
             Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never => deadline,
         };
         Self {
-            callee,
+            target,
             args,
             priority,
             fallback,
@@ -95,7 +89,6 @@ impl Job {
             remote: Remote::Unsent,
             known: false,
             local: Local::Not,
-            reply,
         }
     }
 
@@ -114,27 +107,27 @@ impl Job {
         policy.local && !policy.struck && policy.fallback != Fallback::Never
     }
 
-    pub(super) fn policy(&self, slots: usize) -> Policy {
-        let standing = match self.remote {
-            _ if !self.known => Standing::New,
-            Remote::Unconfirmed { .. } => Standing::Unconfirmed,
+    pub(super) fn policy(&self, slots: usize) -> CallPolicy {
+        let sent = match self.remote {
+            _ if !self.known => SendState::New,
+            Remote::Unconfirmed { .. } => SendState::Unconfirmed,
             Remote::Unsent | Remote::Queued | Remote::Confirmed { .. } | Remote::Over => {
-                Standing::UnderWay
+                SendState::UnderWay
             }
         };
-        Policy {
+        CallPolicy {
             fallback: self.fallback,
-            local: self.callee.local.is_some() && slots > 0,
+            local: self.target.runs_here && slots > 0,
             struck: self.is_struck(),
-            standing,
+            sent,
         }
     }
 
-    pub(super) fn submission(&self, id: JobId, now: Instant) -> Submission {
-        let left = self.deadline.saturating_duration_since(now).as_millis();
+    pub(super) fn submission(&self, id: JobId, now: Duration) -> Submission {
+        let left = self.deadline.saturating_sub(now).as_millis();
         Submission {
             id,
-            function: self.callee.name.as_ref().to_owned(),
+            function: self.target.name.as_ref().to_owned(),
             args: self.args.clone(),
             budget_ms: u64::try_from(left).unwrap_or(u64::MAX),
             priority: self.priority,

@@ -1,0 +1,125 @@
+//! Where a call ran and why, and how it ends.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use simple_dist_protocol::WorkerId;
+use simple_dist_protocol::message::{Answered, Bound};
+
+use super::CallError;
+
+/// Where a function ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// On a worker.
+    Remote {
+        /// Which.
+        worker: WorkerId,
+        /// At which attempt, from 1.
+        attempt: u32,
+    },
+    /// In this process.
+    Local {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// Why a call does not go to a worker. What the broker itself said is in the client's `problem` and,
+/// once, in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no connection to the broker.
+    NoConnection,
+    /// The broker refuses the login, or a right that it needs.
+    Refused,
+    /// There is somebody at the broker's address, but no TLS with it.
+    Tls,
+    /// What this client uses is declared otherwise at the broker: another prefix or queue kind.
+    Mismatch,
+    /// The broker takes no messages for now: it is short of memory or disk.
+    Blocked,
+    /// The broker has not confirmed what was sent to it for a second.
+    Unconfirmed,
+    /// No distributor was heard for three seconds, or none was ever there.
+    NoDistributor,
+    /// No live worker serves the function.
+    NotServed,
+    /// There is no room for the job: this bound is reached.
+    Busy(Bound),
+    /// The argument or the value is over the limit of what travels.
+    TooLarge,
+    /// The call's time passed.
+    TimedOut,
+    /// The caller asked for it: [`Fallback::After`](super::Fallback::After).
+    After,
+}
+
+impl Reason {
+    /// The reason in one lower-case word, for counters and pages.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::NoConnection => "no_connection",
+            Self::Refused => "refused",
+            Self::Tls => "tls",
+            Self::Mismatch => "mismatch",
+            Self::Blocked => "blocked",
+            Self::Unconfirmed => "unconfirmed",
+            Self::NoDistributor => "no_distributor",
+            Self::NotServed => "not_served",
+            Self::Busy(_) => "busy",
+            Self::TooLarge => "too_large",
+            Self::TimedOut => "timed_out",
+            Self::After => "after",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Busy(bound) => return write!(f, "there is no room for the job: {bound}"),
+            Self::NoConnection => "no connection to the broker",
+            Self::Refused => "the broker refuses the login, or a right that it needs",
+            Self::Tls => "no TLS with the broker: its certificate or ours is not trusted",
+            Self::Mismatch => "the broker has another installation under this prefix",
+            Self::Blocked => "the broker takes no messages for now",
+            Self::Unconfirmed => "the broker does not confirm messages",
+            Self::NoDistributor => "no distributor is there",
+            Self::NotServed => "no live worker serves the function",
+            Self::TooLarge => "the argument or the value is too large to travel",
+            Self::TimedOut => "the call's time passed",
+            Self::After => "asked for by the caller",
+        };
+        f.write_str(text)
+    }
+}
+
+/// How a call ends.
+pub(crate) type CallEnd = Result<Ended, CallError>;
+
+/// A call that ended with a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The value in MessagePack, if a worker gave it. That of a local run is with the shell.
+    pub(crate) value: Option<Bytes>,
+    /// Where it was made.
+    pub(crate) ran: Ran,
+    /// From the beginning of the call to the beginning of the run.
+    pub(crate) waited: Duration,
+    /// The run itself.
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    pub(super) fn remote(value: Bytes, worker: WorkerId, answered: &Answered) -> Self {
+        Self {
+            value: Some(value),
+            ran: Ran::Remote { worker, attempt: answered.attempt },
+            waited: Duration::from_millis(answered.waited_ms),
+            took: Duration::from_micros(answered.took_us),
+        }
+    }
+}
