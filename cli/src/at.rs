@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use simple_dist_broker as embedded;
 use simple_dist_client::Client;
-use simple_dist_protocol::environment::{self, CA, CERTIFICATE, DEFAULT_URL, KEY};
-use simple_dist_protocol::link::Certificates;
+use simple_dist_link::Certificates;
+use simple_dist_link::environment::{self, CA, CERTIFICATE, DEFAULT_URL, KEY};
 use tokio::process::Command;
 
 use crate::exit::Failure;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_link as link;
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
-use simple_dist_protocol::{Address, ClientId, JobId, codec, link};
+use simple_dist_protocol::{Address, ClientId, JobId, codec};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};

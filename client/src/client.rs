@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use simple_dist_protocol::environment::Environment;
-use simple_dist_protocol::link::{self, BrokerUrl, Certificates, Link};
+use simple_dist_link as link;
+use simple_dist_link::environment::Environment;
+use simple_dist_link::{BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{
     Address, AddressError, Argument, ClientId, Erased, Function, JobId, Selector,
@@ -107,7 +108,7 @@ impl Client {
     }
 
     /// A client as the environment says: the broker, certificates and the prefix. See
-    /// [`environment`](simple_dist_protocol::environment) for the variables.
+    /// [`environment`](simple_dist_link::environment) for the variables.
     ///
     /// ```no_run
     /// # use simple_dist_client::Client;

@@ -1,7 +1,7 @@
 //! How a client can fail to start.
 
-use simple_dist_protocol::environment::EnvironmentError;
-use simple_dist_protocol::link::UrlError;
+use simple_dist_link::UrlError;
+use simple_dist_link::environment::EnvironmentError;
 use simple_dist_protocol::topology::PrefixError;
 
 /// Why there is no client. That the broker is not there is no reason: a client connects for ever.

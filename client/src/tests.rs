@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use serde_json::json;
-use simple_dist_protocol::{Function, WorkerId, codec, limits, link};
+use simple_dist_link as link;
+use simple_dist_protocol::{Function, WorkerId, codec, limits};
 use tokio::sync::mpsc;
 
 use crate::actor::NewCall;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::link::{
+use simple_dist_link::{
     BrokerUrl, Consume, Full, Lane, Options, Outgoing, Plan, Route, Session, Source,
 };
 use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submission, Submit};

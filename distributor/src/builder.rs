@@ -4,9 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use simple_dist_protocol::link::{
-    BrokerUrl, Certificates, Consume, Link, Options, Plan, Source, UrlError,
-};
+use simple_dist_link::{BrokerUrl, Certificates, Consume, Link, Options, Plan, Source, UrlError};
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
 use simple_dist_protocol::{DistributorId, Generation, limits};
 use tokio::net::TcpListener;
@@ -15,10 +13,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
-use crate::ledger::Config;
 use crate::service::{Parts, Service};
 use crate::view::Maker;
 use crate::web;
+use simple_dist_core::scheduler::Config;
 
 /// Why a distributor cannot start. Once started it goes on until it is told to stop.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! Where whoever is not on the broker comes to the ledger: HTTP callers with their calls, people
-//! with their wishes. They read the [`View`](crate::view::View) and never wait for the ledger to
+//! Where whoever is not on the broker comes to the scheduler: HTTP callers with their calls, people
+//! with their wishes. They read the [`View`](crate::view::View) and never wait for the scheduler to
 //! do that; everything else is a request through a bounded queue, and every wait has a limit.
 
 use std::net::IpAddr;
@@ -14,14 +14,14 @@ use tokio::time::timeout;
 
 use crate::view::{Job, View};
 
-/// The most requests that wait for the ledger's task: more mean that it is stuck or flooded.
+/// The most requests that wait for the scheduler's task: more mean that it is stuck or flooded.
 pub(crate) const REQUESTS: usize = 4096;
-/// How long the ledger's task may take for anything but a call.
+/// How long the scheduler's task may take for anything but a call.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long past its time a call may take: the ledger gives half a second of grace.
+/// How long past its time a call may take: the scheduler gives half a second of grace.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The way to the ledger from outside the broker; cheap to clone.
+/// The way to the scheduler from outside the broker; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Desk {
     requests: mpsc::Sender<Request>,
@@ -61,7 +61,7 @@ pub enum Refused {
     Unknown,
 }
 
-/// What is asked of the ledger's task.
+/// What is asked of the scheduler's task.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A call; its answer comes when it comes.

@@ -2,14 +2,14 @@
 //! checked sender is dropped and counted, and neither ever comes back. What is too large to be
 //! passed on is answered in its place.
 
+use simple_dist_link::{Delivery, Source};
 use simple_dist_protocol::codec;
 use simple_dist_protocol::limits;
-use simple_dist_protocol::link::{Delivery, Source};
 use simple_dist_protocol::message::{
     Answer, Answers, End, FromClient, FromWorker, Presence, VERSION,
 };
 
-use crate::ledger::{Event, Via};
+use simple_dist_core::scheduler::{Event, Via};
 
 /// Why a delivery is no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,16 +1,15 @@
 //! The distributor: takes jobs in, places them in pools, knows who runs what, answers clients.
 //!
 //! ```text
-//!              deliveries             events              effects             publishes
-//!  broker link ----------> [intake] ----------> [Ledger] ----------> [outbox] ----------> broker link
-//!                             |                  (pure)
+//!              deliveries             events                effects             publishes
+//!  broker link ----------> [intake] ----------> Scheduler ----------> [outbox] ----------> broker link
+//!                             |                 (pure, in core)
 //!                             +--> what cannot be understood: parked, counted
 //! ```
 
 mod builder;
 mod desk;
 mod intake;
-pub mod ledger;
 mod outbox;
 mod page;
 mod service;

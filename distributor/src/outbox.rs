@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use simple_dist_protocol::link::{Lane, Outgoing, Route};
+use simple_dist_link::{Lane, Outgoing, Route};
 use simple_dist_protocol::message::{Control, Deliveries, Delivery, Place, Placement, Presence};
 use simple_dist_protocol::topology::{Name, Topology};
 use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
 
-use crate::ledger::{Origin, Token};
+use simple_dist_core::scheduler::{Origin, Token};
 
 /// Routes kept at hand; with more than this all are forgotten and made again.
 const ROUTES: usize = 4096;

@@ -1,4 +1,4 @@
-//! The one task that owns the ledger: it turns what the link brings into events, and the ledger's
+//! The one task that owns the scheduler: it turns what the link brings into events, and the scheduler's
 //! effects into what the link does. Whoever is not on the broker comes to it through the desk.
 
 mod errands;
@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use simple_dist_protocol::link::{self, Delivery, Outcome, Session, Source};
+use simple_dist_link as link;
+use simple_dist_link::{Delivery, Session, Source};
+use simple_dist_protocol::Outcome;
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{Generation, PoolId, Term};
 use tokio::sync::{mpsc, watch};
@@ -17,9 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::desk::Request;
 use crate::intake::{self, Unfit};
-use crate::ledger::{Config, Effect, Event, Ledger, TICK, Token};
 use crate::outbox::Outbox;
 use crate::view::{self, Maker, View};
+use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token};
 
 use errands::Done;
 use requests::HttpCallers;
@@ -44,11 +46,11 @@ pub(crate) struct Parts {
     pub(crate) view: watch::Sender<Arc<View>>,
 }
 
-/// Owns the ledger. Woken by the link, by the desk, by errands that end, and by its clocks; ends
+/// Owns the scheduler. Woken by the link, by the desk, by errands that end, and by its clocks; ends
 /// when it is told to.
 pub(crate) struct Service {
     topology: Topology,
-    ledger: Ledger,
+    scheduler: Scheduler,
     outbox: Outbox,
     events: mpsc::Receiver<link::Event>,
     requests: mpsc::Receiver<Request>,
@@ -79,7 +81,7 @@ impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             outbox: Outbox::new(parts.topology.clone()),
-            ledger: Ledger::new(parts.config),
+            scheduler: Scheduler::new(parts.config),
             topology: parts.topology,
             events: parts.events,
             requests: parts.requests,
@@ -132,7 +134,7 @@ impl Service {
 
     /// Lets everybody see how things are.
     fn show(&mut self) {
-        let view = self.maker.make(&self.ledger, self.begun.elapsed(), unix_now());
+        let view = self.maker.make(&self.scheduler, self.begun.elapsed(), unix_now());
         self.warn_of_turned_away(&view);
         self.view.send_replace(Arc::new(view));
     }
@@ -219,7 +221,7 @@ impl Service {
         let mut next = Some(event);
         while let Some(event) = next {
             let mut effects = std::mem::take(&mut self.effects);
-            effects.extend(self.ledger.apply(event, self.begun.elapsed()));
+            effects.extend(self.scheduler.apply(event, self.begun.elapsed()));
             effects.drain(..).for_each(|effect| self.perform(effect));
             self.effects = effects;
             next = self.pending.pop_front();

@@ -7,18 +7,16 @@
 //!                                                distributor --Presence--> everybody
 //! ```
 //!
-//! This is the only crate that names the broker's client library and the codec: the others
-//! speak in the types below.
+//! This is the only crate that names the codec: the others speak in the types below.
 
 mod address;
 pub mod codec;
-pub mod environment;
 mod function;
 mod id;
 mod json;
 pub mod limits;
-pub mod link;
 pub mod message;
+mod outcome;
 pub mod panic_log;
 pub mod text;
 pub mod topology;
@@ -30,3 +28,4 @@ pub use id::{
     UserNameError, WorkerId,
 };
 pub use json::{JsonError, arguments_from_json, value_to_json, value_to_text};
+pub use outcome::Outcome;

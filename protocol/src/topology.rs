@@ -6,23 +6,17 @@ mod rights;
 use std::fmt;
 use std::sync::Arc;
 
-use lapin::types::ShortString;
-
 pub use self::rights::{Rights, Role};
 use crate::{ClientId, DistributorId, Generation, PoolId, UserName, WorkerId, limits};
 
 /// The name of a queue, an exchange or a routing key: at most 255 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(ShortString);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    pub(crate) fn short(&self) -> ShortString {
-        self.0.clone()
+        &self.0
     }
 }
 
@@ -333,7 +327,8 @@ fn millis(span: std::time::Duration) -> ArgumentValue {
 }
 
 fn name(text: &str) -> Name {
-    Name(ShortString::try_new(text).expect("prefix, user name and ids are short enough"))
+    assert!(text.len() <= 255, "prefix, user name and ids are short enough");
+    Name(text.into())
 }
 
 #[cfg(test)]

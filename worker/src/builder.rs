@@ -7,8 +7,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use simple_dist_protocol::environment::{Environment, EnvironmentError};
-use simple_dist_protocol::link::{BrokerUrl, Certificates, UrlError};
+use simple_dist_link::environment::{Environment, EnvironmentError};
+use simple_dist_link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
 use simple_dist_protocol::{Address, Argument, Erased, Function};
 
@@ -30,7 +30,7 @@ pub struct Worker(());
 
 impl Worker {
     /// A worker to be, as the environment says: the broker, certificates, the prefix and slots. See
-    /// [`environment`](simple_dist_protocol::environment) for the variables.
+    /// [`environment`](simple_dist_link::environment) for the variables.
     ///
     /// # Errors
     /// [`Error::Environment`], where a variable is of no use.

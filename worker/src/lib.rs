@@ -2,7 +2,7 @@
 //! its own and answers.
 //!
 //! ```text
-//!   broker --deliveries--> Service --events--> Floor (pure: what is held, what is due)
+//!   broker --deliveries--> Service --events--> Executor (pure: what is held, what is due)
 //!          <--answers-----    |    <--effects--
 //!                             +--runs--> Slots (threads) --what they ran--> Service
 //! ```
@@ -20,13 +20,12 @@
 //! ```
 
 mod builder;
-mod floor;
-mod post;
 mod registry;
 mod requests;
 mod service;
 mod signal;
 mod slots;
+mod wire;
 
 pub use builder::{Builder, Error, GRACE_MAX, SLOTS_MAX, Worker};
 pub use signal::shutdown_signal;

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use futures_util::future::{BoxFuture, FutureExt, pending};
-use simple_dist_protocol::link::{Consume, Reason, Session, Source};
+use simple_dist_core::worker::Consumer;
+use simple_dist_link::{Consume, Reason, Session, Source};
 
 /// Something to ask.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Consume(Consume),
+    Consume { consumer: Consumer, queue: Consume },
     Cancel(Source),
 }
 
@@ -64,7 +65,7 @@ impl Requests {
 
 async fn ask(session: Session, request: Request) -> Asked {
     let result = match &request {
-        Request::Consume(consume) => session.consume(consume.clone()).await,
+        Request::Consume { queue, .. } => session.consume(queue.clone()).await,
         Request::Cancel(source) => session.cancel(*source).await,
     };
     Asked { request, result }

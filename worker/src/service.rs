@@ -1,30 +1,34 @@
-//! The shell of a worker: the one task that owns the link, the slots and the floor, turns what
+//! The shell of a worker: the one task that owns the link, the slots and the executor, turns what
 //! happens into events, and effects into deeds. It is woken by the link, the slots, the end of
-//! `shutdown` and the floor's own time; it ends when the floor may leave.
+//! `shutdown` and the executor's own time; it ends when the executor may leave.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
-use simple_dist_protocol::link::{
-    self, BrokerUrl, Consume, Delivery, Link, Outcome, Plan, Reason, Receipt, Session, Source,
+use simple_dist_core::worker::{
+    Consumer, DeliveryId, Effect, Event, Executor, Profile, Publication, Token,
+};
+use simple_dist_link as link;
+use simple_dist_link::{
+    BrokerUrl, Consume, Delivery, Link, Plan, Reason, Receipt, Session, Source,
 };
 use simple_dist_protocol::message::{Bound, Control, VERSION};
 use simple_dist_protocol::topology::{Declaration, Topology};
-use simple_dist_protocol::{PoolId, WorkerId, codec};
+use simple_dist_protocol::{Outcome, PoolId, WorkerId, codec};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use crate::floor::{DeliveryId, Effect, Event, Floor, Profile, Publication, Token};
-use crate::post::Post;
 use crate::registry::Registry;
 use crate::requests::{Asked, Request, Requests};
 use crate::slots::Slots;
+use crate::wire::Wire;
 
 /// Jobs that slots have run and the service has not yet looked at.
 const RAN: usize = 1024;
@@ -49,10 +53,12 @@ pub(crate) struct Service {
     worker: WorkerId,
     topology: Topology,
     prefetch: u16,
-    floor: Floor,
+    /// The beginning of the executor's time.
+    began: Instant,
+    executor: Executor,
     slots: Slots,
     ran: mpsc::Receiver<Event>,
-    post: Post,
+    wire: Wire,
     link: Link,
     events: mpsc::Receiver<link::Event>,
     session: Option<Session>,
@@ -97,10 +103,11 @@ impl Service {
         let profile = Profile { worker, host, functions, slots: slot_count, grace };
         Ok(Self {
             worker,
-            post: Post::new(&topology, worker),
+            wire: Wire::new(&topology, worker),
             topology,
             prefetch: u16::try_from(slot_count).unwrap_or(u16::MAX),
-            floor: Floor::new(profile, now()),
+            began: Instant::now(),
+            executor: Executor::new(profile, Duration::ZERO),
             slots,
             ran,
             link,
@@ -123,7 +130,7 @@ impl Service {
         let (mut shutdown, mut grace_ends) = (pin!(shutdown.fuse()), pin!(grace_ends.fuse()));
         let mut ran = Vec::with_capacity(RAN);
         while !self.may_leave() {
-            let due = self.floor.next_wake();
+            let due = self.executor.next_wake().map(|due| self.began + due);
             let wake = tokio::select! {
                 event = self.events.recv() => Wake::Link(event),
                 _count = self.ran.recv_many(&mut ran, RAN) => Wake::Ran,
@@ -155,7 +162,7 @@ impl Service {
     /// Nothing is held, nothing is asked, and nothing waits to be looked at.
     fn may_leave(&self) -> bool {
         let quiet = self.requests.is_empty() && self.events.is_empty();
-        self.floor.may_leave(now()) && (quiet || self.session.is_none())
+        self.executor.may_leave(self.now()) && (quiet || self.session.is_none())
     }
 
     async fn leave(self) {
@@ -203,11 +210,13 @@ impl Service {
         let Delivery { source, body, version, redelivered, receipt, user: _ } = delivery;
         match source {
             Source::Pool | Source::LookAhead => {
+                let consumer =
+                    if source == Source::Pool { Consumer::Pool } else { Consumer::LookAhead };
                 let Some(place) = self.decode(&body, version) else { return receipt.ack() };
                 self.last_delivery += 1;
                 let delivery = DeliveryId(self.last_delivery);
                 self.receipts.insert(delivery, receipt);
-                self.apply(Event::Placed { delivery, source, redelivered, place });
+                self.apply(Event::Placed { delivery, consumer, redelivered, place });
             }
             Source::WorkerControl => {
                 receipt.ack();
@@ -256,12 +265,12 @@ impl Service {
     fn on_asked(&mut self, Asked { request, result }: Asked) {
         let Err(reason) = result else { return };
         match request {
-            Request::Consume(consume) => {
+            Request::Consume { consumer, queue } => {
                 if self.refused.as_ref() != Some(&reason) {
-                    warn!(worker.id = %self.worker, queue = %consume.queue, %reason, "cannot consume yet");
+                    warn!(worker.id = %self.worker, queue = %queue.queue, %reason, "cannot consume yet");
                     self.refused = Some(reason);
                 }
-                self.apply(Event::NotConsuming(consume.source));
+                self.apply(Event::NotConsuming(consumer));
             }
             // A cancel fails with its channel, and that ends the generation.
             Request::Cancel(source) => debug!(?source, %reason, "cannot cancel"),
@@ -269,8 +278,8 @@ impl Service {
     }
 
     fn apply(&mut self, event: Event) {
-        let now = now();
-        let mut effects = VecDeque::from(self.floor.apply(event, now));
+        let now = self.now();
+        let mut effects = VecDeque::from(self.executor.apply(event, now));
         while let Some(effect) = effects.pop_front() {
             let event = match effect {
                 Effect::Run { slot, jobs } => {
@@ -288,17 +297,17 @@ impl Service {
                     }
                     None
                 }
-                Effect::Consume { source, pool } => {
-                    self.ask(Request::Consume(self.consume(source, pool)));
+                Effect::Consume { consumer, pool } => {
+                    self.ask(Request::Consume { consumer, queue: self.consume(consumer, pool) });
                     None
                 }
-                Effect::Cancel(source) => {
-                    self.ask(Request::Cancel(source));
+                Effect::Cancel(consumer) => {
+                    self.ask(Request::Cancel(source(consumer)));
                     None
                 }
             };
             if let Some(event) = event {
-                effects.extend(self.floor.apply(event, now));
+                effects.extend(self.executor.apply(event, now));
             }
         }
     }
@@ -306,15 +315,20 @@ impl Service {
     /// Publishes; what the publisher does not take is as if the broker had refused it.
     fn publish(&self, publication: Publication) -> Option<Event> {
         let token = publication.token();
-        let message = self.post.message(publication);
+        let message = self.wire.message(publication);
         let taken = self.session.as_ref().is_some_and(|session| session.publish(message).is_ok());
         let token = token.filter(|_| !taken)?;
         Some(Event::Settled { token, outcome: Outcome::Refused })
     }
 
-    fn consume(&self, source: Source, pool: PoolId) -> Consume {
+    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume {
         let queue = self.topology.pool(pool).name;
-        Consume { source, queue, prefetch: self.prefetch, exclusive: false }
+        Consume { source: source(consumer), queue, prefetch: self.prefetch, exclusive: false }
+    }
+
+    /// The executor's time.
+    fn now(&self) -> Duration {
+        self.began.elapsed()
     }
 
     fn ask(&mut self, request: Request) {
@@ -334,13 +348,16 @@ fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan {
     Plan { declare: vec![Declaration::Queue(queue)], consume: vec![consume] }
 }
 
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
+fn source(consumer: Consumer) -> Source {
+    match consumer {
+        Consumer::Pool => Source::Pool,
+        Consumer::LookAhead => Source::LookAhead,
     }
 }
 
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
 }

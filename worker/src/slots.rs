@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::info_span;
 
-use crate::floor::{Event, Work};
 use crate::registry::Registry;
+use simple_dist_core::worker::{Event, Work};
 
 /// One thread per slot. Dropped, each thread ends behind what it runs; one that is stuck in a job
 /// cannot be stopped and ends with the process, so nobody waits for them.
@@ -22,7 +22,7 @@ pub(crate) struct Slots(Vec<Slot>);
 
 #[derive(Debug)]
 struct Slot {
-    /// Without a bound of its own: the floor gives a slot one run at a time.
+    /// Without a bound of its own: the executor gives a slot one run at a time.
     inbox: std_mpsc::Sender<Run>,
     /// The gate of the newest run.
     gate: Arc<Gate>,

@@ -1,4 +1,4 @@
-//! What the page and the API tell is the ledger's own: the books balance whenever one looks,
+//! What the page and the API tell is the scheduler's own: the books balance whenever one looks,
 //! under load, while workers are killed and the distributor loses its link.
 
 use std::collections::BTreeSet;

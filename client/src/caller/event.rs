@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_protocol::JobId;
-use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submission};
 
 use super::{Begin, CallEnd, CallError, Reason};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{self, Bound, Delivered, Marks, Presence};
 use simple_dist_protocol::{JobId, limits};
 

@@ -1,7 +1,7 @@
 //! The state of the service in words: what is wrong first, then what is.
 
 use crate::view::words::{age, coarse, count, many};
-use crate::view::{Phase, Problem, Seconds, Severity, View};
+use crate::view::{self, Phase, Seconds, Severity, View};
 
 /// What the page says before anything else.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) struct Wrong {
 impl Sentence {
     /// What to say of a view of this age.
     pub(super) fn of(view: &View, age: Seconds) -> Self {
-        let problems = || Problem::stale(age).into_iter().chain(view.problems.iter().cloned());
+        let problems = || view::stale(age).into_iter().chain(view.problems.iter().cloned());
         let wrong = problems().map(|problem| Wrong {
             tone: match problem.severity {
                 Severity::Critical => "bad",
@@ -127,7 +127,7 @@ mod tests {
     const NOW: u64 = 1_700_000_123_000;
 
     fn said(mut view: View) -> Sentence {
-        view.problems = Problem::diagnose(&view);
+        view.problems = view::diagnose(&view);
         Sentence::of(&view, Seconds(0.2))
     }
 

@@ -11,16 +11,16 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::desk::Request;
-use crate::view::{Job, Problem, sample};
+use crate::view::{self, Job, sample};
 
-/// What was asked of the ledger beside looking.
+/// What was asked of the scheduler beside looking.
 #[derive(Debug, PartialEq)]
 enum Asked {
     Drain(WorkerId, bool),
     Cancel(JobId),
 }
 
-/// A page over one view, whose ledger knows the sample's jobs.
+/// A page over one view, whose scheduler knows the sample's jobs.
 struct Stage {
     views: watch::Sender<Arc<View>>,
     asked: mpsc::Receiver<Asked>,
@@ -38,7 +38,7 @@ fn now_ms() -> u64 {
     reason = "it ends with the desk, and the test's runtime owns it"
 )]
 fn stage(mut view: View, actions: bool) -> Stage {
-    view.problems = Problem::diagnose(&view);
+    view.problems = view::diagnose(&view);
     let (views, view) = watch::channel(Arc::new(view));
     let (desk, mut requests) = Desk::open(view.clone());
     let (say, asked) = mpsc::channel(16);
@@ -338,7 +338,7 @@ async fn serve_samples() {
             loop {
                 ticks.tick().await;
                 let mut view = sample(now_ms());
-                view.problems = Problem::diagnose(&view);
+                view.problems = view::diagnose(&view);
                 stage.views.send_replace(Arc::new(view));
             }
         });

@@ -1,15 +1,15 @@
 //! What the service has done on the link beside publishing: each errand runs by itself, and what
-//! it came to is told to the ledger.
+//! it came to is told to the scheduler.
 
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use simple_dist_protocol::link::{Consume, Reason, Session, Source, Taken};
+use simple_dist_link::{Consume, Reason, Session, Source, Taken};
 use simple_dist_protocol::message::Place;
 use simple_dist_protocol::topology::{Declaration, Name, Topology};
 use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
 
-use crate::ledger::Event;
+use simple_dist_core::scheduler::Event;
 
 use super::Service;
 

@@ -1,6 +1,6 @@
-//! What comes to the ledger's task through the desk: calls by HTTP, and the wishes of people.
+//! What comes to the scheduler's task through the desk: calls by HTTP, and the wishes of people.
 //!
-//! To the ledger an HTTP caller is a client like any other, whose user is
+//! To the scheduler an HTTP caller is a client like any other, whose user is
 //! [`UserName::http`]: what is to be delivered to that user goes to the callers that wait here
 //! instead of to the broker. Their connection is the custody of their jobs: when a term ends,
 //! they are told at once and try again.
@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
     Answered, Delivered, Delivery, Ids, Marks, Noted, Submission, Submit,
 };
@@ -16,7 +16,7 @@ use simple_dist_protocol::{ClientId, Generation, JobId, UserName};
 use tokio::sync::oneshot;
 
 use crate::desk::{HttpCall, Refused, Request};
-use crate::ledger::{Effect, Event};
+use simple_dist_core::scheduler::{Effect, Event};
 
 use super::{Service, unix_now};
 
@@ -117,7 +117,7 @@ impl HttpCallers {
         None
     }
 
-    /// The ledger has forgotten all jobs.
+    /// The scheduler has forgotten all jobs.
     pub(super) fn end_term(&mut self) {
         for (_, (_, caller)) in self.waiting.drain() {
             let _gone = caller.send(Err(Refused::NotActive));
@@ -131,7 +131,7 @@ impl Service {
         // Whoever does not wait for an answer any more does not get one.
         match request {
             Request::Call(call, answer) => {
-                if self.ledger.term().is_none() {
+                if self.scheduler.term().is_none() {
                     let _gone = answer.send(Err(Refused::NotActive));
                 } else {
                     let event = self.callers.submit(call, answer);
@@ -144,26 +144,26 @@ impl Service {
                 }
             }
             Request::Drain(worker, drain, answer) => {
-                let known = self.ledger.has_worker(worker);
+                let known = self.scheduler.has_worker(worker);
                 let event = if drain { Event::Drain(worker) } else { Event::Resume(worker) };
                 let _gone = answer.send(self.wish(known, event));
             }
             Request::Cancel(key, answer) => {
-                let known = self.ledger.holds(&key);
+                let known = self.scheduler.holds(&key);
                 let _gone = answer.send(self.wish(known, Event::CancelJob(key)));
             }
             Request::Find(id, answer) => {
-                let _gone = answer.send(self.ledger.find(id, now, unix_now()));
+                let _gone = answer.send(self.scheduler.find(id, now, unix_now()));
             }
             Request::List(most, answer) => {
-                let jobs = self.ledger.jobs(most, now).into_iter();
+                let jobs = self.scheduler.jobs(most, now).into_iter();
                 let _gone = answer.send(jobs.map(crate::view::Job::UnderWay).collect());
             }
         }
     }
 
     fn wish(&mut self, known: bool, event: Event) -> Result<(), Refused> {
-        if self.ledger.term().is_none() {
+        if self.scheduler.term().is_none() {
             return Err(Refused::NotActive);
         }
         if !known {
@@ -182,7 +182,7 @@ mod tests {
     use simple_dist_protocol::message::Answer;
     use simple_dist_protocol::{Term, codec};
 
-    use crate::ledger::{Origin, Token};
+    use simple_dist_core::scheduler::{Origin, Token};
 
     use super::*;
 

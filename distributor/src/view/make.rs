@@ -1,14 +1,14 @@
-//! From the ledger to a view: what only the process knows is added, and what was last known of
+//! From the scheduler to a view: what only the process knows is added, and what was last known of
 //! the workers is kept while there is no link.
 
 use std::time::Duration;
 
+use simple_dist_link::BrokerUrl;
 use simple_dist_protocol::DistributorId;
-use simple_dist_protocol::link::BrokerUrl;
 
-use crate::ledger::Ledger;
+use simple_dist_core::scheduler::Scheduler;
 
-use super::{Phase, Problem, Seconds, View, Worker, WorkerState};
+use super::{Phase, Seconds, View, Worker, WorkerState};
 
 /// Makes one view after the other.
 #[derive(Debug)]
@@ -38,9 +38,14 @@ impl Maker {
         }
     }
 
-    /// The ledger at this time since the process began, which is `unix_now` in Unix time.
-    pub(crate) fn make(&mut self, ledger: &Ledger, now: Duration, unix_now: Duration) -> View {
-        let mut view = ledger.view(now, unix_now);
+    /// The scheduler at this time since the process began, which is `unix_now` in Unix time.
+    pub(crate) fn make(
+        &mut self,
+        scheduler: &Scheduler,
+        now: Duration,
+        unix_now: Duration,
+    ) -> View {
+        let mut view = scheduler.view(now, unix_now);
         if view.broker.up != self.link.0 {
             self.link = (view.broker.up, now);
             self.connections += u32::from(view.broker.up);
@@ -59,7 +64,7 @@ impl Maker {
             let alive = view.workers.iter().filter(|worker| worker.state.is_alive());
             self.last = (alive.cloned().collect(), now);
         }
-        view.problems = Problem::diagnose(&view);
+        view.problems = super::diagnose(&view);
         view
     }
 

@@ -4,134 +4,39 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use super::words::{coarse, count, list, many};
-use super::{Function, Phase, Sample, Seconds, View, Worker, WorkerState};
+use super::{
+    Function, Phase, Problem, ProblemKind, Sample, Seconds, Severity, View, Worker, WorkerState,
+};
 
 /// The seconds over which refusals are counted.
 const LATELY: usize = 60;
 /// From this age on a view is stale.
 const STALE: Seconds = Seconds(2.5);
 
-/// Something that a person should know of.
-// In the API's description a `Problem` is the error of RFC 9457.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Diagnosis)]
-pub struct Problem {
-    /// What it is.
-    pub kind: ProblemKind,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Whether no job can be run by this distributor while it lasts: it is not ready.
-    pub blocks: bool,
-    /// The same without numbers that grow.
-    pub headline: String,
-    /// One sentence for a person.
-    pub text: String,
-    /// The functions it is about.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>)]
-    pub functions: Vec<Arc<str>>,
+/// What is wrong, the worst first.
+pub(crate) fn diagnose(view: &View) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = [of_link(view), of_workers(view), of_functions(view)]
+        .into_iter()
+        .flatten()
+        .chain(abandoned(view))
+        .chain(refused(view))
+        .chain(turned_away(view))
+        .chain((!view.books.balance()).then(unbalanced))
+        .collect();
+    // Stable: what is equally bad stays in this order.
+    problems.sort_by_key(|problem| problem.severity);
+    problems
 }
 
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Calls suffer by it.
-    Critical,
-    /// A person should look.
-    Warning,
-    /// It may be as it is meant to be.
-    Info,
-}
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProblemKind {
-    /// The view is old.
-    Stale,
-    /// There is no link to the broker.
-    BrokerDown,
-    /// The broker takes no messages.
-    BrokerBlocked,
-    /// Our own presence does not come back.
-    BrokerSilent,
-    /// Nobody leads.
-    Leaderless,
-    /// Another distributor leads.
-    Standby,
-    /// Nobody works.
-    NoWorkers,
-    /// Functions that no worker serves.
-    Unserved,
-    /// Functions whose jobs fail.
-    Failing,
-    /// Functions whose jobs run out of time.
-    TimingOut,
-    /// Jobs that were not taken in.
-    Refused,
-    /// A bound is reached, and somebody was turned away.
-    TurnedAway,
-    /// Workers were lost.
-    WorkersLost,
-    /// Workers whose beat is late, or whose link is gone.
-    WorkersLate,
-    /// Slots that run jobs which nobody waits for any more.
-    Abandoned,
-    /// Functions of which more than one version is served.
-    Skew,
-    /// The books do not balance.
-    Books,
-}
-
-impl Problem {
-    /// What is wrong, the worst first.
-    pub(crate) fn diagnose(view: &View) -> Vec<Self> {
-        let mut problems: Vec<Self> = [of_link(view), of_workers(view), of_functions(view)]
-            .into_iter()
-            .flatten()
-            .chain(abandoned(view))
-            .chain(refused(view))
-            .chain(turned_away(view))
-            .chain((!view.books.balance()).then(unbalanced))
-            .collect();
-        // Stable: what is equally bad stays in this order.
-        problems.sort_by_key(|problem| problem.severity);
-        problems
-    }
-
-    /// Whether a view of this age is too old, which none can tell of itself.
-    pub(crate) fn stale(age: Seconds) -> Option<Self> {
-        let old = coarse(age);
-        (age > STALE).then(|| {
-            Self::new(ProblemKind::Stale, Severity::Critical, "The numbers are old.")
-                .blocking()
-                .saying(format!(
-                    "These numbers are {old} old: the distributor makes no newer ones."
-                ))
-        })
-    }
-
-    fn new(kind: ProblemKind, severity: Severity, headline: &str) -> Self {
-        let (headline, text) = (headline.to_owned(), headline.to_owned());
-        Self { kind, severity, blocks: false, headline, text, functions: Vec::new() }
-    }
-
-    fn blocking(self) -> Self {
-        Self { blocks: true, ..self }
-    }
-
-    fn saying(self, text: String) -> Self {
-        Self { text, ..self }
-    }
-
-    fn about(self, functions: Vec<Arc<str>>) -> Self {
-        Self { functions, ..self }
-    }
+/// Whether a view of this age is too old, which none can tell of itself.
+pub(crate) fn stale(age: Seconds) -> Option<Problem> {
+    let old = coarse(age);
+    (age > STALE).then(|| {
+        Problem::new(ProblemKind::Stale, Severity::Critical, "The numbers are old.")
+            .blocking()
+            .saying(format!("These numbers are {old} old: the distributor makes no newer ones."))
+    })
 }
 
 fn of_link(view: &View) -> Vec<Problem> {
@@ -368,7 +273,7 @@ mod tests {
 
     #[track_caller]
     fn check<const N: usize>(view: &View, problems: [(Kind, Severity); N]) -> Vec<Problem> {
-        let found = Problem::diagnose(view);
+        let found = diagnose(view);
         let kinds: Vec<_> = found.iter().map(|problem| (problem.kind, problem.severity)).collect();
         assert_eq!(kinds, problems);
         found
@@ -376,7 +281,7 @@ mod tests {
 
     #[track_caller]
     fn says(view: &View, text: &str) {
-        let found = Problem::diagnose(view);
+        let found = diagnose(view);
         assert!(found.iter().any(|problem| problem.text == text), "{found:?}");
     }
 
@@ -505,7 +410,7 @@ mod tests {
 
     #[test]
     fn an_old_view_is_a_problem_of_its_own() {
-        assert_eq!(Problem::stale(Seconds(2.4)), None);
-        assert!(Problem::stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
+        assert_eq!(stale(Seconds(2.4)), None);
+        assert!(stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
     }
 }

@@ -310,7 +310,7 @@ pub(crate) fn large(unix_ms: u64) -> View {
     view
 }
 
-/// Some jobs as a ledger tells them: one under way at its second attempt, and one that ended.
+/// Some jobs as a scheduler tells them: one under way at its second attempt, and one that ended.
 pub(crate) fn jobs(view: &View) -> Vec<Job> {
     let under_way = view.workers.iter().flat_map(|worker| {
         worker.held.iter().map(move |held| {

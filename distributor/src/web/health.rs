@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::gate::unix_time;
 use super::json::Json;
 use crate::desk::Desk;
-use crate::view::{Phase, Problem, Seconds, View};
+use crate::view::{self, Phase, Seconds, View};
 
 /// `/healthz` and `/readyz`.
 pub(super) fn router(desk: Desk) -> Router {
@@ -52,11 +52,8 @@ fn readiness(view: &View, age: Seconds) -> Readiness {
         Phase::Active { .. } => "active",
     };
     let problems = view.problems.iter().filter(|problem| problem.blocks);
-    let reasons: Vec<_> = Problem::stale(age)
-        .into_iter()
-        .chain(problems.cloned())
-        .map(|problem| problem.text)
-        .collect();
+    let reasons: Vec<_> =
+        view::stale(age).into_iter().chain(problems.cloned()).map(|problem| problem.text).collect();
     Readiness { ready: reasons.is_empty(), phase: phase.to_owned(), reasons }
 }
 
@@ -69,7 +66,7 @@ mod tests {
 
     #[track_caller]
     fn check(mut view: View, age: f64, reasons: usize) {
-        view.problems = Problem::diagnose(&view);
+        view.problems = view::diagnose(&view);
         let readiness = readiness(&view, Seconds(age));
         assert_eq!((readiness.ready, readiness.reasons.len()), (reasons == 0, reasons));
     }

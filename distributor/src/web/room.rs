@@ -1,8 +1,8 @@
 //! The bytes of requests and answers in memory at once, whoever sends or takes them how slowly.
 //!
 //! ```text
-//!  body --[bodies]--> read --[values]--> MessagePack --> the ledger
-//!  taken <--[answers, piece by piece]-- JSON <--[values]-- MessagePack <-- the ledger
+//!  body --[bodies]--> read --[values]--> MessagePack --> the scheduler
+//!  taken <--[answers, piece by piece]-- JSON <--[values]-- MessagePack <-- the scheduler
 //! ```
 //! What is small needs no room: the number of connections bounds it.
 

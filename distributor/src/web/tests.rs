@@ -1,4 +1,4 @@
-//! The whole router by `oneshot`, with the test in the ledger's place.
+//! The whole router by `oneshot`, with the test in the scheduler's place.
 
 mod calls;
 mod door;
@@ -19,7 +19,7 @@ use super::*;
 use crate::desk::Request;
 use crate::view::View;
 
-/// The served routes, and the ledger's end of the desk.
+/// The served routes, and the scheduler's end of the desk.
 struct Fixture {
     app: Router,
     requests: mpsc::Receiver<Request>,
@@ -89,14 +89,14 @@ impl Fixture {
         self.ask(&format!("GET {path}"), &[]).await
     }
 
-    /// Sends a request, and lets `ledger` see what comes of it to the desk.
+    /// Sends a request, and lets `scheduler` see what comes of it to the desk.
     async fn with_ledger(
         &mut self,
         request: HttpRequest<Body>,
-        ledger: impl FnOnce(Request),
+        scheduler: impl FnOnce(Request),
     ) -> Answer {
         let app = self.app.clone();
-        let at_desk = async { ledger(self.requests.recv().await.expect("a request")) };
+        let at_desk = async { scheduler(self.requests.recv().await.expect("a request")) };
         let (response, ()) = tokio::join!(app.oneshot(request), at_desk);
         let (parts, body) = response.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();

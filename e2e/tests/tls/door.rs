@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use simple_dist_client::Client;
-use simple_dist_protocol::link::{Certificates, Reason};
+use simple_dist_link::{Certificates, Reason};
 
 /// How long anything may take to come about.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use simple_dist_client::{Client, Ran};
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
 use simple_dist_e2e::{Authority, Relay, Secured, Signed, Site, remote};
-use simple_dist_protocol::link::{Certificates, Reason};
+use simple_dist_link::{Certificates, Reason};
 use simple_dist_worker::Worker;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

@@ -6,7 +6,7 @@ use simple_dist_protocol::{Attempt, Function, JobId, JobKey, Term, codec};
 use tokio::time::timeout;
 
 use super::*;
-use crate::floor::Number;
+use simple_dist_core::worker::Number;
 
 /// As long as anything here may take before the test is red.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::link::Outcome;
+use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
     Answer, Answered, Bound, Delivered, Deliveries, Delivery, Marks, Presence,
 };

@@ -1,4 +1,4 @@
-//! Calls, from JSON to the ledger and back.
+//! Calls, from JSON to the scheduler and back.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn answered(answer: Ended) -> Answered {
     }
 }
 
-/// Calls with this body, answers so, and gives what the ledger was asked.
+/// Calls with this body, answers so, and gives what the scheduler was asked.
 async fn called(path: &str, body: &str, result: Result<Answered, Refused>) -> (HttpCall, Answer) {
     called_with(call(path, body.to_owned()), result).await
 }
@@ -227,7 +227,7 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     let limits = server::Limits { write: Duration::from_millis(500), ..server::Limits::default() };
     let server = tokio::spawn(server::accept(listener, app, limits, shutdown.clone()));
     let value = Bytes::from(codec::encode(&"x".repeat(4 * MIB)).unwrap());
-    let ledger = tokio::spawn(async move {
+    let scheduler = tokio::spawn(async move {
         while let Some(Request::Call(_, answer)) = requests.recv().await {
             let _gone = answer.send(Ok(answered(Ended::Value(value.clone()))));
         }
@@ -241,7 +241,7 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     drop(callers);
     shutdown.cancel();
     timeout(TEST, server).await.expect("it stops").unwrap();
-    ledger.abort();
+    scheduler.abort();
 }
 
 #[tokio::test]

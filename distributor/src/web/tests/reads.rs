@@ -123,14 +123,14 @@ async fn with_the_token_a_worker_drains_and_resumes() {
     for (word, drained) in [("drain", true), ("resume", false)] {
         let mut fixture = on("127.0.0.1:8080", Some("abc"));
         let path = format!("workers/{}/{word}", sample::LIVE);
-        let ledger = |request| match request {
+        let scheduler = |request| match request {
             Request::Drain(worker, drain, answer) => {
                 assert_eq!((worker, drain), (sample::LIVE, drained));
                 answer.send(Ok(())).unwrap();
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(fixture.with_ledger(wish(&path), ledger).await.status, 204);
+        assert_eq!(fixture.with_ledger(wish(&path), scheduler).await.status, 204);
     }
 }
 
@@ -141,14 +141,14 @@ async fn with_the_token_a_job_is_cancelled_unless_it_has_ended() {
     let ended = vec![Job::Ended(sample::ended(11, "fib@1", "value", None))];
     assert_eq!(fixture.with_ledger(wish(&path), find(ended)).await.problem(), "ended");
     assert_eq!(fixture.with_ledger(wish(&path), find(Vec::new())).await.problem(), "not-found");
-    let ledger = async {
+    let scheduler = async {
         let found = fixture.requests.recv().await.unwrap();
         find(vec![sample::under_way(11, "fib@1", Place::Running)])(found);
         let Some(Request::Cancel(key, answer)) = fixture.requests.recv().await else { panic!() };
         assert_eq!((key.id, key.user.as_str()), (JobId::from_u128(11), "guest"));
         answer.send(Ok(())).unwrap();
     };
-    let (response, ()) = tokio::join!(fixture.app.clone().oneshot(wish(&path)), ledger);
+    let (response, ()) = tokio::join!(fixture.app.clone().oneshot(wish(&path)), scheduler);
     assert_eq!(response.unwrap().status(), 204);
 }
 

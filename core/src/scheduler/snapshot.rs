@@ -1,0 +1,219 @@
+//! The scheduler as a person or a program outside sees it: a copy, made as often as somebody looks.
+//! Its cost is bounded by the workers, functions, pools and clients, never by the jobs that wait.
+
+mod functions;
+mod jobs;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::view::{self, Client, Phase, Pool, Sample, Seconds, Totals, View};
+
+use super::functions::FunctionRef;
+use super::history::Ended;
+use super::{Books, Scheduler};
+
+/// The most jobs without their client's receipt that are looked at for the oldest.
+const UNNOTED_SEEN: usize = 10_000;
+/// The seconds over which the rate of all functions together is taken.
+const RATE_OVER: usize = 10;
+/// The queue grows if more came than ended in each of three such spans: many that come at once
+/// and are worked off do not make it grow.
+const GROWS_OVER: usize = 3 * RATE_OVER;
+/// Jobs come if any came in so many seconds.
+const COMES_OVER: usize = 3;
+
+impl Scheduler {
+    /// The scheduler as it is; `unix_now` is what `now` is in Unix time. What only the process knows
+    /// (its version, the broker's address) is left open.
+    pub fn view(&self, now: Duration, unix_now: Duration) -> View {
+        let workers = self.workers_view(now);
+        let ended = |job: &Ended| job.view(now, unix_now);
+        let mut view = View {
+            unix_ms: u64::try_from(unix_now.as_millis()).unwrap_or(u64::MAX),
+            books: self.books.view(),
+            stream: self.stream_view(&workers, now),
+            workers,
+            functions: self.functions_view(now),
+            pools: self.pools_view(),
+            clients: self.clients_view(now),
+            turned_away: self.turned.view(now),
+            recent: Arc::new(self.history.ended().map(ended).collect()),
+            series: self.history.samples().copied().collect(),
+            ..View::default()
+        };
+        view.distributor.phase = self.phase_view(now);
+        view.broker.up = self.link.is_up();
+        view.broker.blocked = self.link.is_blocked();
+        view.broker.sure = self.link.judges;
+        view.totals = self.totals(&view, now);
+        view
+    }
+
+    fn phase_view(&self, now: Duration) -> Phase {
+        match self.link.leading() {
+            Some(leading) => Phase::Active {
+                term: leading.term.to_string(),
+                age: now.saturating_sub(leading.since).into(),
+            },
+            None if self.link.is_up() => {
+                let active = self.link.active(now);
+                Phase::Standby {
+                    active: active.map(|active| active.distributor.to_string()),
+                    backlog: active.map(|active| active.backlog),
+                }
+            }
+            None => Phase::Down,
+        }
+    }
+
+    fn totals(&self, view: &View, now: Duration) -> Totals {
+        let alive = || view.workers.iter().filter(|worker| worker.state.is_alive());
+        let newest: Vec<&Sample> = self.history.samples().rev().take(GROWS_OVER).collect();
+        let last = &newest[..newest.len().min(RATE_OVER)];
+        let per_second = |number: u64| number as f64 / last.len().max(1) as f64;
+        let ended = sum(last, Sample::ended);
+        // What came at once is worked off; what keeps coming counts.
+        let arrived = match sum(&last[..last.len().min(COMES_OVER)], came) {
+            0 => 0,
+            _ => sum(last, came),
+        };
+        let waiting = match view.distributor.phase {
+            Phase::Standby { backlog, .. } => backlog.unwrap_or(0),
+            Phase::Down | Phase::Active { .. } => self.books.queued + self.books.placed,
+        };
+        let slots = alive().map(|worker| worker.slots).sum();
+        let shrinks = waiting > 0 && ended > arrived && slots > 0;
+        let grows = |some: &[&Sample]| sum(some, came) > sum(some, Sample::ended);
+        let (lost, lost_gave_back) = self.workers.lost();
+        Totals {
+            workers: alive().count(),
+            slots,
+            busy: alive().map(|worker| worker.busy).sum(),
+            abandoned: alive().map(|worker| worker.abandoned).sum(),
+            queued: waiting,
+            oldest: self.oldest_queued(now).map(Seconds::from),
+            rate: per_second(sum(last, |one| one.done)),
+            empty_in: shrinks.then(|| Seconds(waiting as f64 / per_second(ended - arrived))),
+            grows: waiting > 0
+                && newest.len() == GROWS_OVER
+                && sum(&newest, Sample::ended) > 0
+                && newest.chunks(RATE_OVER).all(grows),
+            wait_p95: self.measures.wait().p95,
+            local_share: self.measures.local_share(),
+            lost,
+            lost_gave_back,
+            argument_bytes: self.jobs.bytes() as u64,
+        }
+    }
+
+    fn oldest_queued(&self, now: Duration) -> Option<Duration> {
+        let queues =
+            self.functions.iter().flat_map(|(_, function)| [&function.calm, &function.suspects]);
+        let first = queues.filter_map(|queue| queue.oldest()).map(|(_, job)| job);
+        let unnoted = self.unnoted.iter().copied().take(UNNOTED_SEEN);
+        let jobs = first.chain(unnoted).filter_map(|job| self.jobs.get(job));
+        jobs.map(|job| now.saturating_sub(job.since)).max()
+    }
+
+    /// A function's name, shared if we know it.
+    pub(super) fn name_of(&self, address: &simple_dist_protocol::Address) -> Arc<str> {
+        match self.functions.find(address) {
+            Some(function) => Arc::clone(&self.functions.get(function).name),
+            None => address.to_string().into(),
+        }
+    }
+
+    fn pools_view(&self) -> Vec<Pool> {
+        let name = |function: &FunctionRef| Arc::clone(&self.functions.get(*function).name);
+        let pools = self.pools.iter().map(|(id, pool)| Pool {
+            id: *id,
+            functions: pool.functions.iter().map(name).collect(),
+            workers: pool.workers.len(),
+            slots: pool.slots,
+            out: pool.out.len(),
+            abandoned: pool.orphans.len() + pool.occupied as usize,
+        });
+        pools.collect()
+    }
+
+    fn clients_view(&self, now: Duration) -> Vec<Client> {
+        let clients = self.callers.iter().map(|((user, id), caller)| Client {
+            id: *id,
+            user: caller.user.clone(),
+            jobs: self.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
+            local: caller.local,
+            silent: now.saturating_sub(caller.heard).into(),
+        });
+        clients.collect()
+    }
+
+    /// The sample of this second.
+    pub(super) fn sample(&mut self, now: Duration) {
+        let alive = || self.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let busy = alive().map(|(_, worker)| {
+            let runs = worker.holds.iter().filter_map(|job| self.jobs.get(*job)?.out());
+            let runs = runs.filter(|out| out.runs()).count();
+            worker.busy(runs, now)
+        });
+        let sample = Sample {
+            slots: alive().map(|(_, worker)| worker.slots).sum(),
+            busy: busy.sum(),
+            queued: self.books.queued + self.books.placed,
+            wait_p95: self.measures.wait().p95,
+            ..Sample::default()
+        };
+        self.history.sample(sample, &self.books);
+    }
+}
+
+fn came(sample: &Sample) -> u64 {
+    sample.accepted
+}
+
+fn sum(samples: &[&Sample], value: fn(&Sample) -> u64) -> u64 {
+    samples.iter().copied().map(value).sum()
+}
+
+fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+}
+
+impl Books {
+    fn view(&self) -> view::Books {
+        let events = [
+            ("forgotten", self.forgotten),
+            ("resent", self.resent),
+            ("placements", self.placements),
+            ("returned", self.returned),
+            ("willing", self.willing),
+            ("swept", self.swept),
+            ("marks", self.marks),
+            ("unmarked", self.unmarked),
+            ("strikes", self.strikes),
+            ("unstruck", self.unstruck),
+            ("lost", self.lost),
+            ("late", self.late),
+            ("outdated", self.outdated),
+            ("forged", self.forged),
+            ("unproven", self.unproven),
+            ("crowded", self.crowded),
+        ];
+        view::Books {
+            accepted: self.accepted,
+            queued: self.queued,
+            placed: self.placed,
+            running: self.running,
+            done: self.done,
+            failed: self.failed,
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            cancelled_by: self.cancelled_by.clone(),
+            failed_by: named(&self.failed_by),
+            refused_by: named(&self.refused_by),
+            events: events.map(|(name, count)| (name.to_owned(), count)).into(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The workers as they are seen, with what each holds and what its slots ran.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use simple_dist_protocol::WorkerId;
+
+use crate::scheduler::Scheduler;
+use crate::scheduler::jobs::{Job, Running};
+use crate::scheduler::orphans::Place;
+use crate::scheduler::workers::{Fate, Worker};
+use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
+
+impl Scheduler {
+    pub(super) fn workers_view(&self, now: Duration) -> Vec<view::Worker> {
+        let heard = self.workers.iter().filter(|(_, worker)| worker.is_heard());
+        let mut workers: Vec<_> =
+            heard.map(|(id, worker)| self.worker_view(id, worker, now)).collect();
+        // The living first, then those lost last; each group in the order they came.
+        workers.sort_by(|one, other| {
+            (other.state.is_alive(), other.age.0)
+                .partial_cmp(&(one.state.is_alive(), one.age.0))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        workers
+    }
+
+    fn worker_view(&self, id: WorkerId, worker: &Worker, now: Duration) -> view::Worker {
+        let since = |then: Duration| Seconds::from(now.saturating_sub(then));
+        let held = self.held_view(worker, now);
+        let count = |is: fn(&HeldJob) -> bool| held.iter().filter(|job| is(job)).count();
+        let running = count(|job| job.slot.is_some()).saturating_sub(worker.orphans.len());
+        let abandoned = u32::try_from(count(|job| job.abandoned)).unwrap_or(u32::MAX);
+        let alive = worker.is_alive();
+        view::Worker {
+            id,
+            user: worker.user.clone(),
+            host: worker.host.clone(),
+            version: worker.version.clone(),
+            state: match worker.fate {
+                Fate::Lost { .. } => WorkerState::Lost,
+                Fate::Left { .. } => WorkerState::Left,
+                Fate::Heard | Fate::Late | Fate::Unreachable if worker.leaves => WorkerState::Left,
+                Fate::Unreachable => WorkerState::Unreachable,
+                Fate::Late => WorkerState::Late,
+                Fate::Heard if worker.drains() => WorkerState::Draining,
+                Fate::Heard => WorkerState::Live,
+            },
+            age: since(worker.since),
+            silent: since(worker.heard.unwrap_or(worker.since)),
+            functions: worker.functions.iter().map(|function| self.name_of(function)).collect(),
+            pool: worker.pool,
+            slots: worker.slots,
+            busy: if alive { worker.busy(running, now) } else { 0 },
+            abandoned: if alive { abandoned.min(worker.slots) } else { 0 },
+            holds: if alive { held.len() } else { 0 },
+            held: if alive { held.into_iter().take(HELD_SHOWN).collect() } else { vec![] },
+            done: worker.done,
+            failed: worker.failed,
+            gave_back: worker.gave_back,
+        }
+    }
+
+    /// What a worker holds now: what we know it to hold, then what only its last beat names and
+    /// has not ended since. Who runs and has named no slot yet gets a free one.
+    fn held_view(&self, worker: &Worker, now: Duration) -> Vec<HeldJob> {
+        let mut held = vec![];
+        for job in worker.holds.iter().filter_map(|job| self.jobs.get(*job)) {
+            let Some((out, holder)) = job.out().and_then(|out| Some((out, out.holder?))) else {
+                continue;
+            };
+            let since = holder.running.map_or(out.since, |running| running.since);
+            let known = held_job(self, job, out.run, now.saturating_sub(since));
+            held.push((holder.running, known));
+        }
+        for (id, orphan) in worker.orphans.iter().filter_map(|id| Some((id, self.orphans.get(id)?)))
+        {
+            let Place::Slot { running, .. } = orphan.place else { continue };
+            let job = HeldJob {
+                id: id.0.id,
+                user: orphan.user.clone(),
+                function: Arc::clone(&orphan.function),
+                attempt: id.1.number,
+                slot: None,
+                age: now.saturating_sub(running.since).into(),
+                abandoned: orphan.is_over,
+            };
+            held.push((Some(running), job));
+        }
+        for (key, beat) in &worker.held {
+            if worker.orphans.contains(&(*key, beat.attempt))
+                || self.jobs.find(*key).is_some()
+                || self.recent.find(*key).is_some()
+            {
+                continue;
+            }
+            let stray = HeldJob {
+                id: key.id,
+                user: beat.user.clone(),
+                function: self.name_of(&beat.function),
+                attempt: beat.attempt.number,
+                slot: None,
+                age: now.saturating_sub(beat.since).into(),
+                abandoned: false,
+            };
+            let running = beat.slot.map(|slot| Running { since: beat.since, slot: Some(slot) });
+            held.push((running, stray));
+        }
+        let mut taken: HashSet<u32> =
+            held.iter().filter_map(|(running, _)| (*running)?.slot).collect();
+        let mut next_free = 0;
+        for (running, job) in &mut held {
+            job.slot = running.and_then(|running| running.slot);
+            if running.is_some() && job.slot.is_none() {
+                while taken.contains(&next_free) {
+                    next_free += 1;
+                }
+                // More run than there are slots: a beat will tell.
+                if next_free < worker.slots {
+                    taken.insert(next_free);
+                    job.slot = Some(next_free);
+                }
+            }
+        }
+        let mut held: Vec<_> = held.into_iter().map(|(_, job)| job).collect();
+        held.sort_by(|one, other| {
+            let order = |job: &HeldJob| (job.slot.is_none(), job.slot);
+            order(one).cmp(&order(other)).then(other.age.0.total_cmp(&one.age.0))
+        });
+        held
+    }
+
+    pub(super) fn stream_view(&self, workers: &[view::Worker], now: Duration) -> view::Stream {
+        let mut stream = view::Stream { local: self.stream.local(now), ..view::Stream::default() };
+        for worker in workers {
+            let known = self.workers.get(worker.id);
+            let lost = known.and_then(|known| match known.fate {
+                Fate::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
+                Fate::Heard | Fate::Late | Fate::Unreachable | Fate::Left { .. } => None,
+            });
+            for slot in 0..worker.slots {
+                if stream.lanes.len() >= STREAM.0 && worker.state.is_alive() {
+                    // A worker may claim many slots, each of which is only counted now.
+                    stream.more += (worker.slots - slot) as usize;
+                    break;
+                }
+                let mut bars = self.stream.bars(worker.id, slot as usize, now);
+                let running = worker.held.iter().filter(|job| job.slot == Some(slot));
+                bars.extend(running.map(|job| Bar {
+                    function: Arc::clone(&job.function),
+                    from: job.age,
+                    to: Seconds(0.0),
+                    count: 1,
+                    end: if job.abandoned { BarEnd::Abandoned } else { BarEnd::Running },
+                }));
+                if bars.is_empty() && !worker.state.is_alive() {
+                    continue;
+                }
+                if stream.lanes.len() >= STREAM.0 {
+                    stream.more += 1;
+                } else {
+                    stream.lanes.push(Lane { worker: worker.id, slot, lost, bars });
+                }
+            }
+        }
+        stream
+    }
+}
+
+/// A job of ours in a worker's hands.
+fn held_job(scheduler: &Scheduler, job: &Job, attempt: u32, age: Duration) -> HeldJob {
+    HeldJob {
+        id: job.key.id,
+        user: scheduler.users.name(job.key.user).clone(),
+        function: Arc::clone(&scheduler.functions.get(job.function).name),
+        attempt,
+        slot: None,
+        age: age.into(),
+        abandoned: false,
+    }
+}

@@ -1,0 +1,55 @@
+//! Who was turned away by a bound: counted by bound, so that nothing is refused in silence.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use simple_dist_protocol::message::Bound;
+
+use crate::view::{Seconds, TurnedAway};
+
+use super::Scheduler;
+
+/// For how long it is told.
+const TOLD: Duration = Duration::from_secs(600);
+
+/// What was turned away, by bound.
+#[derive(Debug, Default)]
+pub(super) struct Turned(BTreeMap<Bound, Count>);
+
+#[derive(Debug)]
+struct Count {
+    first: Duration,
+    last: Duration,
+    count: u64,
+}
+
+impl Turned {
+    /// One more.
+    pub(super) fn count(&mut self, bound: Bound, now: Duration) {
+        let known = self.0.entry(bound).or_insert(Count { first: now, last: now, count: 0 });
+        known.last = now;
+        known.count += 1;
+    }
+
+    /// What was turned away of late.
+    pub(super) fn view(&self, now: Duration) -> Vec<TurnedAway> {
+        let since = |then: Duration| now.saturating_sub(then);
+        let late = self.0.iter().filter(|(_, count)| since(count.last) < TOLD);
+        let view = late.map(|(bound, known)| TurnedAway {
+            bound: bound.kind().to_owned(),
+            reason: bound.to_string(),
+            count: known.count,
+            first: Seconds::from(since(known.first)),
+            last: Seconds::from(since(known.last)),
+        });
+        view.collect()
+    }
+}
+
+impl Scheduler {
+    /// Something is not taken in, since there is no room for it.
+    pub(super) fn turn_away(&mut self, bound: Bound) {
+        self.books.crowded += 1;
+        self.turned.count(bound, self.now);
+    }
+}

@@ -1,0 +1,387 @@
+//! The way of a job over the executor: taken in, given to a slot, ended or handed back, settled.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::mem::take;
+use std::time::Duration;
+
+use bytes::Bytes;
+use simple_dist_protocol::Outcome;
+use simple_dist_protocol::message::{Answer, End, Ended, Place, Started};
+use simple_dist_protocol::{Attempt, JobKey};
+
+use super::jobs::{DeliveryId, Job, Number, State};
+use super::{Consumer, Effect, Executor, Intake, List, Publication, Stance, Token, Turn, Work};
+
+const WILLING: End = End::Returned { willing: true };
+const UNWILLING: End = End::Returned { willing: false };
+
+// Taking in.
+impl Executor {
+    pub(super) fn placed(
+        &mut self,
+        delivery: DeliveryId,
+        consumer: Consumer,
+        redelivered: bool,
+        place: Place,
+        now: Duration,
+    ) {
+        let mut jobs = VecDeque::new();
+        self.jobs.open(delivery);
+        for placement in place.jobs {
+            let job = Job::new(placement, place.term, now);
+            let refused = self.refuses(&job, redelivered);
+            let Some(number) = self.jobs.add(job, delivery) else { continue };
+            match refused {
+                Some(end) => self.end(number, end, Duration::ZERO, now),
+                None => jobs.push_back(number),
+            }
+        }
+        if let Some(delivery) = self.jobs.close(delivery) {
+            self.effects.push(Effect::Ack(delivery));
+        }
+        if !jobs.is_empty() {
+            self.waiting.push_back(List { jobs, consumer, came: now });
+        }
+    }
+
+    /// The end of a job that is not even to wait for its turn. A message handed out before may
+    /// have been run by whoever had it, so it is for the distributor to judge.
+    fn refuses(&self, job: &Job, redelivered: bool) -> Option<End> {
+        if self.cancelled.contains(&(job.key.clone(), job.attempt)) {
+            Some(End::Answer(Answer::Cancelled))
+        } else if redelivered {
+            Some(UNWILLING)
+        } else if self.profile.functions.binary_search(&job.function).is_err() {
+            Some(End::Answer(Answer::NotServed))
+        } else if self.stance != Stance::Live {
+            Some(WILLING)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn fill_slots(&mut self, now: Duration) {
+        for slot in 0..self.slots.len() {
+            while self.slots[slot].is_none()
+                && let Some(list) = self.waiting.pop_front()
+            {
+                self.slots[slot] = Some(Turn {
+                    list: list.jobs,
+                    run: VecDeque::new(),
+                    ended: 0,
+                    began: now,
+                    recalled: false,
+                });
+                self.next_run(slot, now);
+            }
+        }
+    }
+
+    /// Gives a slot what is next of its list: all up to a marked job, which goes alone and only
+    /// once its `Started` is confirmed. Nothing left: the slot is free.
+    fn next_run(&mut self, slot: usize, now: Duration) {
+        let Some(mut list) = self.slots[slot].as_mut().map(|turn| take(&mut turn.list)) else {
+            return;
+        };
+        let mut run = VecDeque::new();
+        let mut marked = None;
+        while marked.is_none()
+            && let Some(number) = list.pop_front()
+        {
+            let Some(job) = self.jobs.get_mut(number) else { continue };
+            if job.state != State::Waiting {
+                continue;
+            }
+            if job.deadline <= now {
+                self.end(number, End::Answer(Answer::Expired), Duration::ZERO, now);
+            } else if !job.start_confirmed {
+                job.state = State::Given { slot };
+                run.push_back(number);
+            } else if run.is_empty() {
+                job.state = State::Confirming { slot };
+                run.push_back(number);
+                marked = Some(job.started());
+            } else {
+                list.push_front(number);
+                break;
+            }
+        }
+        let front = run.front().copied();
+        let Some((turn, number)) = self.slots[slot].as_mut().zip(front) else {
+            self.slots[slot] = None;
+            if self.intake == Intake::Overfull {
+                self.intake = Intake::Open;
+            }
+            return;
+        };
+        (turn.list, turn.run) = (list, run);
+        match marked {
+            None => self.give(slot, now),
+            Some(job) => {
+                let started =
+                    Started { worker: self.profile.worker, seq: self.seq, jobs: vec![job] };
+                let token = Token::Begins(number);
+                self.effects.push(Effect::Publish(Publication::Begins { started, token }));
+            }
+        }
+    }
+
+    fn give(&mut self, slot: usize, now: Duration) {
+        let Some(turn) = &mut self.slots[slot] else { return };
+        turn.ended = 0;
+        let jobs = turn.run.iter().filter_map(|number| {
+            let job = self.jobs.get(*number)?;
+            Some(Work {
+                number: *number,
+                key: job.key.clone(),
+                attempt: job.attempt,
+                function: job.function.clone(),
+                args: job.args.clone(),
+                trace: job.trace.clone(),
+            })
+        });
+        self.effects.push(Effect::Run { slot, jobs: jobs.collect() });
+        self.begin_front(slot, now);
+    }
+
+    fn begin_front(&mut self, slot: usize, now: Duration) {
+        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        if let Some(job) = front.and_then(|number| self.jobs.get_mut(number)) {
+            job.since = now;
+            if matches!(job.state, State::Given { .. }) {
+                job.state = State::Running { slot, announced: job.start_confirmed };
+            }
+        }
+    }
+}
+
+// Ending.
+impl Executor {
+    pub(super) fn ran(
+        &mut self,
+        slot: usize,
+        number: Number,
+        answer: Answer,
+        took: Duration,
+        now: Duration,
+    ) {
+        let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        // Otherwise it was handed back at the end of the grace time.
+        if turn.run.pop_front_if(|front| *front == number).is_none() {
+            return;
+        }
+        turn.ended += 1;
+        self.ran = true;
+        let more = !turn.run.is_empty();
+        match self.jobs.state(number) {
+            Some(State::Running { .. }) => {
+                if let Some(job) = self.jobs.get(number) {
+                    self.run_times.ran(&job.function, took);
+                }
+                self.end(number, End::Answer(answer), took, now);
+            }
+            Some(State::Abandoned { .. }) => self.leave_slot(number),
+            Some(State::Waiting | State::Confirming { .. } | State::Given { .. } | State::Over)
+            | None => {}
+        }
+        if more { self.begin_front(slot, now) } else { self.next_run(slot, now) }
+    }
+
+    /// Nobody waits for these any more: those that are held end, the others are not to be begun.
+    pub(super) fn cancel(&mut self, keys: Vec<JobKey>, attempts: &[Attempt], now: Duration) {
+        let whole = keys.iter().skip(attempts.len()).cloned().collect();
+        let mut held = self.jobs.of(&whole);
+        for attempt in keys.into_iter().zip(attempts.iter().copied()) {
+            match self.jobs.find(&attempt) {
+                Some(number) => held.push(number),
+                None => self.cancelled.remember(attempt),
+            }
+        }
+        let mut regroup = BTreeSet::new();
+        for number in held {
+            let cancelled = End::Answer(Answer::Cancelled);
+            match self.jobs.state(number) {
+                Some(State::Waiting) => self.end(number, cancelled, Duration::ZERO, now),
+                Some(State::Confirming { slot }) => {
+                    self.end(number, cancelled, Duration::ZERO, now);
+                    self.next_run(slot, now);
+                }
+                Some(state @ (State::Given { slot } | State::Running { slot, .. })) => {
+                    if let Some(job) = self.jobs.get_mut(number) {
+                        job.state = State::Abandoned { slot };
+                    }
+                    self.post(number, cancelled, Duration::ZERO, now);
+                    if matches!(state, State::Given { .. }) {
+                        regroup.insert(slot);
+                    }
+                }
+                Some(State::Abandoned { .. } | State::Over) | None => {}
+            }
+        }
+        // What a slot was given behind others it would begin: all that waits there is taken from
+        // it, and the rest given to it anew.
+        self.effects.extend(regroup.into_iter().map(|slot| Effect::Recall { slot }));
+    }
+
+    pub(super) fn settled(&mut self, token: Token, outcome: Outcome, now: Duration) {
+        match (token, outcome) {
+            (Token::Begins(number), outcome) => {
+                let Some(State::Confirming { slot }) = self.jobs.state(number) else { return };
+                if outcome != Outcome::Confirmed {
+                    self.end(number, WILLING, Duration::ZERO, now);
+                    self.next_run(slot, now);
+                } else if let Some(job) = self.jobs.get_mut(number) {
+                    job.state = State::Given { slot };
+                    self.give(slot, now);
+                }
+            }
+            (Token::Ended(number), Outcome::Confirmed) => self.forget(number),
+            (Token::Ended(number), Outcome::Returned | Outcome::Refused) => {
+                if !self.outbox.refused(number, now) {
+                    self.forget(number);
+                }
+            }
+        }
+    }
+
+    /// The attempt ends thus, as far as this worker is concerned.
+    fn end(&mut self, number: Number, end: End, took: Duration, now: Duration) {
+        if let Some(job) = self.jobs.get_mut(number) {
+            job.state = State::Over;
+            job.args = Bytes::new();
+            self.post(number, end, took, now);
+        }
+    }
+
+    fn post(&mut self, number: Number, end: End, took: Duration, now: Duration) {
+        let Some(job) = self.jobs.get(number) else { return };
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let ended = Ended { key: job.key.clone(), attempt: job.attempt, end, took_us };
+        if self.link.is_some() {
+            self.outbox.add(number, ended.clone(), None);
+            let token = Token::Ended(number);
+            self.effects.push(Effect::Publish(Publication::Ended { ended, token }));
+        } else {
+            self.outbox.add(number, ended, Some(now));
+        }
+        while let Some(oldest) = self.outbox.excess() {
+            self.forget(oldest);
+        }
+    }
+
+    /// Nothing more is to be said of the job.
+    fn forget(&mut self, number: Number) {
+        self.outbox.remove(number);
+        self.release(number);
+    }
+
+    /// A cancelled job is in its slot no longer.
+    fn leave_slot(&mut self, number: Number) {
+        if let Some(job) = self.jobs.get_mut(number) {
+            job.state = State::Over;
+        }
+        self.release(number);
+    }
+
+    /// A job is held until its end is settled and its slot has left it: till then its delivery
+    /// stays unacked, so that the broker counts the slot as taken.
+    fn release(&mut self, number: Number) {
+        if self.jobs.state(number) == Some(State::Over)
+            && !self.outbox.holds(number)
+            && let Some(delivery) = self.jobs.remove(number)
+        {
+            self.effects.push(Effect::Ack(delivery));
+        }
+    }
+}
+
+// Handing back.
+impl Executor {
+    /// Everything that has not begun.
+    pub(super) fn hand_back_unstarted(&mut self, now: Duration) {
+        for list in take(&mut self.waiting) {
+            self.hand_back(list.jobs, now);
+        }
+        for slot in 0..self.slots.len() {
+            self.recall(slot, now);
+            let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+            if let Some(number) = front
+                && matches!(self.jobs.state(number), Some(State::Confirming { .. }))
+            {
+                self.end(number, WILLING, Duration::ZERO, now);
+                self.next_run(slot, now);
+            }
+        }
+    }
+
+    /// What waits for its turn in a slot, as far as the slot has not begun it.
+    pub(super) fn recall(&mut self, slot: usize, now: Duration) {
+        let Some(turn) = &mut self.slots[slot] else { return };
+        let list = take(&mut turn.list);
+        if turn.run.len() > 1 && !turn.recalled {
+            self.effects.push(Effect::Recall { slot });
+        }
+        turn.recalled = true;
+        self.hand_back(list, now);
+    }
+
+    pub(super) fn recalled(&mut self, slot: usize, begun: usize, now: Duration) {
+        let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
+        let back = turn.run.split_off(kept);
+        if turn.recalled {
+            self.take_from_slot(back, now);
+        } else {
+            self.regroup(slot, back);
+        }
+        if kept == 0 {
+            self.next_run(slot, now);
+        }
+    }
+
+    /// What a slot has not begun waits in its list again, but for what was cancelled.
+    fn regroup(&mut self, slot: usize, back: VecDeque<Number>) {
+        for number in back.into_iter().rev() {
+            let Some(job) = self.jobs.get_mut(number) else { continue };
+            match job.state {
+                State::Given { .. } | State::Running { .. } => {
+                    job.state = State::Waiting;
+                    if let Some(turn) = &mut self.slots[slot] {
+                        turn.list.push_front(number);
+                    }
+                }
+                State::Abandoned { .. } => self.leave_slot(number),
+                State::Waiting | State::Confirming { .. } | State::Over => {}
+            }
+        }
+    }
+
+    /// What still runs when the grace time is over: its value will be nobody's.
+    pub(super) fn hand_back_running(&mut self, now: Duration) {
+        for slot in 0..self.slots.len() {
+            if let Some(turn) = self.slots[slot].take() {
+                self.take_from_slot(turn.run, now);
+            }
+        }
+    }
+
+    fn take_from_slot(&mut self, numbers: VecDeque<Number>, now: Duration) {
+        for number in numbers {
+            match self.jobs.state(number) {
+                Some(State::Abandoned { .. }) => self.leave_slot(number),
+                Some(State::Given { .. } | State::Running { .. } | State::Confirming { .. }) => {
+                    self.end(number, WILLING, Duration::ZERO, now);
+                }
+                Some(State::Waiting | State::Over) | None => {}
+            }
+        }
+    }
+
+    pub(super) fn hand_back(&mut self, numbers: VecDeque<Number>, now: Duration) {
+        for number in numbers {
+            if self.jobs.state(number) == Some(State::Waiting) {
+                self.end(number, WILLING, Duration::ZERO, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The two connections of a generation, and what their errors mean. Publishing and consuming
+//! never share one: the broker blocks publishing connections, and acks must not wait behind that.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_rs::Runtime;
+use deadpool_lapin::{Manager, Object, Pool, PoolError, Runtime as PoolRuntime};
+use lapin::options::ConfirmSelectOptions;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::dial::dial;
+use super::kit::Kit;
+use super::sieve::Returns;
+use super::url::Endpoint;
+use super::{Options, Reason};
+use simple_dist_protocol::limits;
+
+/// The wait for one connection to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(400);
+/// Channels of a connection that we cannot do without: one for each queue that is consumed, and
+/// those for questions, which a distributor asks 32 at a time.
+const CHANNELS: u16 = 48;
+
+/// The least time for an answer from an address that is far away.
+const SHARE_MIN: Duration = Duration::from_secs(1);
+
+/// Makes connections. One per link, made inside its runtime.
+pub(super) struct Connector {
+    name: String,
+    endpoints: Vec<(Endpoint, Kit, Pool)>,
+    /// The one that worked last, or that is next.
+    turn: usize,
+}
+
+/// The connections of one generation.
+pub(super) struct Broker {
+    /// Which of the addresses it is, for people.
+    pub(super) at: String,
+    pub(super) consuming: Connection,
+    pub(super) publishing: Connection,
+    /// What comes back on the publishing one.
+    pub(super) returns: Returns,
+    /// Ends both without a word.
+    cut: CancellationToken,
+}
+
+impl Connector {
+    pub(super) fn new(options: &Options) -> Self {
+        let endpoints = options.url.endpoints().iter().map(|endpoint| {
+            let (name, kit) = (publishing_name(&options.name), Kit::new());
+            let (uri, runtime) = (endpoint.uri().to_string(), Runtime::new(kit.clone()));
+            let manager = Manager::new(uri, move || properties(&name), runtime);
+            let limit = Some(limits::BROKER);
+            let pool = Pool::builder(manager)
+                .max_size(1)
+                .wait_timeout(limit)
+                .create_timeout(limit)
+                .recycle_timeout(limit)
+                .runtime(PoolRuntime::Tokio1);
+            let pool = pool.build().expect("a pool of this runtime has its timeouts");
+            (endpoint.clone(), kit, pool)
+        });
+        Self { name: options.name.clone(), endpoints: endpoints.collect(), turn: 0 }
+    }
+
+    /// Both connections to the first address that is to be had, beginning with the one that worked
+    /// last; or why the last of them is not.
+    pub(super) async fn connect(&mut self) -> Result<Broker, Reason> {
+        let mut connected = self.connect_once().await;
+        for _ in 1..self.endpoints.len() {
+            if connected.is_ok() {
+                break;
+            }
+            connected = self.connect_once().await;
+        }
+        connected
+    }
+
+    /// Both connections to one address, or why not; then it is the next one's turn.
+    async fn connect_once(&mut self) -> Result<Broker, Reason> {
+        let (cut, returns) = (CancellationToken::new(), Returns::default());
+        // What does not come about in time is not left behind with a thread that waits for it.
+        let unfinished = cut.clone().drop_guard();
+        let (endpoint, ..) = &self.endpoints[self.turn];
+        let at = endpoint.to_string();
+        let connected = tokio::try_join!(self.consuming(&cut), self.publishing(&cut, &returns));
+        if connected.is_err() {
+            self.turn = (self.turn + 1) % self.endpoints.len();
+        }
+        let (consuming, publishing) = connected?;
+        unfinished.disarm();
+        Ok(Broker { at, consuming, publishing, returns, cut })
+    }
+
+    /// What each step of a way may take, so that the next address is tried before callers give the
+    /// first connection up.
+    fn share(&self) -> Duration {
+        let count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
+        (limits::PREFLIGHT / count).max(SHARE_MIN)
+    }
+
+    async fn consuming(&self, cut: &CancellationToken) -> Result<Connection, Reason> {
+        let (endpoint, ..) = &self.endpoints[self.turn];
+        let (uri, properties, kit) = (endpoint.uri(), properties(&self.name), Kit::new());
+        kit.put(dial(endpoint, self.share(), &Returns::default(), cut).await?);
+        let connecting = Connection::connect_uri_with_runtime(uri, properties, Runtime::new(kit));
+        match timeout(limits::BROKER, connecting).await {
+            Ok(connected) => fit(connected.map_err(|error| refusal(endpoint, &error))?),
+            Err(_) => Err(unreachable(endpoint, "the handshake takes too long")),
+        }
+    }
+
+    /// Taken out of the pool for good: what a generation leaves behind is never used again.
+    async fn publishing(
+        &self,
+        cut: &CancellationToken,
+        returns: &Returns,
+    ) -> Result<Connection, Reason> {
+        let (endpoint, kit, pool) = &self.endpoints[self.turn];
+        kit.put(dial(endpoint, self.share(), returns, cut).await?);
+        match pool.get().await {
+            Ok(object) => fit(Object::take(object)),
+            Err(PoolError::Backend(error)) => Err(refusal(endpoint, &error)),
+            Err(error) => Err(unreachable(endpoint, &error.to_string())),
+        }
+    }
+}
+
+/// A broker that allows too little is refused by name, not by the error of what comes last.
+fn fit(connection: Connection) -> Result<Connection, Reason> {
+    match connection.configuration().channel_max() {
+        CHANNELS.. => Ok(connection),
+        allowed => Err(Reason::Refused(format!(
+            "it allows {allowed} channels on a connection, {CHANNELS} are needed"
+        ))),
+    }
+}
+
+/// Whatever a broker says that is there, it refuses us with, unless it is about to go.
+fn refusal(endpoint: &Endpoint, error: &lapin::Error) -> Reason {
+    let leaves = AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED);
+    let says = matches!(error.kind(), ErrorKind::ProtocolError(amqp) if *amqp.kind() != leaves);
+    match reason(error) {
+        Reason::Lost(problem) if says => Reason::Refused(problem),
+        Reason::Lost(problem) => unreachable(endpoint, &problem),
+        other => other,
+    }
+}
+
+fn unreachable(endpoint: &Endpoint, problem: &str) -> Reason {
+    Reason::Unreachable { address: endpoint.address(), problem: problem.to_owned() }
+}
+
+impl Broker {
+    /// Says goodbye to the broker within a limit, and is gone then. A blocked connection cannot.
+    pub(super) async fn close(&self) {
+        tokio::join!(close(&self.consuming), close(&self.publishing));
+        self.cut.cancel();
+    }
+}
+
+async fn close(connection: &Connection) {
+    if connection.status().blocked() {
+        return;
+    }
+    // Failed or late, it is as gone as can be.
+    let _closed = timeout(GOODBYE, connection.close(200, "OK".into())).await;
+}
+
+fn publishing_name(name: &str) -> String {
+    format!("{name} (publishing)")
+}
+
+fn properties(name: &str) -> ConnectionProperties {
+    ConnectionProperties::default().with_connection_name(name.into())
+}
+
+/// The most channels kept for one kind of question: so many may be asked together without opening
+/// one each time.
+const KEPT: usize = 64;
+
+/// Channels kept for one kind of question, so that none is opened per message; an error closes
+/// one, and the next question opens another.
+pub(super) struct Desk {
+    confirming: bool,
+    kept: Mutex<Vec<Channel>>,
+}
+
+impl Desk {
+    pub(super) fn new(confirming: bool) -> Self {
+        Self { confirming, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// A kept channel, or a new one if there is none or others are asking on all of them.
+    pub(super) async fn take(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match kept {
+            Some(channel) if channel.status().connected() => Ok(channel),
+            Some(_) | None if self.confirming => confirming(connection).await,
+            Some(_) | None => connection.create_channel().await,
+        }
+    }
+
+    /// Gives a channel back after an answer. One that failed is dropped instead.
+    pub(super) fn keep(&self, channel: Channel) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < KEPT {
+            kept.push(channel);
+        }
+    }
+}
+
+/// A channel that tells what becomes of each message.
+pub(super) async fn confirming(connection: &Connection) -> Result<Channel, lapin::Error> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// What an error of the client library means.
+pub(super) fn reason(error: &lapin::Error) -> Reason {
+    let ErrorKind::ProtocolError(amqp) = error.kind() else {
+        return Reason::Lost(error.to_string());
+    };
+    let text = amqp.get_message().to_string();
+    match amqp.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Reason::Missing(text),
+        // A limit on queues, or on the size of a message.
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+            if text.contains(" limit ") || text.contains(" larger than ") =>
+        {
+            Reason::Refused(text)
+        }
+        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Reason::Mismatch(text),
+        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED | AMQPSoftError::RESOURCELOCKED)
+        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => Reason::Refused(text),
+        AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(_) => Reason::Lost(text),
+    }
+}
+
+/// Whether somebody else holds the queue exclusively (405).
+pub(super) fn is_locked(error: &lapin::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ProtocolError(amqp)
+            if matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
+    )
+}

@@ -1,0 +1,193 @@
+//! What the environment says of an installation: the same variables for every program in it.
+//!
+//! | variable | |
+//! |---|---|
+//! | `AMQP_URL`, else `RABBITMQ_URL`, else `CLOUDAMQP_URL` | the broker and the login, or several with commas between; `amqp://127.0.0.1:5672` where none is set |
+//! | the same with `_FILE` at its end | a file that holds it, such as a mounted secret |
+//! | `AMQP_CA_FILE`, `AMQP_CERTIFICATE_FILE`, `AMQP_KEY_FILE` | for `amqps`: see [`Certificates`] |
+//! | `SIMPLE_DIST_PREFIX` | the prefix of all names at the broker; `sd` where it is not set |
+//! | `SIMPLE_DIST_SLOTS` | a worker's slots; its cores where it is not set |
+//!
+//! A variable that is set to nothing is not set.
+
+use std::{env, fmt, fs, io};
+
+use crate::Certificates;
+
+/// Where a broker is when nobody says.
+pub const DEFAULT_URL: &str = "amqp://127.0.0.1:5672";
+/// The certificates to trust.
+pub const CA: &str = "AMQP_CA_FILE";
+/// The certificate to show.
+pub const CERTIFICATE: &str = "AMQP_CERTIFICATE_FILE";
+/// Its key.
+pub const KEY: &str = "AMQP_KEY_FILE";
+
+const URLS: [&str; 3] = ["AMQP_URL", "RABBITMQ_URL", "CLOUDAMQP_URL"];
+
+/// What the environment says.
+pub struct Environment {
+    /// The broker.
+    pub url: String,
+    /// Whom to trust, and what to show.
+    pub certificates: Certificates,
+    /// The installation's prefix, if it is said.
+    pub prefix: Option<String>,
+    /// A worker's slots, if they are said.
+    pub slots: Option<usize>,
+}
+
+// By hand: the URL may contain a password.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("prefix", &self.prefix)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A variable that is of no use: correct it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvironmentError {
+    /// It names a file that cannot be read.
+    #[error("{variable}: {path}: {problem}")]
+    File {
+        /// Which variable.
+        variable: String,
+        /// What it names.
+        path: String,
+        /// What happened.
+        problem: io::Error,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("{CERTIFICATE} and {KEY} go together")]
+    Half,
+    /// It is no number of slots.
+    #[error("SIMPLE_DIST_SLOTS: {0:?} is no number")]
+    Slots(String),
+}
+
+impl Environment {
+    /// Reads this process's environment, and the files it names.
+    pub fn read() -> Result<Self, EnvironmentError> {
+        Self::of(&variable)
+    }
+
+    fn of(said: &impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
+        let file = |name: &str| said(name).map(|path| contents(name, path)).transpose();
+        let mut certificates = Certificates::new();
+        if let Some(ca) = file(CA)? {
+            certificates = certificates.ca(ca);
+        }
+        match (file(CERTIFICATE)?, file(KEY)?) {
+            (Some(certificate), Some(key)) => {
+                certificates = certificates.identity(certificate, key)
+            }
+            (None, None) => {}
+            _ => return Err(EnvironmentError::Half),
+        }
+        let slots = said("SIMPLE_DIST_SLOTS")
+            .map(|text| text.parse().map_err(|_| EnvironmentError::Slots(text)))
+            .transpose()?;
+        let url = url_of(said)?.unwrap_or_else(|| DEFAULT_URL.to_owned());
+        Ok(Self { url, certificates, prefix: said("SIMPLE_DIST_PREFIX"), slots })
+    }
+}
+
+/// The broker's URL, if the environment says it.
+pub fn url() -> Result<Option<String>, EnvironmentError> {
+    url_of(&variable)
+}
+
+/// A secret from a variable, or from the file that `<variable>_FILE` names.
+pub fn secret(name: &str) -> Result<Option<String>, EnvironmentError> {
+    secret_of(&variable, name)
+}
+
+fn url_of(said: &impl Fn(&str) -> Option<String>) -> Result<Option<String>, EnvironmentError> {
+    for name in URLS {
+        if let Some(url) = secret_of(said, name)? {
+            return Ok(Some(url));
+        }
+    }
+    Ok(None)
+}
+
+fn secret_of(
+    said: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<String>, EnvironmentError> {
+    if let Some(secret) = said(name) {
+        return Ok(Some(secret));
+    }
+    let name = format!("{name}_FILE");
+    let secret = said(&name).map(|path| contents(&name, path)).transpose()?;
+    Ok(secret.map(|secret| secret.trim().to_owned()))
+}
+
+fn contents(variable: &str, path: String) -> Result<String, EnvironmentError> {
+    fs::read_to_string(&path).map_err(|problem| EnvironmentError::File {
+        variable: variable.to_owned(),
+        path,
+        problem,
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(said: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
+        Environment::of(&|name: &str| {
+            let found = said.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    /// A file with this in it, in a folder of this test.
+    fn file(name: &str, contents: &str) -> String {
+        let path = env::temp_dir().join(format!("simple-dist-{}-{name}", std::process::id()));
+        fs::write(&path, contents).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn nothing_said_is_this_machine() {
+        let said = of(&[]).unwrap();
+        assert_eq!((said.url.as_str(), said.prefix, said.slots), (DEFAULT_URL, None, None));
+    }
+
+    #[test]
+    fn a_variable_goes_before_its_file_and_amqp_before_the_others() {
+        let path = file("url", "amqp://from-a-file\n");
+        let from_file = [("RABBITMQ_URL", "amqp://other"), ("AMQP_URL_FILE", path.as_str())];
+        assert_eq!(of(&from_file).unwrap().url, "amqp://from-a-file");
+        let both = [("AMQP_URL", "amqp://said"), from_file[1]];
+        assert_eq!(of(&both).unwrap().url, "amqp://said");
+        assert_eq!(of(&from_file[..1]).unwrap().url, "amqp://other");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_rest_is_read_or_refused() {
+        let said = of(&[("SIMPLE_DIST_PREFIX", "mine"), ("SIMPLE_DIST_SLOTS", "3")]).unwrap();
+        assert_eq!((said.prefix.as_deref(), said.slots), (Some("mine"), Some(3)));
+        let told = |said: &[(&str, &str)]| of(said).unwrap_err().to_string();
+        assert_eq!(
+            told(&[("SIMPLE_DIST_SLOTS", "all")]),
+            "SIMPLE_DIST_SLOTS: \"all\" is no number"
+        );
+        let missing = told(&[("AMQP_URL_FILE", "/nowhere/url")]);
+        assert!(missing.starts_with("AMQP_URL_FILE: /nowhere/url: No such file"), "{missing}");
+        let key = file("key", "a key");
+        let half = told(&[(KEY, &key)]);
+        assert_eq!(half, "AMQP_CERTIFICATE_FILE and AMQP_KEY_FILE go together");
+        fs::remove_file(key).unwrap();
+    }
+}

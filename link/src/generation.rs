@@ -1,0 +1,205 @@
+//! One generation of a link while it lives: its connections, its tasks, and how they tell that
+//! something is wrong.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::Channel;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Broker, Desk, reason};
+use super::consumer::Intake;
+use super::upkeep::Upkeep;
+use super::{Event, Reason};
+use simple_dist_protocol::limits;
+
+/// A generation that lives. The supervisor owns it; a `Session` only looks whether it is there.
+pub(super) struct Live {
+    pub(super) broker: Broker,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) faults: Faults,
+    pub(super) patience: Patience,
+    /// Cancelled when the link closes: everything finishes what waits and ends.
+    pub(super) closing: CancellationToken,
+    /// Declares on the consuming connection.
+    pub(super) declares: Desk,
+    /// Depth and purge, on the consuming connection too: it is never blocked.
+    pub(super) questions: Desk,
+    /// Asks who holds an exclusive queue, by a message to it.
+    pub(super) claims: Desk,
+    pub(super) intakes: Mutex<Vec<Intake>>,
+    pub(super) upkeep: Upkeep,
+    /// The publishers' channels. What is dropped while a connection closes the library wants to
+    /// close as well, and takes its failure for one of the connection, which it then drops without
+    /// a word to the broker. So channels, and consumers, live as long as their connection.
+    pub(super) channels: Mutex<Vec<Channel>>,
+    tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+impl Live {
+    pub(super) fn new(
+        broker: Broker,
+        events: mpsc::Sender<Event>,
+        faults: Faults,
+        blocked: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            broker,
+            events,
+            faults,
+            patience: Patience::new(blocked),
+            closing: CancellationToken::new(),
+            declares: Desk::new(false),
+            questions: Desk::new(false),
+            claims: Desk::new(true),
+            intakes: Mutex::new(Vec::new()),
+            channels: Mutex::new(Vec::new()),
+            upkeep: Upkeep::default(),
+            tasks: Mutex::new(Some(JoinSet::new())),
+        }
+    }
+
+    /// Spawns a task of this generation, unless it is over.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) {
+            tasks.spawn(task);
+        }
+    }
+
+    /// Waits until all tasks have ended by themselves.
+    pub(super) async fn finish(&self) {
+        self.closing.cancel();
+        if let Some(mut tasks) = self.take_tasks() {
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+
+    /// Ends all tasks now: no event of this generation follows.
+    pub(super) async fn abort(&self) {
+        if let Some(mut tasks) = self.take_tasks() {
+            tasks.shutdown().await;
+        }
+    }
+
+    fn take_tasks(&self) -> Option<JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// How the tasks of a generation tell its supervisor what went wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Faults(mpsc::Sender<Reason>);
+
+impl Faults {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Reason>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// The first fault ends the generation; those that do not fit behind it say nothing new.
+    pub(super) fn tell(&self, reason: Reason) {
+        let _told_or_known = self.0.try_send(reason);
+    }
+}
+
+/// The wait for answers of the broker: [`BROKER`](limits::BROKER) long, but the time in which it
+/// is blocked does not count. What is counted are looks in vain, so that a process that stood still
+/// or came late to its answers does not take itself for a broker that is silent.
+#[derive(Debug, Clone)]
+pub(super) struct Patience {
+    blocked: watch::Receiver<bool>,
+    /// Looks in vain for the confirm of what was written.
+    unconfirmed: Arc<AtomicU32>,
+}
+
+/// The time between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Patience {
+    fn new(blocked: watch::Receiver<bool>) -> Self {
+        Self { blocked, unconfirmed: Arc::default() }
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    /// For how long the confirm of what was written has been waited for.
+    pub(super) fn unconfirmed(&self) -> Duration {
+        LOOK * self.unconfirmed.load(Ordering::Relaxed)
+    }
+
+    /// Waits for an answer that a blocked broker gives later.
+    pub(super) async fn wait<T>(
+        &self,
+        answer: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Reason> {
+        self.wait_and(answer, |_looks| ()).await
+    }
+
+    /// Waits for the confirm of what was written.
+    pub(super) async fn confirmed<T>(
+        &self,
+        confirm: impl Future<Output = Result<T, lapin::Error>>,
+    ) -> Result<T, Reason> {
+        let count = |looks| self.unconfirmed.store(looks, Ordering::Relaxed);
+        let confirmed = self.wait_and(confirm, count).await;
+        count(0);
+        confirmed
+    }
+
+    async fn wait_and<T>(
+        &self,
+        answer: impl Future<Output = Result<T, lapin::Error>>,
+        count: impl Fn(u32),
+    ) -> Result<T, Reason> {
+        tokio::pin!(answer);
+        let mut looks = 0;
+        while LOOK * looks < limits::BROKER {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.map_err(|error| reason(&error)),
+                () = sleep(LOOK) => looks = if self.is_blocked() { 0 } else { looks + 1 },
+            }
+            count(looks);
+        }
+        Err(late())
+    }
+}
+
+/// Waits for an answer that is of use now or never.
+pub(super) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limits::BROKER, answer).await {
+        Ok(answer) => answer.map_err(Failure::Answer),
+        Err(_) => Err(Failure::Late),
+    }
+}
+
+/// Why there is no answer to a question.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The broker, or the connection, said so.
+    Answer(lapin::Error),
+    /// None came in time.
+    Late,
+}
+
+impl From<Failure> for Reason {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Answer(error) => reason(&error),
+            Failure::Late => late(),
+        }
+    }
+}
+
+fn late() -> Reason {
+    Reason::Lost(format!("no answer within {:?}", limits::BROKER))
+}

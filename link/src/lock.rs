@@ -1,0 +1,105 @@
+//! The lock of the active distributor: exclusive queues, of which one process holds one.
+//!
+//! One queue would do, if a broker always took it away with its holder's connection. A cluster of
+//! RabbitMQ 4.2 or newer keeps it while the node is down that the holder was connected to: nobody
+//! can declare it, and a publish to it is refused. Such a lock is stale, its holder has no
+//! connection, and the next one counts.
+
+use lapin::Channel;
+use lapin::Confirmation;
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+
+use super::Reason;
+use super::connection::is_locked;
+use super::generation::{Failure, Live, in_time};
+use super::plan::{declare_queue, short};
+use super::publisher::properties;
+use super::session::{Session, answered, failed};
+use simple_dist_protocol::topology::QueueSpec;
+
+/// What one sees of a lock from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Free,
+    /// Somebody holds it, us included.
+    Held,
+    /// It is there, but the broker cannot reach it.
+    Stale,
+}
+
+impl Session {
+    /// Takes the first of these locks that is free, unless somebody holds any of them: true if it
+    /// is ours now, false if anybody has one, us included.
+    ///
+    /// Who has taken one looks at the others once more: of two that take different ones at the same
+    /// time (a node came back in between) at least one sees the other. It then gives up its link,
+    /// and the lock with it.
+    pub async fn claim(&self, locks: &[QueueSpec]) -> Result<bool, Reason> {
+        let live = self.live()?;
+        if live.patience.is_blocked() {
+            return Err(Reason::Lost("the broker takes no messages".to_owned()));
+        }
+        let asking = answered(&live, live.claims.take(&live.broker.publishing)).await?;
+        let mut free = None;
+        for lock in locks {
+            match answered(&live, look(&live, &asking, short(&lock.name))).await? {
+                Seen::Free => free = free.or(Some(lock)),
+                Seen::Held => {
+                    live.claims.keep(asking);
+                    return Ok(false);
+                }
+                Seen::Stale => {}
+            }
+        }
+        let Some(ours) = free else {
+            live.claims.keep(asking);
+            return Err(Reason::Lost("the nodes of all locks are down".to_owned()));
+        };
+        if !declared(&live, ours).await? {
+            live.claims.keep(asking);
+            return Ok(false);
+        }
+        for lock in locks.iter().filter(|lock| lock.name != ours.name) {
+            let seen = answered(&live, look(&live, &asking, short(&lock.name))).await;
+            if !matches!(seen, Ok(Seen::Free | Seen::Stale)) {
+                let reason = Reason::Lost("somebody else took a lock as well".to_owned());
+                live.faults.tell(reason.clone());
+                return seen.and(Err(reason));
+            }
+        }
+        live.claims.keep(asking);
+        Ok(true)
+    }
+}
+
+/// False if somebody else was faster.
+async fn declared(live: &Live, lock: &QueueSpec) -> Result<bool, Reason> {
+    let channel = answered(live, live.declares.take(&live.broker.consuming)).await?;
+    match in_time(declare_queue(&channel, lock)).await {
+        Ok(()) => {
+            live.declares.keep(channel);
+            Ok(true)
+        }
+        Err(Failure::Answer(error)) if is_locked(&error) => Ok(false),
+        Err(failure) => Err(failed(live, failure)),
+    }
+}
+
+/// Asks by an empty message, since a refused declaration is an error in the broker's log. It comes
+/// back where there is no such queue, and expires at once where there is one.
+async fn look(live: &Live, channel: &Channel, queue: ShortString) -> Result<Seen, lapin::Error> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let properties =
+        properties(None).with_expiration(ShortString::try_new("0").expect("one digit"));
+    let confirm =
+        channel.basic_publish(ShortString::default(), queue, options, &[], properties).await?;
+    let confirmation = confirm.await?;
+    // One question at a time on this channel, so what comes back is this one.
+    let came_back = !live.broker.returns.take(channel.id()).is_empty();
+    Ok(match (came_back, confirmation) {
+        (true, _) => Seen::Free,
+        (false, Confirmation::Nack(_)) => Seen::Stale,
+        (false, _) => Seen::Held,
+    })
+}

@@ -1,0 +1,295 @@
+//! A publisher: the only task on its confirming channel. It sends whatever waits, in windows, and
+//! tells what became of it.
+//!
+//! A return comes before its confirm, so when all confirms of a window are there, all its returns
+//! are, and each is known by its `message_id`. The client library, which pairs them with the wrong
+//! publishes, never sees them.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::future::{MaybeDone, maybe_done};
+use lapin::options::BasicPublishOptions;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::generation::{Faults, Live, Patience};
+use super::kit::silent;
+use super::lists::{Lists, Message};
+use super::plan::short;
+use super::sieve::Returns;
+use super::{Event, Full, Outcome, Outgoing, Reason, Settled};
+use simple_dist_protocol::{UserName, message};
+
+/// The header that bears the version of the wire.
+pub(super) const VERSION_HEADER: &str = "sd-v";
+/// Items that may wait for one publisher.
+const WAITING: usize = 1_048_576;
+/// Their bytes, unless one is larger and alone: what the broker does not take waits here, until it
+/// does or the generation ends.
+const WAITING_BYTES: usize = 256 * 1024 * 1024;
+/// Items taken from there at a time, to be formed into lists.
+const HELD: usize = 16_384;
+/// Messages whose confirms are awaited together: enough that the way to the broker and back
+/// costs little, few enough that the first of them is soon told.
+const WINDOW_MESSAGES: usize = 64;
+/// Bytes of such messages, unless one is larger.
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Gone from the broker when lost from the link: the sender keeps what matters.
+const TRANSIENT: u8 = 1;
+
+/// Where items wait for a publisher.
+pub(super) struct Queue {
+    items: mpsc::Sender<Outgoing>,
+    /// The bytes that may be added.
+    room: Arc<Semaphore>,
+}
+
+/// A queue's other end.
+pub(super) struct Waiting {
+    items: mpsc::Receiver<Outgoing>,
+    room: Arc<Semaphore>,
+}
+
+impl Queue {
+    pub(super) fn new() -> (Self, Waiting) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        (Self { items: sender, room: room.clone() }, Waiting { items: receiver, room })
+    }
+
+    /// Its bytes count until it is settled.
+    pub(super) fn put(&self, item: Outgoing) -> Result<(), Full> {
+        let weight = u32::try_from(weight(&item.body)).unwrap_or(u32::MAX);
+        let taken = self.room.try_acquire_many(weight).map_err(|_| Full)?;
+        self.items.try_send(item).map_err(|_| Full)?;
+        taken.forget();
+        Ok(())
+    }
+}
+
+/// The largest message that a link's broker takes, as far as it has said so. One that is larger
+/// would end every connection that it is published on.
+#[derive(Debug, Clone)]
+pub(super) struct Largest(Arc<AtomicUsize>);
+
+impl Default for Largest {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(usize::MAX)))
+    }
+}
+
+impl Largest {
+    /// The limit is the last number of such a refusal.
+    fn learn(&self, reason: &Reason) {
+        let Reason::Refused(text) = reason else { return };
+        if !text.contains(" larger than ") {
+            return;
+        }
+        let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
+        if let Some(bytes) = numbers.rfind(|digits| !digits.is_empty()).and_then(|n| n.parse().ok())
+        {
+            tracing::warn!(bytes, "the broker takes no larger message: such are not sent any more");
+            self.0.store(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What an item counts for.
+pub(super) fn weight(body: &Bytes) -> usize {
+    body.len().min(WAITING_BYTES)
+}
+
+/// Publishes on one channel. Woken by items; ends when the generation does, or on closing as soon
+/// as nothing waits.
+pub(super) struct Publisher {
+    channel: Channel,
+    waiting: Waiting,
+    lists: Lists,
+    properties: BasicProperties,
+    published: u64,
+    events: mpsc::Sender<Event>,
+    patience: Patience,
+    faults: Faults,
+    returns: Returns,
+    largest: Largest,
+}
+
+type Publish<'a> = Pin<Box<MaybeDone<PublishFuture<'a>>>>;
+type PublishFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<PublisherConfirm, lapin::Error>> + Send + 'a>>;
+
+impl Publisher {
+    pub(super) fn new(
+        live: &Live,
+        channel: Channel,
+        waiting: Waiting,
+        signed_by: Option<&UserName>,
+        largest: Largest,
+    ) -> Self {
+        Self {
+            channel,
+            waiting,
+            lists: Lists::default(),
+            properties: properties(signed_by),
+            published: 0,
+            events: live.events.clone(),
+            patience: live.patience.clone(),
+            faults: live.faults.clone(),
+            returns: live.broker.returns.clone(),
+            largest,
+        }
+    }
+
+    pub(super) async fn run(mut self, closing: CancellationToken) {
+        while self.gather(&closing).await {
+            if let Err(reason) = self.publish_window().await {
+                self.largest.learn(&reason);
+                return self.faults.tell(reason);
+            }
+        }
+    }
+
+    /// Takes what waits; false when nothing does and nothing will.
+    async fn gather(&mut self, closing: &CancellationToken) -> bool {
+        let mut taken = Vec::new();
+        while self.lists.held() == 0 {
+            let count = tokio::select! {
+                count = self.waiting.items.recv_many(&mut taken, HELD) => count,
+                () = closing.cancelled(), if !self.waiting.items.is_closed() => {
+                    self.waiting.items.close();
+                    continue;
+                }
+            };
+            if count == 0 {
+                return false;
+            }
+            taken.drain(..).for_each(|item| self.lists.push(item));
+        }
+        while self.lists.held() < HELD {
+            let Ok(item) = self.waiting.items.try_recv() else { break };
+            self.lists.push(item);
+        }
+        true
+    }
+
+    async fn publish_window(&mut self) -> Result<(), Reason> {
+        let largest = self.largest.0.load(Ordering::Relaxed);
+        let fits = |message: &Message| message.body.len() <= largest;
+        let (window, too_large): (Vec<_>, Vec<_>) = self.next_window().into_iter().partition(fits);
+        self.waiting.room.add_permits(too_large.iter().map(|message| message.weight).sum());
+        self.tell(too_large.into_iter().map(|message| (message, Outcome::Refused))).await;
+        let first = self.published;
+        self.published += window.len() as u64;
+        let confirms = self.send(&window, first).await?;
+        let mut refused = HashSet::new();
+        for (id, confirm) in (first..).zip(confirms) {
+            match self.patience.confirmed(confirm).await? {
+                Confirmation::Ack(_) => {}
+                Confirmation::Nack(_) => {
+                    refused.insert(id);
+                }
+                Confirmation::NotRequested => {
+                    return Err(Reason::Lost("the channel does not confirm".to_owned()));
+                }
+            }
+        }
+        self.waiting.room.add_permits(window.iter().map(|message| message.weight).sum());
+        let returned = self.returns.take(self.channel.id());
+        let outcomes = (first..).map(|id| match (returned.contains(&id), refused.contains(&id)) {
+            (true, _) => Outcome::Returned,
+            (false, true) => Outcome::Refused,
+            (false, false) => Outcome::Confirmed,
+        });
+        self.tell(window.into_iter().zip(outcomes)).await;
+        Ok(())
+    }
+
+    fn next_window(&mut self) -> Vec<Message> {
+        let (mut window, mut bytes) = (Vec::new(), 0);
+        while window.len() < WINDOW_MESSAGES && bytes < WINDOW_BYTES {
+            let Some(message) = self.lists.next() else { break };
+            bytes += message.body.len();
+            window.push(message);
+        }
+        window
+    }
+
+    /// Sends all messages of a window, then waits until they are on their way.
+    async fn send(
+        &mut self,
+        window: &[Message],
+        first: u64,
+    ) -> Result<Vec<PublisherConfirm>, Reason> {
+        let mut sending = Vec::with_capacity(window.len());
+        for (id, message) in (first..).zip(window) {
+            let mut publish: Publish<'_> =
+                Box::pin(maybe_done(publish(&self.channel, &self.properties, id, message)));
+            // The first poll hands over the frames, so the order of polls is the order of the
+            // messages, and of the confirms' numbers.
+            let _written_or_not_yet = futures_util::poll!(publish.as_mut());
+            sending.push(publish);
+        }
+        let mut confirms = Vec::with_capacity(window.len());
+        for mut publish in sending {
+            let written = async {
+                publish.as_mut().await;
+                publish.as_mut().take_output().expect("it is done and was not taken")
+            };
+            confirms.push(self.patience.wait(written).await?);
+        }
+        Ok(confirms)
+    }
+
+    async fn tell(&self, outcomes: impl Iterator<Item = (Message, Outcome)>) {
+        let mut settled: Vec<Settled> = Vec::new();
+        for (message, outcome) in outcomes.filter(|(message, _)| !message.tokens.is_empty()) {
+            match settled.iter_mut().find(|settled| settled.outcome == outcome) {
+                Some(same) => same.tokens.extend(message.tokens),
+                None => settled.push(Settled { tokens: message.tokens, outcome }),
+            }
+        }
+        for settled in settled {
+            // Without an owner nobody asks, and the supervisor sees to the end.
+            let _told_or_unasked = self.events.send(Event::Settled(settled)).await;
+        }
+    }
+}
+
+fn publish<'a>(
+    channel: &'a Channel,
+    properties: &BasicProperties,
+    id: u64,
+    message: &'a Message,
+) -> PublishFuture<'a> {
+    let route = &message.route;
+    let options = BasicPublishOptions { mandatory: route.mandatory, ..Default::default() };
+    let properties = properties.clone().with_message_id(message_id(id));
+    let (exchange, key) = (short(&route.exchange), short(&route.key));
+    Box::pin(silent(channel.basic_publish(exchange, key, options, &message.body, properties)))
+}
+
+/// What every message bears.
+pub(super) fn properties(signed_by: Option<&UserName>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    let name = ShortString::try_new(VERSION_HEADER).expect("four letters");
+    headers.insert(name, AMQPValue::LongInt(message::VERSION.into()));
+    let properties = BasicProperties::default().with_delivery_mode(TRANSIENT).with_headers(headers);
+    match signed_by {
+        Some(user) => {
+            let user = ShortString::try_new(user.as_str()).expect("a user name is short");
+            properties.with_user_id(user)
+        }
+        None => properties,
+    }
+}
+
+fn message_id(id: u64) -> ShortString {
+    ShortString::try_new(id.to_string()).expect("at most 20 digits")
+}

@@ -1,0 +1,207 @@
+//! What an owner can do on one generation of its link.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::types::FieldTable;
+
+use super::consumer::{Intake, channel, consume};
+use super::generation::{Failure, Live, in_time};
+use super::plan::{declare, short};
+use super::publisher::Queue;
+use super::{Consume, Lane, Outgoing, Reason, Source};
+use simple_dist_protocol::topology::{Declaration, Name};
+use simple_dist_protocol::{Generation, UserName};
+
+/// One generation of a link, to publish and to ask on. Cheap to clone; of no use after `Down`.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) generation: Generation,
+    pub(super) user: UserName,
+    pub(super) jobs: Queue,
+    pub(super) control: Queue,
+    pub(super) live: Weak<Live>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Session").field(&self.0.generation).finish()
+    }
+}
+
+/// The publisher's queue is full, or the generation is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the publisher takes no more")]
+pub struct Full;
+
+/// What is in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that wait.
+    pub messages: u32,
+    /// Those who consume it.
+    pub consumers: u32,
+}
+
+/// A message taken out of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Its bytes.
+    pub body: Bytes,
+    /// Whether the broker may have handed it out before. If not, nobody ever had it.
+    pub redelivered: bool,
+}
+
+/// The most messages that [`Session::empty`] hands over: a pool's window is far smaller.
+pub const TAKEN: usize = 4096;
+
+impl Session {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// The generation.
+    pub fn generation(&self) -> Generation {
+        self.0.generation
+    }
+
+    /// The login's name.
+    pub fn user(&self) -> &UserName {
+        &self.0.user
+    }
+
+    /// Publishes. Returns at once; what becomes of it is told by [`Event::Settled`] if it has a
+    /// token.
+    ///
+    /// [`Event::Settled`]: super::Event::Settled
+    pub fn publish(&self, message: Outgoing) -> Result<(), Full> {
+        match message.lane {
+            Lane::Jobs => self.0.jobs.put(message),
+            Lane::Control => self.0.control.put(message),
+        }
+    }
+
+    /// Ends this generation; the link connects anew.
+    pub fn give_up(&self, why: &str) {
+        // One that is over needs no end.
+        if let Some(live) = self.0.live.upgrade() {
+            live.faults.tell(Reason::Lost(why.to_owned()));
+        }
+    }
+
+    /// Declares something on the consuming connection.
+    pub async fn declare(&self, declaration: Declaration) -> Result<(), Reason> {
+        let live = self.live()?;
+        let channel = answered(&live, live.declares.take(&live.broker.consuming)).await?;
+        answered(&live, declare(&channel, &declaration)).await?;
+        live.declares.keep(channel);
+        Ok(())
+    }
+
+    /// Consumes one more queue.
+    pub async fn consume(&self, next: Consume) -> Result<(), Reason> {
+        let live = self.live()?;
+        let idle = {
+            let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = |intake: &&mut Intake| {
+                intake.source == next.source
+                    && intake.consumed.is_none()
+                    && intake.channel.status().connected()
+            };
+            intakes.iter_mut().find(fits).map(|intake| intake.channel.clone())
+        };
+        let channel = answered(&live, channel(idle, &live.broker.consuming)).await?;
+        let granted = answered(&live, consume(channel, next)).await?;
+        let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
+        granted.begin(&live, &mut intakes);
+        Ok(())
+    }
+
+    /// Consumes a queue no longer; what was delivered may still be acked.
+    pub async fn cancel(&self, source: Source) -> Result<(), Reason> {
+        let live = self.live()?;
+        let ending: Vec<_> = {
+            let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_source = intakes.iter_mut().filter(|intake| intake.source == source);
+            of_source
+                .filter_map(|intake| Some((intake.channel.clone(), intake.consumed.take()?)))
+                .collect()
+        };
+        for (channel, consumed) in ending {
+            consumed.leaving.cancel();
+            let cancelled = channel.basic_cancel(consumed.tag, BasicCancelOptions::default());
+            answered(&live, cancelled).await?;
+        }
+        Ok(())
+    }
+
+    /// How many messages wait in a queue; none if there is no such queue.
+    pub async fn depth(&self, queue: Name) -> Result<Option<Depth>, Reason> {
+        let live = self.live()?;
+        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let asked = channel.queue_declare(short(&queue), options, FieldTable::default());
+        match answered(&live, asked).await {
+            Ok(queue) => {
+                live.questions.keep(channel);
+                let (messages, consumers) = (queue.message_count(), queue.consumer_count());
+                Ok(Some(Depth { messages, consumers }))
+            }
+            Err(Reason::Missing(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Empties a queue: takes up to [`TAKEN`] messages out of it, and drops the rest.
+    pub async fn empty(&self, queue: Name) -> Result<Vec<Taken>, Reason> {
+        let live = self.live()?;
+        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
+        let mut taken = Vec::new();
+        while taken.len() < TAKEN {
+            let options = BasicGetOptions { no_ack: true };
+            let got = answered(&live, channel.basic_get(short(&queue), options)).await?;
+            let Some(message) = got else { break };
+            let redelivered = message.delivery.redelivered;
+            taken.push(Taken { body: message.delivery.data.into(), redelivered });
+        }
+        if taken.len() == TAKEN {
+            let purged = channel.queue_purge(short(&queue), QueuePurgeOptions::default());
+            answered(&live, purged).await?;
+        }
+        live.questions.keep(channel);
+        Ok(taken)
+    }
+
+    /// For how long the broker has not confirmed what was written to it: neither what still waits
+    /// here counts, nor the time in which this process did not look.
+    pub fn unconfirmed(&self) -> Duration {
+        self.0.live.upgrade().map_or(Duration::ZERO, |live| live.patience.unconfirmed())
+    }
+
+    pub(super) fn live(&self) -> Result<Arc<Live>, Reason> {
+        let over = || Reason::Lost("the generation is over".to_owned());
+        self.0.live.upgrade().ok_or_else(over)
+    }
+}
+
+pub(super) async fn answered<T>(
+    live: &Live,
+    answer: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Reason> {
+    in_time(answer).await.map_err(|failure| failed(live, failure))
+}
+
+/// A broker that does not answer is lost, unless it said that it would not.
+pub(super) fn failed(live: &Live, failure: Failure) -> Reason {
+    let late = matches!(failure, Failure::Late);
+    let reason = Reason::from(failure);
+    if late && !live.patience.is_blocked() {
+        live.faults.tell(reason.clone());
+    }
+    reason
+}

@@ -1,0 +1,216 @@
+//! The supervisor: connects, watches, tears down, and begins again, for ever.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Broker, Connector, confirming};
+use super::consumer::Granted;
+use super::generation::{Faults, Live, in_time};
+use super::plan::Progress;
+use super::publisher::{Largest, Publisher, Queue, Waiting};
+use super::session::{Inner, Session};
+use super::watch::Watch;
+use super::{Event, Options, Reason};
+use simple_dist_protocol::Generation;
+
+/// The first wait before another try.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+/// The longest, before as much again at most of jitter.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// The wait for what others are to declare.
+const WAIT_MISSING: Duration = Duration::from_millis(250);
+/// A generation that lived this long was a good one: the waits begin anew.
+const GOOD: Duration = Duration::from_secs(5);
+/// Reasons that are known to have been logged: several addresses fail in several ways.
+const SAID: usize = 16;
+/// The time for what waits when the link closes; the connections' goodbye comes on top.
+const FLUSH: Duration = Duration::from_millis(1400);
+
+/// Owns the connections of a link. Woken by faults; ends when the link closes or nobody listens.
+pub(super) struct Supervisor {
+    options: Options,
+    events: mpsc::Sender<Event>,
+    generation: Generation,
+    waits: ExponentialBackoff,
+    /// What was logged since the last connection, so that each reason is logged once.
+    said: Vec<Reason>,
+    largest: Largest,
+    /// Goodbyes to connections of generations that are over.
+    goodbyes: JoinSet<()>,
+}
+
+/// The publishers' queues, for the session and its publishers.
+struct Lanes {
+    senders: [Queue; 2],
+    receivers: [(Waiting, lapin::Channel); 2],
+}
+
+impl Supervisor {
+    pub(super) fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            options,
+            events,
+            generation: Generation(0),
+            waits: waits(),
+            said: Vec::new(),
+            largest: Largest::default(),
+            goodbyes: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, closing: CancellationToken) {
+        let mut connector = Connector::new(&self.options);
+        while let Some(connected) = unless(&closing, Box::pin(connector.connect())).await {
+            let over = match connected {
+                Ok(broker) => self.live(broker, &closing).await,
+                Err(reason) => Some(reason),
+            };
+            let Some(reason) = over else { break };
+            let wait = self.waits.next().unwrap_or(WAIT_MAX);
+            let gone_on = unless(&closing, async {
+                let heard = self.down(reason).await;
+                sleep(wait).await;
+                heard
+            });
+            if gone_on.await != Some(true) {
+                break;
+            }
+            while self.goodbyes.try_join_next().is_some() {}
+        }
+        while self.goodbyes.join_next().await.is_some() {}
+    }
+
+    /// A generation from its first declaration to its end: why it ended, or nothing when the link
+    /// is to close.
+    async fn live(&mut self, broker: Broker, closing: &CancellationToken) -> Option<Reason> {
+        self.generation = self.generation.next();
+        let (faults, mut faulty) = Faults::new();
+        let (blocking, blocked) = watch::channel(false);
+        let watch = Watch::new(&broker, blocking, self.events.clone(), faults.clone());
+        let live = Arc::new(Live::new(broker, self.events.clone(), faults, blocked));
+        let began = Instant::now();
+        let prepared = unless(closing, self.prepare(&live)).await;
+        let over = match prepared {
+            None => None,
+            Some(Err(reason)) => Some(reason),
+            Some(Ok((lanes, granted))) => {
+                self.begin(&live, watch, lanes, granted).await;
+                tokio::select! {
+                    reason = faulty.recv() => reason,
+                    () = closing.cancelled() => None,
+                    () = self.events.closed() => None,
+                }
+            }
+        };
+        if began.elapsed() >= GOOD {
+            self.waits = waits();
+        }
+        if over.is_none() && timeout(FLUSH, live.finish()).await.is_err() {
+            tracing::warn!("what waited for the broker could not be published before the end");
+        }
+        live.abort().await;
+        self.goodbyes.spawn(goodbye(live));
+        over
+    }
+
+    /// All that comes before `Up`. Waits for what others are to declare.
+    async fn prepare(&mut self, live: &Live) -> Result<(Lanes, Vec<Granted>), Reason> {
+        let mut progress = Progress::new((self.options.plan)(self.generation));
+        loop {
+            match progress.advance(live).await {
+                Ok(()) => break,
+                Err(reason @ Reason::Missing(_)) => self.down(reason).await,
+                Err(reason) => return Err(reason),
+            };
+            sleep(WAIT_MISSING).await;
+        }
+        let publishing = &live.broker.publishing;
+        let jobs = in_time(confirming(publishing)).await?;
+        let control = in_time(confirming(publishing)).await?;
+        let (declared, granted) = progress.done();
+        live.upkeep.begin(declared);
+        Ok((Lanes::new(jobs, control), granted))
+    }
+
+    /// Tells the owner, then lets everything run.
+    async fn begin(&mut self, live: &Arc<Live>, watch: Watch, lanes: Lanes, granted: Vec<Granted>) {
+        let [jobs, control] = lanes.senders;
+        let user = self.options.url.user().clone();
+        let generation = self.generation;
+        let session =
+            Session::new(Inner { generation, user, jobs, control, live: Arc::downgrade(live) });
+        self.said.clear();
+        tracing::info!(broker = %live.broker.at, %generation, "connected");
+        // Without an owner nothing is to be done: the supervisor sees it next.
+        let _told_or_unheard = self.events.send(Event::Up(session)).await;
+        live.spawn(watch.run(live.closing.clone()));
+        for (waiting, channel) in lanes.receivers {
+            let signed_by = self.options.signed.then(|| self.options.url.user());
+            let mut channels = live.channels.lock().unwrap_or_else(PoisonError::into_inner);
+            channels.push(channel.clone());
+            let largest = self.largest.clone();
+            let publisher = Publisher::new(live, channel, waiting, signed_by, largest);
+            live.spawn(publisher.run(live.closing.clone()));
+        }
+        let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
+        granted.into_iter().for_each(|granted| granted.begin(live, &mut intakes));
+    }
+
+    /// Tells the owner, and the log if it is news; false if nobody listens.
+    async fn down(&mut self, reason: Reason) -> bool {
+        if !self.said.contains(&reason) {
+            match reason {
+                // Whoever starts before the distributor waits for it.
+                Reason::Missing(_) => {
+                    tracing::info!(broker = %self.options.url, %reason, "waiting");
+                }
+                _ => {
+                    tracing::warn!(broker = %self.options.url, %reason, "no connection, trying on")
+                }
+            }
+            self.said.truncate(SAID - 1);
+            self.said.insert(0, reason.clone());
+        }
+        self.events.send(Event::Down(reason)).await.is_ok()
+    }
+}
+
+impl Lanes {
+    fn new(jobs: lapin::Channel, control: lapin::Channel) -> Self {
+        let (jobs_sender, jobs_receiver) = Queue::new();
+        let (control_sender, control_receiver) = Queue::new();
+        Self {
+            senders: [jobs_sender, control_sender],
+            receivers: [(jobs_receiver, jobs), (control_receiver, control)],
+        }
+    }
+}
+
+/// Closes the connections of a generation that is over, and the channels that its owner's
+/// questions still hold with them.
+async fn goodbye(live: Arc<Live>) {
+    live.broker.close().await;
+}
+
+async fn unless<T>(closing: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        () = closing.cancelled() => None,
+    }
+}
+
+fn waits() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(WAIT_MIN)
+        .with_max_delay(WAIT_MAX)
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(rand::random())
+        .build()
+}

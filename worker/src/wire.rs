@@ -1,0 +1,112 @@
+//! What a worker publishes, as messages: where each goes, and in which lane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use simple_dist_link::{Lane, Outgoing, Route};
+use simple_dist_protocol::message::{Answers, FromWorker};
+use simple_dist_protocol::topology::Topology;
+use simple_dist_protocol::{WorkerId, codec};
+
+use simple_dist_core::worker::Publication;
+
+/// The routes of one worker.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Ends of attempts, as lists.
+    answers: Arc<Route>,
+    /// To the same queue and in the same lane, so that a `Started` lies there before whatever
+    /// follows it; alone, since another message than a list of answers.
+    begins: Arc<Route>,
+    beats: Arc<Route>,
+}
+
+impl Wire {
+    pub(crate) fn new(topology: &Topology, worker: WorkerId) -> Self {
+        let empty = FromWorker::Answers(Answers { worker, jobs: vec![] });
+        let answers = Route {
+            exchange: topology.results(),
+            key: topology.answers_key(),
+            mandatory: true,
+            envelope: Some(codec::envelope(&empty)),
+        };
+        let begins = Route { envelope: None, ..answers.clone() };
+        let beats = Route {
+            exchange: topology.beats(),
+            key: topology.beat_key(),
+            mandatory: false,
+            envelope: None,
+        };
+        Self { answers: Arc::new(answers), begins: Arc::new(begins), beats: Arc::new(beats) }
+    }
+
+    pub(crate) fn message(&self, publication: Publication) -> Outgoing {
+        let (route, body, token, lane) = match publication {
+            Publication::Beat(beat) => {
+                (&self.beats, encode(&FromWorker::Beat(beat)), None, Lane::Control)
+            }
+            Publication::Running(started) => {
+                (&self.beats, encode(&FromWorker::Started(started)), None, Lane::Control)
+            }
+            Publication::Begins { started, token } => {
+                (&self.begins, encode(&FromWorker::Started(started)), Some(token), Lane::Jobs)
+            }
+            Publication::Ended { ended, token } => {
+                (&self.answers, encode(&ended), Some(token), Lane::Jobs)
+            }
+        };
+        Outgoing {
+            route: Arc::clone(route),
+            body,
+            work: Duration::ZERO,
+            token: token.map(u64::from),
+            lane,
+        }
+    }
+}
+
+fn encode<T: Serialize>(message: &T) -> Bytes {
+    codec::encode(message).expect("our own messages can be written").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::message::{Answer, End, Ended, Started};
+    use simple_dist_protocol::{Attempt, JobId, JobKey, Term};
+
+    use super::*;
+    use simple_dist_core::worker::{Number, Token};
+
+    #[test]
+    fn ends_are_items_of_a_list_of_answers() {
+        let worker = WorkerId::from_u128(1);
+        let ended = Ended {
+            key: JobKey { user: "u".parse().unwrap(), id: JobId::from_u128(2) },
+            attempt: Attempt { term: Term(3), number: 1 },
+            end: End::Answer(Answer::Value(Bytes::from_static(&[7]))),
+            took_us: 9,
+        };
+        let token = Token::Ended(Number(5));
+        let wire = Wire::new(&Topology::default(), worker);
+        let message = wire.message(Publication::Ended { ended: ended.clone(), token });
+        let list =
+            codec::join(message.route.envelope.as_ref().unwrap(), [&message.body].into_iter());
+        let expected = FromWorker::Answers(Answers { worker, jobs: vec![ended] });
+        assert_eq!(codec::decode::<FromWorker>(&list).unwrap(), expected);
+        assert_eq!(message.token.map(Token::from), Some(token));
+    }
+
+    #[test]
+    fn a_marked_start_goes_where_the_answers_go_and_in_their_lane() {
+        let worker = WorkerId::from_u128(1);
+        let wire = Wire::new(&Topology::default(), worker);
+        let started = Started { worker, seq: 1, jobs: vec![] };
+        let token = Token::Begins(Number(5));
+        let message = wire.message(Publication::Begins { started, token });
+        assert_eq!(message.route.exchange, Topology::default().results());
+        assert_eq!((message.route.mandatory, message.lane), (true, Lane::Jobs));
+        assert_eq!(message.token.map(Token::from), Some(token));
+    }
+}
