@@ -1,41 +1,46 @@
 //! TLS beneath a connection, by rustls. One configuration serves every connection of a link, so
 //! that sessions are resumed and a bad file is found before the first.
 
-use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::sync::Arc;
+
+use rustls_native_certs::load_native_certs;
 use tokio::net::TcpStream;
-use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::UrlError;
 use super::certificates::{Certificates, Identity};
 
 /// What a TLS connection is made with.
 #[derive(Clone)]
-pub(super) struct Tls(RustlsConnector);
+pub(super) struct Tls(TlsConnector);
 
 impl Tls {
     pub(super) fn new(certificates: &Certificates) -> Result<Self, UrlError> {
-        let unusable = |error: io::Error| UrlError::Certificates(error.to_string());
-        let config = match &certificates.ca {
-            Some(pem) => {
-                let trusted = chain(pem, "the CA file")?;
-                RustlsConnectorConfig::default().with_parsable_certificates(trusted)
-            }
-            None => RustlsConnectorConfig::new_with_native_certs().map_err(unusable)?,
+        let unusable = |error: &dyn ToString| UrlError::Certificates(error.to_string());
+        let mut trusted = RootCertStore::empty();
+        match &certificates.ca {
+            Some(pem) => trusted.add_parsable_certificates(chain(pem, "the CA file")?),
+            None => trusted.add_parsable_certificates(load_native_certs().certs),
         };
-        let connector = match &certificates.identity {
+        if trusted.is_empty() {
+            return Err(unusable(&"there is none to trust on this system: name a CA file"));
+        }
+        let config = ClientConfig::builder().with_root_certificates(trusted);
+        let config = match &certificates.identity {
             Some(Identity { certificate, key }) => {
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
                     .map_err(|error| UrlError::Certificates(format!("the key file: {error}")))?;
                 let shown = chain(certificate, "the certificate file")?;
-                config.connector_with_single_cert(shown, key)
+                config.with_client_auth_cert(shown, key).map_err(|error| unusable(&error))?
             }
-            None => config.connector_with_no_client_auth(),
+            None => config.with_no_client_auth(),
         };
-        connector.map(Self).map_err(unusable)
+        Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
     /// TLS on a connection that is there.
@@ -43,9 +48,10 @@ impl Tls {
         &self,
         host: &str,
         stream: TcpStream,
-    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
-        let connecting = self.0.connect_async(host, stream.compat());
-        connecting.await.map(FuturesAsyncReadCompatExt::compat)
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let host = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.0.connect(host, stream).await
     }
 }
 
