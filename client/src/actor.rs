@@ -19,7 +19,7 @@ use crate::callable::Callable;
 use crate::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use crate::client::Shared;
 use crate::local::{LocalEnd, Pool, Work};
-use crate::wire::Wire;
+use crate::wire::{Source, Wire};
 use crate::{Answer, CallError, Reason};
 
 /// How often it is looked whether the distributor's beats come.
@@ -53,7 +53,7 @@ pub(crate) struct Actor {
     pub(crate) topology: Topology,
     pub(crate) shared: Arc<Shared>,
     pub(crate) begins: mpsc::Receiver<NewCall>,
-    pub(crate) events: mpsc::Receiver<link::Event>,
+    pub(crate) events: mpsc::Receiver<link::Event<Source>>,
     /// Why there is no connection, for whoever asks.
     pub(crate) problem: watch::Sender<Option<link::Reason>>,
     /// What workers serve, once a distributor was heard, for whoever asks.
@@ -129,7 +129,7 @@ struct Desk {
     /// The present generation's publishing side.
     wire: Option<Wire>,
     /// Where messages came from that could not be read and were logged.
-    unreadable: HashSet<link::Source>,
+    unreadable: HashSet<Source>,
 }
 
 /// What is held of a call until it has ended.
@@ -177,7 +177,7 @@ impl Desk {
         self.caller.apply(Event::Ran { id, end, took }, self.now());
     }
 
-    fn happened(&mut self, event: link::Event, now: Duration) {
+    fn happened(&mut self, event: link::Event<Source>, now: Duration) {
         let event = match event {
             link::Event::Up(session) => {
                 self.wire = Some(Wire::new(session, self.id, &self.topology));
@@ -277,21 +277,12 @@ impl Desk {
 
     /// The event in a message. One that cannot be read is gone, counted, and logged the first time:
     /// its job is asked after.
-    fn read(&mut self, delivery: link::Delivery) -> Option<Event> {
+    fn read(&mut self, delivery: link::Delivery<Source>) -> Option<Event> {
         let event = match delivery.source {
-            link::Source::Deliveries => {
+            Source::Deliveries => {
                 codec::decode::<Deliveries>(&delivery.body).map(Event::Deliveries)
             }
-            link::Source::Presence => {
-                codec::decode::<Presence>(&delivery.body).map(Event::Presence)
-            }
-            link::Source::Submissions
-            | link::Source::ClientControl
-            | link::Source::Answers
-            | link::Source::Beats
-            | link::Source::Pool
-            | link::Source::LookAhead
-            | link::Source::WorkerControl => return None, // not in a client's plan
+            Source::Presence => codec::decode::<Presence>(&delivery.body).map(Event::Presence),
         };
         delivery.receipt.ack();
         event

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actor::{Actor, NewCall};
 use crate::callable::Callable;
-use crate::wire;
+use crate::wire::{self, Source};
 use crate::{ConnectError, Dynamic, Handle};
 
 /// Calls on their way to the client's thread: more wait in their callers.
@@ -263,7 +263,7 @@ fn start(
     id: ClientId,
     topology: Topology,
     local_slots: usize,
-    connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event>) + Send + 'static,
+    connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event<Source>>) + Send + 'static,
 ) -> Result<Client, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -312,7 +312,10 @@ fn live(
 #[cfg(test)]
 impl Client {
     /// A client without a broker: the test plays the link.
-    pub(crate) fn with_link(events: mpsc::Receiver<link::Event>, local_slots: usize) -> Self {
+    pub(crate) fn with_link(
+        events: mpsc::Receiver<link::Event<Source>>,
+        local_slots: usize,
+    ) -> Self {
         start(ClientId::new(), Topology::default(), local_slots, move || (None, events)).unwrap()
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::actor::NewCall;
 use crate::client::Shared;
+use crate::wire::Source;
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
@@ -22,7 +23,7 @@ const DIV: Function<(i64, i64), Result<i64, String>> =
     Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
 /// A client whose first connection has failed; it lives as long as the sender.
-fn offline() -> (Client, mpsc::Sender<link::Event>) {
+fn offline() -> (Client, mpsc::Sender<link::Event<Source>>) {
     let (events, link) = mpsc::channel(16);
     let problem = "refused".to_owned();
     let reason = link::Reason::Unreachable { address: "localhost:1".to_owned(), problem };

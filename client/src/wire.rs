@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_link::{
-    BrokerUrl, Consume, Full, Lane, Options, Outgoing, Plan, Route, Session, Source,
-};
+use simple_dist_link::{BrokerUrl, Consume, Full, Lane, Options, Outgoing, Plan, Route, Session};
 use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submission, Submit};
 use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{ClientId, Generation, JobId, codec};
@@ -16,8 +14,22 @@ use crate::caller::LocalRuns;
 /// Answers delivered and not yet acked: they are acked as they are read.
 const PREFETCH: u16 = 1000;
 
+/// What a client consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// Answers to its calls.
+    Deliveries,
+    /// The active distributor's beat.
+    Presence,
+}
+
 /// What the link of a client is to do.
-pub(crate) fn options(url: BrokerUrl, id: ClientId, topology: Topology, name: &str) -> Options {
+pub(crate) fn options(
+    url: BrokerUrl,
+    id: ClientId,
+    topology: Topology,
+    name: &str,
+) -> Options<Source> {
     let user = url.user().clone();
     let plan = move |generation| {
         let answers = topology.client(&user, id, generation);
@@ -40,7 +52,7 @@ pub(crate) fn options(url: BrokerUrl, id: ClientId, topology: Topology, name: &s
 /// The publishing side of one generation.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    session: Session,
+    session: Session<Source>,
     client: ClientId,
     generation: Generation,
     submit: Arc<Route>,
@@ -53,7 +65,7 @@ impl Wire {
         self.session.declare_again();
     }
 
-    pub(crate) fn new(session: Session, client: ClientId, topology: &Topology) -> Self {
+    pub(crate) fn new(session: Session<Source>, client: ClientId, topology: &Topology) -> Self {
         let generation = session.generation();
         let submit = Route {
             exchange: topology.submit(),

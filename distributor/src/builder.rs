@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use simple_dist_link::{BrokerUrl, Certificates, Consume, Link, Options, Plan, Source, UrlError};
+use simple_dist_link::{BrokerUrl, Certificates, Consume, Link, Options, Plan, UrlError};
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
 use simple_dist_protocol::{DistributorId, Generation, limits};
 use tokio::net::TcpListener;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
+use crate::intake::Source;
 use crate::service::{Parts, Service};
 use crate::view::Maker;
 use crate::web;
@@ -160,7 +161,10 @@ fn listen(settings: Option<web::Settings>) -> Result<Option<(TcpListener, web::S
 }
 
 /// Everybody hears beats and presence; only the leader consumes the intakes.
-fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
+fn plan(
+    topology: Topology,
+    id: DistributorId,
+) -> Box<dyn Fn(Generation) -> Plan<Source> + Send + Sync> {
     Box::new(move |generation| {
         let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
         let consume = |source, queue: &QueueSpec| Consume {

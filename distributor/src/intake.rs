@@ -2,14 +2,35 @@
 //! checked sender is dropped and counted, and neither ever comes back. What is too large to be
 //! passed on is answered in its place.
 
-use simple_dist_link::{Delivery, Source};
-use simple_dist_protocol::codec;
-use simple_dist_protocol::limits;
+use simple_dist_link::Delivery;
 use simple_dist_protocol::message::{
     Answer, Answers, End, FromClient, FromWorker, Presence, VERSION,
 };
+use simple_dist_protocol::{UserName, codec, limits};
 
 use simple_dist_core::scheduler::{Event, Via};
+
+/// What a distributor consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// What only the leader does.
+    Leader(Intake),
+    /// The workers' beats.
+    Beats,
+    /// The active distributor's beat.
+    Presence,
+}
+
+/// What the leader consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Intake {
+    /// Submitted jobs.
+    Submissions,
+    /// Cancels, questions, receipts.
+    ClientControl,
+    /// The workers' answers.
+    Answers,
+}
 
 /// Why a delivery is no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,19 +80,18 @@ impl Unfit {
 }
 
 /// The event that a delivery is.
-pub(crate) fn event(delivery: &Delivery) -> Result<Event, Unfit> {
-    if delivery.source == Source::Presence {
-        return decode::<Presence>(&delivery.body).map(Event::Seen);
-    }
+pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
+    let intake = match delivery.source {
+        Source::Presence => return decode::<Presence>(&delivery.body).map(Event::Seen),
+        Source::Beats => None,
+        Source::Leader(intake) => Some(intake),
+    };
     let user = delivery.user.clone().ok_or(Unfit::Anonymous)?;
     if delivery.version != Some(VERSION) {
         return Err(Unfit::Version);
     }
-    if delivery.source == Source::Beats && delivery.body.len() > limits::BEAT_BYTES {
-        return Err(Unfit::Large);
-    }
-    match delivery.source {
-        Source::Submissions => match decode(&delivery.body)? {
+    match intake {
+        Some(Intake::Submissions) => match decode(&delivery.body)? {
             FromClient::Submit(submit) => {
                 list(submit.jobs.len())?;
                 Ok(Event::Submitted { user, submit })
@@ -81,7 +101,7 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, Unfit> {
             | FromClient::Noted(_)
             | FromClient::Report(_) => Err(Unfit::Undecodable),
         },
-        Source::ClientControl => match decode(&delivery.body)? {
+        Some(Intake::ClientControl) => match decode(&delivery.body)? {
             FromClient::Submit(_) => Err(Unfit::Undecodable),
             FromClient::Cancel(ids) => {
                 list(ids.ids.len())?;
@@ -94,24 +114,23 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, Unfit> {
             FromClient::Noted(noted) => Ok(Event::Noted { user, noted }),
             FromClient::Report(report) => Ok(Event::Reported { user, report }),
         },
-        Source::Answers | Source::Beats => match decode(&delivery.body)? {
-            FromWorker::Answers(answers) => {
-                list(answers.jobs.len())?;
-                Ok(Event::Answers { user, answers })
-            }
-            FromWorker::Started(started) => {
-                list(started.jobs.len())?;
-                let via =
-                    if delivery.source == Source::Answers { Via::Results } else { Via::Beats };
-                Ok(Event::Started { user, started, via })
-            }
-            FromWorker::Beat(beat) => Ok(Event::Beat { user, beat }),
-        },
-        Source::Presence
-        | Source::Pool
-        | Source::LookAhead
-        | Source::WorkerControl
-        | Source::Deliveries => unreachable!("a distributor does not consume these"),
+        Some(Intake::Answers) => from_worker(user, &delivery.body, Via::Results),
+        None if delivery.body.len() > limits::BEAT_BYTES => Err(Unfit::Large),
+        None => from_worker(user, &delivery.body, Via::Beats),
+    }
+}
+
+fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, Unfit> {
+    match decode(body)? {
+        FromWorker::Answers(answers) => {
+            list(answers.jobs.len())?;
+            Ok(Event::Answers { user, answers })
+        }
+        FromWorker::Started(started) => {
+            list(started.jobs.len())?;
+            Ok(Event::Started { user, started, via })
+        }
+        FromWorker::Beat(beat) => Ok(Event::Beat { user, beat }),
     }
 }
 

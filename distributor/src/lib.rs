@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              deliveries             events                effects             publishes
-//!  broker link ----------> [intake] ----------> Scheduler ----------> [outbox] ----------> broker link
+//!  broker link ----------> [intake] ----------> Scheduler ----------> [wire]-- ----------> broker link
 //!                             |                 (pure, in core)
 //!                             +--> what cannot be understood: parked, counted
 //! ```
@@ -10,11 +10,11 @@
 mod builder;
 mod desk;
 mod intake;
-mod outbox;
 mod page;
 mod service;
 pub mod view;
 pub mod web;
+mod wire;
 
 pub use builder::{Builder, Distributor, Error};
 pub use desk::{Desk, HttpCall, Refused};

@@ -1,15 +1,15 @@
 //! The one task that owns the scheduler: it turns what the link brings into events, and the scheduler's
 //! effects into what the link does. Whoever is not on the broker comes to it through the desk.
 
-mod errands;
-mod requests;
+mod broker_calls;
+mod http_calls;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use simple_dist_link as link;
-use simple_dist_link::{Delivery, Session, Source};
+use simple_dist_link::Delivery;
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{Generation, PoolId, Term};
@@ -18,13 +18,13 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::desk::Request;
-use crate::intake::{self, Unfit};
-use crate::outbox::Outbox;
+use crate::intake::{self, Intake, Source, Unfit};
 use crate::view::{self, Maker, View};
+use crate::wire::Wire;
 use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token};
 
-use errands::Done;
-use requests::HttpCallers;
+use broker_calls::Done;
+use http_calls::HttpCallers;
 
 /// How often a standby asks whether the lock is free.
 const CLAIM: Duration = Duration::from_secs(1);
@@ -40,19 +40,21 @@ const BATCH: usize = 256;
 pub(crate) struct Parts {
     pub(crate) topology: Topology,
     pub(crate) config: Config,
-    pub(crate) events: mpsc::Receiver<link::Event>,
+    pub(crate) events: mpsc::Receiver<link::Event<Source>>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) maker: Maker,
     pub(crate) view: watch::Sender<Arc<View>>,
 }
 
-/// Owns the scheduler. Woken by the link, by the desk, by errands that end, and by its clocks; ends
+type Session = link::Session<Source>;
+
+/// Owns the scheduler. Woken by the link, by the desk, by broker_calls that end, and by its clocks; ends
 /// when it is told to.
 pub(crate) struct Service {
     topology: Topology,
     scheduler: Scheduler,
-    outbox: Outbox,
-    events: mpsc::Receiver<link::Event>,
+    wire: Wire,
+    events: mpsc::Receiver<link::Event<Source>>,
     requests: mpsc::Receiver<Request>,
     callers: HttpCallers,
     maker: Maker,
@@ -63,7 +65,7 @@ pub(crate) struct Service {
     /// The lock is being asked for.
     claiming: bool,
     /// Errands under way, each with the generation it was begun in.
-    errands: JoinSet<(Generation, Done)>,
+    broker_calls: JoinSet<(Generation, Done)>,
     /// Pools being emptied, and whether each is to be declared again after that: what is placed
     /// meanwhile would be taken out too.
     purging: HashMap<PoolId, bool>,
@@ -80,7 +82,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
-            outbox: Outbox::new(parts.topology.clone()),
+            wire: Wire::new(parts.topology.clone()),
             scheduler: Scheduler::new(parts.config),
             topology: parts.topology,
             events: parts.events,
@@ -92,7 +94,7 @@ impl Service {
             session: None,
             leading: false,
             claiming: false,
-            errands: JoinSet::new(),
+            broker_calls: JoinSet::new(),
             purging: HashMap::new(),
             unfit: HashSet::new(),
             told: HashMap::new(),
@@ -119,7 +121,7 @@ impl Service {
                     }
                     batch.drain(..).for_each(|event| self.link(event));
                 }
-                Some(Ok((generation, done))) = self.errands.join_next() => {
+                Some(Ok((generation, done))) = self.broker_calls.join_next() => {
                     self.done(generation, done);
                 }
                 Some(request) = self.requests.recv() => self.request(request),
@@ -129,7 +131,7 @@ impl Service {
                 _ = look.tick() => self.show(),
             }
         }
-        self.errands.shutdown().await;
+        self.broker_calls.shutdown().await;
     }
 
     /// Lets everybody see how things are.
@@ -153,7 +155,7 @@ impl Service {
         }
     }
 
-    fn link(&mut self, event: link::Event) {
+    fn link(&mut self, event: link::Event<Source>) {
         match event {
             link::Event::Up(session) => {
                 self.session = Some(session);
@@ -181,7 +183,7 @@ impl Service {
     }
 
     /// Acked on receipt: what is lost from here on, its sender sends again.
-    fn delivery(&mut self, delivery: Delivery) {
+    fn delivery(&mut self, delivery: Delivery<Source>) {
         match intake::event(&delivery) {
             Ok(mut event) => {
                 if intake::curb(&mut event) > 0 {
@@ -195,7 +197,7 @@ impl Service {
     }
 
     /// Counted each time, logged the first: garbage comes in floods.
-    fn complain(&mut self, delivery: &Delivery, unfit: Unfit) {
+    fn complain(&mut self, delivery: &Delivery<Source>, unfit: Unfit) {
         metrics::counter!("simple_dist_unfit_total", "reason" => unfit.label()).increment(1);
         if self.unfit.insert((delivery.source, unfit.label())) {
             tracing::warn!(
@@ -208,11 +210,11 @@ impl Service {
         }
     }
 
-    fn refuse(&mut self, delivery: &Delivery, unfit: Unfit) {
+    fn refuse(&mut self, delivery: &Delivery<Source>, unfit: Unfit) {
         self.complain(delivery, unfit);
         if let (Some(session), false) = (&self.session, unfit == Unfit::Anonymous) {
             // A full publisher loses it; it is counted, and was of use to nobody but a person.
-            let _full = session.publish(self.outbox.park(delivery.body.clone()));
+            let _full = session.publish(self.wire.park(delivery.body.clone()));
         }
     }
 
@@ -230,25 +232,25 @@ impl Service {
 
     fn perform(&mut self, effect: Effect) {
         let effect = match self.callers.take(effect) {
-            requests::Taken::ForHttp(then) => return self.pending.extend(then),
-            requests::Taken::ForBroker(effect) => effect,
+            http_calls::Taken::ForHttp(then) => return self.pending.extend(then),
+            http_calls::Taken::ForBroker(effect) => effect,
         };
         let Some(session) = self.session.clone() else { return };
         let (message, token) = match effect {
             Effect::Place { pool, term, placement, work, token } => {
-                (self.outbox.place(pool, term, &placement, work, token), Some(token))
+                (self.wire.place(pool, term, &placement, work, token), Some(token))
             }
             Effect::Deliver { to, term, delivery, token } => {
-                (self.outbox.deliver(to, term, &delivery, token), Some(token))
+                (self.wire.deliver(to, term, &delivery, token), Some(token))
             }
             Effect::ProbeClient { to, term, token } => {
-                (self.outbox.probe_client(&to, term, token), Some(token))
+                (self.wire.probe_client(&to, term, token), Some(token))
             }
             Effect::Control { user, worker, generation, control, token } => {
-                let message = self.outbox.control(&user, worker, generation, &control, token);
+                let message = self.wire.control(&user, worker, generation, &control, token);
                 (message, Some(token))
             }
-            Effect::Presence(presence) => (self.outbox.presence(&presence), None),
+            Effect::Presence(presence) => (self.wire.presence(&presence), None),
             Effect::DeclarePool(pool) => return self.declare(session, pool),
             Effect::Purge(pool) => return self.purge(session, pool),
             Effect::AskDepths { asked_at, pools } => return self.look(session, asked_at, pools),
@@ -265,8 +267,8 @@ impl Service {
         tracing::info!(%term, "active from now on");
         self.leading = true;
         self.feed(Event::Leading { term });
-        for source in [Source::Answers, Source::Submissions, Source::ClientControl] {
-            self.consume(session.clone(), source, Duration::ZERO);
+        for intake in [Intake::Answers, Intake::Submissions, Intake::ClientControl] {
+            self.consume(session.clone(), intake, Duration::ZERO);
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Reason;
-use super::generation::{Faults, Patience};
+use super::generation::{AnswerTimeout, FaultSender};
 
 /// What an ack needs. Dropped, the message comes again on the next generation.
 pub struct Receipt {
@@ -41,7 +41,7 @@ impl Receipt {
 /// Where the receipts of one channel are handed in.
 pub(super) struct Receipts {
     acks: mpsc::Sender<u64>,
-    faults: Faults,
+    faults: FaultSender,
 }
 
 /// More than any prefetch lets be unacked, even of several consumers one after the other.
@@ -51,7 +51,7 @@ const ACKS: usize = 1 << 20;
 const BATCH: usize = 4096;
 
 impl Receipts {
-    pub(super) fn new(faults: Faults) -> (Arc<Self>, mpsc::Receiver<u64>) {
+    pub(super) fn new(faults: FaultSender) -> (Arc<Self>, mpsc::Receiver<u64>) {
         let (acks, receiver) = mpsc::channel(ACKS);
         (Arc::new(Self { acks, faults }), receiver)
     }
@@ -66,8 +66,8 @@ impl Receipts {
 pub(super) struct Acker {
     pub(super) channel: Channel,
     pub(super) receipts: mpsc::Receiver<u64>,
-    pub(super) patience: Patience,
-    pub(super) faults: Faults,
+    pub(super) answer_timeout: AnswerTimeout,
+    pub(super) faults: FaultSender,
 }
 
 impl Acker {
@@ -86,7 +86,8 @@ impl Acker {
             }
             for ack in tags.settle(waiting.drain(..)) {
                 let options = BasicAckOptions { multiple: ack.multiple };
-                let written = self.patience.wait(self.channel.basic_ack(ack.tag, options)).await;
+                let written =
+                    self.answer_timeout.wait(self.channel.basic_ack(ack.tag, options)).await;
                 if let Err(reason) = written {
                     return self.faults.tell(reason);
                 }

@@ -49,7 +49,7 @@ pub(super) struct Broker {
 }
 
 impl Connector {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new<S>(options: &Options<S>) -> Self {
         let endpoints = options.url.endpoints().iter().map(|endpoint| {
             let (name, kit) = (publishing_name(&options.name), Kit::new());
             let (uri, runtime) = (endpoint.uri().to_string(), Runtime::new(kit.clone()));
@@ -114,7 +114,7 @@ impl Connector {
         }
     }
 
-    /// Taken out of the pool for good: what a generation leaves behind is never used again.
+    /// Drained out of the pool for good: what a generation leaves behind is never used again.
     async fn publishing(
         &self,
         cut: &CancellationToken,
@@ -185,12 +185,12 @@ const KEPT: usize = 64;
 
 /// Channels kept for one kind of question, so that none is opened per message; an error closes
 /// one, and the next question opens another.
-pub(super) struct Desk {
+pub(super) struct IdleChannels {
     confirming: bool,
     kept: Mutex<Vec<Channel>>,
 }
 
-impl Desk {
+impl IdleChannels {
     pub(super) fn new(confirming: bool) -> Self {
         Self { confirming, kept: Mutex::new(Vec::new()) }
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acks::{Acker, Receipts};
 use super::connection::reason;
-use super::generation::{Faults, Live};
+use super::generation::{FaultSender, Live};
 use super::plan::short;
 use super::publisher::VERSION_HEADER;
 use super::{Consume, Delivery, Event, Reason, Source};
@@ -21,8 +21,8 @@ use simple_dist_protocol::{UserName, UserNameError};
 
 /// A channel that consumes one queue, or did: it stays open for what is unacked, and is used
 /// again for the same source.
-pub(super) struct Intake {
-    pub(super) source: Source,
+pub(super) struct Intake<S> {
+    pub(super) source: S,
     pub(super) channel: Channel,
     receipts: Arc<Receipts>,
     /// What it consumes now.
@@ -39,14 +39,17 @@ pub(super) struct Consumed {
 }
 
 /// A consumer that the broker has granted; its deliveries wait until it is begun.
-pub(super) struct Granted {
-    consume: Consume,
+pub(super) struct Granted<S> {
+    consume: Consume<S>,
     channel: Channel,
     consumer: lapin::Consumer,
 }
 
 /// Asks for a consumer, its limit first.
-pub(super) async fn consume(channel: Channel, consume: Consume) -> Result<Granted, lapin::Error> {
+pub(super) async fn consume<S>(
+    channel: Channel,
+    consume: Consume<S>,
+) -> Result<Granted<S>, lapin::Error> {
     // 0 would mean no limit at all.
     let prefetch = consume.prefetch.max(1);
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
@@ -67,9 +70,9 @@ pub(super) async fn channel(
     }
 }
 
-impl Granted {
+impl<S: Source> Granted<S> {
     /// Hands over what comes from now on.
-    pub(super) fn begin(self, live: &Live, intakes: &mut Vec<Intake>) {
+    pub(super) fn begin(self, live: &Live<S>, intakes: &mut Vec<Intake<S>>) {
         let Self { consume, channel, consumer } = self;
         let leaving = CancellationToken::new();
         let (tag, kept) = (consumer.tag(), consumer.clone());
@@ -101,26 +104,26 @@ impl Granted {
     }
 }
 
-fn acked(live: &Live, channel: Channel) -> Arc<Receipts> {
+fn acked<S: Source>(live: &Live<S>, channel: Channel) -> Arc<Receipts> {
     let (desk, receipts) = Receipts::new(live.faults.clone());
-    let (patience, faults) = (live.patience.clone(), live.faults.clone());
-    live.spawn(Acker { channel, receipts, patience, faults }.run(live.closing.clone()));
+    let (answer_timeout, faults) = (live.answer_timeout.clone(), live.faults.clone());
+    live.spawn(Acker { channel, receipts, answer_timeout, faults }.run(live.closing.clone()));
     desk
 }
 
 /// Hands deliveries to the owner, as fast as it takes them. Ends when the consumer does.
-struct Forwarder {
-    consume: Consume,
+struct Forwarder<S> {
+    consume: Consume<S>,
     consumer: lapin::Consumer,
     receipts: Arc<Receipts>,
     leaving: CancellationToken,
     /// Whether a login was named that is none of ours.
     unfit: bool,
-    events: mpsc::Sender<Event>,
-    faults: Faults,
+    events: mpsc::Sender<Event<S>>,
+    faults: FaultSender,
 }
 
-impl Forwarder {
+impl<S: Source> Forwarder<S> {
     async fn run(mut self, closing: CancellationToken) {
         loop {
             let next = tokio::select! {
@@ -144,7 +147,7 @@ impl Forwarder {
         }
     }
 
-    fn delivery(&mut self, received: Received) -> Delivery {
+    fn delivery(&mut self, received: Received) -> Delivery<S> {
         let properties = &received.properties;
         let user_id = properties.user_id().as_ref().map(ShortString::as_str);
         let user: Option<UserName> = user_id.and_then(|user| user.parse().ok());

@@ -12,27 +12,27 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Broker, Desk, reason};
+use super::connection::{Broker, IdleChannels, reason};
 use super::consumer::Intake;
 use super::upkeep::Upkeep;
-use super::{Event, Reason};
+use super::{Event, Reason, Source};
 use simple_dist_protocol::limits;
 
 /// A generation that lives. The supervisor owns it; a `Session` only looks whether it is there.
-pub(super) struct Live {
+pub(super) struct Live<S> {
     pub(super) broker: Broker,
-    pub(super) events: mpsc::Sender<Event>,
-    pub(super) faults: Faults,
-    pub(super) patience: Patience,
+    pub(super) events: mpsc::Sender<Event<S>>,
+    pub(super) faults: FaultSender,
+    pub(super) answer_timeout: AnswerTimeout,
     /// Cancelled when the link closes: everything finishes what waits and ends.
     pub(super) closing: CancellationToken,
     /// Declares on the consuming connection.
-    pub(super) declares: Desk,
+    pub(super) declares: IdleChannels,
     /// Depth and purge, on the consuming connection too: it is never blocked.
-    pub(super) questions: Desk,
+    pub(super) questions: IdleChannels,
     /// Asks who holds an exclusive queue, by a message to it.
-    pub(super) claims: Desk,
-    pub(super) intakes: Mutex<Vec<Intake>>,
+    pub(super) claims: IdleChannels,
+    pub(super) intakes: Mutex<Vec<Intake<S>>>,
     pub(super) upkeep: Upkeep,
     /// The publishers' channels. What is dropped while a connection closes the library wants to
     /// close as well, and takes its failure for one of the connection, which it then drops without
@@ -41,22 +41,22 @@ pub(super) struct Live {
     tasks: Mutex<Option<JoinSet<()>>>,
 }
 
-impl Live {
+impl<S: Source> Live<S> {
     pub(super) fn new(
         broker: Broker,
-        events: mpsc::Sender<Event>,
-        faults: Faults,
+        events: mpsc::Sender<Event<S>>,
+        faults: FaultSender,
         blocked: watch::Receiver<bool>,
     ) -> Self {
         Self {
             broker,
             events,
             faults,
-            patience: Patience::new(blocked),
+            answer_timeout: AnswerTimeout::new(blocked),
             closing: CancellationToken::new(),
-            declares: Desk::new(false),
-            questions: Desk::new(false),
-            claims: Desk::new(true),
+            declares: IdleChannels::new(false),
+            questions: IdleChannels::new(false),
+            claims: IdleChannels::new(true),
             intakes: Mutex::new(Vec::new()),
             channels: Mutex::new(Vec::new()),
             upkeep: Upkeep::default(),
@@ -93,9 +93,9 @@ impl Live {
 
 /// How the tasks of a generation tell its supervisor what went wrong.
 #[derive(Debug, Clone)]
-pub(super) struct Faults(mpsc::Sender<Reason>);
+pub(super) struct FaultSender(mpsc::Sender<Reason>);
 
-impl Faults {
+impl FaultSender {
     pub(super) fn new() -> (Self, mpsc::Receiver<Reason>) {
         let (sender, receiver) = mpsc::channel(1);
         (Self(sender), receiver)
@@ -111,7 +111,7 @@ impl Faults {
 /// is blocked does not count. What is counted are looks in vain, so that a process that stood still
 /// or came late to its answers does not take itself for a broker that is silent.
 #[derive(Debug, Clone)]
-pub(super) struct Patience {
+pub(super) struct AnswerTimeout {
     blocked: watch::Receiver<bool>,
     /// Looks in vain for the confirm of what was written.
     unconfirmed: Arc<AtomicU32>,
@@ -120,7 +120,7 @@ pub(super) struct Patience {
 /// The time between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
-impl Patience {
+impl AnswerTimeout {
     fn new(blocked: watch::Receiver<bool>) -> Self {
         Self { blocked, unconfirmed: Arc::default() }
     }

@@ -42,14 +42,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::acks::Receipt;
 pub use self::certificates::Certificates;
-pub use self::session::{Depth, Full, Session, TAKEN, Taken};
+pub use self::session::{DRAINED, Depth, Drained, Full, Session};
 use self::supervisor::Supervisor;
 pub use self::url::{BrokerUrl, UrlError};
 use simple_dist_protocol::topology::{Declaration, Name};
 use simple_dist_protocol::{Generation, Outcome, UserName};
 
 /// What a link is to do.
-pub struct Options {
+pub struct Options<S> {
     /// Where the broker is.
     pub url: BrokerUrl,
     /// What the connections are called at the broker: `simple-dist worker w-3f9a...`.
@@ -58,10 +58,10 @@ pub struct Options {
     /// distributor's own never.
     pub signed: bool,
     /// What is declared and consumed whenever a connection was made.
-    pub plan: Box<dyn Fn(Generation) -> Plan + Send + Sync>,
+    pub plan: Box<dyn Fn(Generation) -> Plan<S> + Send + Sync>,
 }
 
-impl fmt::Debug for Options {
+impl<S> fmt::Debug for Options<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("url", &self.url)
@@ -72,19 +72,19 @@ impl fmt::Debug for Options {
 }
 
 /// What is declared and consumed on a new connection, in this order, before [`Event::Up`].
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
+#[derive(Debug, Clone)]
+pub struct Plan<S> {
     /// Declared on the consuming connection.
     pub declare: Vec<Declaration>,
     /// Consumed on it.
-    pub consume: Vec<Consume>,
+    pub consume: Vec<Consume<S>>,
 }
 
 /// A queue to consume.
 #[derive(Debug, Clone)]
-pub struct Consume {
+pub struct Consume<S> {
     /// What its deliveries are.
-    pub source: Source,
+    pub source: S,
     /// The queue.
     pub queue: Name,
     /// Deliveries that may be unacked at once.
@@ -93,34 +93,16 @@ pub struct Consume {
     pub exclusive: bool,
 }
 
-/// What a delivery is, by the queue it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// Distributor: submitted jobs.
-    Submissions,
-    /// Distributor: cancels, questions, receipts.
-    ClientControl,
-    /// Distributor: the workers' answers.
-    Answers,
-    /// Distributor: the workers' beats.
-    Beats,
-    /// Distributor and client: presence.
-    Presence,
-    /// Worker: placed jobs.
-    Pool,
-    /// Worker: placed jobs beyond its slots, while they are short.
-    LookAhead,
-    /// Worker: control.
-    WorkerControl,
-    /// Client: answers.
-    Deliveries,
-}
+/// What tells an owner's consumers apart: an enum of its own, of what it consumes.
+pub trait Source: Copy + Eq + fmt::Debug + Send + Sync + 'static {}
+
+impl<T: Copy + Eq + fmt::Debug + Send + Sync + 'static> Source for T {}
 
 /// What happens on a link. After `Down` nothing of that generation follows.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<S> {
     /// Connected, declared, consuming. Not blocked, until [`Event::Blocked`] says so anew.
-    Up(Session),
+    Up(Session<S>),
     /// The broker takes no messages for now (an alarm); nothing is lost and nothing torn down.
     Blocked,
     /// It takes them again.
@@ -129,7 +111,7 @@ pub enum Event {
     /// Told again after each try that fails.
     Down(Reason),
     /// A message came.
-    Delivery(Delivery),
+    Delivery(Delivery<S>),
     /// Messages were confirmed, returned or refused.
     Settled(Settled),
 }
@@ -170,9 +152,9 @@ pub enum Reason {
 
 /// A message that came.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct Delivery<S> {
     /// What it is.
-    pub source: Source,
+    pub source: S,
     /// Its bytes.
     pub body: Bytes,
     /// Who sent it, as the broker checked.
@@ -249,7 +231,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 impl Link {
     /// Begins to connect, and goes on for ever. Call it inside a tokio runtime.
-    pub fn start(options: Options) -> (Self, mpsc::Receiver<Event>) {
+    pub fn start<S: Source>(options: Options<S>) -> (Self, mpsc::Receiver<Event<S>>) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let closing = CancellationToken::new();
         let mut tasks = JoinSet::new();

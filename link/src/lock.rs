@@ -10,12 +10,12 @@ use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 
-use super::Reason;
 use super::connection::is_locked;
 use super::generation::{Failure, Live, in_time};
 use super::plan::{declare_queue, short};
 use super::publisher::properties;
 use super::session::{Session, answered, failed};
+use super::{Reason, Source};
 use simple_dist_protocol::topology::QueueSpec;
 
 /// What one sees of a lock from outside.
@@ -28,7 +28,7 @@ enum Seen {
     Stale,
 }
 
-impl Session {
+impl<S: Source> Session<S> {
     /// Takes the first of these locks that is free, unless somebody holds any of them: true if it
     /// is ours now, false if anybody has one, us included.
     ///
@@ -37,7 +37,7 @@ impl Session {
     /// and the lock with it.
     pub async fn claim(&self, locks: &[QueueSpec]) -> Result<bool, Reason> {
         let live = self.live()?;
-        if live.patience.is_blocked() {
+        if live.answer_timeout.is_blocked() {
             return Err(Reason::Lost("the broker takes no messages".to_owned()));
         }
         let asking = answered(&live, live.claims.take(&live.broker.publishing)).await?;
@@ -74,7 +74,7 @@ impl Session {
 }
 
 /// False if somebody else was faster.
-async fn declared(live: &Live, lock: &QueueSpec) -> Result<bool, Reason> {
+async fn declared<S: Source>(live: &Live<S>, lock: &QueueSpec) -> Result<bool, Reason> {
     let channel = answered(live, live.declares.take(&live.broker.consuming)).await?;
     match in_time(declare_queue(&channel, lock)).await {
         Ok(()) => {
@@ -88,7 +88,11 @@ async fn declared(live: &Live, lock: &QueueSpec) -> Result<bool, Reason> {
 
 /// Asks by an empty message, since a refused declaration is an error in the broker's log. It comes
 /// back where there is no such queue, and expires at once where there is one.
-async fn look(live: &Live, channel: &Channel, queue: ShortString) -> Result<Seen, lapin::Error> {
+async fn look<S>(
+    live: &Live<S>,
+    channel: &Channel,
+    queue: ShortString,
+) -> Result<Seen, lapin::Error> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let properties =
         properties(None).with_expiration(ShortString::try_new("0").expect("one digit"));

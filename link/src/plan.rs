@@ -6,23 +6,23 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::consumer::{Granted, channel, consume};
 use super::generation::{Live, in_time};
-use super::{Plan, Reason};
+use super::{Plan, Reason, Source};
 use simple_dist_protocol::topology::{ArgumentValue, Declaration, ExchangeKind, Name, QueueSpec};
 
 /// How far a plan has come. What is not declared yet by others is tried again from there.
-pub(super) struct Progress {
-    plan: Plan,
+pub(super) struct Progress<S> {
+    plan: Plan<S>,
     declared: usize,
-    granted: Vec<Granted>,
+    granted: Vec<Granted<S>>,
 }
 
-impl Progress {
-    pub(super) fn new(plan: Plan) -> Self {
+impl<S: Source> Progress<S> {
+    pub(super) fn new(plan: Plan<S>) -> Self {
         Self { plan, declared: 0, granted: Vec::new() }
     }
 
     /// Goes on to the end, or to the first thing that does not work.
-    pub(super) async fn advance(&mut self, live: &Live) -> Result<(), Reason> {
+    pub(super) async fn advance(&mut self, live: &Live<S>) -> Result<(), Reason> {
         while let Some(declaration) = self.plan.declare.get(self.declared) {
             let desk = in_time(live.declares.take(&live.broker.consuming)).await?;
             in_time(declare(&desk, declaration)).await?;
@@ -37,7 +37,7 @@ impl Progress {
     }
 
     /// What is declared, and the consumers, none of which has begun.
-    pub(super) fn done(self) -> (Vec<Declaration>, Vec<Granted>) {
+    pub(super) fn done(self) -> (Vec<Declaration>, Vec<Granted<S>>) {
         (self.plan.declare, self.granted)
     }
 }

@@ -19,12 +19,12 @@ use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::generation::{Faults, Live, Patience};
+use super::generation::{AnswerTimeout, FaultSender, Live};
 use super::kit::silent;
 use super::lists::{Lists, Message};
 use super::plan::short;
 use super::sieve::Returns;
-use super::{Event, Full, Outcome, Outgoing, Reason, Settled};
+use super::{Event, Full, Outcome, Outgoing, Reason, Settled, Source};
 use simple_dist_protocol::{UserName, message};
 
 /// The header that bears the version of the wire.
@@ -108,15 +108,15 @@ pub(super) fn weight(body: &Bytes) -> usize {
 
 /// Publishes on one channel. Woken by items; ends when the generation does, or on closing as soon
 /// as nothing waits.
-pub(super) struct Publisher {
+pub(super) struct Publisher<S> {
     channel: Channel,
     waiting: Waiting,
     lists: Lists,
     properties: BasicProperties,
     published: u64,
-    events: mpsc::Sender<Event>,
-    patience: Patience,
-    faults: Faults,
+    events: mpsc::Sender<Event<S>>,
+    answer_timeout: AnswerTimeout,
+    faults: FaultSender,
     returns: Returns,
     largest: Largest,
 }
@@ -125,9 +125,9 @@ type Publish<'a> = Pin<Box<MaybeDone<PublishFuture<'a>>>>;
 type PublishFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PublisherConfirm, lapin::Error>> + Send + 'a>>;
 
-impl Publisher {
+impl<S: Source> Publisher<S> {
     pub(super) fn new(
-        live: &Live,
+        live: &Live<S>,
         channel: Channel,
         waiting: Waiting,
         signed_by: Option<&UserName>,
@@ -140,7 +140,7 @@ impl Publisher {
             properties: properties(signed_by),
             published: 0,
             events: live.events.clone(),
-            patience: live.patience.clone(),
+            answer_timeout: live.answer_timeout.clone(),
             faults: live.faults.clone(),
             returns: live.broker.returns.clone(),
             largest,
@@ -190,7 +190,7 @@ impl Publisher {
         let confirms = self.send(&window, first).await?;
         let mut refused = HashSet::new();
         for (id, confirm) in (first..).zip(confirms) {
-            match self.patience.confirmed(confirm).await? {
+            match self.answer_timeout.confirmed(confirm).await? {
                 Confirmation::Ack(_) => {}
                 Confirmation::Nack(_) => {
                     refused.insert(id);
@@ -242,7 +242,7 @@ impl Publisher {
                 publish.as_mut().await;
                 publish.as_mut().take_output().expect("it is done and was not taken")
             };
-            confirms.push(self.patience.wait(written).await?);
+            confirms.push(self.answer_timeout.wait(written).await?);
         }
         Ok(confirms)
     }

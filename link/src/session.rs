@@ -17,18 +17,24 @@ use simple_dist_protocol::topology::{Declaration, Name};
 use simple_dist_protocol::{Generation, UserName};
 
 /// One generation of a link, to publish and to ask on. Cheap to clone; of no use after `Down`.
-#[derive(Clone)]
-pub struct Session(Arc<Inner>);
+pub struct Session<S>(Arc<Inner<S>>);
 
-pub(super) struct Inner {
+pub(super) struct Inner<S> {
     pub(super) generation: Generation,
     pub(super) user: UserName,
     pub(super) jobs: Queue,
     pub(super) control: Queue,
-    pub(super) live: Weak<Live>,
+    pub(super) live: Weak<Live<S>>,
 }
 
-impl fmt::Debug for Session {
+// By hand: what it is generic in need not be `Clone`.
+impl<S> Clone for Session<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> fmt::Debug for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Session").field(&self.0.generation).finish()
     }
@@ -50,18 +56,18 @@ pub struct Depth {
 
 /// A message taken out of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct Drained {
     /// Its bytes.
     pub body: Bytes,
     /// Whether the broker may have handed it out before. If not, nobody ever had it.
     pub redelivered: bool,
 }
 
-/// The most messages that [`Session::empty`] hands over: a pool's window is far smaller.
-pub const TAKEN: usize = 4096;
+/// The most messages that [`Session::drain_queue`] hands over: a pool's window is far smaller.
+pub const DRAINED: usize = 4096;
 
-impl Session {
-    pub(super) fn new(inner: Inner) -> Self {
+impl<S: Source> Session<S> {
+    pub(super) fn new(inner: Inner<S>) -> Self {
         Self(Arc::new(inner))
     }
 
@@ -104,11 +110,11 @@ impl Session {
     }
 
     /// Consumes one more queue.
-    pub async fn consume(&self, next: Consume) -> Result<(), Reason> {
+    pub async fn consume(&self, next: Consume<S>) -> Result<(), Reason> {
         let live = self.live()?;
         let idle = {
             let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |intake: &&mut Intake| {
+            let fits = |intake: &&mut Intake<S>| {
                 intake.source == next.source
                     && intake.consumed.is_none()
                     && intake.channel.status().connected()
@@ -123,7 +129,7 @@ impl Session {
     }
 
     /// Consumes a queue no longer; what was delivered may still be acked.
-    pub async fn cancel(&self, source: Source) -> Result<(), Reason> {
+    pub async fn cancel(&self, source: S) -> Result<(), Reason> {
         let live = self.live()?;
         let ending: Vec<_> = {
             let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,19 +163,19 @@ impl Session {
         }
     }
 
-    /// Empties a queue: takes up to [`TAKEN`] messages out of it, and drops the rest.
-    pub async fn empty(&self, queue: Name) -> Result<Vec<Taken>, Reason> {
+    /// Empties a queue: takes up to [`DRAINED`] messages out of it, and drops the rest.
+    pub async fn drain_queue(&self, queue: Name) -> Result<Vec<Drained>, Reason> {
         let live = self.live()?;
         let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
         let mut taken = Vec::new();
-        while taken.len() < TAKEN {
+        while taken.len() < DRAINED {
             let options = BasicGetOptions { no_ack: true };
             let got = answered(&live, channel.basic_get(short(&queue), options)).await?;
             let Some(message) = got else { break };
             let redelivered = message.delivery.redelivered;
-            taken.push(Taken { body: message.delivery.data.into(), redelivered });
+            taken.push(Drained { body: message.delivery.data.into(), redelivered });
         }
-        if taken.len() == TAKEN {
+        if taken.len() == DRAINED {
             let purged = channel.queue_purge(short(&queue), QueuePurgeOptions::default());
             answered(&live, purged).await?;
         }
@@ -180,27 +186,27 @@ impl Session {
     /// For how long the broker has not confirmed what was written to it: neither what still waits
     /// here counts, nor the time in which this process did not look.
     pub fn unconfirmed(&self) -> Duration {
-        self.0.live.upgrade().map_or(Duration::ZERO, |live| live.patience.unconfirmed())
+        self.0.live.upgrade().map_or(Duration::ZERO, |live| live.answer_timeout.unconfirmed())
     }
 
-    pub(super) fn live(&self) -> Result<Arc<Live>, Reason> {
+    pub(super) fn live(&self) -> Result<Arc<Live<S>>, Reason> {
         let over = || Reason::Lost("the generation is over".to_owned());
         self.0.live.upgrade().ok_or_else(over)
     }
 }
 
-pub(super) async fn answered<T>(
-    live: &Live,
+pub(super) async fn answered<T, S: Source>(
+    live: &Live<S>,
     answer: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, Reason> {
     in_time(answer).await.map_err(|failure| failed(live, failure))
 }
 
 /// A broker that does not answer is lost, unless it said that it would not.
-pub(super) fn failed(live: &Live, failure: Failure) -> Reason {
+pub(super) fn failed<S: Source>(live: &Live<S>, failure: Failure) -> Reason {
     let late = matches!(failure, Failure::Late);
     let reason = Reason::from(failure);
-    if late && !live.patience.is_blocked() {
+    if late && !live.answer_timeout.is_blocked() {
         live.faults.tell(reason.clone());
     }
     reason

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Broker, Connector, confirming};
 use super::consumer::Granted;
-use super::generation::{Faults, Live, in_time};
+use super::generation::{FaultSender, Live, in_time};
 use super::plan::Progress;
 use super::publisher::{Largest, Publisher, Queue, Waiting};
 use super::session::{Inner, Session};
 use super::watch::Watch;
-use super::{Event, Options, Reason};
+use super::{Event, Options, Reason, Source};
 use simple_dist_protocol::Generation;
 
 /// The first wait before another try.
@@ -33,9 +33,9 @@ const SAID: usize = 16;
 const FLUSH: Duration = Duration::from_millis(1400);
 
 /// Owns the connections of a link. Woken by faults; ends when the link closes or nobody listens.
-pub(super) struct Supervisor {
-    options: Options,
-    events: mpsc::Sender<Event>,
+pub(super) struct Supervisor<S> {
+    options: Options<S>,
+    events: mpsc::Sender<Event<S>>,
     generation: Generation,
     waits: ExponentialBackoff,
     /// What was logged since the last connection, so that each reason is logged once.
@@ -51,8 +51,8 @@ struct Lanes {
     receivers: [(Waiting, lapin::Channel); 2],
 }
 
-impl Supervisor {
-    pub(super) fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
+impl<S: Source> Supervisor<S> {
+    pub(super) fn new(options: Options<S>, events: mpsc::Sender<Event<S>>) -> Self {
         Self {
             options,
             events,
@@ -90,7 +90,7 @@ impl Supervisor {
     /// is to close.
     async fn live(&mut self, broker: Broker, closing: &CancellationToken) -> Option<Reason> {
         self.generation = self.generation.next();
-        let (faults, mut faulty) = Faults::new();
+        let (faults, mut faulty) = FaultSender::new();
         let (blocking, blocked) = watch::channel(false);
         let watch = Watch::new(&broker, blocking, self.events.clone(), faults.clone());
         let live = Arc::new(Live::new(broker, self.events.clone(), faults, blocked));
@@ -120,7 +120,7 @@ impl Supervisor {
     }
 
     /// All that comes before `Up`. Waits for what others are to declare.
-    async fn prepare(&mut self, live: &Live) -> Result<(Lanes, Vec<Granted>), Reason> {
+    async fn prepare(&mut self, live: &Live<S>) -> Result<(Lanes, Vec<Granted<S>>), Reason> {
         let mut progress = Progress::new((self.options.plan)(self.generation));
         loop {
             match progress.advance(live).await {
@@ -139,7 +139,13 @@ impl Supervisor {
     }
 
     /// Tells the owner, then lets everything run.
-    async fn begin(&mut self, live: &Arc<Live>, watch: Watch, lanes: Lanes, granted: Vec<Granted>) {
+    async fn begin(
+        &mut self,
+        live: &Arc<Live<S>>,
+        watch: Watch<S>,
+        lanes: Lanes,
+        granted: Vec<Granted<S>>,
+    ) {
         let [jobs, control] = lanes.senders;
         let user = self.options.url.user().clone();
         let generation = self.generation;
@@ -194,7 +200,7 @@ impl Lanes {
 
 /// Closes the connections of a generation that is over, and the channels that its owner's
 /// questions still hold with them.
-async fn goodbye(live: Arc<Live>) {
+async fn goodbye<S: Source>(live: Arc<Live<S>>) {
     live.broker.close().await;
 }
 

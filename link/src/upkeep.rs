@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::generation::{Live, in_time};
 use super::plan::declare;
-use super::{Reason, Session};
+use super::{Reason, Session, Source};
 use simple_dist_protocol::topology::Declaration;
 
 /// How long what the broker refuses is left alone: each refusal is a line in its log.
@@ -51,7 +51,7 @@ impl Upkeep {
     }
 }
 
-impl Session {
+impl<S: Source> Session<S> {
     /// Declares again, on channels of its own, what the link's plan declares, in case somebody has
     /// deleted some of it. Returns at once, and does nothing while that is under way.
     pub fn declare_again(&self) {
@@ -71,7 +71,7 @@ impl Session {
 }
 
 /// All exchanges and queues together, then all bindings.
-async fn declare_all(live: &Live) {
+async fn declare_all<S: Source>(live: &Live<S>) {
     let declared = live.upkeep.declared.get().map(Vec::as_slice).unwrap_or_default();
     let (bindings, others): (Vec<_>, Vec<_>) =
         declared.iter().partition(|declaration| matches!(declaration, Declaration::Binding { .. }));
@@ -82,7 +82,7 @@ async fn declare_all(live: &Live) {
 }
 
 /// One that comes to nothing ends no generation: whoever needs it will see that it is not there.
-async fn declare_one(live: &Live, declaration: &Declaration) -> Result<(), Reason> {
+async fn declare_one<S: Source>(live: &Live<S>, declaration: &Declaration) -> Result<(), Reason> {
     let channel = in_time(live.declares.take(&live.broker.consuming)).await?;
     in_time(declare(&channel, declaration)).await?;
     live.declares.keep(channel);

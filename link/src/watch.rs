@@ -10,28 +10,28 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Broker, reason};
-use super::generation::Faults;
-use super::{Event, Reason};
+use super::generation::FaultSender;
+use super::{Event, Reason, Source};
 
 /// How often the connections are looked at even if they say nothing.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Watches both connections. Woken by what they say, and by time; ends with the generation.
-pub(super) struct Watch {
+pub(super) struct Watch<S> {
     watched: [ConnectionStatus; 2],
     said: Box<dyn Stream<Item = lapin::Event> + Send + Unpin>,
     blocked: watch::Sender<bool>,
-    events: mpsc::Sender<Event>,
-    faults: Faults,
+    events: mpsc::Sender<Event<S>>,
+    faults: FaultSender,
     error: Option<Reason>,
 }
 
-impl Watch {
+impl<S: Source> Watch<S> {
     pub(super) fn new(
         broker: &Broker,
         blocked: watch::Sender<bool>,
-        events: mpsc::Sender<Event>,
-        faults: Faults,
+        events: mpsc::Sender<Event<S>>,
+        faults: FaultSender,
     ) -> Self {
         let status = |connection: &Connection| connection.status().clone();
         let said = futures_util::stream::select(

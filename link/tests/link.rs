@@ -10,7 +10,7 @@ use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
 use simple_dist_broker::{Broker, Handle};
 use simple_dist_link::{
-    Consume, Depth, Event, Lane, Link, Options, Outgoing, Plan, Reason, Route, Session, Source,
+    Consume, Depth, Event, Lane, Link, Options, Outgoing, Plan, Reason, Route, Session,
 };
 use simple_dist_protocol::message::{FromClient, Ids, VERSION};
 use simple_dist_protocol::topology::{
@@ -23,6 +23,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+/// What these tests call their consumers.
+type Source = &'static str;
+
+fn nothing() -> Plan<Source> {
+    Plan { declare: vec![], consume: vec![] }
+}
 
 /// Nothing here takes longer, unless it is broken.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -104,11 +111,14 @@ impl Installation {
 /// A link under test.
 struct Tested {
     link: Link,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Event<Source>>,
 }
 
 impl Tested {
-    fn start_at(url: &str, plan: impl Fn(Generation) -> Plan + Send + Sync + 'static) -> Self {
+    fn start_at(
+        url: &str,
+        plan: impl Fn(Generation) -> Plan<Source> + Send + Sync + 'static,
+    ) -> Self {
         let (link, events) = Link::start(Options {
             url: url.parse().unwrap(),
             name: "simple-dist test".to_owned(),
@@ -118,15 +128,15 @@ impl Tested {
         Self { link, events }
     }
 
-    fn start(plan: Plan) -> Self {
+    fn start(plan: Plan<Source>) -> Self {
         Self::start_at(&broker(), move |_| plan.clone())
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Event<Source> {
         timeout(LIMIT, self.events.recv()).await.expect("an event in time").expect("a link")
     }
 
-    async fn up(&mut self) -> Session {
+    async fn up(&mut self) -> Session<Source> {
         match self.next().await {
             Event::Up(session) => session,
             other => panic!("up, not {other:?}"),
@@ -134,7 +144,7 @@ impl Tested {
     }
 
     /// Waits through further tries.
-    async fn up_again(&mut self) -> Session {
+    async fn up_again(&mut self) -> Session<Source> {
         loop {
             match self.next().await {
                 Event::Up(session) => return session,
@@ -173,12 +183,12 @@ impl Tested {
     }
 }
 
-fn declared(queues: &[&QueueSpec]) -> Plan {
+fn declared(queues: &[&QueueSpec]) -> Plan<Source> {
     let declare = queues.iter().map(|queue| Declaration::Queue((*queue).clone())).collect();
     Plan { declare, consume: vec![] }
 }
 
-fn consumed(source: Source, queue: &Name) -> Consume {
+fn consumed(source: Source, queue: &Name) -> Consume<Source> {
     Consume { source, queue: queue.clone(), prefetch: 100, exclusive: false }
 }
 
@@ -194,13 +204,13 @@ fn ask(ids: Vec<JobId>) -> FromClient {
 /// Owners ask from tasks of their own.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn questions_can_be_asked_from_any_thread(
-    session: &'static Session,
-    consume: Consume,
+    session: &'static Session<Source>,
+    consume: Consume<Source>,
     queue: QueueSpec,
 ) {
     fn is_send(_: impl Send) {}
     is_send(session.depth(queue.name.clone()));
-    is_send(session.empty(queue.name.clone()));
+    is_send(session.drain_queue(queue.name.clone()));
     is_send(session.declare(Declaration::Queue(queue.clone())));
     is_send(session.claim(&[queue]));
     is_send(session.cancel(consume.source));
@@ -211,7 +221,7 @@ fn questions_can_be_asked_from_any_thread(
 async fn items_travel_as_lists_and_arrive_signed() {
     let installation = Installation::new().await;
     let topology = &installation.topology;
-    let consume = vec![consumed(Source::ClientControl, &topology.control())];
+    let consume = vec![consumed("control", &topology.control())];
     let mut tested = Tested::start(Plan { declare: topology.shared(), consume });
     let session = tested.up().await;
     let route = Arc::new(Route {
@@ -233,7 +243,7 @@ async fn items_travel_as_lists_and_arrive_signed() {
             Event::Delivery(delivery) => {
                 assert_eq!(delivery.user.as_ref(), Some(session.user()));
                 assert_eq!(delivery.version, Some(VERSION));
-                assert_eq!((delivery.source, delivery.redelivered), (Source::ClientControl, false));
+                assert_eq!((delivery.source, delivery.redelivered), ("control", false));
                 let FromClient::Ask(ask) = codec::decode(&delivery.body).unwrap() else { panic!() };
                 came.extend(ask.ids);
                 messages += 1;
@@ -250,7 +260,7 @@ async fn items_travel_as_lists_and_arrive_signed() {
     assert!(outcomes.values().all(|outcome| *outcome == Outcome::Confirmed));
     tested.link.close().await;
 
-    let mut after = Tested::start(Plan::default());
+    let mut after = Tested::start(nothing());
     let depth = after.up().await.depth(topology.control()).await.unwrap();
     assert_eq!(depth, Some(Depth { messages: 0, consumers: 0 }), "all are acked");
     after.link.close().await;
@@ -315,7 +325,7 @@ async fn only_what_reaches_no_queue_is_returned() {
 async fn a_deleted_queue_ends_the_generation_and_the_next_has_it_again() {
     let mut installation = Installation::new().await;
     let queue = installation.queue(1);
-    let consume = vec![consumed(Source::Pool, &queue.name)];
+    let consume = vec![consumed("pool", &queue.name)];
     let mut tested = Tested::start(Plan { consume, ..declared(&[&queue]) });
     let first = tested.up().await;
     installation.delete(&queue.name).await;
@@ -387,7 +397,7 @@ async fn a_cut_is_followed_by_another_generation_with_queues_of_its_own() {
     let worker = simple_dist_protocol::WorkerId::new();
     let mut tested = Tested::start_at(&cable.url, move |generation| {
         let own = topology.worker(&user, worker, generation);
-        let consume = vec![consumed(Source::WorkerControl, &own.name)];
+        let consume = vec![consumed("worker control", &own.name)];
         Plan { consume, ..declared(&[&shared, &own]) }
     });
     for number in 1..=3 {
@@ -408,7 +418,7 @@ async fn a_cut_is_followed_by_another_generation_with_queues_of_its_own() {
 async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
     let installation = Installation::new().await;
     let leader = installation.topology.leader();
-    let (mut one, mut other) = (Tested::start(Plan::default()), Tested::start(Plan::default()));
+    let (mut one, mut other) = (Tested::start(nothing()), Tested::start(nothing()));
     let (first, second) = (one.up().await, other.up().await);
     let (a, b) = tokio::join!(first.claim(&leader), second.claim(&leader));
     let claims = [a.unwrap(), b.unwrap()];
@@ -437,7 +447,7 @@ async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
         }
     }
     assert_eq!(held.len(), 1, "{held:?}");
-    session.consume(consumed(Source::Presence, held[0])).await.unwrap();
+    session.consume(consumed("presence", held[0])).await.unwrap();
     // Asking has left no messages in it.
     standby.nothing_follows().await;
     standby.link.close().await;
@@ -457,7 +467,7 @@ async fn a_lock_that_the_broker_cannot_reach_is_passed_over() {
         ],
     };
     let mut one = Tested::start(declared(&[&full]));
-    let mut other = Tested::start(Plan::default());
+    let mut other = Tested::start(nothing());
     let (first, second) = (one.up().await, other.up().await);
     assert_eq!(first.claim(&leader).await, Ok(true));
     assert_eq!(second.claim(&leader).await, Ok(false));
@@ -477,7 +487,7 @@ async fn of_two_that_take_different_locks_at_once_at_most_one_leads() {
     let mut backwards = leader.clone();
     backwards.reverse();
     for _ in 0..20 {
-        let (mut one, mut other) = (Tested::start(Plan::default()), Tested::start(Plan::default()));
+        let (mut one, mut other) = (Tested::start(nothing()), Tested::start(nothing()));
         let (first, second) = (one.up().await, other.up().await);
         let (a, b) = tokio::join!(first.claim(&leader), second.claim(&backwards));
         assert!((&a, &b) != (&Ok(true), &Ok(true)), "both lead");
@@ -489,7 +499,7 @@ async fn of_two_that_take_different_locks_at_once_at_most_one_leads() {
 async fn without_a_lock_that_can_be_reached_nobody_leads() {
     let installation = Installation::new().await;
     let leader = installation.topology.leader();
-    let mut tested = Tested::start(Plan::default());
+    let mut tested = Tested::start(nothing());
     let session = tested.up().await;
     assert!(matches!(session.claim(&[]).await, Err(Reason::Lost(_))));
     assert_eq!(session.claim(&leader).await, Ok(true), "the link has not suffered");
@@ -500,8 +510,7 @@ async fn without_a_lock_that_can_be_reached_nobody_leads() {
 async fn a_dropped_link_leaves_at_once() {
     let installation = Installation::new().await;
     let leader = installation.topology.leader();
-    let (mut holder, mut standby) =
-        (Tested::start(Plan::default()), Tested::start(Plan::default()));
+    let (mut holder, mut standby) = (Tested::start(nothing()), Tested::start(nothing()));
     let (first, second) = (holder.up().await, standby.up().await);
     assert_eq!(first.claim(&leader).await, Ok(true));
     drop(holder);
@@ -515,14 +524,14 @@ async fn a_dropped_link_leaves_at_once() {
 async fn asking_after_what_is_missing_disturbs_nothing() {
     let mut installation = Installation::new().await;
     let (there, missing) = (installation.queue(1), installation.queue(2));
-    let consume = vec![consumed(Source::Pool, &there.name)];
+    let consume = vec![consumed("pool", &there.name)];
     let mut tested = Tested::start(Plan { consume, ..declared(&[&there]) });
     let session = tested.up().await;
     for _ in 0..3 {
         assert_eq!(session.depth(missing.name.clone()).await, Ok(None));
-        let purged = session.empty(missing.name.clone()).await;
+        let purged = session.drain_queue(missing.name.clone()).await;
         assert!(matches!(purged, Err(Reason::Missing(_))));
-        let consumed = session.consume(consumed(Source::LookAhead, &missing.name)).await;
+        let consumed = session.consume(consumed("look-ahead", &missing.name)).await;
         assert!(matches!(consumed, Err(Reason::Missing(_))));
         let mut otherwise = there.clone();
         otherwise.arguments.push(("x-max-length", ArgumentValue::Number(5)));
@@ -543,7 +552,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
     let mut tested = Tested::start(declared(&[&queue]));
     let session = tested.up().await;
     let route = installation.route(&queue.name);
-    let ahead = Consume { prefetch: 1, ..consumed(Source::LookAhead, &queue.name) };
+    let ahead = Consume { prefetch: 1, ..consumed("look-ahead", &queue.name) };
     for round in 0..3 {
         session.consume(ahead.clone()).await.unwrap();
         session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
@@ -556,15 +565,15 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
                 other => panic!("{other:?}"),
             }
         }
-        session.cancel(Source::LookAhead).await.unwrap();
+        session.cancel("look-ahead").await.unwrap();
         delivery.unwrap().receipt.ack();
         session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
         assert_eq!(tested.settled(1).await[&round], Outcome::Confirmed);
         tested.nothing_follows().await;
-        session.empty(queue.name.clone()).await.unwrap();
+        session.drain_queue(queue.name.clone()).await.unwrap();
     }
     tested.link.close().await;
-    let mut after = Tested::start(Plan::default());
+    let mut after = Tested::start(nothing());
     let depth = after.up().await.depth(queue.name.clone()).await;
     assert_eq!(depth, Ok(Some(Depth { messages: 0, consumers: 0 })));
     after.link.close().await;
@@ -575,7 +584,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
 async fn what_is_unacked_comes_again_and_says_so() {
     let mut installation = Installation::new().await;
     let queue = installation.queue(1);
-    let consume = vec![consumed(Source::Pool, &queue.name)];
+    let consume = vec![consumed("pool", &queue.name)];
     let plan = Plan { consume, ..declared(&[&queue]) };
     let mut tested = Tested::start(plan.clone());
     let session = tested.up().await;
@@ -614,7 +623,7 @@ async fn closing_publishes_what_waits() {
     }
     tested.link.close().await;
     session.publish(outgoing(&route, 0, Lane::Jobs)).expect_err("it is closed");
-    let mut after = Tested::start(Plan::default());
+    let mut after = Tested::start(nothing());
     let depth = after.up().await.depth(queue.name.clone()).await;
     assert_eq!(depth, Ok(Some(Depth { messages: 2000, consumers: 0 })));
     after.link.close().await;
@@ -629,7 +638,7 @@ async fn what_others_have_not_declared_yet_is_waited_for() {
     let mut tested = Tested::start_at(&broker(), move |generation| {
         let own = topology.client_presence(&user, client, generation);
         let binding = topology.bound_to_presence(&own);
-        let consume = vec![consumed(Source::Presence, &own.name)];
+        let consume = vec![consumed("presence", &own.name)];
         Plan { declare: vec![Declaration::Queue(own), binding], consume }
     });
     for _ in 0..2 {
@@ -649,7 +658,7 @@ async fn what_others_have_not_declared_yet_is_waited_for() {
 async fn a_wrong_password_is_told() {
     let far: simple_dist_link::BrokerUrl = broker().parse().unwrap();
     let url = format!("amqp://guest:wrong@{}", far.address());
-    let mut tested = Tested::start_at(&url, |_| Plan::default());
+    let mut tested = Tested::start_at(&url, |_| nothing());
     for _ in 0..2 {
         assert!(matches!(tested.down().await, Reason::Refused(_)));
     }
@@ -664,7 +673,7 @@ async fn another_address_is_tried_when_one_is_dead() {
     };
     let login = broker().split_once("://").unwrap().1.rsplit_once('@').unwrap().0.to_owned();
     let list = format!("amqp://{login}@127.0.0.1:{port},{}", broker());
-    let mut tested = Tested::start_at(&list, |_| Plan::default());
+    let mut tested = Tested::start_at(&list, |_| nothing());
     // Down is told when none of them is to be had: callers would take it for an outage.
     let session = tested.up().await;
     session.give_up("to see where it goes");
@@ -676,7 +685,7 @@ async fn another_address_is_tried_when_one_is_dead() {
 #[tokio::test]
 async fn a_broker_that_allows_too_few_channels_is_refused_by_name() {
     let tight = Broker::builder().channel_max(8).start().await.unwrap();
-    let mut tested = Tested::start_at(tight.url(), |_| Plan::default());
+    let mut tested = Tested::start_at(tight.url(), |_| nothing());
     let Reason::Refused(problem) = tested.down().await else { panic!("it is refused") };
     assert!(problem.contains("8 channels"), "{problem}");
     tested.link.close().await;
@@ -746,7 +755,7 @@ async fn nobody_there_is_told_each_time() {
         gone.local_addr().unwrap().port()
     };
     let url = format!("amqp://127.0.0.1:{port}");
-    let mut tested = Tested::start_at(&url, |_| Plan::default());
+    let mut tested = Tested::start_at(&url, |_| nothing());
     for _ in 0..3 {
         assert!(matches!(tested.down().await, Reason::Unreachable { .. }));
     }

@@ -19,9 +19,9 @@
 //! # }
 //! ```
 
+mod broker_calls;
 mod builder;
 mod registry;
-mod requests;
 mod service;
 mod signal;
 mod slots;

@@ -15,9 +15,7 @@ use simple_dist_core::worker::{
     Consumer, DeliveryId, Effect, Event, Executor, Profile, Publication, Token,
 };
 use simple_dist_link as link;
-use simple_dist_link::{
-    BrokerUrl, Consume, Delivery, Link, Plan, Reason, Receipt, Session, Source,
-};
+use simple_dist_link::{BrokerUrl, Consume, Delivery, Link, Plan, Reason, Receipt, Session};
 use simple_dist_protocol::message::{Bound, Control, VERSION};
 use simple_dist_protocol::topology::{Declaration, Topology};
 use simple_dist_protocol::{Outcome, PoolId, WorkerId, codec};
@@ -25,10 +23,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use crate::broker_calls::{Asked, BrokerCall, BrokerCalls};
 use crate::registry::Registry;
-use crate::requests::{Asked, Request, Requests};
 use crate::slots::Slots;
-use crate::wire::Wire;
+use crate::wire::{Source, Wire};
 
 /// Jobs that slots have run and the service has not yet looked at.
 const RAN: usize = 1024;
@@ -60,11 +58,11 @@ pub(crate) struct Service {
     ran: mpsc::Receiver<Event>,
     wire: Wire,
     link: Link,
-    events: mpsc::Receiver<link::Event>,
-    session: Option<Session>,
+    events: mpsc::Receiver<link::Event<Source>>,
+    session: Option<Session<Source>>,
     /// Why the pool could not be consumed, so that each reason is logged once.
     refused: Option<Reason>,
-    requests: Requests,
+    broker_calls: BrokerCalls,
     last_delivery: u64,
     receipts: HashMap<DeliveryId, Receipt>,
     undecodable: u64,
@@ -75,7 +73,7 @@ pub(crate) struct Service {
 /// What wakes the service.
 #[derive(Debug)]
 enum Wake {
-    Link(Option<link::Event>),
+    Link(Option<link::Event<Source>>),
     Ran,
     Asked(Asked),
     Shutdown,
@@ -114,7 +112,7 @@ impl Service {
             events,
             session: None,
             refused: None,
-            requests: Requests::default(),
+            broker_calls: BrokerCalls::default(),
             last_delivery: 0,
             receipts: HashMap::new(),
             undecodable: 0,
@@ -134,7 +132,7 @@ impl Service {
             let wake = tokio::select! {
                 event = self.events.recv() => Wake::Link(event),
                 _count = self.ran.recv_many(&mut ran, RAN) => Wake::Ran,
-                asked = self.requests.next() => Wake::Asked(asked),
+                asked = self.broker_calls.next() => Wake::Asked(asked),
                 () = &mut shutdown => Wake::Shutdown,
                 () = &mut grace_ends => Wake::GraceEnds,
                 () = sleep_until(due) => Wake::Time,
@@ -161,7 +159,7 @@ impl Service {
 
     /// Nothing is held, nothing is asked, and nothing waits to be looked at.
     fn may_leave(&self) -> bool {
-        let quiet = self.requests.is_empty() && self.events.is_empty();
+        let quiet = self.broker_calls.is_empty() && self.events.is_empty();
         self.executor.may_leave(self.now()) && (quiet || self.session.is_none())
     }
 
@@ -178,7 +176,7 @@ impl Service {
         info!(worker.id = %worker, "left");
     }
 
-    fn on_link(&mut self, event: link::Event) {
+    fn on_link(&mut self, event: link::Event<Source>) {
         match event {
             link::Event::Up(session) => {
                 let generation = session.generation();
@@ -189,7 +187,7 @@ impl Service {
             }
             link::Event::Down(reason) => {
                 self.session = None;
-                self.requests.clear();
+                self.broker_calls.clear();
                 self.receipts.clear();
                 // The link has logged it.
                 debug!(worker.id = %self.worker, %reason, "down");
@@ -206,33 +204,22 @@ impl Service {
         }
     }
 
-    fn on_delivery(&mut self, delivery: Delivery) {
+    fn on_delivery(&mut self, delivery: Delivery<Source>) {
         let Delivery { source, body, version, redelivered, receipt, user: _ } = delivery;
         match source {
-            Source::Pool | Source::LookAhead => {
-                let consumer =
-                    if source == Source::Pool { Consumer::Pool } else { Consumer::LookAhead };
+            Source::Pool(consumer) => {
                 let Some(place) = self.decode(&body, version) else { return receipt.ack() };
                 self.last_delivery += 1;
                 let delivery = DeliveryId(self.last_delivery);
                 self.receipts.insert(delivery, receipt);
                 self.apply(Event::Placed { delivery, consumer, redelivered, place });
             }
-            Source::WorkerControl => {
+            Source::Control => {
                 receipt.ack();
                 if let Some(control) = self.decode(&body, version) {
                     self.warn_if_refused(&control);
                     self.apply(Event::Control(control));
                 }
-            }
-            Source::Submissions
-            | Source::ClientControl
-            | Source::Answers
-            | Source::Beats
-            | Source::Presence
-            | Source::Deliveries => {
-                debug!(?source, "not a worker's source");
-                receipt.ack();
             }
         }
     }
@@ -265,7 +252,7 @@ impl Service {
     fn on_asked(&mut self, Asked { request, result }: Asked) {
         let Err(reason) = result else { return };
         match request {
-            Request::Consume { consumer, queue } => {
+            BrokerCall::Consume { consumer, queue } => {
                 if self.refused.as_ref() != Some(&reason) {
                     warn!(worker.id = %self.worker, queue = %queue.queue, %reason, "cannot consume yet");
                     self.refused = Some(reason);
@@ -273,7 +260,7 @@ impl Service {
                 self.apply(Event::NotConsuming(consumer));
             }
             // A cancel fails with its channel, and that ends the generation.
-            Request::Cancel(source) => debug!(?source, %reason, "cannot cancel"),
+            BrokerCall::Cancel(consumer) => debug!(?consumer, %reason, "cannot cancel"),
         }
     }
 
@@ -298,11 +285,11 @@ impl Service {
                     None
                 }
                 Effect::Consume { consumer, pool } => {
-                    self.ask(Request::Consume { consumer, queue: self.consume(consumer, pool) });
+                    self.ask(BrokerCall::Consume { consumer, queue: self.consume(consumer, pool) });
                     None
                 }
                 Effect::Cancel(consumer) => {
-                    self.ask(Request::Cancel(source(consumer)));
+                    self.ask(BrokerCall::Cancel(consumer));
                     None
                 }
             };
@@ -321,9 +308,9 @@ impl Service {
         Some(Event::Settled { token, outcome: Outcome::Refused })
     }
 
-    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume {
+    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume<Source> {
         let queue = self.topology.pool(pool).name;
-        Consume { source: source(consumer), queue, prefetch: self.prefetch, exclusive: false }
+        Consume { source: Source::Pool(consumer), queue, prefetch: self.prefetch, exclusive: false }
     }
 
     /// The executor's time.
@@ -331,28 +318,21 @@ impl Service {
         self.began.elapsed()
     }
 
-    fn ask(&mut self, request: Request) {
+    fn ask(&mut self, request: BrokerCall) {
         if let Some(session) = &self.session {
-            self.requests.push(session.clone(), request);
+            self.broker_calls.push(session.clone(), request);
         }
     }
 }
 
-fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan {
+fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan<Source> {
     let consume = Consume {
-        source: Source::WorkerControl,
+        source: Source::Control,
         queue: queue.name.clone(),
         prefetch: CONTROL_PREFETCH,
         exclusive: true,
     };
     Plan { declare: vec![Declaration::Queue(queue)], consume: vec![consume] }
-}
-
-fn source(consumer: Consumer) -> Source {
-    match consumer {
-        Consumer::Pool => Source::Pool,
-        Consumer::LookAhead => Source::LookAhead,
-    }
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -10,7 +10,16 @@ use simple_dist_protocol::message::{Answers, FromWorker};
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{WorkerId, codec};
 
-use simple_dist_core::worker::Publication;
+use simple_dist_core::worker::{Consumer, Publication};
+
+/// What a worker consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Its pool's queue.
+    Pool(Consumer),
+    /// What the distributor tells it.
+    Control,
+}
 
 /// The routes of one worker.
 #[derive(Debug)]

@@ -6,37 +6,39 @@ use std::fmt;
 
 use futures_util::future::{BoxFuture, FutureExt, pending};
 use simple_dist_core::worker::Consumer;
-use simple_dist_link::{Consume, Reason, Session, Source};
+use simple_dist_link::{Consume, Reason, Session};
+
+use crate::wire::Source;
 
 /// Something to ask.
 #[derive(Debug, Clone)]
-pub(crate) enum Request {
-    Consume { consumer: Consumer, queue: Consume },
-    Cancel(Source),
+pub(crate) enum BrokerCall {
+    Consume { consumer: Consumer, queue: Consume<Source> },
+    Cancel(Consumer),
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(crate) request: Request,
+    pub(crate) request: BrokerCall,
     pub(crate) result: Result<(), Reason>,
 }
 
 /// Those that wait, and the one that is under way.
 #[derive(Default)]
-pub(crate) struct Requests {
-    waiting: VecDeque<(Session, Request)>,
+pub(crate) struct BrokerCalls {
+    waiting: VecDeque<(Session<Source>, BrokerCall)>,
     current: Option<BoxFuture<'static, Asked>>,
 }
 
-impl fmt::Debug for Requests {
+impl fmt::Debug for BrokerCalls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Requests").field(&self.waiting).finish()
+        f.debug_tuple("BrokerCalls").field(&self.waiting).finish()
     }
 }
 
-impl Requests {
-    pub(crate) fn push(&mut self, session: Session, request: Request) {
+impl BrokerCalls {
+    pub(crate) fn push(&mut self, session: Session<Source>, request: BrokerCall) {
         self.waiting.push_back((session, request));
     }
 
@@ -63,10 +65,10 @@ impl Requests {
     }
 }
 
-async fn ask(session: Session, request: Request) -> Asked {
+async fn ask(session: Session<Source>, request: BrokerCall) -> Asked {
     let result = match &request {
-        Request::Consume { queue, .. } => session.consume(queue.clone()).await,
-        Request::Cancel(source) => session.cancel(*source).await,
+        BrokerCall::Consume { queue, .. } => session.consume(queue.clone()).await,
+        BrokerCall::Cancel(consumer) => session.cancel(Source::Pool(*consumer)).await,
     };
     Asked { request, result }
 }

@@ -18,7 +18,7 @@ const ROUTES: usize = 4096;
 
 /// Writes messages for one term.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct Wire {
     topology: Topology,
     pools: HashMap<(PoolId, Term), Arc<Route>>,
     clients: HashMap<(Origin, Term), Arc<Route>>,
@@ -26,7 +26,7 @@ pub(crate) struct Outbox {
     parked: Arc<Route>,
 }
 
-impl Outbox {
+impl Wire {
     pub(crate) fn new(topology: Topology) -> Self {
         let presence = Route {
             exchange: topology.presence(),

@@ -1,36 +1,37 @@
-//! What the service has done on the link beside publishing: each errand runs by itself, and what
-//! it came to is told to the scheduler.
+//! What the service asks of the broker beside publishing: each call runs by itself, and what it
+//! came to is told to the scheduler.
 
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use simple_dist_link::{Consume, Reason, Session, Source, Taken};
+use simple_dist_link::{Consume, Drained, Reason};
 use simple_dist_protocol::message::Place;
 use simple_dist_protocol::topology::{Declaration, Name, Topology};
 use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
 
 use simple_dist_core::scheduler::Event;
 
-use super::Service;
+use super::{Service, Session};
+use crate::intake::{Intake, Source};
 
 /// The queues asked about at once: the way there and back counts once for all of them.
 const TOGETHER: usize = 32;
 /// How soon a refused consumer is tried again: the last leader's may not be gone yet.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// What an errand on the link came to.
+/// What a call came to.
 #[derive(Debug)]
 pub(super) enum Done {
     /// The lock of the active distributor was asked for.
     Claimed(Result<bool, Reason>),
     /// An intake is consumed, or not yet.
-    Consumed(Source, Result<(), Reason>),
+    Consumed(Intake, Result<(), Reason>),
     /// A pool's queue was declared.
     Declared(PoolId, Result<(), Reason>),
     /// Queues were looked at.
     Looked { asked_at: Duration, depths: Result<Depths, Reason> },
     /// A pool's queue was emptied.
-    Purged(PoolId, Result<Vec<Taken>, Reason>),
+    Purged(PoolId, Result<Vec<Drained>, Reason>),
 }
 
 #[derive(Debug)]
@@ -40,9 +41,13 @@ pub(super) struct Depths {
 }
 
 impl Service {
-    fn errand(&mut self, session: &Session, errand: impl Future<Output = Done> + Send + 'static) {
+    fn broker_call(
+        &mut self,
+        session: &Session,
+        call: impl Future<Output = Done> + Send + 'static,
+    ) {
         let generation = session.generation();
-        self.errands.spawn(async move { (generation, errand.await) });
+        self.broker_calls.spawn(async move { (generation, call.await) });
     }
 
     pub(super) fn claim(&mut self) {
@@ -51,23 +56,23 @@ impl Service {
             self.claiming = true;
             let locks = self.topology.leader();
             let asking = session.clone();
-            self.errand(&session, async move { Done::Claimed(asking.claim(&locks).await) });
+            self.broker_call(&session, async move { Done::Claimed(asking.claim(&locks).await) });
         }
     }
 
-    pub(super) fn consume(&mut self, session: Session, source: Source, delay: Duration) {
-        let queue = match source {
-            Source::Answers => self.topology.answers(),
-            Source::Submissions => self.topology.submissions(),
-            Source::ClientControl => self.topology.control(),
-            other => unreachable!("{other:?} is no intake"),
+    pub(super) fn consume(&mut self, session: Session, intake: Intake, delay: Duration) {
+        let queue = match intake {
+            Intake::Answers => self.topology.answers(),
+            Intake::Submissions => self.topology.submissions(),
+            Intake::ClientControl => self.topology.control(),
         };
+        let source = Source::Leader(intake);
         let prefetch = limits::INTAKE_PREFETCH;
         let asking = session.clone();
-        self.errand(&session, async move {
+        self.broker_call(&session, async move {
             tokio::time::sleep(delay).await;
             let consume = Consume { source, queue, prefetch, exclusive: false };
-            Done::Consumed(source, asking.consume(consume).await)
+            Done::Consumed(intake, asking.consume(consume).await)
         });
     }
 
@@ -78,20 +83,26 @@ impl Service {
         }
         let queue = Declaration::Queue(self.topology.pool(pool));
         let asking = session.clone();
-        self.errand(&session, async move { Done::Declared(pool, asking.declare(queue).await) });
+        self.broker_call(
+            &session,
+            async move { Done::Declared(pool, asking.declare(queue).await) },
+        );
     }
 
     pub(super) fn purge(&mut self, session: Session, pool: PoolId) {
         self.purging.insert(pool, false);
         let queue = self.topology.pool(pool).name;
         let asking = session.clone();
-        self.errand(&session, async move { Done::Purged(pool, asking.empty(queue).await) });
+        self.broker_call(
+            &session,
+            async move { Done::Purged(pool, asking.drain_queue(queue).await) },
+        );
     }
 
     pub(super) fn look(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
         let topology = self.topology.clone();
         let asking = session.clone();
-        self.errand(&session, async move {
+        self.broker_call(&session, async move {
             Done::Looked { asked_at, depths: depths(&asking, &topology, pools).await }
         });
     }
@@ -110,10 +121,10 @@ impl Service {
                     Err(error) => tracing::warn!(%error, "the lock is not ours"),
                 }
             }
-            Done::Consumed(source, Ok(())) => tracing::debug!(?source, "consuming"),
-            Done::Consumed(source, Err(error)) => {
-                tracing::warn!(%error, ?source, "an intake cannot be consumed yet");
-                self.consume(session, source, RETRY);
+            Done::Consumed(intake, Ok(())) => tracing::debug!(?intake, "consuming"),
+            Done::Consumed(intake, Err(error)) => {
+                tracing::warn!(%error, ?intake, "an intake cannot be consumed yet");
+                self.consume(session, intake, RETRY);
             }
             Done::Declared(pool, result) => {
                 if let Err(error) = &result {
@@ -142,7 +153,7 @@ impl Service {
 }
 
 /// The attempts in messages that nobody ever had.
-fn untouched(taken: &[Taken]) -> Vec<(JobKey, Attempt)> {
+fn untouched(taken: &[Drained]) -> Vec<(JobKey, Attempt)> {
     let places = taken.iter().filter(|message| !message.redelivered);
     // Anybody with the right to write there may have put something else: it is nobody's attempt.
     let places = places.filter_map(|message| codec::decode::<Place>(&message.body).ok());
