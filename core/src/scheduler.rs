@@ -13,18 +13,14 @@
 //! presence comes back to us through the broker.
 
 mod beats;
-mod books;
-mod chronicle;
 mod door;
 mod effect;
 mod ends;
 mod event;
+mod fact;
 mod functions;
-mod histogram;
-mod history;
 mod holding;
 mod jobs;
-mod measures;
 mod orphans;
 mod outgoing;
 mod placing;
@@ -32,16 +28,13 @@ mod pools;
 mod queue;
 mod quiet;
 mod recent;
+mod record;
 mod silence;
-mod snapshot;
 #[cfg(test)]
 mod stories;
-mod stream;
 mod suspicion;
 mod sweep;
 mod term;
-mod timeline;
-mod turned;
 mod turns;
 mod users;
 mod workers;
@@ -51,25 +44,26 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Control;
 use simple_dist_protocol::{
-    Attempt, ClientId, DistributorId, Generation, PoolId, Term, UserName, WorkerId, limits,
+    Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName, WorkerId,
+    limits,
 };
 
-pub use books::Books;
+use crate::view;
+
 pub use effect::{Effect, Origin, Token};
 pub use event::{Event, Via};
+pub use record::Counters;
 
+use fact::Fact;
 use functions::{FunctionRef, Functions};
-use history::History;
 use jobs::{JobRef, Jobs, Key};
-use measures::Measures;
 use orphans::Orphans;
 use outgoing::Outgoing;
 use pools::Pools;
 use recent::Recent;
-use stream::Stream;
+use record::{Record, Viewer};
 use sweep::Sweep;
 use term::LinkState;
-use turned::Turned;
 use users::{UserRef, Users};
 use workers::Workers;
 
@@ -114,6 +108,13 @@ impl Config {
 /// ```
 #[derive(Debug)]
 pub struct Scheduler {
+    rooms: Rooms,
+    record: Record,
+}
+
+/// What decides.
+#[derive(Debug)]
+struct Rooms {
     config: Config,
     now: Duration,
     link: LinkState,
@@ -121,8 +122,6 @@ pub struct Scheduler {
     clients: HashMap<(UserRef, ClientId), Client>,
     /// When each of them is to be looked at, should it be silent.
     minded: BTreeSet<(Duration, (UserRef, ClientId))>,
-    /// Clients heard of late, with jobs or without.
-    callers: BTreeMap<(UserRef, ClientId), Caller>,
     functions: Functions,
     pools: Pools,
     workers: Workers,
@@ -134,15 +133,6 @@ pub struct Scheduler {
     strikers: BTreeMap<WorkerId, BTreeSet<JobRef>>,
     recent: Recent,
     sweep: Sweep,
-    books: Books,
-    /// Of the clients that are not among the callers.
-    unlisted: Allowance,
-    /// Who was turned away by a bound.
-    turned: Turned,
-    /// Of all functions together.
-    measures: Measures,
-    stream: Stream,
-    history: History,
     /// Functions that jobs have come to wait for.
     ready: BTreeSet<FunctionRef>,
     /// Pools where there may be room for a job that waits.
@@ -152,6 +142,7 @@ pub struct Scheduler {
     tokens: u64,
     ages: u64,
     effects: Vec<Effect>,
+    facts: Vec<Fact>,
 }
 
 /// A client with jobs here.
@@ -165,20 +156,6 @@ struct Client {
     jobs: BTreeSet<JobRef>,
 }
 
-/// A client that was heard of late.
-#[derive(Debug)]
-struct Caller {
-    user: UserName,
-    heard: Duration,
-    allowance: Allowance,
-    /// Runs it made itself, as it reported.
-    local: u64,
-}
-
-/// The runs of its own that a client may report, at this time.
-#[derive(Debug)]
-struct Allowance(u64, Duration);
-
 /// What a token stands for.
 #[derive(Debug, Clone, Copy)]
 enum Sent {
@@ -190,13 +167,75 @@ enum Sent {
 impl Scheduler {
     /// A scheduler that knows nobody, with no link.
     pub fn new(config: Config) -> Self {
+        Self { record: Record::new(config.preview), rooms: Rooms::new(config) }
+    }
+
+    /// The one way in: what happened, at this time since the process began, and all that is to be
+    /// done about it.
+    pub fn apply(&mut self, event: Event, now: Duration) -> std::vec::Drain<'_, Effect> {
+        let Self { rooms, record } = self;
+        rooms.now = rooms.now.max(now);
+        rooms.watch_link();
+        let ticks = event == Event::Tick;
+        rooms.hear(event);
+        rooms.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
+        if ticks {
+            record.age(rooms, rooms.now);
+        }
+        rooms.place_waiting();
+        rooms.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
+        rooms.effects.drain(..)
+    }
+
+    /// The term, while this distributor is the active one.
+    pub fn term(&self) -> Option<Term> {
+        self.rooms.term()
+    }
+
+    /// Whether this job is under way.
+    pub fn holds(&self, key: &JobKey) -> bool {
+        self.rooms.jobs.find(Key::of(key)).is_some()
+    }
+
+    /// Whether this worker lives, as far as we know.
+    pub fn has_worker(&self, worker: WorkerId) -> bool {
+        self.rooms.workers.is_alive(worker)
+    }
+
+    /// What was taken in and what became of it.
+    pub fn books(&self) -> &Counters {
+        self.record.counters()
+    }
+
+    /// The scheduler as it is; `unix_now` is what `now` is in Unix time. What only the process
+    /// knows (its version, the broker's address) is left open.
+    pub fn view(&self, now: Duration, unix_now: Duration) -> view::View {
+        self.viewer(now).view(unix_now)
+    }
+
+    /// The jobs of this id, under way or ended lately, whosever they are.
+    pub fn find(&self, id: JobId, now: Duration, unix_now: Duration) -> Vec<view::Job> {
+        self.viewer(now).find(id, unix_now)
+    }
+
+    /// Some of the jobs under way, at most so many.
+    pub fn jobs(&self, most: usize, now: Duration) -> Vec<view::JobUnderWay> {
+        self.viewer(now).jobs(most)
+    }
+
+    fn viewer(&self, now: Duration) -> Viewer<'_> {
+        Viewer { rooms: &self.rooms, record: &self.record, now }
+    }
+}
+
+impl Rooms {
+    fn new(config: Config) -> Self {
         Self {
             now: Duration::ZERO,
             link: LinkState::default(),
             users: Users::default(),
             clients: HashMap::new(),
             minded: BTreeSet::new(),
-            callers: BTreeMap::new(),
             functions: Functions::default(),
             pools: Pools::new(),
             workers: Workers::default(),
@@ -206,12 +245,6 @@ impl Scheduler {
             strikers: BTreeMap::new(),
             recent: Recent::new(config.recent),
             sweep: Sweep::default(),
-            books: Books::default(),
-            unlisted: Allowance::new(Duration::ZERO),
-            turned: Turned::default(),
-            measures: Measures::default(),
-            stream: Stream::default(),
-            history: History::default(),
             ready: BTreeSet::new(),
             open: BTreeSet::new(),
             sent: HashMap::new(),
@@ -219,15 +252,16 @@ impl Scheduler {
             tokens: 0,
             ages: 0,
             effects: Vec::new(),
+            facts: Vec::new(),
             config,
         }
     }
 
-    /// The one way in: what happened, at this time since the process began, and all that is to be
-    /// done about it.
-    pub fn apply(&mut self, event: Event, now: Duration) -> std::vec::Drain<'_, Effect> {
-        self.now = self.now.max(now);
-        self.watch_link();
+    fn term(&self) -> Option<Term> {
+        self.link.leading().map(|leading| leading.term)
+    }
+
+    fn hear(&mut self, event: Event) {
         match event {
             Event::LinkUp => self.link_up(),
             Event::LinkDown => self.link_down(),
@@ -253,18 +287,6 @@ impl Scheduler {
             Event::Resume(worker) => self.want_draining(worker, false),
             Event::CancelJob(key) => self.cancel_by_hand(&key),
         }
-        self.place_waiting();
-        self.effects.drain(..)
-    }
-
-    /// The term, while this distributor is the active one.
-    pub fn term(&self) -> Option<Term> {
-        self.link.leading().map(|leading| leading.term)
-    }
-
-    /// What was taken in and what became of it.
-    pub fn books(&self) -> &Books {
-        &self.books
     }
 
     fn tick(&mut self) {

@@ -6,11 +6,12 @@ use simple_dist_protocol::limits::LIST_JOBS;
 use simple_dist_protocol::message::{Bound, Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{Address, PoolId, UserName, WorkerId};
 
+use super::fact::{Fact, Why};
 use super::functions::FunctionRef;
 use super::jobs::JobRef;
 use super::pools::{POOLS, Pool, PoolQueue};
 use super::workers::{Fate, Worker};
-use super::{Effect, Scheduler, Sent};
+use super::{Effect, Rooms, Sent};
 
 /// The most functions of a worker, and of all pools together.
 const SERVED: (usize, usize) = (1024, 65_536);
@@ -23,7 +24,7 @@ const LABEL: usize = 128;
 /// The most slots that a worker may claim.
 const SLOTS: u32 = 65_536;
 
-impl Scheduler {
+impl Rooms {
     pub(super) fn beat(&mut self, user: &UserName, beat: WorkerBeat) {
         if !self.link.is_up() {
             return;
@@ -32,7 +33,7 @@ impl Scheduler {
         let mut back = true;
         if let Some(known) = self.workers.get(id) {
             if known.user != *user {
-                self.books.forged += 1;
+                self.ignore(Why::Forged(1));
                 return;
             }
             if known.is_heard() && (beat.generation, beat.seq) <= (known.generation, known.seq) {
@@ -59,9 +60,10 @@ impl Scheduler {
         worker.leaves = beat.leaves;
         worker.heard = Some(now);
         worker.fate = Fate::Heard;
-        worker.came_back.clear();
         worker.wanted = worker.wanted.filter(|wanted| *wanted != beat.state);
-        if worker.pool != Some(pool) {
+        let moves = worker.pool != Some(pool);
+        self.facts.push(Fact::WorkerHeard(id));
+        if moves {
             self.change_pool(id, pool);
         }
         let live = self.workers.get(id).is_some_and(|worker| !worker.drains());
@@ -88,7 +90,7 @@ impl Scheduler {
 
     /// A beat does not fit: nothing of it counts, and its worker is told why.
     fn refuse_beat(&mut self, user: &UserName, beat: &WorkerBeat, bound: Bound) {
-        self.turn_away(bound);
+        self.facts.push(Fact::TurnedAway(bound));
         if self.link.leading().is_none() {
             return;
         }

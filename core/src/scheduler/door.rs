@@ -4,38 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::limits::{
-    ARGUMENT_BYTES, CLIENT_EXPIRES, PRIORITY_MAX, REPORT, STRIKES, TIMEOUT_MAX,
-};
+use simple_dist_protocol::limits::{ARGUMENT_BYTES, PRIORITY_MAX, STRIKES, TIMEOUT_MAX};
 use simple_dist_protocol::message::{
     Answer, Answered, Bound, Delivered, Ids, Marks, Noted, Report, Submission, Submit,
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
 
-use super::ends::Caller;
+use super::fact::{Caller, Fact, Step, Why};
 use super::functions::FunctionRef;
 use super::jobs::{Job, JobRef, Key, State};
 use super::suspicion::Suspicion;
 use super::users::UserRef;
-use super::{Allowance, Client, Scheduler};
+use super::{Client, Rooms};
 
-/// The most clients shown; more have their jobs done all the same.
-const CALLERS: usize = 1000;
 /// The longest `traceparent` that is passed on; the standard has 55 characters.
 const TRACE_BYTES: usize = 128;
-/// The most kinds of reason kept in the reports of one function.
-const REASONS: usize = 16;
-/// The longest name of a reason.
-const REASON_BYTES: usize = 64;
 /// The most functions read in one report.
 const REPORTED: usize = 64;
-/// More runs a millisecond than any client makes.
-const RUNS: u64 = 1000;
 
 /// A client's queue as a message of it says.
 type Sender = (UserRef, ClientId, Generation);
 
-impl Scheduler {
+impl Rooms {
     pub(super) fn submitted(&mut self, user: &UserName, submit: Submit) {
         if self.link.leading().is_none() {
             return;
@@ -109,56 +99,17 @@ impl Scheduler {
     pub(super) fn reported(&mut self, user: &UserName, report: Report) {
         let client = (UserRef::of(user), report.client);
         self.call_in(user, client);
-        let now = self.now;
-        let mut room = self.allowance(client).room(now);
-        let mut all: u64 = 0;
         for (function, reasons) in report.local.into_iter().take(REPORTED) {
             let selector: Option<Selector> = function.parse().ok();
             let known = selector.and_then(|selector| self.functions.ask(&selector, self.now));
-            let Some(known) = known else {
-                self.turn_away(Bound::Functions);
-                continue;
-            };
-            let mut runs = 0;
-            for (reason, claimed) in reasons.into_iter().take(REASONS) {
-                let counted = claimed.min(room);
-                room -= counted;
-                runs += counted;
-                if counted < claimed {
-                    self.turn_away(Bound::Runs);
+            self.facts.push(match known {
+                Some(function) => {
+                    let name = Arc::clone(&self.functions.get(function).name);
+                    Fact::RanLocally { client, function, name, reasons }
                 }
-                let local = &mut self.functions.get_mut(known).local;
-                let fits = local.len() < REASONS || local.contains_key(&reason);
-                if fits && reason.len() <= REASON_BYTES {
-                    let count = local.entry(reason).or_default();
-                    *count = count.saturating_add(counted);
-                }
-            }
-            all += runs;
-            self.ran_locally(known, runs);
+                None => Fact::TurnedAway(Bound::Functions),
+            });
         }
-        self.allowance(client).0 = room;
-        if let Some(caller) = self.callers.get_mut(&client) {
-            caller.local = caller.local.saturating_add(all);
-        }
-    }
-
-    /// The runs that a client may report; those beyond the most shown share one allowance.
-    fn allowance(&mut self, client: (UserRef, ClientId)) -> &mut Allowance {
-        match self.callers.get_mut(&client) {
-            Some(caller) => &mut caller.allowance,
-            None => &mut self.unlisted,
-        }
-    }
-
-    /// Clients ran a function themselves, since the report before this one.
-    fn ran_locally(&mut self, function: FunctionRef, runs: u64) {
-        self.measures.local(runs);
-        self.history.local = self.history.local.saturating_add(runs);
-        let known = self.functions.get_mut(function);
-        known.measures.get_or_insert_default().local(runs);
-        let from = self.now.saturating_sub(REPORT);
-        self.stream.ran_locally(Arc::clone(&known.name), from, self.now, runs);
     }
 
     /// A client was heard.
@@ -166,16 +117,8 @@ impl Scheduler {
         if let Some(known) = self.clients.get_mut(&client) {
             known.heard = self.now;
         }
-        if self.callers.len() >= CALLERS && !self.callers.contains_key(&client) {
-            return;
-        }
-        let new = || super::Caller {
-            user: self.users.find(client.0).unwrap_or(user).clone(),
-            heard: self.now,
-            allowance: Allowance::new(self.now),
-            local: 0,
-        };
-        self.callers.entry(client).or_insert_with(new).heard = self.now;
+        let user = self.users.find(client.0).unwrap_or(user).clone();
+        self.facts.push(Fact::ClientHeard { client, user });
     }
 
     /// A client's newest generation, from whatever it says.
@@ -193,12 +136,12 @@ impl Scheduler {
     fn submission(&mut self, user: &UserName, sender: Sender, submission: Submission) {
         let key = Key { user: sender.0, id: submission.id };
         if let Some(job) = self.jobs.find(key) {
-            self.books.resent += 1;
+            self.facts.push(Fact::Resent);
             self.take_over(job, sender);
             return self.resent(job, submission);
         }
         if let Some(answered) = self.answered_recently(key, &submission.function) {
-            self.books.resent += 1;
+            self.facts.push(Fact::Resent);
             return self.deliver_to(user, sender, key.id, Delivered::Answer(answered));
         }
         let id = submission.id;
@@ -209,10 +152,8 @@ impl Scheduler {
     }
 
     fn refuse(&mut self, user: &UserName, sender: Sender, id: JobId, answered: Answered) {
-        self.books.refuse(&answered.answer);
-        if let Some(bound) = answered.bound {
-            self.turned.count(bound, self.now);
-        }
+        let (kind, bound) = (answered.answer.kind(), answered.bound);
+        self.facts.push(Fact::Refused { kind, bound });
         self.deliver_to(user, sender, id, Delivered::Answer(answered));
     }
 
@@ -226,7 +167,7 @@ impl Scheduler {
                 .parse()
                 .is_ok_and(|selector| worker.is_some_and(|worker| worker.serves(&selector)));
             if !serves {
-                self.books.unproven += 1;
+                self.facts.push(Fact::Ignored(Why::Unproven));
                 self.recent.forget(key);
                 return None;
             }
@@ -319,7 +260,6 @@ impl Scheduler {
         let known = self.functions.get_mut(function);
         (known.jobs, known.used) = (known.jobs + 1, self.now);
         self.users.begins(sender.0);
-        self.books.accepted += 1;
         self.ages += 1;
         let key = Key { user: sender.0, id: submission.id };
         let attempts = self.term().map_or(0, |term| self.orphans.last_attempt(key, term));
@@ -338,8 +278,8 @@ impl Scheduler {
             runs: 0,
             state: State::Nowhere,
             suspicion,
-            timeline: Default::default(),
         });
+        self.facts.push(Fact::Job(job, Step::Admitted));
         self.owns(sender, job);
         self.remember_strikers(job);
         Ok(job)
@@ -378,21 +318,6 @@ impl Scheduler {
                 None => (self.functions.unresolved(selector.name()), false),
             },
         }
-    }
-}
-
-impl Allowance {
-    /// Of a client that was not heard for so long that it may have made many.
-    pub(super) fn new(now: Duration) -> Self {
-        Self(u64::try_from(CLIENT_EXPIRES.as_millis()).unwrap_or(u64::MAX) * RUNS, now)
-    }
-
-    /// The runs that can have been made by now.
-    fn room(&mut self, now: Duration) -> u64 {
-        let since = u64::try_from(now.saturating_sub(self.1).as_millis()).unwrap_or(u64::MAX);
-        let room = self.0.saturating_add(since.saturating_mul(RUNS));
-        *self = Self(room.min(Self::new(now).0), now);
-        self.0
     }
 }
 

@@ -1,6 +1,7 @@
 //! How attempts and jobs end: answers, hand-backs, deadlines, cancels; and what becomes of what
 //! was published.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::Outcome;
@@ -12,50 +13,23 @@ use simple_dist_protocol::{
     Attempt, ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId,
 };
 
-use crate::view::{By, What};
-
-use super::books::Ending;
-use super::jobs::{Job, JobRef, Key, Out};
+use super::fact::{Caller, Completed, Fact, Run, RunEnd, Step, Why};
+use super::jobs::{JobRef, Key, Out};
 use super::pools::PoolQueue;
 use super::users::UserRef;
-use super::{ENDED_PER_TICK, Effect, Origin, Scheduler, Sent, outgoing};
+use super::{ENDED_PER_TICK, Effect, Origin, Rooms, Sent, outgoing};
 
 /// How long past its deadline a job is kept: its answer may be on its way, and its client has
 /// ended the call by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A caller whose time has passed cancels its job at about the moment when it passes here: what
-/// comes this near to it, or within this share of the whole time, has run out of time.
-const ABOUT_OVER: (Duration, u32) = (Duration::from_millis(500), 4);
-
-/// Who hears of a job's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
-    /// It gets the answer, and again if it sends the job again.
-    Waits,
-    /// It wants no answer; if a copy of the job is still on its way here, that one has ended too.
-    Cancelled,
-    /// Its queue is gone. If it lives after all, it sends the job again, and we begin anew.
-    Gone,
-}
-
-impl Caller {
-    /// Who it was, if the job was cancelled.
-    fn by(self) -> By {
-        match self {
-            Self::Waits => By::Operator,
-            Self::Cancelled => By::Caller,
-            Self::Gone => By::ClientGone,
-        }
-    }
-}
-
-impl Scheduler {
+impl Rooms {
     pub(super) fn answers(&mut self, user: &UserName, answers: Answers) {
         let worker = answers.worker;
         match self.workers.get(worker) {
             Some(known) if known.user != *user => {
-                self.books.forged += answers.jobs.len() as u64;
+                let count = answers.jobs.len() as u64;
+                self.ignore(Why::Forged(count));
             }
             Some(known) if known.is_heard() => {
                 for ended in answers.jobs {
@@ -65,7 +39,7 @@ impl Scheduler {
             Some(_) | None => {
                 for ended in answers.jobs {
                     if !self.recent.keep_unproven(user, worker, ended, self.now) {
-                        self.turn_away(Bound::Unclaimed);
+                        self.facts.push(Fact::TurnedAway(Bound::Unclaimed));
                     }
                 }
             }
@@ -88,11 +62,11 @@ impl Scheduler {
                         }
                         self.returned(job, willing);
                     }
-                    Some(_) => self.books.forged += 1,
-                    None => self.books.outdated += 1,
+                    Some(_) => self.ignore(Why::Forged(1)),
+                    None => self.ignore(Why::Outdated),
                 }
             }
-            End::Answer(Answer::Poisoned { .. } | Answer::Busy) => self.books.forged += 1,
+            End::Answer(Answer::Poisoned { .. } | Answer::Busy) => self.ignore(Why::Forged(1)),
             End::Answer(answer) => {
                 let answered = Answered {
                     answer,
@@ -104,7 +78,7 @@ impl Scheduler {
                 };
                 match job {
                     Some(job) => self.answered(job, (worker, ended.attempt), answered, took),
-                    None if self.recent.find(key).is_some() => self.books.late += 1,
+                    None if self.recent.find(key).is_some() => self.ignore(Why::Late),
                     None => self.recent.keep(key, answered, true, self.now),
                 }
             }
@@ -121,7 +95,7 @@ impl Scheduler {
         let Some(found) = self.jobs.get(job) else { return };
         let function = found.function;
         if !self.workers.get(worker).is_some_and(|worker| self.serves(worker, function)) {
-            self.books.forged += 1;
+            self.ignore(Why::Forged(1));
             return;
         }
         let current = found.out().filter(|out| out.attempt == attempt);
@@ -152,16 +126,56 @@ impl Scheduler {
         self.end(job, answered, Caller::Waits);
     }
 
+    /// A worker ran a job to its end.
+    fn ran(&mut self, job: JobRef, worker: WorkerId, took: Duration, answer: &Answer) {
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        let (attempt, slot) = found.out().map_or((found.runs, None), |out| {
+            let holder = out.holder.filter(|holder| holder.worker == worker);
+            (out.run, holder.and_then(|holder| holder.running?.slot))
+        });
+        let from = self.now.saturating_sub(took).max(found.since);
+        found.began.get_or_insert(from);
+        let name = Arc::clone(&self.functions.get(found.function).name);
+        let Some(slots) = self.workers.get(worker).map(|worker| worker.slots) else { return };
+        let end = RunEnd::Answered { took, is_value: matches!(answer, Answer::Value(_)) };
+        let run = Run { job, attempt, name, worker, slots, slot, from, to: self.now, end };
+        self.facts.push(Fact::Ran(Box::new(run)));
+    }
+
+    /// What a worker had run of the attempt under way when it was heard last: its message came
+    /// back, or it is lost.
+    pub(super) fn ran_in_vain(&mut self, job: JobRef, out: &Out, end: RunEnd) {
+        let Some((holder, found)) = out.holder.zip(self.jobs.get(job)) else { return };
+        let Some((running, worker)) = holder.running.zip(self.workers.get(holder.worker)) else {
+            return;
+        };
+        let to = worker.heard.unwrap_or(self.now);
+        let run = Run {
+            job,
+            attempt: out.run,
+            name: Arc::clone(&self.functions.get(found.function).name),
+            worker: holder.worker,
+            slots: worker.slots,
+            slot: running.slot,
+            from: running.since.min(to),
+            to,
+            end,
+        };
+        self.facts.push(Fact::Ran(Box::new(run)));
+    }
+
+    /// Something that was said does not count.
+    pub(super) fn ignore(&mut self, why: Why) {
+        self.facts.push(Fact::Ignored(why));
+    }
+
     /// The attempt under way was handed back.
     fn returned(&mut self, job: JobRef, willing: bool) {
-        self.books.returned += 1;
-        let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
         let attempt = found.out().map_or(0, |out| out.run);
-        found.timeline.push(now, What::Returned { attempt, willing });
+        self.facts.push(Fact::Job(job, Step::Returned { attempt, willing }));
         if willing {
             found.uncount_run();
-            self.books.willing += 1;
             self.detach(job);
             self.weigh(job);
             return;
@@ -172,7 +186,8 @@ impl Scheduler {
             // sweep finds that out; heard and holding it, its answer comes.
             out.came_back = true;
         } else {
-            self.came_back(job);
+            let out = out.clone();
+            self.ran_in_vain(job, &out, RunEnd::CameBack);
             self.place_again_marked(job);
         }
     }
@@ -193,7 +208,7 @@ impl Scheduler {
         let Some(out) = self.detach(job) else { return };
         let Some(found) = self.jobs.get_mut(job) else { return };
         if found.suspicion_mut().mark(out.attempt) {
-            self.books.marks += 1;
+            self.facts.push(Fact::Job(job, Step::Marked));
         }
         self.weigh(job);
     }
@@ -211,28 +226,28 @@ impl Scheduler {
     /// A job ends. Only here.
     pub(super) fn end(&mut self, job: JobRef, answered: Answered, caller: Caller) {
         let out = self.detach(job);
-        let Some(mut gone) = self.jobs.remove(job) else { return };
+        let Some(gone) = self.jobs.remove(job) else { return };
         self.orphan(&gone, out.as_deref());
         let client = (gone.key.user, gone.client);
-        let ending = ending(&gone, &answered.answer, caller, self.now);
-        self.books.end(&answered.answer, ending);
         let function = self.functions.get_mut(gone.function);
         function.jobs -= 1;
-        function.ended.count(ending);
+        let name = Arc::clone(&function.name);
+        let user = self.users.name(gone.key.user).clone();
         for worker in gone.suspicion.iter().flat_map(|suspicion| suspicion.strikers()) {
             if let Some(struck) = self.strikers.get_mut(&worker) {
                 struck.remove(&job);
             }
         }
-        self.chronicle(&mut gone, &answered, ending);
         self.users.ends(gone.key.user);
         if caller != Caller::Gone {
             self.recent.keep(gone.key, answered.clone(), false, self.now);
         }
         if caller == Caller::Waits {
-            self.deliver(client, gone.key.id, Delivered::Answer(answered));
+            self.deliver(client, gone.key.id, Delivered::Answer(answered.clone()));
         }
         self.disown(client, job);
+        let completed = Completed { job, gone, user, name, answered, caller };
+        self.facts.push(Fact::Completed(Box::new(completed)));
     }
 
     /// News to a client that has jobs here.
@@ -258,7 +273,7 @@ impl Scheduler {
         // A caller by HTTP waits for it here, and cannot ask again.
         let bytes = if name.is_http() { 0 } else { outgoing::weight(&body) };
         if !self.outgoing.take((user, client), bytes) {
-            return self.turned.count(Bound::Deliveries, self.now);
+            return self.facts.push(Fact::Undelivered);
         }
         let token = self.token(Sent::Delivery { user, client, generation, bytes });
         let delivery = Delivery { id, body };
@@ -355,18 +370,6 @@ impl Scheduler {
         for job in gone.jobs.clone() {
             self.cancel(job, Caller::Gone);
         }
-    }
-}
-
-/// How a job that ends now is counted.
-fn ending(gone: &Job, answer: &Answer, caller: Caller, now: Duration) -> Ending {
-    let (longest, share) = ABOUT_OVER;
-    let near = (gone.deadline.saturating_sub(gone.since) / share).min(longest);
-    match Ending::of(answer, caller.by()) {
-        Ending::Cancelled(By::Caller) if gone.deadline.saturating_sub(now) <= near => {
-            Ending::TimedOut
-        }
-        ending => ending,
     }
 }
 

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::{Address, PoolId, Selector};
 
-use super::books::Endings;
 use super::jobs::Line;
-use super::measures::Measures;
 use super::queue::Queue;
 
 /// The most functions we know at once; those that nobody serves or waits for make room.
@@ -19,6 +17,13 @@ const UNSERVED: usize = 1024;
 /// One function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FunctionRef(u32);
+
+impl FunctionRef {
+    /// Where it lies: no two functions that are known lie in one place.
+    pub(super) fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// What is known of a function.
 #[derive(Debug)]
@@ -42,13 +47,8 @@ pub(super) struct Function {
     pub(super) work: Work,
     /// Jobs that have not ended.
     pub(super) jobs: usize,
-    pub(super) ended: Endings,
-    /// Runs at the clients, by reason.
-    pub(super) local: BTreeMap<String, u64>,
     /// When it was last asked for.
     pub(super) used: Duration,
-    /// None until something was measured: most names that were ever asked for have nothing.
-    pub(super) measures: Option<Box<Measures>>,
 }
 
 /// The measured run time: an average in which the last few runs weigh most.
@@ -233,10 +233,7 @@ impl Functions {
             expected: false,
             work: Work::default(),
             jobs: 0,
-            ended: Endings::default(),
-            local: BTreeMap::new(),
             used: now,
-            measures: None,
         });
         Some(function)
     }
@@ -247,6 +244,14 @@ impl Functions {
             let index = u32::try_from(index).ok()?;
             known.as_ref().map(|function| (FunctionRef(index), function))
         })
+    }
+
+    /// A function's name, shared if we know it.
+    pub(super) fn name_of(&self, address: &Address) -> Arc<str> {
+        match self.find(address) {
+            Some(function) => Arc::clone(&self.get(function).name),
+            None => address.to_string().into(),
+        }
     }
 
     /// Every function.

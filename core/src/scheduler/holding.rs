@@ -8,10 +8,11 @@ use simple_dist_protocol::limits::BEAT;
 use simple_dist_protocol::message::{Bound, Held, Started, StartedJob};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 
+use super::fact::{Fact, Why};
 use super::functions::FunctionRef;
 use super::jobs::{Holder, JobRef, Key, Out, Running, State};
 use super::workers::{Fate, HeldJob};
-use super::{Scheduler, Via};
+use super::{Rooms, Via};
 
 /// A job that ended this long ago and is still in a beat is not just crossing its answer.
 pub(super) const STILL_HELD: Duration = BEAT;
@@ -19,7 +20,7 @@ pub(super) const STILL_HELD: Duration = BEAT;
 /// The most of them that a worker is told of at once.
 const FINISHED: usize = 4096;
 
-impl Scheduler {
+impl Rooms {
     /// What the worker holds.
     pub(super) fn hear_held(&mut self, worker: WorkerId, held: Vec<Held>) {
         let now = self.now;
@@ -69,7 +70,7 @@ impl Scheduler {
                     return;
                 }
                 if !self.may_have(worker, job, out) {
-                    self.books.forged += 1;
+                    self.ignore(Why::Forged(1));
                     return;
                 }
                 self.hold(
@@ -189,7 +190,7 @@ impl Scheduler {
             return;
         }
         if self.workers.get(started.worker).is_some_and(|worker| worker.user != *user) {
-            self.books.forged += 1;
+            self.ignore(Why::Forged(1));
             return;
         }
         for begun in &started.jobs {
@@ -202,7 +203,7 @@ impl Scheduler {
                     && !self.orphans.is_over(&id)
                     && !self.recent.keep_start(key, by, at, self.now)
                 {
-                    self.turn_away(Bound::Unclaimed);
+                    self.facts.push(Fact::TurnedAway(Bound::Unclaimed));
                 }
                 continue;
             };
@@ -225,7 +226,7 @@ impl Scheduler {
                 let before = out.holder.filter(|holder| holder.worker == worker);
                 let known = match self.workers.get(worker) {
                     Some(known) if known.is_heard() && !self.may_have(worker, job, out) => {
-                        self.books.forged += 1;
+                        self.ignore(Why::Forged(1));
                         return;
                     }
                     Some(known) => known,
@@ -256,7 +257,7 @@ impl Scheduler {
                 self.started_before(job, (user, worker, seq), begun);
             }
             State::Out(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
-                self.books.outdated += 1;
+                self.ignore(Why::Outdated);
             }
         }
     }
@@ -276,7 +277,7 @@ impl Scheduler {
             return self.weigh(job);
         };
         if known.user != *user || known.is_heard() && !known.serves(selector) {
-            self.books.forged += 1;
+            self.ignore(Why::Forged(1));
             return self.weigh(job);
         }
         let held = known.held.get(&key);

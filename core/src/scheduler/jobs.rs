@@ -9,7 +9,6 @@ use simple_dist_protocol::{Attempt, ClientId, JobId, JobKey, PoolId, WorkerId};
 use super::functions::FunctionRef;
 use super::queue::Place;
 use super::suspicion::Suspicion;
-use super::timeline::Timeline;
 use super::users::UserRef;
 
 /// A job by its user's number.
@@ -28,9 +27,17 @@ impl Key {
 
 /// Where a job lies. One that has ended is never mistaken for its successor in the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct JobRef {
     index: u32,
     serial: u32,
+}
+
+impl JobRef {
+    /// Where it lies: no two jobs that have not ended lie in one place.
+    pub(super) fn place(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// A job that has not ended.
@@ -57,7 +64,6 @@ pub(super) struct Job {
     pub(super) state: State,
     /// None while nothing speaks against it, which is nearly always.
     pub(super) suspicion: Option<Box<Suspicion>>,
-    pub(super) timeline: Timeline,
 }
 
 /// Where a job is.
@@ -178,6 +184,8 @@ pub(super) struct Jobs {
     index: HashMap<Key, JobRef>,
     deadlines: BTreeSet<(Duration, JobRef)>,
     bytes: usize,
+    /// How many of them are under way.
+    pub(super) out: usize,
 }
 
 #[derive(Debug)]
@@ -190,6 +198,11 @@ impl Jobs {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.index.len()
+    }
+
+    /// How many of them wait here.
+    pub(super) fn waiting(&self) -> u64 {
+        (self.index.len() - self.out) as u64
     }
 
     /// The bytes of their arguments.
@@ -261,8 +274,11 @@ impl Jobs {
     }
 
     /// Every job, in no order that matters.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
-        self.slots.iter().filter_map(|slot| slot.job.as_ref())
+    pub(super) fn iter(&self) -> impl Iterator<Item = (JobRef, &Job)> {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let index = u32::try_from(index).ok()?;
+            slot.job.as_ref().map(|job| (JobRef { index, serial: slot.serial }, job))
+        })
     }
 
     /// Forgets them all. Serials go on, so that no old reference finds a new job.
@@ -275,6 +291,6 @@ impl Jobs {
         }
         self.index.clear();
         self.deadlines.clear();
-        self.bytes = 0;
+        (self.bytes, self.out) = (0, 0);
     }
 }

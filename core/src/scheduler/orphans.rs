@@ -13,7 +13,7 @@ use simple_dist_protocol::limits::{CLIENT_EXPIRES, LIST_JOBS, SWEEP_AFTER};
 use simple_dist_protocol::message::{Answer, Control, End};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, Term, UserName, WorkerId};
 
-use super::Scheduler;
+use super::Rooms;
 use super::holding::STILL_HELD;
 use super::jobs::{Holder, Job, Key, Out, Running};
 use super::workers::HeldJob;
@@ -104,7 +104,7 @@ impl Orphans {
 }
 
 // How they come and go.
-impl Scheduler {
+impl Rooms {
     /// A job has ended; this attempt of it may go on, and so may older ones.
     pub(super) fn orphan(&mut self, gone: &Job, out: Option<&Out>) {
         self.orphans.end_all(gone.key);
@@ -227,7 +227,7 @@ impl Scheduler {
 }
 
 // What beats and looks at the queues say of them.
-impl Scheduler {
+impl Rooms {
     /// Whether an attempt that a beat names is an orphan that runs there, and then whether it is
     /// over.
     pub(super) fn runs_beside(
@@ -289,7 +289,7 @@ impl Scheduler {
             let is_ours = known.is_some_and(|known| known.is_ours);
             let function = known.map(|known| Arc::clone(&known.function));
             let since = known.map_or(now, |known| known.since);
-            let function = function.unwrap_or_else(|| self.name_of(&held.function));
+            let function = function.unwrap_or_else(|| self.functions.name_of(&held.function));
             let running = Running { since: held.since, slot: held.slot };
             let place = Place::Slot { worker: id, running, seq };
             let user = held.user;
@@ -340,7 +340,7 @@ impl Scheduler {
 }
 
 // Who is told.
-impl Scheduler {
+impl Rooms {
     /// Tells of those that are over: its worker, or every worker that may come to have it.
     pub(super) fn tell_orphans(&mut self) {
         if self.orphans.untold.is_empty() || self.link.leading().is_none() {

@@ -7,19 +7,17 @@ use simple_dist_protocol::limits::LIST_WORK;
 use simple_dist_protocol::message::{Delivered, Placement};
 use simple_dist_protocol::{Attempt, JobKey, PoolId};
 
-use crate::view::What;
-
-use super::books::Under;
+use super::fact::{Fact, Step};
 use super::functions::FunctionRef;
 use super::jobs::{Holder, JobRef, Line, Out, State};
 use super::pools::Depth;
 use super::queue::First;
-use super::{Effect, Scheduler, Sent};
+use super::{Effect, Rooms, Sent};
 
 /// What a job of a function that was never measured counts for in its caller's share.
 const UNMEASURED: Duration = Duration::from_millis(1);
 
-impl Scheduler {
+impl Rooms {
     /// Puts a job that is nowhere into its function's queue.
     pub(super) fn enqueue(&mut self, job: JobRef) {
         self.resolve_again(job);
@@ -27,7 +25,7 @@ impl Scheduler {
         let line = if found.is_suspect() { Line::Suspect } else { Line::Calm };
         found.state = State::Queued(line);
         let (place, function) = (found.place(), found.function);
-        self.books.enter(Under::Queued);
+        self.facts.push(Fact::Job(job, Step::Queued));
         self.users.waits(place.user, place.client);
         self.functions.get_mut(function).queue(line).push(place, job, &self.users);
         self.ready.insert(function);
@@ -42,7 +40,8 @@ impl Scheduler {
         found.runs += 1;
         found.state = State::Out(Box::new(Out { holder: None, run: found.runs, ..out }));
         self.forget_orphan(&id);
-        self.books.enter(Under::Placed);
+        self.jobs.out += 1;
+        self.facts.push(Fact::Job(job, Step::UnderWay));
         if let Some(pool) = pool {
             self.count_in(job, pool, suspect);
         }
@@ -66,25 +65,11 @@ impl Scheduler {
         let Some(found) = self.jobs.get_mut(job) else { return };
         if let Some(running) = holder.running {
             found.began.get_or_insert(running.since);
-            let attempt = found.out().map_or(0, |out| out.run);
-            if !found.timeline.has_started(attempt) {
-                let what = What::Started { attempt, worker: holder.worker };
-                found.timeline.push(running.since, what);
-            }
         }
         let Some(out) = found.out_mut() else { return };
-        let (ran, before) = (out.runs(), out.holder);
-        out.holder = Some(holder);
-        let runs = out.runs();
-        if ran != runs {
-            let (from, to) = if runs {
-                (Under::Placed, Under::Running)
-            } else {
-                (Under::Running, Under::Placed)
-            };
-            self.books.leave(from);
-            self.books.enter(to);
-        }
+        let before = out.holder.replace(holder);
+        let Holder { worker, running, .. } = holder;
+        self.facts.push(Fact::Job(job, Step::Held { attempt: out.run, worker, running }));
         if let Some(before) = before.filter(|before| before.worker != holder.worker) {
             self.workers.let_go(before.worker, job);
         }
@@ -100,16 +85,14 @@ impl Scheduler {
             State::Queued(line) => {
                 self.functions.get_mut(found.function).queue(line).remove(place);
                 self.users.waits_no_more(place.user, place.client);
-                self.books.leave(Under::Queued);
                 None
             }
             State::Unnoted { .. } => {
                 self.unnoted.remove(&job);
-                self.books.leave(Under::Queued);
                 None
             }
             State::Out(out) => {
-                self.books.leave(if out.runs() { Under::Running } else { Under::Placed });
+                self.jobs.out -= 1;
                 if let Some(pool) = out.pool {
                     self.count_out(job, pool);
                 }
@@ -202,7 +185,7 @@ impl Scheduler {
         self.detach(job);
         let Some(found) = self.jobs.get_mut(job) else { return };
         found.attempts += 1;
-        found.timeline.push(now, What::Placed { attempt: found.runs + 1, pool });
+        let run = found.runs + 1;
         let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
         let function = self.functions.get(function);
         let measured = function.work.mean();
@@ -222,7 +205,6 @@ impl Scheduler {
         let (user, client, key) = (found.key.user, found.client, found.key);
         let attempt = Attempt { term, number: attempt };
         self.users.charge(user, client, measured.unwrap_or(UNMEASURED));
-        self.books.placements += 1;
         self.put_out(
             job,
             Out {
@@ -236,6 +218,7 @@ impl Scheduler {
                 came_back: false,
             },
         );
+        self.facts.push(Fact::Job(job, Step::Placed { attempt: run, pool }));
         let token = self.token(Sent::Placement { job, key, attempt, pool });
         let alone = LIST_WORK * 2;
         let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };
@@ -255,7 +238,7 @@ impl Scheduler {
         } else {
             found.state = State::Unnoted { told: self.now };
             self.unnoted.insert(job);
-            self.books.enter(Under::Queued);
+            self.facts.push(Fact::Job(job, Step::Queued));
             self.tell_marks(job);
         }
     }

@@ -9,7 +9,7 @@ use simple_dist_protocol::{ClientId, UserName};
 
 use super::jobs::JobRef;
 use super::users::UserRef;
-use super::{Effect, Origin, Scheduler, Sent};
+use super::{Effect, Origin, Rooms, Sent};
 
 /// A client silent for this long is doubted.
 const DOUBTED: Duration = Duration::from_secs(2 * ASK.as_secs());
@@ -18,7 +18,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// The most queues looked for in one tick.
 const PROBES_PER_TICK: usize = 1000;
 
-impl Scheduler {
+impl Rooms {
     /// The client has jobs here from now on. Callers by HTTP have no queue: their connection
     /// stands for them.
     pub(super) fn mind(&mut self, id: (UserRef, ClientId)) {

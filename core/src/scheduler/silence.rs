@@ -5,12 +5,13 @@ use simple_dist_protocol::limits::{BEAT, BEAT_LATE, WORKER_SILENCE};
 use simple_dist_protocol::message::{Control, WorkerState};
 use simple_dist_protocol::{Generation, PoolId, WorkerId};
 
+use super::fact::{Fact, RunEnd, Step};
 use super::jobs::JobRef;
 use super::pools::PoolQueue;
 use super::workers::{Fate, Worker};
-use super::{Effect, Scheduler};
+use super::{Effect, Rooms};
 
-impl Scheduler {
+impl Rooms {
     /// The worker's own queue is gone: it will not take anything before it has a new link.
     pub(super) fn worker_unreachable(&mut self, id: WorkerId, generation: Generation) {
         let Some(worker) = self.workers.get_mut(id) else { return };
@@ -68,15 +69,9 @@ impl Scheduler {
         worker.fate = if left { Fate::Left { at } } else { Fate::Lost { at } };
         worker.wanted = None;
         let (pool, holds) = (worker.pool, std::mem::take(&mut worker.holds));
-        let came_back = std::mem::take(&mut worker.came_back);
         let orphans = std::mem::take(&mut worker.orphans);
-        let gave_back = holds.len() + came_back.len();
-        worker.gave_back = u32::try_from(gave_back).unwrap_or(u32::MAX);
-        let slots = worker.slots;
-        came_back.into_iter().for_each(|run| self.stream.ran(id, slots, run));
-        if !left {
-            self.books.lost += 1;
-        }
+        let (was_heard, held) = (worker.is_heard(), holds.len());
+        self.facts.push(Fact::WorkerLost { worker: id, left, was_heard, held });
         for job in holds {
             let out = self.jobs.get(job).and_then(|job| job.out());
             let Some(holder) = out.and_then(|out| out.holder) else { continue };
@@ -98,6 +93,16 @@ impl Scheduler {
             pool.crashed |= !left;
             self.empty_if_deserted(pool_id);
         }
+    }
+
+    /// A lost worker had the job, and nothing says that it had begun it by order.
+    fn place_again_after_loss(&mut self, job: JobRef, worker: WorkerId) {
+        if let Some(out) = self.jobs.get(job).and_then(|job| job.out()).cloned() {
+            let attempt = out.run;
+            self.facts.push(Fact::Job(job, Step::LostWith { attempt, worker }));
+            self.ran_in_vain(job, &out, RunEnd::Lost);
+        }
+        self.place_again_marked(job);
     }
 
     /// A pool without workers: what lies in its queue is placed elsewhere, or held.

@@ -7,9 +7,8 @@ use simple_dist_protocol::limits::{RESEND, STRIKES};
 use simple_dist_protocol::message::{Answer, Marks};
 use simple_dist_protocol::{Attempt, JobKey, WorkerId};
 
-use crate::view::What;
-
-use super::Scheduler;
+use super::Rooms;
+use super::fact::{Fact, RunEnd, Step};
 use super::jobs::{JobRef, Key, State};
 
 /// What speaks against a job, and what its client knows of that.
@@ -121,16 +120,15 @@ impl Suspicion {
     }
 }
 
-impl Scheduler {
+impl Rooms {
     /// A worker was lost that had started the attempt.
     pub(super) fn strike(&mut self, job: JobRef, worker: WorkerId) {
         let Some(out) = self.detach(job) else { return };
-        self.lost_run(job, worker, &out);
-        let now = self.now;
+        self.ran_in_vain(job, &out, RunEnd::Lost);
         let Some(found) = self.jobs.get_mut(job) else { return };
-        found.timeline.push(now, What::Struck { attempt: out.run, worker });
-        if found.suspicion_mut().strike(worker, out.attempt) {
-            self.books.strikes += 1;
+        let counts = found.suspicion_mut().strike(worker, out.attempt);
+        self.facts.push(Fact::Job(job, Step::Struck { attempt: out.run, worker, counts }));
+        if counts {
             self.strikers.entry(worker).or_default().insert(job);
         }
         self.weigh(job);
@@ -143,7 +141,7 @@ impl Scheduler {
             if !found.suspicion_mut().unstrike(worker) {
                 continue;
             }
-            self.books.unstruck += 1;
+            self.facts.push(Fact::Job(job, Step::Unstruck));
             match found.state {
                 State::Queued(_) | State::Unnoted { .. } => {
                     self.detach(job);
@@ -166,7 +164,7 @@ impl Scheduler {
                 continue;
             }
             found.runs = found.runs.saturating_sub(1);
-            self.books.unmarked += 1;
+            self.facts.push(Fact::Job(job, Step::Unmarked));
             if matches!(found.state, State::Queued(_) | State::Unnoted { .. }) {
                 self.detach(job);
                 self.weigh(job);

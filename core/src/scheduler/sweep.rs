@@ -11,11 +11,10 @@ use simple_dist_protocol::limits::{SWEEP, SWEEP_AFTER, SWEEP_MARKED_AFTER};
 use simple_dist_protocol::message::{Answer, WorkerState};
 use simple_dist_protocol::{Attempt, PoolId};
 
-use crate::view::What;
-
+use super::fact::{Fact, Step};
 use super::jobs::JobRef;
 use super::pools::{Pool, PoolQueue};
-use super::{ENDED_PER_TICK, Effect, Scheduler};
+use super::{ENDED_PER_TICK, Effect, Rooms};
 
 /// The looks at all queues.
 #[derive(Debug, Default)]
@@ -46,7 +45,7 @@ impl Sweep {
     }
 }
 
-impl Scheduler {
+impl Rooms {
     pub(super) fn sweep(&mut self) {
         if self.link.leading().is_none() || !self.link.judges {
             return;
@@ -167,11 +166,8 @@ impl Scheduler {
         if !self.is_gone(job, pool, self.now) {
             return;
         }
-        self.books.swept += 1;
-        let (now, attempt) = (self.now, out.run);
-        if let Some(found) = self.jobs.get_mut(job) {
-            found.timeline.push(now, What::Swept { attempt });
-        }
+        let attempt = out.run;
+        self.facts.push(Fact::Job(job, Step::Swept { attempt }));
         self.place_again_marked(job);
     }
 

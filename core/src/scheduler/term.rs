@@ -8,9 +8,10 @@ use simple_dist_protocol::limits::{BEAT, ECHO, EXPECTED_BACK, SILENCE, TERM_LIST
 use simple_dist_protocol::message::Presence;
 use simple_dist_protocol::{PoolId, Term};
 
+use super::fact::Fact;
 use super::functions::{Function, FunctionRef};
 use super::pools::PoolQueue;
-use super::{Effect, Outgoing, Scheduler, Sweep};
+use super::{Effect, Outgoing, Rooms, Sweep};
 
 /// A term that could not empty `sd.answers` for this long begins all the same: answers come as
 /// fast as they are read, and none of them is lost by that.
@@ -124,7 +125,7 @@ impl LinkState {
     }
 }
 
-impl Scheduler {
+impl Rooms {
     pub(super) fn link_up(&mut self) {
         self.forget_term();
         self.link.phase = Phase::Standby;
@@ -140,6 +141,7 @@ impl Scheduler {
             function.expected |= !function.pools.is_empty();
             function.pools.clear();
         }
+        self.facts.push(Fact::LinkLost);
         self.workers.clear();
         self.pools.clear();
         self.link.phase = Phase::Down;
@@ -265,7 +267,7 @@ impl Scheduler {
             .filter_map(|(_, function)| function.address.clone())
             .collect();
         let (distributor, backlog, bound) =
-            (self.config.distributor, self.books.queued, self.full_for(0));
+            (self.config.distributor, self.jobs.waiting(), self.full_for(0));
         let now = self.now;
         let Some(leading) = self.link.leading_mut() else { return };
         leading.seq += 1;
@@ -343,7 +345,6 @@ impl Scheduler {
     pub(super) fn age(&mut self) {
         if self.now.saturating_sub(self.link.last_aged) >= BEAT {
             self.link.last_aged = self.now;
-            self.age_history();
             self.recent.age(self.now);
             self.workers.age(self.now);
         }
@@ -351,7 +352,7 @@ impl Scheduler {
 
     /// All jobs are their clients' again; workers, functions and recent answers stay.
     fn forget_term(&mut self) {
-        self.books.forget();
+        self.facts.push(Fact::TermOver);
         self.jobs.clear();
         self.orphans.clear();
         self.clients.clear();

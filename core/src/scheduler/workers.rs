@@ -1,6 +1,6 @@
 //! The workers, each as its last beat described it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use simple_dist_protocol::{
 
 use super::jobs::{JobRef, Key};
 use super::orphans::OrphanId;
-use super::stream::Run;
 
 /// The most workers at once.
 pub(super) const WORKERS: usize = 4096;
@@ -53,46 +52,6 @@ pub(super) struct Worker {
     pub(super) welcomed: Option<(Generation, Term)>,
     /// What a person wants it to be.
     pub(super) wanted: Option<WorkerState>,
-    /// The jobs placed again when it was lost.
-    pub(super) gave_back: u32,
-    /// Runs whose message came back since its last beat: lost with it, if that was its last.
-    pub(super) came_back: Vec<Run>,
-    /// Jobs it ended with a value, and without one.
-    pub(super) done: u64,
-    pub(super) failed: u64,
-    pub(super) load: Load,
-}
-
-/// How much of each second a worker's slots ran jobs: jobs shorter than the way of their news are
-/// over before anybody hears that they run.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Load {
-    second: u64,
-    this: Duration,
-    before: Duration,
-}
-
-impl Load {
-    /// A job ended that ran so long. Only what it ran of the last second counts.
-    pub(super) fn ran(&mut self, took: Duration, now: Duration) {
-        let second = now.as_secs();
-        if second != self.second {
-            let next = second == self.second + 1;
-            self.before = if next { self.this } else { Duration::ZERO };
-            (self.second, self.this) = (second, Duration::ZERO);
-        }
-        self.this += took.min(Duration::from_secs(1));
-    }
-
-    /// The slots that were busy on average in the last full second.
-    pub(super) fn busy(&self, now: Duration) -> u32 {
-        let last = match now.as_secs().checked_sub(self.second) {
-            Some(0) => self.before,
-            Some(1) => self.this,
-            Some(_) | None => Duration::ZERO,
-        };
-        last.as_secs_f64().round() as u32
-    }
 }
 
 /// How a worker is, beyond what it says itself.
@@ -150,11 +109,6 @@ impl Worker {
             occupied: 0,
             welcomed: None,
             wanted: None,
-            gave_back: 0,
-            came_back: vec![],
-            done: 0,
-            failed: 0,
-            load: Load::default(),
         }
     }
 
@@ -185,14 +139,6 @@ impl Worker {
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
     }
 
-    /// How many of its slots are busy, if so many run jobs under way. Jobs that are over before we
-    /// hear of them are seen by the run times of their answers.
-    pub(super) fn busy(&self, running: usize, now: Duration) -> u32 {
-        let running = u32::try_from(running).unwrap_or(u32::MAX).max(self.load.busy(now));
-        let orphans = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
-        running.saturating_add(orphans).min(self.slots)
-    }
-
     /// Whether it serves a function that the selector means.
     pub(super) fn serves(&self, selector: &Selector) -> bool {
         self.functions.iter().any(|function| selector.matches(function))
@@ -205,8 +151,6 @@ pub(super) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
     /// What all of them held at their last beats, by job: nobody is to be asked in turn.
     named: BTreeSet<(Key, WorkerId)>,
-    /// Lost workers that are no longer kept: when, and the jobs that were placed again.
-    only_counted: VecDeque<(Duration, u32)>,
 }
 
 impl Workers {
@@ -330,23 +274,7 @@ impl Workers {
             if nth >= surplus && !is_old(at) {
                 continue;
             }
-            let known = self.known.get(&id);
-            let lost = known.filter(|worker| matches!(worker.fate, Fate::Lost { .. }));
-            self.only_counted.extend(lost.map(|worker| (at, worker.gave_back)));
             self.forget(id);
         }
-        while self.only_counted.len() > WORKERS
-            || self.only_counted.front().is_some_and(|(at, _)| is_old(*at))
-        {
-            self.only_counted.pop_front();
-        }
-    }
-
-    /// How many were lost of late, and how many of their jobs were placed again.
-    pub(super) fn lost(&self) -> (usize, u64) {
-        let kept = self.known.values().filter(|worker| matches!(worker.fate, Fate::Lost { .. }));
-        let kept = kept.filter(|worker| worker.is_heard()).map(|worker| worker.gave_back);
-        let all = kept.chain(self.only_counted.iter().map(|(_, gave_back)| *gave_back));
-        all.fold((0, 0), |(workers, jobs), gave_back| (workers + 1, jobs + u64::from(gave_back)))
     }
 }

@@ -1,19 +1,25 @@
 //! What is measured of a function: since the process began, and of late.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::view::{Lately, Percentiles, Seconds};
 
-use super::books::{Ending, Endings};
+use super::counters::{Ending, Endings};
 use super::histogram::Histogram;
 
 /// The length of a window. Two of them are "the last one to two minutes".
 const SPAN: Duration = Duration::from_secs(60);
 
-/// Measures of one function, or of all.
+/// The most kinds of reason kept in the reports of one function.
+pub(super) const REASONS: usize = 16;
+/// The longest name of a reason.
+const REASON_BYTES: usize = 64;
+
+/// Stats of one function, or of all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Measures {
+pub(super) struct Stats {
     /// Since the process began.
     pub(super) waits: Histogram,
     /// Since the process began.
@@ -34,7 +40,36 @@ struct Window {
     local: u64,
 }
 
-impl Measures {
+/// What is written down of one function.
+#[derive(Debug)]
+pub(super) struct Of {
+    pub(super) name: Arc<str>,
+    pub(super) ended: Endings,
+    /// Runs at the clients, by reason.
+    pub(super) local: BTreeMap<String, u64>,
+    pub(super) stats: Stats,
+}
+
+impl Of {
+    /// Nothing yet.
+    pub(super) fn new(name: Arc<str>) -> Self {
+        let (ended, local, stats) = Default::default();
+        Self { name, ended, local, stats }
+    }
+
+    /// Clients ran so many themselves, for these reasons.
+    pub(super) fn ran_locally(&mut self, runs: Vec<(String, u64)>) {
+        for (reason, runs) in runs {
+            let fits = self.local.len() < REASONS || self.local.contains_key(&reason);
+            if fits && reason.len() <= REASON_BYTES {
+                let count = self.local.entry(reason).or_default();
+                *count = count.saturating_add(runs);
+            }
+        }
+    }
+}
+
+impl Stats {
     /// A job ended: the kind of its answer, how long it waited to begin, and how long it ran if a
     /// worker ran it.
     pub(super) fn ended(
@@ -121,40 +156,40 @@ mod tests {
 
     #[test]
     fn what_is_two_minutes_old_no_longer_counts() {
-        let mut measures = Measures::default();
-        measures.ended("value", Ending::Done, MS, Some(MS));
+        let mut stats = Stats::default();
+        stats.ended("value", Ending::Done, MS, Some(MS));
         for (now, counted) in [(59, 1), (60, 1), (119, 1), (120, 0)] {
-            measures.roll(at(now));
-            assert_eq!(measures.run().count, counted, "{now}");
+            stats.roll(at(now));
+            assert_eq!(stats.run().count, counted, "{now}");
         }
-        assert_eq!(measures.runs.count(), 1, "the metrics keep it");
+        assert_eq!(stats.runs.count(), 1, "the metrics keep it");
     }
 
     #[test]
-    fn a_refusal_measures_no_wait() {
-        let mut measures = Measures::default();
-        measures.ended("not_served", Ending::Failed, at(3), None);
-        assert_eq!((measures.wait().count, measures.answers["not_served"]), (0, 1));
+    fn a_refusal_stats_no_wait() {
+        let mut stats = Stats::default();
+        stats.ended("not_served", Ending::Failed, at(3), None);
+        assert_eq!((stats.wait().count, stats.answers["not_served"]), (0, 1));
     }
 
     #[test]
     fn the_clients_share_is_of_all_runs() {
-        let mut measures = Measures::default();
-        assert_eq!(measures.local_share(), 0.0);
-        measures.ended("value", Ending::Done, MS, Some(MS));
-        measures.local(3);
-        assert_eq!(measures.local_share(), 0.75);
+        let mut stats = Stats::default();
+        assert_eq!(stats.local_share(), 0.0);
+        stats.ended("value", Ending::Done, MS, Some(MS));
+        stats.local(3);
+        assert_eq!(stats.local_share(), 0.75);
     }
 
     #[test]
     fn a_rate_is_over_the_time_it_was_counted_in() {
-        let mut measures = Measures::default();
-        measures.roll(at(100));
+        let mut stats = Stats::default();
+        stats.roll(at(100));
         for _ in 0..50 {
-            measures.ended("value", Ending::Done, MS, Some(MS));
+            stats.ended("value", Ending::Done, MS, Some(MS));
         }
-        assert_eq!(measures.rate(at(110)), 5.0);
-        measures.roll(at(160));
-        assert_eq!(measures.rate(at(200)), 0.5);
+        assert_eq!(stats.rate(at(110)), 5.0);
+        stats.roll(at(160));
+        assert_eq!(stats.rate(at(200)), 0.5);
     }
 }

@@ -3,41 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::{JobId, JobKey, WorkerId};
+use simple_dist_protocol::{JobId, WorkerId};
 
-use crate::scheduler::Scheduler;
-use crate::scheduler::history::preview;
-use crate::scheduler::jobs::{Holder, Job, Key, State};
+use crate::scheduler::jobs::{Holder, Job, JobRef, Key, State};
+use crate::scheduler::record::history::preview;
 use crate::view::{self, JobUnderWay, Place, Seconds};
 
-impl Scheduler {
+use super::Viewer;
+
+impl Viewer<'_> {
     /// The jobs of this id, under way or ended lately, whosever they are.
-    pub fn find(&self, id: JobId, now: Duration, unix_now: Duration) -> Vec<view::Job> {
-        let under_way = self.users.all().filter_map(|user| {
-            let job = self.jobs.find(Key { user, id })?;
-            self.jobs.get(job).map(|job| view::Job::UnderWay(self.job_view(job, now)))
+    pub(in crate::scheduler) fn find(&self, id: JobId, unix_now: Duration) -> Vec<view::Job> {
+        let under_way = self.rooms.users.all().filter_map(|user| {
+            let job = self.rooms.jobs.find(Key { user, id })?;
+            self.rooms.jobs.get(job).map(|found| view::Job::UnderWay(self.job(job, found)))
         });
-        let ended = self.history.ended().filter(|job| job.id == id);
-        let ended = ended.map(|job| view::Job::Ended(job.view(now, unix_now)));
+        let ended = self.record.history.ended().filter(|job| job.id == id);
+        let ended = ended.map(|job| view::Job::Ended(job.view(self.now, unix_now)));
         under_way.chain(ended).collect()
     }
 
-    /// Whether this job is under way.
-    pub fn holds(&self, key: &JobKey) -> bool {
-        self.jobs.find(Key::of(key)).is_some()
-    }
-
-    /// Whether this worker lives, as far as we know.
-    pub fn has_worker(&self, worker: WorkerId) -> bool {
-        self.workers.is_alive(worker)
-    }
-
     /// Some of the jobs under way, at most so many.
-    pub fn jobs(&self, most: usize, now: Duration) -> Vec<JobUnderWay> {
-        self.jobs.iter().take(most).map(|job| self.job_view(job, now)).collect()
+    pub(in crate::scheduler) fn jobs(&self, most: usize) -> Vec<JobUnderWay> {
+        self.rooms.jobs.iter().take(most).map(|(id, job)| self.job(id, job)).collect()
     }
 
-    fn job_view(&self, job: &Job, now: Duration) -> JobUnderWay {
+    fn job(&self, id: JobRef, job: &Job) -> JobUnderWay {
+        let now = self.now;
         let since = |then: Duration| Seconds::from(now.saturating_sub(then));
         let (place, place_since, holder) = match &job.state {
             State::Nowhere | State::Queued(_) => (Place::Queued, job.since, None),
@@ -52,9 +44,9 @@ impl Scheduler {
         let marks = job.suspicion.as_ref().map(|suspicion| suspicion.marks()).unwrap_or_default();
         JobUnderWay {
             id: job.key.id,
-            user: self.users.name(job.key.user).clone(),
+            user: self.rooms.users.name(job.key.user).clone(),
             client: job.client,
-            function: Arc::clone(&self.functions.get(job.function).name),
+            function: Arc::clone(&self.rooms.functions.get(job.function).name),
             priority: job.priority,
             age: since(job.since),
             left: job.deadline.saturating_sub(now).into(),
@@ -65,8 +57,8 @@ impl Scheduler {
             attempts: job.runs,
             mark: marks.mark,
             strikes: marks.strikes.iter().map(WorkerId::to_string).collect(),
-            arguments: self.config.preview.then(|| preview(&job.args)).flatten(),
-            timeline: job.timeline.moments(job.since, None),
+            arguments: self.record.preview.then(|| preview(&job.args)).flatten(),
+            timeline: self.record.timeline(id).moments(job.since, None),
         }
     }
 }

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use simple_dist_protocol::WorkerId;
 
-use crate::scheduler::Scheduler;
+use crate::scheduler::Rooms;
 use crate::scheduler::jobs::{Job, Running};
 use crate::scheduler::orphans::Place;
 use crate::scheduler::workers::{Fate, Worker};
 use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
 
-impl Scheduler {
-    pub(super) fn workers_view(&self, now: Duration) -> Vec<view::Worker> {
-        let heard = self.workers.iter().filter(|(_, worker)| worker.is_heard());
-        let mut workers: Vec<_> =
-            heard.map(|(id, worker)| self.worker_view(id, worker, now)).collect();
+use super::Viewer;
+
+impl Viewer<'_> {
+    pub(super) fn workers(&self) -> Vec<view::Worker> {
+        let heard = self.rooms.workers.iter().filter(|(_, worker)| worker.is_heard());
+        let mut workers: Vec<_> = heard.map(|(id, worker)| self.worker(id, worker)).collect();
         // The living first, then those lost last; each group in the order they came.
         workers.sort_by(|one, other| {
             (other.state.is_alive(), other.age.0)
@@ -26,13 +27,15 @@ impl Scheduler {
         workers
     }
 
-    fn worker_view(&self, id: WorkerId, worker: &Worker, now: Duration) -> view::Worker {
+    fn worker(&self, id: WorkerId, worker: &Worker) -> view::Worker {
+        let now = self.now;
         let since = |then: Duration| Seconds::from(now.saturating_sub(then));
-        let held = self.held_view(worker, now);
+        let held = self.held(worker);
         let count = |is: fn(&HeldJob) -> bool| held.iter().filter(|job| is(job)).count();
         let running = count(|job| job.slot.is_some()).saturating_sub(worker.orphans.len());
         let abandoned = u32::try_from(count(|job| job.abandoned)).unwrap_or(u32::MAX);
         let alive = worker.is_alive();
+        let told = self.record.workers.get(id);
         view::Worker {
             id,
             user: worker.user.clone(),
@@ -49,32 +52,47 @@ impl Scheduler {
             },
             age: since(worker.since),
             silent: since(worker.heard.unwrap_or(worker.since)),
-            functions: worker.functions.iter().map(|function| self.name_of(function)).collect(),
+            functions: worker
+                .functions
+                .iter()
+                .map(|function| self.rooms.functions.name_of(function))
+                .collect(),
             pool: worker.pool,
             slots: worker.slots,
-            busy: if alive { worker.busy(running, now) } else { 0 },
+            busy: if alive { self.busy(id, worker, running) } else { 0 },
             abandoned: if alive { abandoned.min(worker.slots) } else { 0 },
             holds: if alive { held.len() } else { 0 },
             held: if alive { held.into_iter().take(HELD_SHOWN).collect() } else { vec![] },
-            done: worker.done,
-            failed: worker.failed,
-            gave_back: worker.gave_back,
+            done: told.map_or(0, |told| told.done),
+            failed: told.map_or(0, |told| told.failed),
+            gave_back: told.map_or(0, |told| told.gave_back),
         }
+    }
+
+    /// How many of a worker's slots are busy, if so many run jobs under way. Jobs that are over
+    /// before we hear of them are seen by the run times of their answers.
+    pub(super) fn busy(&self, id: WorkerId, worker: &Worker, running: usize) -> u32 {
+        let lately = self.record.workers.get(id).map_or(0, |told| told.busy(self.now));
+        let running = u32::try_from(running).unwrap_or(u32::MAX).max(lately);
+        let orphans = u32::try_from(worker.orphans.len()).unwrap_or(u32::MAX);
+        running.saturating_add(orphans).min(worker.slots)
     }
 
     /// What a worker holds now: what we know it to hold, then what only its last beat names and
     /// has not ended since. Who runs and has named no slot yet gets a free one.
-    fn held_view(&self, worker: &Worker, now: Duration) -> Vec<HeldJob> {
+    fn held(&self, worker: &Worker) -> Vec<HeldJob> {
+        let now = self.now;
         let mut held = vec![];
-        for job in worker.holds.iter().filter_map(|job| self.jobs.get(*job)) {
+        for job in worker.holds.iter().filter_map(|job| self.rooms.jobs.get(*job)) {
             let Some((out, holder)) = job.out().and_then(|out| Some((out, out.holder?))) else {
                 continue;
             };
             let since = holder.running.map_or(out.since, |running| running.since);
-            let known = held_job(self, job, out.run, now.saturating_sub(since));
+            let known = held_job(self.rooms, job, out.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
-        for (id, orphan) in worker.orphans.iter().filter_map(|id| Some((id, self.orphans.get(id)?)))
+        for (id, orphan) in
+            worker.orphans.iter().filter_map(|id| Some((id, self.rooms.orphans.get(id)?)))
         {
             let Place::Slot { running, .. } = orphan.place else { continue };
             let job = HeldJob {
@@ -90,15 +108,15 @@ impl Scheduler {
         }
         for (key, beat) in &worker.held {
             if worker.orphans.contains(&(*key, beat.attempt))
-                || self.jobs.find(*key).is_some()
-                || self.recent.find(*key).is_some()
+                || self.rooms.jobs.find(*key).is_some()
+                || self.rooms.recent.find(*key).is_some()
             {
                 continue;
             }
             let stray = HeldJob {
                 id: key.id,
                 user: beat.user.clone(),
-                function: self.name_of(&beat.function),
+                function: self.rooms.functions.name_of(&beat.function),
                 attempt: beat.attempt.number,
                 slot: None,
                 age: now.saturating_sub(beat.since).into(),
@@ -131,10 +149,12 @@ impl Scheduler {
         held
     }
 
-    pub(super) fn stream_view(&self, workers: &[view::Worker], now: Duration) -> view::Stream {
-        let mut stream = view::Stream { local: self.stream.local(now), ..view::Stream::default() };
+    pub(super) fn stream(&self, workers: &[view::Worker]) -> view::Stream {
+        let now = self.now;
+        let mut stream =
+            view::Stream { local: self.record.stream.local(now), ..view::Stream::default() };
         for worker in workers {
-            let known = self.workers.get(worker.id);
+            let known = self.rooms.workers.get(worker.id);
             let lost = known.and_then(|known| match known.fate {
                 Fate::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
                 Fate::Heard | Fate::Late | Fate::Unreachable | Fate::Left { .. } => None,
@@ -145,7 +165,7 @@ impl Scheduler {
                     stream.more += (worker.slots - slot) as usize;
                     break;
                 }
-                let mut bars = self.stream.bars(worker.id, slot as usize, now);
+                let mut bars = self.record.stream.bars(worker.id, slot as usize, now);
                 let running = worker.held.iter().filter(|job| job.slot == Some(slot));
                 bars.extend(running.map(|job| Bar {
                     function: Arc::clone(&job.function),
@@ -169,11 +189,11 @@ impl Scheduler {
 }
 
 /// A job of ours in a worker's hands.
-fn held_job(scheduler: &Scheduler, job: &Job, attempt: u32, age: Duration) -> HeldJob {
+fn held_job(rooms: &Rooms, job: &Job, attempt: u32, age: Duration) -> HeldJob {
     HeldJob {
         id: job.key.id,
-        user: scheduler.users.name(job.key.user).clone(),
-        function: Arc::clone(&scheduler.functions.get(job.function).name),
+        user: rooms.users.name(job.key.user).clone(),
+        function: Arc::clone(&rooms.functions.get(job.function).name),
         attempt,
         slot: None,
         age: age.into(),

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use crate::view::{self, Client, Phase, Pool, Sample, Seconds, Totals, View};
 
-use super::functions::FunctionRef;
+use crate::scheduler::Rooms;
+use crate::scheduler::functions::FunctionRef;
+
 use super::history::Ended;
-use super::{Books, Scheduler};
+use super::{Counters, Record};
 
 /// The most jobs without their client's receipt that are looked at for the oldest.
 const UNNOTED_SEEN: usize = 10_000;
@@ -25,41 +27,51 @@ const GROWS_OVER: usize = 3 * RATE_OVER;
 /// Jobs come if any came in so many seconds.
 const COMES_OVER: usize = 3;
 
-impl Scheduler {
-    /// The scheduler as it is; `unix_now` is what `now` is in Unix time. What only the process knows
-    /// (its version, the broker's address) is left open.
-    pub fn view(&self, now: Duration, unix_now: Duration) -> View {
-        let workers = self.workers_view(now);
+/// Who looks at the rooms and at what is written down of them, at this time.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::scheduler) struct Viewer<'a> {
+    pub(in crate::scheduler) rooms: &'a Rooms,
+    pub(in crate::scheduler) record: &'a Record,
+    pub(in crate::scheduler) now: Duration,
+}
+
+impl Viewer<'_> {
+    /// All of it; `unix_now` is what `now` is in Unix time. What only the process knows (its
+    /// version, the broker's address) is left open.
+    pub(in crate::scheduler) fn view(&self, unix_now: Duration) -> View {
+        let now = self.now;
+        let workers = self.workers();
         let ended = |job: &Ended| job.view(now, unix_now);
         let mut view = View {
             unix_ms: u64::try_from(unix_now.as_millis()).unwrap_or(u64::MAX),
-            books: self.books.view(),
-            stream: self.stream_view(&workers, now),
+            books: self.record.counters.view(),
+            stream: self.stream(&workers),
             workers,
-            functions: self.functions_view(now),
-            pools: self.pools_view(),
-            clients: self.clients_view(now),
-            turned_away: self.turned.view(now),
-            recent: Arc::new(self.history.ended().map(ended).collect()),
-            series: self.history.samples().copied().collect(),
+            functions: self.functions(),
+            pools: self.pools(),
+            clients: self.clients(),
+            turned_away: self.record.refusals.view(now),
+            recent: Arc::new(self.record.history.ended().map(ended).collect()),
+            series: self.record.history.samples().copied().collect(),
             ..View::default()
         };
-        view.distributor.phase = self.phase_view(now);
-        view.broker.up = self.link.is_up();
-        view.broker.blocked = self.link.is_blocked();
-        view.broker.sure = self.link.judges;
-        view.totals = self.totals(&view, now);
+        view.distributor.phase = self.phase();
+        view.broker.up = self.rooms.link.is_up();
+        view.broker.blocked = self.rooms.link.is_blocked();
+        view.broker.sure = self.rooms.link.judges;
+        view.totals = self.totals(&view);
         view
     }
 
-    fn phase_view(&self, now: Duration) -> Phase {
-        match self.link.leading() {
+    fn phase(&self) -> Phase {
+        let now = self.now;
+        match self.rooms.link.leading() {
             Some(leading) => Phase::Active {
                 term: leading.term.to_string(),
                 age: now.saturating_sub(leading.since).into(),
             },
-            None if self.link.is_up() => {
-                let active = self.link.active(now);
+            None if self.rooms.link.is_up() => {
+                let active = self.rooms.link.active(now);
                 Phase::Standby {
                     active: active.map(|active| active.distributor.to_string()),
                     backlog: active.map(|active| active.backlog),
@@ -69,9 +81,9 @@ impl Scheduler {
         }
     }
 
-    fn totals(&self, view: &View, now: Duration) -> Totals {
+    fn totals(&self, view: &View) -> Totals {
         let alive = || view.workers.iter().filter(|worker| worker.state.is_alive());
-        let newest: Vec<&Sample> = self.history.samples().rev().take(GROWS_OVER).collect();
+        let newest: Vec<&Sample> = self.record.history.samples().rev().take(GROWS_OVER).collect();
         let last = &newest[..newest.len().min(RATE_OVER)];
         let per_second = |number: u64| number as f64 / last.len().max(1) as f64;
         let ended = sum(last, Sample::ended);
@@ -82,53 +94,50 @@ impl Scheduler {
         };
         let waiting = match view.distributor.phase {
             Phase::Standby { backlog, .. } => backlog.unwrap_or(0),
-            Phase::Down | Phase::Active { .. } => self.books.queued + self.books.placed,
+            Phase::Down | Phase::Active { .. } => {
+                self.record.counters.queued + self.record.counters.placed
+            }
         };
         let slots = alive().map(|worker| worker.slots).sum();
         let shrinks = waiting > 0 && ended > arrived && slots > 0;
         let grows = |some: &[&Sample]| sum(some, came) > sum(some, Sample::ended);
-        let (lost, lost_gave_back) = self.workers.lost();
+        let (lost, lost_gave_back) = self.record.workers.losses();
         Totals {
             workers: alive().count(),
             slots,
             busy: alive().map(|worker| worker.busy).sum(),
             abandoned: alive().map(|worker| worker.abandoned).sum(),
             queued: waiting,
-            oldest: self.oldest_queued(now).map(Seconds::from),
+            oldest: self.oldest_queued().map(Seconds::from),
             rate: per_second(sum(last, |one| one.done)),
             empty_in: shrinks.then(|| Seconds(waiting as f64 / per_second(ended - arrived))),
             grows: waiting > 0
                 && newest.len() == GROWS_OVER
                 && sum(&newest, Sample::ended) > 0
                 && newest.chunks(RATE_OVER).all(grows),
-            wait_p95: self.measures.wait().p95,
-            local_share: self.measures.local_share(),
+            wait_p95: self.record.stats.wait().p95,
+            local_share: self.record.stats.local_share(),
             lost,
             lost_gave_back,
-            argument_bytes: self.jobs.bytes() as u64,
+            argument_bytes: self.rooms.jobs.bytes() as u64,
         }
     }
 
-    fn oldest_queued(&self, now: Duration) -> Option<Duration> {
-        let queues =
-            self.functions.iter().flat_map(|(_, function)| [&function.calm, &function.suspects]);
+    fn oldest_queued(&self) -> Option<Duration> {
+        let queues = self
+            .rooms
+            .functions
+            .iter()
+            .flat_map(|(_, function)| [&function.calm, &function.suspects]);
         let first = queues.filter_map(|queue| queue.oldest()).map(|(_, job)| job);
-        let unnoted = self.unnoted.iter().copied().take(UNNOTED_SEEN);
-        let jobs = first.chain(unnoted).filter_map(|job| self.jobs.get(job));
-        jobs.map(|job| now.saturating_sub(job.since)).max()
+        let unnoted = self.rooms.unnoted.iter().copied().take(UNNOTED_SEEN);
+        let jobs = first.chain(unnoted).filter_map(|job| self.rooms.jobs.get(job));
+        jobs.map(|job| self.now.saturating_sub(job.since)).max()
     }
 
-    /// A function's name, shared if we know it.
-    pub(super) fn name_of(&self, address: &simple_dist_protocol::Address) -> Arc<str> {
-        match self.functions.find(address) {
-            Some(function) => Arc::clone(&self.functions.get(function).name),
-            None => address.to_string().into(),
-        }
-    }
-
-    fn pools_view(&self) -> Vec<Pool> {
-        let name = |function: &FunctionRef| Arc::clone(&self.functions.get(*function).name);
-        let pools = self.pools.iter().map(|(id, pool)| Pool {
+    fn pools(&self) -> Vec<Pool> {
+        let name = |function: &FunctionRef| Arc::clone(&self.rooms.functions.get(*function).name);
+        let pools = self.rooms.pools.iter().map(|(id, pool)| Pool {
             id: *id,
             functions: pool.functions.iter().map(name).collect(),
             workers: pool.workers.len(),
@@ -139,33 +148,31 @@ impl Scheduler {
         pools.collect()
     }
 
-    fn clients_view(&self, now: Duration) -> Vec<Client> {
-        let clients = self.callers.iter().map(|((user, id), caller)| Client {
+    fn clients(&self) -> Vec<Client> {
+        let clients = self.record.callers.iter().map(|((user, id), caller)| Client {
             id: *id,
             user: caller.user.clone(),
-            jobs: self.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
+            jobs: self.rooms.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
             local: caller.local,
-            silent: now.saturating_sub(caller.heard).into(),
+            silent: self.now.saturating_sub(caller.heard).into(),
         });
         clients.collect()
     }
 
     /// The sample of this second.
-    pub(super) fn sample(&mut self, now: Duration) {
-        let alive = || self.workers.iter().filter(|(_, worker)| worker.is_alive());
-        let busy = alive().map(|(_, worker)| {
-            let runs = worker.holds.iter().filter_map(|job| self.jobs.get(*job)?.out());
-            let runs = runs.filter(|out| out.runs()).count();
-            worker.busy(runs, now)
+    pub(super) fn sample(&self) -> Sample {
+        let alive = || self.rooms.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let busy = alive().map(|(id, worker)| {
+            let runs = worker.holds.iter().filter_map(|job| self.rooms.jobs.get(*job)?.out());
+            self.busy(id, worker, runs.filter(|out| out.runs()).count())
         });
-        let sample = Sample {
+        Sample {
             slots: alive().map(|(_, worker)| worker.slots).sum(),
             busy: busy.sum(),
-            queued: self.books.queued + self.books.placed,
-            wait_p95: self.measures.wait().p95,
+            queued: self.record.counters.queued + self.record.counters.placed,
+            wait_p95: self.record.stats.wait().p95,
             ..Sample::default()
-        };
-        self.history.sample(sample, &self.books);
+        }
     }
 }
 
@@ -181,7 +188,7 @@ fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
 }
 
-impl Books {
+impl Counters {
     fn view(&self) -> view::Books {
         let events = [
             ("forgotten", self.forgotten),

@@ -9,7 +9,7 @@ use simple_dist_protocol::{ClientId, JobId, UserName, WorkerId, value_to_json};
 
 use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
 
-use super::books::Books;
+use super::counters::Counters;
 use super::timeline::Timeline;
 
 /// The most characters kept of what a panic said.
@@ -23,7 +23,7 @@ pub(super) struct History {
     ended: VecDeque<Ended>,
     samples: VecDeque<Sample>,
     /// Counts at the last sample.
-    counted: Books,
+    counted: Counters,
     /// Runs at the clients since the last sample.
     pub(super) local: u64,
 }
@@ -63,17 +63,17 @@ impl History {
 
     /// One second has passed. `sample` knows what is now; how many ended since the last one is
     /// added here.
-    pub(super) fn sample(&mut self, sample: Sample, books: &Books) {
-        let before = std::mem::replace(&mut self.counted, books.clone());
-        let refused = |books: &Books| books.refused_by.values().sum::<u64>();
+    pub(super) fn sample(&mut self, sample: Sample, counters: &Counters) {
+        let before = std::mem::replace(&mut self.counted, counters.clone());
+        let refused = |counters: &Counters| counters.refused_by.values().sum::<u64>();
         self.samples.push_back(Sample {
             // A term's end takes off what it forgets.
-            accepted: books.accepted.saturating_sub(before.accepted),
-            done: books.done - before.done,
-            failed: books.failed - before.failed,
-            timed_out: books.timed_out - before.timed_out,
-            cancelled: books.cancelled - before.cancelled,
-            refused: refused(books) - refused(&before),
+            accepted: counters.accepted.saturating_sub(before.accepted),
+            done: counters.done - before.done,
+            failed: counters.failed - before.failed,
+            timed_out: counters.timed_out - before.timed_out,
+            cancelled: counters.cancelled - before.cancelled,
+            refused: refused(counters) - refused(&before),
             local: std::mem::take(&mut self.local),
             ..sample
         });
@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn a_sample_counts_what_ended_in_its_second() {
         let mut history = History::default();
-        let books = |done, failed| Books { done, failed, ..Books::default() };
-        history.sample(Sample { busy: 1, ..Sample::default() }, &books(5, 1));
+        let counters = |done, failed| Counters { done, failed, ..Counters::default() };
+        history.sample(Sample { busy: 1, ..Sample::default() }, &counters(5, 1));
         history.local = 2;
-        history.sample(Sample::default(), &books(8, 1));
+        history.sample(Sample::default(), &counters(8, 1));
         let seen: Vec<_> = history
             .samples()
             .map(|sample| (sample.busy, sample.done, sample.failed, sample.local))

@@ -7,14 +7,12 @@ use simple_dist_protocol::message::Bound;
 
 use crate::view::{Seconds, TurnedAway};
 
-use super::Scheduler;
-
 /// For how long it is told.
 const TOLD: Duration = Duration::from_secs(600);
 
 /// What was turned away, by bound.
 #[derive(Debug, Default)]
-pub(super) struct Turned(BTreeMap<Bound, Count>);
+pub(super) struct Refusals(BTreeMap<Bound, Count>);
 
 #[derive(Debug)]
 struct Count {
@@ -23,7 +21,7 @@ struct Count {
     count: u64,
 }
 
-impl Turned {
+impl Refusals {
     /// One more.
     pub(super) fn count(&mut self, bound: Bound, now: Duration) {
         let known = self.0.entry(bound).or_insert(Count { first: now, last: now, count: 0 });
@@ -43,13 +41,5 @@ impl Turned {
             last: Seconds::from(since(known.last)),
         });
         view.collect()
-    }
-}
-
-impl Scheduler {
-    /// Something is not taken in, since there is no room for it.
-    pub(super) fn turn_away(&mut self, bound: Bound) {
-        self.books.crowded += 1;
-        self.turned.count(bound, self.now);
     }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use simple_dist_protocol::message::Answer;
 
+use crate::scheduler::fact::Why;
 use crate::view::By;
 
 /// Counts since the process began; those under way are of this term.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Books {
+pub struct Counters {
     /// Jobs taken in. What a term's end makes us forget is taken off again: its clients send it
     /// anew, to whoever leads then.
     pub accepted: u64,
@@ -127,7 +128,7 @@ pub(super) enum Under {
     Running,
 }
 
-impl Books {
+impl Counters {
     /// Jobs that have not ended.
     pub fn under_way(&self) -> u64 {
         self.queued + self.placed + self.running
@@ -141,20 +142,27 @@ impl Books {
             && self.cancelled == self.cancelled_by.values().sum::<u64>()
     }
 
-    pub(super) fn enter(&mut self, under: Under) {
-        *self.column(under) += 1;
+    /// A job goes from one column to another.
+    pub(super) fn go(&mut self, from: Option<Under>, to: Option<Under>) {
+        from.into_iter().for_each(|under| *self.column(under) -= 1);
+        to.into_iter().for_each(|under| *self.column(under) += 1);
     }
 
-    pub(super) fn leave(&mut self, under: Under) {
-        *self.column(under) -= 1;
+    pub(super) fn ignore(&mut self, why: Why) {
+        match why {
+            Why::Late => self.late += 1,
+            Why::Outdated => self.outdated += 1,
+            Why::Forged(count) => self.forged += count,
+            Why::Unproven => self.unproven += 1,
+        }
     }
 
-    pub(super) fn end(&mut self, answer: &Answer, ending: Ending) {
+    pub(super) fn end(&mut self, kind: &'static str, ending: Ending) {
         match ending {
             Ending::Done => self.done += 1,
             Ending::Failed => {
                 self.failed += 1;
-                *self.failed_by.entry(answer.kind()).or_default() += 1;
+                *self.failed_by.entry(kind).or_default() += 1;
             }
             Ending::TimedOut => self.timed_out += 1,
             Ending::Cancelled(by) => {
@@ -164,8 +172,8 @@ impl Books {
         }
     }
 
-    pub(super) fn refuse(&mut self, answer: &Answer) {
-        *self.refused_by.entry(answer.kind()).or_default() += 1;
+    pub(super) fn refuse(&mut self, kind: &'static str) {
+        *self.refused_by.entry(kind).or_default() += 1;
     }
 
     /// The term is over: what was under way is its clients' again.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::WorkerId;
 
+use crate::scheduler::fact::Run;
 use crate::view::{self, BarEnd, STREAM, Seconds, WINDOW};
 
 /// Runs shorter than this, and no further apart, are drawn as one.
@@ -42,21 +43,11 @@ struct Bar {
     end: BarEnd,
 }
 
-/// A run that ended.
-#[derive(Debug, Clone)]
-pub(super) struct Run {
-    pub(super) function: Arc<str>,
-    /// The slot, if a beat named it.
-    pub(super) slot: Option<u32>,
-    pub(super) from: Duration,
-    pub(super) to: Duration,
-    pub(super) end: BarEnd,
-}
-
 impl Stream {
-    /// A worker with so many slots ran something.
-    pub(super) fn ran(&mut self, worker: WorkerId, slots: u32, run: Run) {
-        let most = (slots.max(1) as usize).min(LANES);
+    /// A worker ran something.
+    pub(super) fn ran(&mut self, run: Run, end: BarEnd) {
+        let worker = run.worker;
+        let most = (run.slots.max(1) as usize).min(LANES);
         let known = self.workers.get(&worker).map_or(0, Vec::len);
         if known < most {
             if self.lanes - known + most > LANES_IN_ALL {
@@ -75,7 +66,7 @@ impl Stream {
             ends.enumerate().min_by_key(|(_, to)| *to).map_or(0, |(lane, _)| lane)
         };
         let lane = named.or_else(|| lanes.iter().position(is_free)).unwrap_or_else(longest_free);
-        push(&mut lanes[lane], run, STREAM.1);
+        push(&mut lanes[lane], run, end);
     }
 
     /// Clients ran so many themselves in the span before this report.
@@ -116,10 +107,10 @@ impl Stream {
 }
 
 /// Adds a run to a lane, within the last bar if both are short and alike.
-fn push(lane: &mut VecDeque<Bar>, run: Run, most: usize) {
+fn push(lane: &mut VecDeque<Bar>, run: Run, end: BarEnd) {
     if let Some(last) = lane.back_mut() {
         let near = run.from <= last.to.saturating_add(FINE);
-        let alike = last.function == run.function && last.end == run.end;
+        let alike = last.function == run.name && last.end == end;
         let short = run.to.saturating_sub(run.from) < FINE
             && last.to.saturating_sub(last.from)
                 < FINE * u32::try_from(last.count).unwrap_or(u32::MAX);
@@ -134,8 +125,8 @@ fn push(lane: &mut VecDeque<Bar>, run: Run, most: usize) {
         }
     }
     let from = lane.back().map_or(run.from, |last| run.from.max(last.to));
-    lane.push_back(Bar { function: run.function, from, to: run.to, count: 1, end: run.end });
-    if lane.len() > most {
+    lane.push_back(Bar { function: run.name, from, to: run.to, count: 1, end });
+    if lane.len() > STREAM.1 {
         lane.pop_front();
     }
 }
@@ -155,19 +146,25 @@ impl Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheduler::fact::RunEnd;
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
 
-    fn run(function: &str, from: u64, to: u64) -> Run {
-        Run {
-            function: function.into(),
+    fn ran(stream: &mut Stream, slots: u32, function: &str, from: u64, to: u64) {
+        let run = Run {
+            job: Default::default(),
+            attempt: 1,
+            name: function.into(),
+            worker: worker(),
+            slots,
             slot: None,
             from: ms(from),
             to: ms(to),
-            end: BarEnd::Value,
-        }
+            end: RunEnd::Lost,
+        };
+        stream.ran(run, BarEnd::Value);
     }
 
     fn lanes(stream: &Stream, lanes: usize) -> Vec<Vec<(u64, u64, u64)>> {
@@ -187,9 +184,9 @@ mod tests {
     #[test]
     fn runs_at_the_same_time_go_into_different_lanes() {
         let mut stream = Stream::default();
-        stream.ran(worker(), 2, run("fib@1", 0, 1000));
-        stream.ran(worker(), 2, run("fib@1", 200, 1200));
-        stream.ran(worker(), 2, run("fib@1", 1001, 2000));
+        ran(&mut stream, 2, "fib@1", 0, 1000);
+        ran(&mut stream, 2, "fib@1", 200, 1200);
+        ran(&mut stream, 2, "fib@1", 1001, 2000);
         let expected = vec![vec![(0, 1000, 1), (1001, 2000, 1)], vec![(200, 1200, 1)]];
         assert_eq!(lanes(&stream, 2), expected);
     }
@@ -198,7 +195,7 @@ mod tests {
     fn many_short_runs_are_one_bar() {
         let mut stream = Stream::default();
         for n in 0..10_000 {
-            stream.ran(worker(), 1, run("fib@1", n, n + 1));
+            ran(&mut stream, 1, "fib@1", n, n + 1);
         }
         assert_eq!(lanes(&stream, 1), [[(0, 10_000, 10_000)]]);
     }
@@ -207,7 +204,7 @@ mod tests {
     fn a_lane_is_bounded_even_when_short_runs_alternate() {
         let mut stream = Stream::default();
         for n in 0..10_000 {
-            stream.ran(worker(), 1, run(if n % 2 == 0 { "a@1" } else { "b@1" }, n, n + 1));
+            ran(&mut stream, 1, if n % 2 == 0 { "a@1" } else { "b@1" }, n, n + 1);
         }
         assert_eq!(lanes(&stream, 1)[0].len(), STREAM.1);
     }
@@ -215,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_old_goes() {
         let mut stream = Stream::default();
-        stream.ran(worker(), 1, run("fib@1", 0, 1000));
+        ran(&mut stream, 1, "fib@1", 0, 1000);
         stream.ran_locally("fib@1".into(), ms(0), ms(5000), 3);
         stream.age(WINDOW + ms(2000));
         assert_eq!((stream.workers.len(), stream.local.len()), (0, 1));
