@@ -2,6 +2,7 @@
 //! follows from it is carried out here.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::replace;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,12 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::callable::Callable;
+use crate::answer::Value;
+use crate::call::Arguments;
+use crate::callable::{Callable, Input};
 use crate::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use crate::client::Shared;
+use crate::kept::Kept;
 use crate::local::{LocalEnd, Pool, Work};
 use crate::wire::{Source, Wire};
 use crate::{Answer, CallError, Reason};
@@ -31,14 +35,14 @@ const MISSED: Duration = Duration::from_millis(1250);
 const BATCH: usize = 1024;
 
 /// How a call ends, before its value is read.
-pub(crate) type Outcome = Result<Answer<Bytes>, CallError>;
+pub(crate) type Outcome = Result<Answer<Value>, CallError>;
 
 /// A call that begins.
 #[derive(Debug)]
 pub(crate) struct NewCall {
     pub(crate) id: JobId,
     pub(crate) callable: Arc<Callable>,
-    pub(crate) args: Bytes,
+    pub(crate) arguments: Arguments,
     pub(crate) options: CallOptions,
     /// When its caller began to wait.
     pub(crate) at: Instant,
@@ -136,8 +140,16 @@ struct Desk {
 struct Held {
     callable: Arc<Callable>,
     reply: oneshot::Sender<Outcome>,
-    /// What a run here gave.
-    value: Option<Bytes>,
+    local: Local,
+}
+
+/// What is with us of a run here.
+enum Local {
+    Nothing,
+    /// Its argument, which cannot travel.
+    Argument(Kept),
+    /// What it gave.
+    Value(Kept),
 }
 
 impl Desk {
@@ -146,12 +158,16 @@ impl Desk {
     }
 
     fn begin(&mut self, call: NewCall, now: Duration) {
-        let NewCall { id, callable, args, options, at, reply } = call;
+        let NewCall { id, callable, arguments, options, at, reply } = call;
         if reply.is_closed() {
             return; // dropped before it was seen here
         }
         let target = Arc::clone(&callable.target);
-        self.calls.insert(id, Held { callable, reply, value: None });
+        let (args, local) = match arguments {
+            Arguments::Written(args) => (Ok(args), Local::Nothing),
+            Arguments::Kept(argument, obstacle) => (Err(obstacle), Local::Argument(argument)),
+        };
+        self.calls.insert(id, Held { callable, reply, local });
         let at = at.saturating_duration_since(self.began);
         self.caller.apply(Event::Begin(Begin { id, target, args, options, at }), now);
     }
@@ -171,7 +187,7 @@ impl Desk {
         let LocalEnd { id, end, took } = end;
         let end = end.map(|value| {
             if let Some(call) = self.calls.get_mut(&id) {
-                call.value = Some(value);
+                call.local = Local::Value(value);
             }
         });
         self.caller.apply(Event::Ran { id, end, took }, self.now());
@@ -252,23 +268,33 @@ impl Desk {
     }
 
     fn run(&mut self, id: JobId, args: Bytes, reason: Reason) {
-        let Some(call) = self.calls.get(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
         let callable = Arc::clone(&call.callable);
+        let input = match replace(&mut call.local, Local::Nothing) {
+            Local::Argument(argument) => Input::Kept(argument),
+            Local::Nothing | Local::Value(_) => Input::Written(args),
+        };
         tracing::debug!(job.id = %id, function = ?callable, %reason, "runs here");
         metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
             .increment(1);
-        if let Some(end) = self.pool.run(Work { id, callable, args, reason }) {
+        if let Some(end) = self.pool.run(Work { id, callable, input, reason }) {
             self.ran(end);
         }
     }
 
     fn end(&mut self, id: JobId, end: CallEnd) {
-        let Some(Held { callable: _, reply, value }) = self.calls.remove(&id) else { return };
+        let Some(Held { callable: _, reply, local }) = self.calls.remove(&id) else { return };
         if let Err(error) = &end {
             tracing::debug!(job.id = %id, %error, "a call has no value");
         }
-        let outcome = end.map(|Ended { value: remote, ran, waited, took }| {
-            let value = remote.or(value).expect("a run here that ended well gave a value");
+        let outcome = end.map(|Ended { value, ran, waited, took }| {
+            let value = match (value, local) {
+                (Some(bytes), _) => Value::Written(bytes),
+                (None, Local::Value(value)) => Value::Kept(value),
+                (None, Local::Nothing | Local::Argument(_)) => {
+                    unreachable!("a run here that ended well gave a value")
+                }
+            };
             Answer { value, ran, waited, took }
         });
         // A caller that has gone meanwhile wants no answer.

@@ -9,14 +9,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::{Argument, JobId, codec};
+use simple_dist_protocol::{Argument, JobId, codec, limits};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::actor::{NewCall, Outcome};
 use crate::callable::Callable;
-use crate::caller::CallOptions;
+use crate::caller::{CallOptions, Obstacle};
+use crate::kept::{Kept, drop_here};
 use crate::{Answer, CallError, Client, Fallback, blocking};
 
 /// The options of a call, on every kind of call.
@@ -104,13 +105,9 @@ impl<A: Argument, R: Argument> Call<A, R> {
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError>> {
         let Self { argument, pending, .. } = self;
         let outcome = ready!(pending.poll(context, || {
-            let bytes = argument.take().map(|argument| codec::encode_exact(&argument));
-            match bytes.expect("encoded once, at the first poll") {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(error) => Err(CallError::BadArguments { message: error.to_string() }),
-            }
+            Ok(Arguments::of(argument.take().expect("taken once, at the first poll")))
         }));
-        Poll::Ready(outcome.and_then(Answer::decode))
+        Poll::Ready(outcome.and_then(Answer::typed))
     }
 }
 
@@ -152,6 +149,46 @@ impl<A: Argument, R: Argument> Future for Detailed<A, R> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.call.poll_answer(context)
     }
+}
+
+/// What a call is made with: one of the two, so that its memory is not needed twice.
+#[derive(Debug)]
+pub(crate) enum Arguments {
+    /// In MessagePack.
+    Written(Bytes),
+    /// As it is, and why it cannot travel.
+    Kept(Kept, Obstacle),
+}
+
+impl Arguments {
+    fn of<A: Argument>(argument: A) -> Self {
+        let obstacle = match codec::encode_exact(&argument) {
+            Ok(bytes) => match too_large(&bytes) {
+                None => {
+                    drop_here(argument);
+                    return Self::Written(bytes.into());
+                }
+                Some(obstacle) => obstacle,
+            },
+            Err(error) => {
+                Obstacle::Unsendable { message: format!("the argument cannot be sent: {error}") }
+            }
+        };
+        Self::Kept(Kept::new(argument), obstacle)
+    }
+
+    /// What is known in MessagePack alone.
+    pub(crate) fn written(bytes: Bytes) -> Self {
+        match too_large(&bytes) {
+            None => Self::Written(bytes),
+            Some(obstacle) => Self::Kept(Kept::new(bytes), obstacle),
+        }
+    }
+}
+
+fn too_large(bytes: &[u8]) -> Option<Obstacle> {
+    let (bytes, limit) = (bytes.len() as u64, limits::ARGUMENT_BYTES as u64);
+    (bytes > limit).then_some(Obstacle::TooLarge { bytes, limit })
 }
 
 /// A call without its types.
@@ -196,14 +233,14 @@ impl Pending {
         Self { client, callable, options: CallOptions::default(), state: State::New }
     }
 
-    /// Goes on; `encode` is asked for the argument at the first poll.
+    /// Goes on; `arguments` are asked for at the first poll.
     pub(crate) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        encode: impl FnOnce() -> Result<Bytes, CallError>,
+        arguments: impl FnOnce() -> Result<Arguments, CallError>,
     ) -> Poll<Outcome> {
         if let State::New = self.state {
-            self.state = match encode().and_then(|args| self.begin(args)) {
+            self.state = match arguments().and_then(|arguments| self.begin(arguments)) {
                 Ok(state) => state,
                 Err(error) => {
                     self.state = State::Ended;
@@ -216,12 +253,12 @@ impl Pending {
         Poll::Ready(outcome)
     }
 
-    fn begin(&self, args: Bytes) -> Result<State, CallError> {
+    fn begin(&self, arguments: Arguments) -> Result<State, CallError> {
         self.options.check()?;
         let (id, (reply, end)) = (JobId::new(), oneshot::channel());
         let (callable, options, at) =
             (Arc::clone(&self.callable), self.options.clone(), Instant::now());
-        let call = NewCall { id, callable, args, options, at, reply };
+        let call = NewCall { id, callable, arguments, options, at, reply };
         match self.client.begins().try_send(call) {
             Ok(()) => Ok(State::Waiting { id, end }),
             Err(TrySendError::Closed(_)) => Err(CallError::Closed),

@@ -3,26 +3,74 @@
 use std::fmt;
 use std::sync::Arc;
 
-use simple_dist_protocol::{Erased, Selector};
+use crate::caller::{LocalRun, Target};
+use bytes::Bytes;
+use simple_dist_protocol::{Address, Argument, Erased, Function, RunError, Selector};
 
-use crate::caller::Target;
+use crate::kept::Kept;
 
 /// A function to call.
 pub(crate) struct Callable {
     /// Its name.
     pub(crate) target: Arc<Target>,
     /// The function itself, if it can run in this process.
-    pub(crate) body: Option<Erased>,
+    pub(crate) body: Option<Body>,
+}
+
+/// A function without its types.
+pub(crate) struct Body {
+    pub(crate) address: Address,
+    run: Box<Run>,
+}
+
+type Run = dyn Fn(Input) -> Result<Kept, RunError> + Send + Sync;
+
+/// What a function runs on.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The argument in MessagePack.
+    Written(Bytes),
+    /// The argument itself.
+    Kept(Kept),
 }
 
 impl Callable {
-    pub(crate) fn known(function: Erased) -> Self {
-        let selector = Selector::from(function.address().clone());
-        Self { target: Arc::new(Target::new(selector, true)), body: Some(function) }
+    /// A function that gives what calling it gives: its value, an `R`, is never written.
+    pub(crate) fn typed<A: Argument, R: Argument>(function: Function<A, R>) -> Self {
+        let run = move |input| match input {
+            Input::Written(bytes) => function.run_on_bytes(&bytes).map(Kept::new),
+            Input::Kept(argument) => function.run_caught(argument.take()).map(Kept::new),
+        };
+        Self::known(function.address(), LocalRun::Typed, Box::new(run))
+    }
+
+    /// A function whose value is `Bytes` of MessagePack, as is its argument.
+    pub(crate) fn erased(function: Erased) -> Self {
+        let address = function.address().clone();
+        let run = move |input| {
+            let bytes = match input {
+                Input::Written(bytes) => bytes,
+                Input::Kept(bytes) => bytes.take(),
+            };
+            function.run(&bytes).map(|value| Kept::new(Bytes::from(value)))
+        };
+        Self::known(address, LocalRun::Written, Box::new(run))
     }
 
     pub(crate) fn named(selector: Selector) -> Self {
-        Self { target: Arc::new(Target::new(selector, false)), body: None }
+        Self { target: Arc::new(Target::new(selector, LocalRun::No)), body: None }
+    }
+
+    fn known(address: Address, local: LocalRun, run: Box<Run>) -> Self {
+        let target = Target::new(Selector::from(address.clone()), local);
+        Self { target: Arc::new(target), body: Some(Body { address, run }) }
+    }
+}
+
+impl Body {
+    /// Runs it on this thread. A panic ends here.
+    pub(crate) fn run(&self, input: Input) -> Result<Kept, RunError> {
+        (self.run)(input)
     }
 }
 

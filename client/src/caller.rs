@@ -9,6 +9,7 @@ mod error;
 mod event;
 mod job;
 mod local_slots;
+mod obstacle;
 mod options;
 mod outbox;
 mod ran;
@@ -31,13 +32,14 @@ pub(crate) use self::event::{Effect, Event, LocalRuns};
 pub(crate) use self::job::Begin;
 use self::job::{Job, Local, Remote};
 use self::local_slots::LocalSlots;
+pub(crate) use self::obstacle::Obstacle;
 pub(crate) use self::options::CallOptions;
 pub use self::options::Fallback;
 use self::outbox::Outbox;
 pub(crate) use self::ran::{CallEnd, Ended};
 pub use self::ran::{Ran, Reason};
 use self::remote_state::RemoteState;
-pub(crate) use self::target::Target;
+pub(crate) use self::target::{LocalRun, Target};
 
 /// How often the other side is judged while calls wait.
 const REVIEW: Duration = Duration::from_millis(100);
@@ -171,7 +173,7 @@ impl Caller {
 
     fn begin(&mut self, begin: Begin, now: Duration) {
         let id = begin.id;
-        let job = Job::new(begin);
+        let (job, obstacle) = Job::new(begin);
         let (most, most_bytes) = limits::LEDGER;
         let full = if self.jobs.len() >= most {
             Some(Bound::Jobs)
@@ -187,8 +189,8 @@ impl Caller {
         self.bytes += bytes;
         self.timers.extend(job.timer.map(|at| (at, id)));
         self.jobs.insert(id, job);
-        if bytes > limits::ARGUMENT_BYTES {
-            return self.too_large(id, bytes as u64, limits::ARGUMENT_BYTES as u64);
+        if let Some(obstacle) = obstacle {
+            return self.cannot_travel(id, obstacle);
         }
         match self.destination(id, now) {
             Destination::Remote => self.try_remote(id, now),
@@ -198,14 +200,14 @@ impl Caller {
         }
     }
 
-    /// The argument or the value does not travel: only here there is no such limit.
-    fn too_large(&mut self, id: JobId, bytes: u64, limit: u64) {
+    /// Only here the argument or the value need not travel.
+    fn cannot_travel(&mut self, id: JobId, obstacle: Obstacle) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.remote = Remote::Over;
-        if job.may_run_here(self.local_slots.slots()) {
-            self.go_local(id, Reason::TooLarge);
+        if obstacle.is_passed_by(job.target.local) && job.may_run_here(self.local_slots.slots()) {
+            self.go_local(id, obstacle.reason());
         } else {
-            self.end(id, Err(CallError::TooLarge { bytes, limit }));
+            self.end(id, Err(obstacle.into()));
         }
     }
 

@@ -143,7 +143,7 @@ impl Client {
         &self,
         function: impl Borrow<Function<A, R>>,
     ) -> Handle<A, R> {
-        let callable = Callable::known(function.borrow().erased());
+        let callable = Callable::typed(*function.borrow());
         Handle::new(self.clone(), Arc::new(callable))
     }
 
@@ -156,7 +156,7 @@ impl Client {
 
     /// A function whose types are not known, called with JSON, that can run in this process.
     pub fn dynamic_with(&self, function: Erased) -> Dynamic {
-        Dynamic::new(self.clone(), Arc::new(Callable::known(function)))
+        Dynamic::new(self.clone(), Arc::new(Callable::erased(function)))
     }
 
     /// Why there is no connection, if there is none: for people, since a client goes on trying.

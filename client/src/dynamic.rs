@@ -10,7 +10,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use simple_dist_protocol::{arguments_from_json, value_to_json};
 
-use crate::call::{Pending, options};
+use crate::answer::Value as Given;
+use crate::call::{Arguments, Pending, options};
 use crate::callable::Callable;
 use crate::{Answer, CallError, Client, Fallback, blocking};
 
@@ -46,7 +47,8 @@ impl Dynamic {
 
     /// A call with any number of arguments: several are a tuple, none is nil.
     pub fn call_args(&self, arguments: &[Value]) -> DynamicCall {
-        let arguments = arguments_from_json(arguments).map(Bytes::from);
+        let arguments =
+            arguments_from_json(arguments).map(|bytes| Arguments::written(bytes.into()));
         let arguments =
             arguments.map_err(|error| CallError::BadArguments { message: error.to_string() });
         let pending = Pending::new(self.client.clone(), Arc::clone(&self.callable));
@@ -58,7 +60,7 @@ impl Dynamic {
 #[must_use = "a call begins when it is awaited"]
 #[derive(Debug)]
 pub struct DynamicCall {
-    arguments: Option<Result<Bytes, CallError>>,
+    arguments: Option<Result<Arguments, CallError>>,
     pending: Pending,
 }
 
@@ -84,7 +86,13 @@ impl DynamicCall {
             pending.poll(context, || { arguments.take().expect("taken once, at the first poll") })
         );
         Poll::Ready(outcome.and_then(|answer| {
-            answer.read(|bytes| value_to_json(bytes).map_err(|error| error.to_string()))
+            answer.read(|value| {
+                let bytes: Bytes = match value {
+                    Given::Written(bytes) => bytes,
+                    Given::Kept(bytes) => bytes.take(),
+                };
+                value_to_json(&bytes).map_err(|error| error.to_string())
+            })
         }))
     }
 }

@@ -50,6 +50,7 @@ mod actor;
 mod blocking;
 mod callable;
 mod caller;
+mod kept;
 mod local;
 mod wire;
 

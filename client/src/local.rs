@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use simple_dist_protocol::panic_log::Run;
 use simple_dist_protocol::{JobId, RunError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::callable::Callable;
+use crate::callable::{Callable, Input};
+use crate::kept::Kept;
 use crate::{CallError, Reason};
 
 /// As much as a program's main thread has: functions recurse.
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 pub(crate) struct Work {
     pub(crate) id: JobId,
     pub(crate) callable: Arc<Callable>,
-    pub(crate) args: Bytes,
+    pub(crate) input: Input,
     pub(crate) reason: Reason,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct LocalEnd {
     pub(crate) id: JobId,
-    pub(crate) end: Result<Bytes, CallError>,
+    pub(crate) end: Result<Kept, CallError>,
     pub(crate) took: Duration,
 }
 
@@ -93,41 +93,40 @@ impl LocalEnd {
 fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { id, callable, args, reason: _ }) = work else { return };
+        let Ok(Work { id, callable, input, reason: _ }) = work else { return };
         let begun = Instant::now();
-        let end = run(id, &callable, &args);
+        let end = run(id, &callable, input);
         if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
             return; // the client is gone
         }
     }
 }
 
-fn run(id: JobId, callable: &Callable, args: &[u8]) -> Result<Bytes, CallError> {
-    let Some(function) = &callable.body else {
+fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError> {
+    let Some(body) = &callable.body else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
-    let run = Run { job: id, function: function.address().clone(), attempt: None };
-    match run.log_panics(|| function.run(args)) {
-        Ok(value) => Ok(value.into()),
-        Err(error @ RunError::Argument { .. }) => {
-            Err(CallError::BadArguments { message: error.to_string() })
-        }
-        Err(error @ RunError::Value(_)) => Err(CallError::BadValue { message: error.to_string() }),
-        Err(RunError::Panicked(message)) => Err(CallError::Panicked { message }),
-    }
+    let run = Run { job: id, function: body.address.clone(), attempt: None };
+    run.log_panics(|| body.run(input)).map_err(|error| match error {
+        RunError::Argument { .. } => CallError::BadArguments { message: error.to_string() },
+        RunError::Value(_) => CallError::Unsendable { message: error.to_string() },
+        RunError::Panicked(message) => CallError::Panicked { message },
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use simple_dist_protocol::{Function, codec};
 
+    use crate::kept::tests::Sharp;
+
     use super::*;
 
     fn work(function: Function<u64, u64>, argument: u64) -> Work {
         Work {
             id: JobId::new(),
-            callable: Arc::new(Callable::known(function.erased())),
-            args: codec::encode(&argument).unwrap().into(),
+            callable: Arc::new(Callable::typed(function)),
+            input: Input::Written(codec::encode(&argument).unwrap().into()),
             reason: Reason::NoConnection,
         }
     }
@@ -137,16 +136,7 @@ mod tests {
         let (mut pool, mut ended) = Pool::new(1);
         assert!(pool.run(work(Function::new("double", 1, |n| n * 2), 21)).is_none());
         let end = ended.blocking_recv().unwrap().end.unwrap();
-        assert_eq!(codec::decode::<u64>(&end).unwrap(), 42);
-    }
-
-    /// It panics when it is dropped, also as what a panic says.
-    struct Sharp;
-
-    impl Drop for Sharp {
-        fn drop(&mut self) {
-            panic!("dropped")
-        }
+        assert_eq!(end.take::<u64>(), 42);
     }
 
     #[test]
@@ -154,7 +144,7 @@ mod tests {
         let (mut pool, mut ended) = Pool::new(1);
         assert!(pool.run(work(Function::new("never", 1, |n| panic!("not {n}")), 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;
-        assert_eq!(end, Err(CallError::Panicked { message: "not 1".to_owned() }));
+        assert_eq!(end.unwrap_err(), CallError::Panicked { message: "not 1".to_owned() });
         let sharp = Function::new("sharp", 1, |_| std::panic::panic_any(Sharp));
         assert!(pool.run(work(sharp, 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;

@@ -1,34 +1,41 @@
 //! Calls as their callers see them, without a broker: the test plays the link, or the whole
 //! thread behind the handle.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use simple_dist_link as link;
-use simple_dist_protocol::{Function, WorkerId, codec, limits};
+use simple_dist_protocol::{Argument, Function, WorkerId, codec, limits};
 use tokio::sync::mpsc;
 
 use crate::actor::NewCall;
+use crate::answer::Value;
+use crate::call::Arguments;
 use crate::client::Shared;
+use crate::kept::tests::Sharp;
 use crate::wire::Source;
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
 const LENGTH: Function<Vec<u8>, usize> = Function::new("length", 1, |bytes| bytes.len());
-const SAME: Function<Option<Option<u8>>, u8> = Function::new("same", 1, |_| 0);
 const NEVER: Function<u64, u64> = Function::new("never", 1, |n| panic!("not {n}"));
 const DIV: Function<(i64, i64), Result<i64, String>> =
     Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
 /// A client whose first connection has failed; it lives as long as the sender.
 fn offline() -> (Client, mpsc::Sender<link::Event<Source>>) {
+    offline_with(2)
+}
+
+fn offline_with(local_slots: usize) -> (Client, mpsc::Sender<link::Event<Source>>) {
     let (events, link) = mpsc::channel(16);
     let problem = "refused".to_owned();
     let reason = link::Reason::Unreachable { address: "localhost:1".to_owned(), problem };
     events.try_send(link::Event::Down(reason)).unwrap();
-    (Client::with_link(link, 2), events)
+    (Client::with_link(link, local_slots), events)
 }
 
 /// What a client's thread would see.
@@ -50,7 +57,8 @@ fn detached() -> (Client, Seat) {
 
 /// Answers a call of `DOUBLE` as a worker would.
 fn answer(begin: NewCall) {
-    let value = DOUBLE.erased().run(&begin.args).unwrap().into();
+    let Arguments::Written(args) = &begin.arguments else { panic!("it cannot travel") };
+    let value = Value::Written(DOUBLE.erased().run(args).unwrap().into());
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
@@ -219,13 +227,119 @@ async fn dropping_a_call_cancels_it_once_it_has_begun() {
 }
 
 #[tokio::test]
-async fn bad_options_and_arguments_are_not_sent() {
+async fn bad_options_are_not_sent() {
     let (client, seat) = detached();
     let end = client.function(DOUBLE).call(1).timeout(Duration::ZERO).await;
     assert!(matches!(end, Err(CallError::BadOptions { .. })));
-    let end = client.function(SAME).call(Some(None)).await;
-    assert!(matches!(end, Err(CallError::BadArguments { .. })), "{end:?}");
     assert!(seat.begins.is_empty());
+}
+
+type Nested = Option<Option<u8>>;
+
+/// What MessagePack cannot carry, as argument and as value.
+const SAME: Function<Nested, Nested> = Function::new("same", 1, |nested| nested);
+const UNIT: Function<Option<()>, Option<()>> = Function::new("unit", 1, |unit| unit);
+const DEEPER: Function<Deep, Deep> = Function::new("deeper", 1, |deep| Deep(vec![deep]));
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Deep(Vec<Self>);
+
+impl Deep {
+    fn of(levels: usize) -> Self {
+        (1..levels).fold(Self::default(), |deep, _| Self(vec![deep]))
+    }
+}
+
+/// A call gives what the function gives, also where it has to run here for it.
+async fn gives<A, R>(client: &Client, function: Function<A, R>, argument: impl Fn() -> A)
+where
+    A: Argument,
+    R: Argument + std::fmt::Debug + PartialEq,
+{
+    let answer = client.function(function).call(argument()).detailed().await.unwrap();
+    assert_eq!(answer.value, function.run(argument()));
+    assert!(matches!(answer.ran, Ran::Local { .. }), "{:?}", answer.ran);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_runs_here_as_it_is() {
+    let (client, _link) = offline();
+    gives(&client, SAME, || Some(None)).await;
+    gives(&client, UNIT, || Some(())).await;
+    gives(&client, DEEPER, || Deep::of(limits::DEPTH)).await;
+    gives(&client, DEEPER, || Deep::of(limits::DEPTH + 1)).await;
+    let answer = client.function(SAME).call(Some(None)).detailed().await.unwrap();
+    assert_eq!(answer.ran, Ran::Local { reason: Reason::Unsendable });
+    let values: Vec<_> = client.function(SAME).map([None, Some(None)]).collect().await;
+    assert_eq!(values, [Ok(None), Ok(Some(None))]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_an_error_where_it_is_not_to_run() {
+    let (client, _link) = offline();
+    let end = client.function(SAME).call(Some(None)).fallback(Fallback::Never).await;
+    let Err(CallError::Unsendable { message }) = end else { panic!("{end:?}") };
+    assert!(message.contains("struct"), "it names a way out: {message}");
+    let deep = Deep::of(limits::DEPTH + 1);
+    let end = client.function(DEEPER).call(deep).fallback(Fallback::Never).await;
+    let Err(CallError::Unsendable { message }) = end else { panic!("{end:?}") };
+    assert!(message.contains("128"), "it names the limit: {message}");
+}
+
+/// JSON has the limits of MessagePack: there is no call by JSON that needs neither.
+#[tokio::test]
+async fn by_json_a_value_that_cannot_be_written_is_an_error() {
+    const NOTHING: Function<(), Nested> = Function::new("nothing", 1, |()| Some(None));
+    let (client, _link) = offline();
+    let end = client.dynamic_with(NOTHING.erased()).call_args(&[]).await;
+    assert!(matches!(end, Err(CallError::Unsendable { .. })), "{end:?}");
+}
+
+/// A run here that needs no wire, of an argument that is too large for it, written or not.
+#[tokio::test]
+async fn by_json_an_argument_that_is_too_large_runs_here() {
+    let (client, _link) = offline();
+    let text = "x".repeat(limits::ARGUMENT_BYTES);
+    const CHARS: Function<String, usize> = Function::new("chars", 1, |text| text.len());
+    let answer = client.dynamic_with(CHARS.erased()).call(json!(text)).detailed().await.unwrap();
+    assert_eq!(answer.value, json!(limits::ARGUMENT_BYTES));
+    assert_eq!(answer.ran, Ran::Local { reason: Reason::TooLarge });
+}
+
+/// An argument or a value that panics when it is dropped, and that no worker can have.
+#[derive(Serialize, Deserialize)]
+struct Bomb(Option<Sharp>, Nested);
+
+#[tokio::test]
+async fn what_panics_when_it_is_dropped_harms_nobody() {
+    const KEEP: Function<Bomb, ()> = Function::new("keep", 1, std::mem::forget);
+    const DROP: Function<Bomb, ()> = Function::new("drop", 1, drop);
+    /// Twice for each run: it has begun, it may end.
+    static TOGETHER: Barrier = Barrier::new(2);
+    const MAKE: Function<u8, Bomb> = Function::new("make", 1, |_| {
+        TOGETHER.wait();
+        TOGETHER.wait();
+        Bomb(Some(Sharp), None)
+    });
+    let bomb = |nested| Bomb(Some(Sharp), nested);
+    let (client, _link) = offline_with(1);
+    let (keep, drop_it) = (client.function(KEEP), client.function(DROP));
+    // Written and dropped at once; kept, and run; kept, and never run.
+    assert_eq!(keep.call(bomb(None)).await, Ok(()));
+    assert_eq!(keep.call(bomb(Some(None))).await, Ok(()));
+    let never = keep.call(bomb(Some(None))).fallback(Fallback::Never).await;
+    assert!(matches!(never, Err(CallError::Unsendable { .. })), "{never:?}");
+    for nested in [None, Some(None)] {
+        let end = drop_it.call(bomb(nested)).await;
+        assert!(matches!(end, Err(CallError::Panicked { .. })), "{end:?}");
+    }
+    // A value that its caller does not take any more: what is behind it runs once it is gone.
+    let mut call = client.function(MAKE).call(1);
+    assert!((&mut call).now_or_never().is_none());
+    TOGETHER.wait();
+    drop(call);
+    TOGETHER.wait();
+    assert_eq!(client.function(DOUBLE).call(4).await, Ok(8));
 }
 
 #[tokio::test]
@@ -246,7 +360,7 @@ async fn a_value_of_another_type_is_an_error() {
     let mut call = client.function(DOUBLE).call(1);
     assert!((&mut call).now_or_never().is_none());
     let begin = seat.begun().pop().unwrap();
-    let value = codec::encode("two").unwrap().into();
+    let value = Value::Written(codec::encode("two").unwrap().into());
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();

@@ -147,7 +147,7 @@ pub(crate) fn curb(event: &mut Event) -> usize {
                 *answer = Answer::TooLarge { bytes, limit };
                 oversized += 1;
             }
-            Answer::Panicked { message } | Answer::BadArguments { message } => {
+            Answer::Panicked { message, .. } | Answer::BadArguments { message } => {
                 if let Some((end, _)) = message.char_indices().nth(limits::MESSAGE_CHARS) {
                     message.truncate(end);
                     message.shrink_to_fit();
@@ -213,8 +213,11 @@ mod tests {
     #[test]
     fn long_messages_are_cut_between_characters() {
         let (long, cut) = ("ä".repeat(100_000), "ä".repeat(limits::MESSAGE_CHARS));
-        let (message, shorter) = (long.clone(), cut.clone());
-        check(Answer::Panicked { message }, Answer::Panicked { message: shorter }, 0);
+        let panicked = |message: &String| {
+            let message = message.clone();
+            Answer::Panicked { message, unsendable: true }
+        };
+        check(panicked(&long), panicked(&cut), 0);
         check(Answer::BadArguments { message: long }, Answer::BadArguments { message: cut }, 0);
     }
 }

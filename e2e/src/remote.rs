@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use simple_dist_client::{Fallback, Handle};
+use simple_dist_protocol::Argument;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -11,10 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// When none does for 20 s.
-pub async fn remote(function: &Handle<u64, u64>, argument: u64) -> u64 {
+pub async fn remote<A: Argument + Clone, R: Argument>(function: &Handle<A, R>, argument: A) -> R {
     let called = async {
         loop {
-            match function.call(argument).fallback(Fallback::Never).await {
+            match function.call(argument.clone()).fallback(Fallback::Never).await {
                 Ok(value) => return value,
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }

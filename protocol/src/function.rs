@@ -101,20 +101,34 @@ impl<A, R> Function<A, R> {
 }
 
 impl<A: Argument, R: Argument> Function<A, R> {
+    /// Runs it here. A panic ends here, be it the function's, or of what drops its argument.
+    pub fn run_caught(&self, argument: A) -> Result<R, RunError> {
+        caught(|| Ok(self.run(argument)))
+    }
+
+    /// Runs it here on an argument in MessagePack. A panic ends here, also of what reads that.
+    pub fn run_on_bytes(&self, argument: &[u8]) -> Result<R, RunError> {
+        caught(|| Ok(self.run(self.read(argument)?)))
+    }
+
+    fn read(&self, argument: &[u8]) -> Result<A, RunError> {
+        codec::decode(argument).map_err(|error| RunError::Argument {
+            function: self.address(),
+            expected: type_name::<A>(),
+            given: given(argument),
+            error,
+        })
+    }
+
     /// The function without its types: bytes in, bytes out.
     pub fn erased(&self) -> Erased {
-        let (run, address) = (self.run, self.address());
+        let function = *self;
         Erased {
             address: self.address(),
             deterministic: self.deterministic,
             run: Box::new(move |bytes| {
-                let argument = codec::decode(bytes).map_err(|error| RunError::Argument {
-                    function: address.clone(),
-                    expected: type_name::<A>(),
-                    given: given(bytes),
-                    error,
-                })?;
-                codec::encode_exact(&run(argument)).map_err(RunError::Value)
+                let value = function.run(function.read(bytes)?);
+                codec::encode_exact(&value).map_err(RunError::Value)
             }),
         }
     }
@@ -143,8 +157,7 @@ impl Erased {
     /// Runs it here. A panic ends here, be it the function's, or of whatever reads, writes or
     /// drops its argument and its value.
     pub fn run(&self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
-        catch_unwind(AssertUnwindSafe(|| (self.run)(argument)))
-            .unwrap_or_else(|payload| Err(RunError::Panicked(message(payload))))
+        caught(|| (self.run)(argument))
     }
 }
 
@@ -152,6 +165,11 @@ impl fmt::Debug for Erased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.address, f)
     }
+}
+
+fn caught<T>(run: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|payload| Err(RunError::Panicked(message(payload))))
 }
 
 fn message(payload: Box<dyn Any + Send>) -> String {

@@ -176,10 +176,14 @@ pub struct Answered {
 pub enum Answer {
     /// The function returned this value, in MessagePack.
     Value(Bytes),
-    /// The function panicked.
+    /// The function panicked; or, for readers who know no better, its value cannot be sent.
     Panicked {
         /// What it said.
         message: String,
+        /// Whether it did not panic, but its value cannot be written so that it would be read as it
+        /// is: then the message says why.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsendable: bool,
     },
     /// The job was struck too often to be run again.
     Poisoned {
@@ -213,6 +217,7 @@ impl Answer {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Value(_) => "value",
+            Self::Panicked { unsendable: true, .. } => "unsendable",
             Self::Panicked { .. } => "panicked",
             Self::Poisoned { .. } => "poisoned",
             Self::NotServed => "not_served",

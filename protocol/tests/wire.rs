@@ -158,7 +158,8 @@ fn to_client(checked: &mut Checked) {
     let message = || "why".to_owned();
     for answer in [
         Answer::Value(args()),
-        Answer::Panicked { message: message() },
+        Answer::Panicked { message: message(), unsendable: false },
+        Answer::Panicked { message: message(), unsendable: true },
         Answer::Poisoned { workers: vec![worker()] },
         Answer::NotServed,
         Answer::BadArguments { message: message() },
@@ -274,6 +275,25 @@ fn an_old_reader_reads_new_fields() {
     };
     tolerant(&FromWorker::Answers(answers.clone()), &answers.jobs[0]);
     tolerant(&FromWorker::Answers(answers.clone()), &answers);
+}
+
+/// Who does not know that a value cannot be sent takes it for a panic, which says so.
+#[test]
+fn an_old_reader_of_a_value_that_cannot_be_sent_reads_a_panic() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    enum OldAnswer {
+        Panicked { message: String },
+    }
+    let message = || "why".to_owned();
+    let new = |unsendable| Answer::Panicked { message: message(), unsendable };
+    let old = codec::decode::<OldAnswer>(&codec::encode(&new(true)).unwrap()).unwrap();
+    assert_eq!(old, OldAnswer::Panicked { message: message() });
+    #[derive(Serialize)]
+    enum OldWorker {
+        Panicked { message: String },
+    }
+    let old = codec::encode(&OldWorker::Panicked { message: message() }).unwrap();
+    assert_eq!(codec::decode::<Answer>(&old).unwrap(), new(false));
 }
 
 #[test]

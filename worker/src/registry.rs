@@ -42,8 +42,10 @@ impl Registry {
             Err(error @ RunError::Argument { .. }) => {
                 Answer::BadArguments { message: error.to_string() }
             }
-            Err(error @ RunError::Value(_)) => Answer::Panicked { message: error.to_string() },
-            Err(RunError::Panicked(message)) => Answer::Panicked { message },
+            Err(error @ RunError::Value(_)) => {
+                Answer::Panicked { message: error.to_string(), unsendable: true }
+            }
+            Err(RunError::Panicked(message)) => Answer::Panicked { message, unsendable: false },
         }
     }
 }
@@ -62,8 +64,10 @@ mod tests {
         Function::new("bytes", 1, |n| Bytes::from(vec![0; usize::try_from(n).unwrap()]));
     const ODD: Function<(), ()> = Function::new("odd", 1, |()| std::panic::panic_any(7_u8));
 
+    const SOME: Function<(), Option<Option<u8>>> = Function::new("some", 1, |()| Some(None));
+
     fn run<A: serde::Serialize>(function: &str, argument: &A) -> Answer {
-        let functions = vec![CHECKED.erased(), BYTES.erased(), ODD.erased()];
+        let functions = vec![CHECKED.erased(), BYTES.erased(), ODD.erased(), SOME.erased()];
         let registry = Registry::new(functions).unwrap();
         registry.run(&function.parse().unwrap(), &codec::encode(argument).unwrap())
     }
@@ -75,9 +79,19 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_answer_with_its_message() {
-        let Answer::Panicked { message } = run("checked@1", &10_u64) else { panic!("no panic") };
+        let Answer::Panicked { message, unsendable: false } = run("checked@1", &10_u64) else {
+            panic!("no panic")
+        };
         assert_eq!(message, "10 is too many");
         assert!(matches!(run("odd@1", &()), Answer::Panicked { .. }));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_sent_is_no_panic() {
+        let Answer::Panicked { message, unsendable: true } = run("some@1", &()) else {
+            panic!("it is sent, or a panic")
+        };
+        assert!(message.contains("Some(None)"), "{message}");
     }
 
     #[test]

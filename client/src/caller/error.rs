@@ -29,14 +29,13 @@ pub enum CallError {
         /// Why it could not.
         reason: Reason,
     },
-    /// The argument cannot be written, or is not what the function takes.
+    /// The argument is not what the function takes.
     #[error("the argument is not what the function takes: {message}")]
     BadArguments {
         /// What is wrong with it.
         message: String,
     },
-    /// The value cannot be written, or is not what the caller expects: then the worker has another
-    /// function of this name.
+    /// The value is not what the caller expects: the worker has another function of this name.
     #[error("bad value: {message}")]
     BadValue {
         /// What is wrong with it.
@@ -60,6 +59,13 @@ pub enum CallError {
         /// The most there may be.
         limit: u64,
     },
+    /// MessagePack cannot carry the argument or the value as it is, and the call was not to run here,
+    /// where nothing needs to be written.
+    #[error("{message}; where the function may run in the caller's process, nothing is sent")]
+    Unsendable {
+        /// Which of the two, why, and what to do about it.
+        message: String,
+    },
     /// Somebody cancelled the job at the distributor.
     #[error("the job was cancelled")]
     Cancelled,
@@ -76,7 +82,7 @@ impl CallError {
     /// The error in an answer, if it is one that says how the job itself ended.
     pub(super) fn of(answer: message::Answer) -> Option<Self> {
         match answer {
-            message::Answer::Panicked { message } => Some(Self::Panicked { message }),
+            message::Answer::Panicked { message, .. } => Some(Self::Panicked { message }),
             message::Answer::Poisoned { workers } => Some(Self::Poisoned { workers }),
             message::Answer::BadArguments { message } => Some(Self::BadArguments { message }),
             message::Answer::Cancelled => Some(Self::Cancelled),

@@ -91,7 +91,7 @@ pub(crate) enum Effect {
     Run {
         /// Which.
         id: JobId,
-        /// Its argument.
+        /// Its argument, unless that is with the shell.
         args: Bytes,
         /// Why here.
         reason: Reason,

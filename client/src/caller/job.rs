@@ -8,7 +8,7 @@ use simple_dist_protocol::JobId;
 use simple_dist_protocol::message::{Marks, Submission};
 
 use super::destination::{CallPolicy, SendState};
-use super::{CallOptions, Fallback, Reason, Target};
+use super::{CallOptions, Fallback, LocalRun, Obstacle, Reason, Target};
 
 /// A call that begins.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub(crate) struct Begin {
     pub(crate) id: JobId,
     /// What is called.
     pub(crate) target: Arc<Target>,
-    /// With what, in MessagePack.
-    pub(crate) args: Bytes,
+    /// With what, in MessagePack; or why it is not: then it is with the shell.
+    pub(crate) args: Result<Bytes, Obstacle>,
     /// What its caller asks of it.
     pub(crate) options: CallOptions,
     /// When its caller began to wait.
@@ -68,7 +68,8 @@ pub(super) enum Local {
 }
 
 impl Job {
-    pub(super) fn new(begin: Begin) -> Self {
+    /// What is held, and why its argument does not travel, if it does not.
+    pub(super) fn new(begin: Begin) -> (Self, Option<Obstacle>) {
         let Begin { id: _, target, args, options, at } = begin;
         let CallOptions { timeout, priority, fallback, trace } = options;
         let deadline = at + timeout;
@@ -76,7 +77,11 @@ impl Job {
             Fallback::After(delay) if delay < timeout => at + delay,
             Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never => deadline,
         };
-        Self {
+        let (args, obstacle) = match args {
+            Ok(args) => (args, None),
+            Err(obstacle) => (Bytes::new(), Some(obstacle)),
+        };
+        let job = Self {
             target,
             args,
             priority,
@@ -89,7 +94,8 @@ impl Job {
             remote: Remote::Unsent,
             known: false,
             local: Local::Not,
-        }
+        };
+        (job, obstacle)
     }
 
     /// Whether its time has not passed.
@@ -117,7 +123,7 @@ impl Job {
         };
         CallPolicy {
             fallback: self.fallback,
-            local: self.target.runs_here && slots > 0,
+            local: self.target.local != LocalRun::No && slots > 0,
             struck: self.is_struck(),
             sent,
         }

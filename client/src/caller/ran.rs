@@ -51,6 +51,8 @@ pub enum Reason {
     Busy(Bound),
     /// The argument or the value is over the limit of what travels.
     TooLarge,
+    /// MessagePack cannot carry the argument or the value as it is.
+    Unsendable,
     /// The call's time passed.
     TimedOut,
     /// The caller asked for it: [`Fallback::After`](super::Fallback::After).
@@ -71,6 +73,7 @@ impl Reason {
             Self::NotServed => "not_served",
             Self::Busy(_) => "busy",
             Self::TooLarge => "too_large",
+            Self::Unsendable => "unsendable",
             Self::TimedOut => "timed_out",
             Self::After => "after",
         }
@@ -90,6 +93,7 @@ impl fmt::Display for Reason {
             Self::NoDistributor => "no distributor is there",
             Self::NotServed => "no live worker serves the function",
             Self::TooLarge => "the argument or the value is too large to travel",
+            Self::Unsendable => "the argument or the value cannot travel as it is",
             Self::TimedOut => "the call's time passed",
             Self::After => "asked for by the caller",
         };

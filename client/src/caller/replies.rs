@@ -8,7 +8,7 @@ use simple_dist_protocol::{JobId, limits};
 
 use super::destination::Destination;
 use super::job::{Local, Remote};
-use super::{CallError, Caller, Effect, Ended, Reason};
+use super::{CallError, Caller, Effect, Ended, Obstacle, Reason};
 
 impl Caller {
     /// A new generation: whatever a worker may still answer is sent again, the oldest first.
@@ -166,10 +166,15 @@ impl Caller {
                     self.timed_out(id);
                 }
             }
-            message::Answer::TooLarge { bytes, limit } => self.too_large(id, bytes, limit),
+            message::Answer::TooLarge { bytes, limit } => {
+                self.cannot_travel(id, Obstacle::TooLarge { bytes, limit });
+            }
+            message::Answer::Panicked { message, unsendable: true } => {
+                self.cannot_travel(id, Obstacle::Unsendable { message });
+            }
             message::Answer::Cancelled if given_up => {}
             answer @ (message::Answer::Cancelled
-            | message::Answer::Panicked { .. }
+            | message::Answer::Panicked { unsendable: false, .. }
             | message::Answer::Poisoned { .. }
             | message::Answer::BadArguments { .. }) => {
                 if let Some(error) = CallError::of(answer) {

@@ -11,14 +11,25 @@ pub(crate) struct Target {
     pub(crate) name: Arc<str>,
     /// The same, to hold against what is served.
     pub(crate) selector: Selector,
-    /// Whether it can run in this process.
-    pub(crate) runs_here: bool,
+    /// How it can run in this process.
+    pub(crate) local: LocalRun,
+}
+
+/// How a function can run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LocalRun {
+    /// Not at all.
+    No,
+    /// As on a worker: its value is written, however large it gets.
+    Written,
+    /// As it is called by anybody: nothing needs to be written.
+    Typed,
 }
 
 impl Target {
     /// A function of this name.
-    pub(crate) fn new(selector: Selector, runs_here: bool) -> Self {
-        Self { name: selector.to_string().into(), selector, runs_here }
+    pub(crate) fn new(selector: Selector, local: LocalRun) -> Self {
+        Self { name: selector.to_string().into(), selector, local }
     }
 }
 

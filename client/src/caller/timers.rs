@@ -52,6 +52,7 @@ impl Caller {
                     | Reason::NoDistributor
                     | Reason::NotServed
                     | Reason::TooLarge
+                    | Reason::Unsendable
                     | Reason::Busy(_) => CallError::Unavailable { reason },
                 };
                 self.end(id, Err(error));

@@ -203,7 +203,7 @@ fn weight(ended: &Ended) -> usize {
 pub(super) fn answer_bytes(answer: &Answer) -> usize {
     match answer {
         Answer::Value(value) => value.len(),
-        Answer::Panicked { message } | Answer::BadArguments { message } => message.len(),
+        Answer::Panicked { message, .. } | Answer::BadArguments { message } => message.len(),
         Answer::Poisoned { .. }
         | Answer::NotServed
         | Answer::TooLarge { .. }

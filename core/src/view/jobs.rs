@@ -25,8 +25,8 @@ pub struct RecentJob {
     /// Its function.
     #[schema(value_type = String)]
     pub function: Arc<str>,
-    /// The kind of its answer: `value`, `panicked`, `poisoned`, `not_served`, `bad_arguments`,
-    /// `too_large`, `busy`, `cancelled`, `expired`.
+    /// The kind of its answer: `value`, `panicked`, `unsendable`, `poisoned`, `not_served`,
+    /// `bad_arguments`, `too_large`, `busy`, `cancelled`, `expired`.
     pub answer: String,
     /// Who cancelled it, if it was.
     #[serde(default)]

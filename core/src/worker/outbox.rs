@@ -136,7 +136,7 @@ fn size(ended: &Ended) -> usize {
     OVERHEAD
         + match &ended.end {
             End::Answer(Answer::Value(value)) => value.len(),
-            End::Answer(Answer::Panicked { message } | Answer::BadArguments { message }) => {
+            End::Answer(Answer::Panicked { message, .. } | Answer::BadArguments { message }) => {
                 message.len()
             }
             End::Answer(

@@ -77,7 +77,7 @@ pub(crate) enum Kind {
     Poisoned,
     /// We failed.
     Internal,
-    /// The value has no counterpart in JSON.
+    /// The value cannot be sent, or has no counterpart in JSON.
     BadValue,
     /// Nobody serves the function now.
     NotServed,
@@ -118,7 +118,7 @@ impl Kind {
                 (Code::INTERNAL_SERVER_ERROR, "poisoned", "workers were lost with the job")
             }
             Self::Internal => (Code::INTERNAL_SERVER_ERROR, "internal", "the distributor failed"),
-            Self::BadValue => (Code::BAD_GATEWAY, "bad-value", "the value has no JSON"),
+            Self::BadValue => (Code::BAD_GATEWAY, "bad-value", "the value cannot be passed on"),
             Self::NotServed => (Code::SERVICE_UNAVAILABLE, "not-served", "nobody serves it now"),
             Self::Busy => (Code::SERVICE_UNAVAILABLE, "busy", "there is no room now"),
             Self::NotActive => {

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use simple_dist_client::{CallError, Fallback};
+use simple_dist_client::{CallError, Fallback, Ran, Reason};
 use simple_dist_demo::functions::{ECHO, FIB};
-use simple_dist_e2e::System;
+use simple_dist_e2e::{System, remote};
 use simple_dist_protocol::Function;
+use simple_dist_worker::Worker;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// `fib@1` with an argument that it does not take.
 const FIB_OF_TEXT: Function<String, u64> = Function::new("fib", 1, |_| 0);
@@ -15,6 +18,9 @@ const FIB_OF_TEXT: Function<String, u64> = Function::new("fib", 1, |_| 0);
 const FIB_TO_TEXT: Function<u64, String> = Function::new("fib", 1, |_| String::new());
 /// Served by nobody.
 const NOBODY: Function<u64, u64> = Function::new("nobody", 1, |n| n);
+/// What MessagePack carries for odd numbers only.
+const ODD: Function<u8, Option<Option<u8>>> =
+    Function::new("odd", 1, |n| Some((n % 2 == 1).then_some(n)));
 
 fn signed() -> BasicProperties {
     let mut headers = FieldTable::default();
@@ -41,6 +47,30 @@ async fn wrong_types_are_typed_errors() {
 
     let answer = client.function(FIB).call(20).fallback(Fallback::Never).await;
     assert_eq!(answer.expect("nothing died"), 6765);
+    system.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_no_worker_can_send_is_made_here_or_is_an_error_that_says_so() {
+    let system = System::start().await;
+    let shutdown = CancellationToken::new();
+    let worker = Worker::builder(&system.site.url).prefix(&system.site.prefix).serve(&ODD);
+    let mut roles = JoinSet::from_iter([worker.run(shutdown.clone().cancelled_owned())]);
+    let client = system.client();
+    let odd = client.function(ODD);
+    remote(&odd, 1).await;
+
+    let answer = odd.call(2).detailed().await.expect("the function has a value");
+    assert_eq!(answer.value, Some(None));
+    assert_eq!(answer.ran, Ran::Local { reason: Reason::Unsendable });
+    let refused = odd.call(2).fallback(Fallback::Never).await;
+    assert!(matches!(refused, Err(CallError::Unsendable { .. })), "{refused:?}");
+    let by_json = client.dynamic_with(ODD.erased()).call(2.into()).await;
+    assert!(matches!(by_json, Err(CallError::Unsendable { .. })), "{by_json:?}");
+
+    shutdown.cancel();
+    let ended = roles.join_next().await.expect("it was started").expect("it does not panic");
+    ended.expect("the settings are usable");
     system.stop().await;
 }
 

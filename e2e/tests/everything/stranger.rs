@@ -335,7 +335,7 @@ async fn what_a_worker_says_beyond_the_limits_does_not_reach_the_caller() {
         matches!(result, Err(CallError::TooLarge { bytes: told, .. }) if told == bytes as u64),
         "{result:?}"
     );
-    let garrulous = Answer::Panicked { message: "no".repeat(1 << 20) };
+    let garrulous = Answer::Panicked { message: "no".repeat(1 << 20), unsendable: false };
     let (result, ()) = tokio::join!(call(2), worker.answers(garrulous));
     let Err(CallError::Panicked { message }) = result else { panic!("{result:?}") };
     assert_eq!(message.len(), limits::MESSAGE_CHARS);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 
-use super::super::{CallError, Fallback, Reason};
+use super::super::{CallError, Fallback, LocalRun, Obstacle, Reason};
 use super::story::Seen::{Cancelled, Failed, Reported, Runs, Submitted};
 use super::story::*;
 
@@ -52,6 +52,60 @@ fn a_value_too_large_to_travel_is_made_here() {
             local(1, Reason::TooLarge),
             Submitted(2),
             Failed(2, CallError::TooLarge { bytes: 9, limit: 8 }),
+        ],
+    );
+}
+
+#[test]
+fn what_cannot_be_written_is_made_here_where_nothing_needs_to_be() {
+    let message = || "the value cannot be sent".to_owned();
+    let unsendable = |job| answered(job, Answer::Panicked { message: message(), unsendable: true });
+    let failed = |job| Failed(job, CallError::Unsendable { message: message() });
+    check(
+        [
+            at(0, up()),
+            at(0, call(1)),
+            at(1, unsendable(1)),
+            at(2, ran(1)),
+            at(3, call_of(2, LocalRun::Written, written())),
+            at(4, unsendable(2)),
+            at(5, call_as(3, Fallback::Never, 60_000)),
+            at(6, unsendable(3)),
+        ],
+        [
+            Submitted(1),
+            Runs(1, Reason::Unsendable),
+            local(1, Reason::Unsendable),
+            Submitted(2),
+            failed(2),
+            Submitted(3),
+            failed(3),
+        ],
+    );
+}
+
+#[test]
+fn an_argument_that_cannot_travel_goes_nowhere_else() {
+    let large = || Obstacle::TooLarge { bytes: 9, limit: 8 };
+    let odd = || Obstacle::Unsendable { message: "why".to_owned() };
+    let call = |job, local, obstacle| call_of(job, local, Err(obstacle));
+    check(
+        [
+            at(0, up()),
+            at(1, call(1, LocalRun::Typed, odd())),
+            at(2, ran(1)),
+            at(3, call(2, LocalRun::Written, large())),
+            at(4, ran(2)),
+            at(5, call(3, LocalRun::Written, odd())),
+            at(6, call(4, LocalRun::No, large())),
+        ],
+        [
+            Runs(1, Reason::Unsendable),
+            local(1, Reason::Unsendable),
+            Runs(2, Reason::TooLarge),
+            local(2, Reason::TooLarge),
+            Failed(3, odd().into()),
+            Failed(4, large().into()),
         ],
     );
 }

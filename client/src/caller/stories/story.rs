@@ -12,7 +12,8 @@ use simple_dist_protocol::message::{
 use simple_dist_protocol::{DistributorId, JobId, Term, WorkerId};
 
 use super::super::{
-    Begin, CallError, CallOptions, Caller, Effect, Event, Fallback, Ran, Reason, Target,
+    Begin, CallError, CallOptions, Caller, Effect, Event, Fallback, LocalRun, Obstacle, Ran,
+    Reason, Target,
 };
 
 /// What happens.
@@ -20,6 +21,7 @@ pub(super) enum What {
     Call {
         job: u128,
         target: Target,
+        args: Result<Bytes, Obstacle>,
         options: CallOptions,
     },
     Settle {
@@ -112,8 +114,8 @@ struct Teller {
 impl Teller {
     fn happen(&mut self, what: What, now: Duration) {
         let event = match what {
-            What::Call { job, target, options } => {
-                let (target, args) = (Arc::new(target), Bytes::from_static(&[20]));
+            What::Call { job, target, args, options } => {
+                let target = Arc::new(target);
                 Event::Begin(Begin { id: id(job), target, args, options, at: now })
             }
             What::Settle { job, outcome } => {
@@ -212,15 +214,24 @@ pub(super) fn call(job: u128) -> What {
 pub(super) fn call_as(job: u128, fallback: Fallback, timeout: u64) -> What {
     let timeout = Duration::from_millis(timeout);
     let options = CallOptions { fallback, timeout, ..CallOptions::default() };
-    What::Call { job, target: fib(true), options }
+    What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
 }
 
 pub(super) fn call_unknown(job: u128) -> What {
-    What::Call { job, target: fib(false), options: CallOptions::default() }
+    call_of(job, LocalRun::No, written())
 }
 
-fn fib(runs_here: bool) -> Target {
-    Target::new("fib@1".parse().unwrap(), runs_here)
+/// A call with an argument that may not travel, of a function that may run here in some way.
+pub(super) fn call_of(job: u128, local: LocalRun, args: Result<Bytes, Obstacle>) -> What {
+    What::Call { job, target: fib(local), args, options: CallOptions::default() }
+}
+
+fn fib(local: LocalRun) -> Target {
+    Target::new("fib@1".parse().unwrap(), local)
+}
+
+pub(super) fn written() -> Result<Bytes, Obstacle> {
+    Ok(Bytes::from_static(&[20]))
 }
 
 pub(super) fn dropped(job: u128) -> What {

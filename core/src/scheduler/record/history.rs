@@ -114,7 +114,7 @@ impl Ended {
 /// What an answer says beyond its kind.
 pub(super) fn detail(answered: &Answered) -> Option<String> {
     match &answered.answer {
-        Answer::Panicked { message } | Answer::BadArguments { message } => {
+        Answer::Panicked { message, .. } | Answer::BadArguments { message } => {
             Some(message.chars().take(DETAIL).collect())
         }
         Answer::Poisoned { workers } => {

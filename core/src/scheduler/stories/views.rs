@@ -251,7 +251,15 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
         at(3.4, cancelled(3)),
         at(3.6, cancelled(4)),
         at(4.6, nothing()),
-        at(4.7, ended(1, 6, 1, End::Answer(Answer::Panicked { message: "no".into() }))),
+        at(
+            4.7,
+            ended(
+                1,
+                6,
+                1,
+                End::Answer(Answer::Panicked { message: "no".into(), unsendable: false }),
+            ),
+        ),
     ]);
     let view = stage.view();
     let ends = view.recent.iter().map(|job| (number(job.id), &*job.answer, job.cancelled_by));

@@ -74,7 +74,7 @@ pub(super) struct How {
         (status = 415, description = "`not-json`: the content type is another", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`panicked`: it would do so again on these arguments", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`poisoned`: workers were lost with the job; `internal`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`bad-value`: the value has no counterpart in JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "`bad-value`: the value has no counterpart in JSON, or cannot be sent at all", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-served`: its workers are gone for now; `busy`; `not-active`: ask another distributor", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "`expired`: its time passed, and the job is cancelled", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn call(
@@ -233,7 +233,10 @@ async fn answer(
             let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
             return Ok((media, Body::from(json)).into_response());
         }
-        Answer::Panicked { message } => Problem::new(Kind::Panicked, message.clone()),
+        Answer::Panicked { message, unsendable: true } => {
+            Problem::new(Kind::BadValue, message.clone())
+        }
+        Answer::Panicked { message, .. } => Problem::new(Kind::Panicked, message.clone()),
         Answer::Poisoned { workers } => {
             Problem::new(Kind::Poisoned, "it is not run again, so that no further worker is lost")
                 .naming(workers)
@@ -260,7 +263,8 @@ async fn answer(
 fn was_served(view: &View, asked: &Selector) -> bool {
     let is = |name: &Arc<str>| name.parse::<Address>().is_ok_and(|address| asked.matches(&address));
     let ran = |function: &crate::view::Function| {
-        function.workers > 0 || function.done > 0 || function.answers.contains_key("panicked")
+        let has = |kind| function.answers.contains_key(kind);
+        function.workers > 0 || function.done > 0 || has("panicked") || has("unsendable")
     };
     view.workers.iter().any(|worker| worker.functions.iter().any(is))
         || view.functions.iter().any(|function| is(&function.name) && ran(function))

@@ -83,7 +83,8 @@ async fn every_end_of_a_job_has_its_status() {
     let message = || "<b>".to_owned();
     let workers = vec![WorkerId::from_u128(3)];
     for (path, end, status, kind) in [
-        ("fib/call", Ended::Panicked { message: message() }, 422, "panicked"),
+        ("fib/call", Ended::Panicked { message: message(), unsendable: false }, 422, "panicked"),
+        ("fib/call", Ended::Panicked { message: message(), unsendable: true }, 502, "bad-value"),
         ("fib/call", Ended::Poisoned { workers }, 500, "poisoned"),
         ("fib/call", Ended::BadArguments { message: message() }, 400, "bad-arguments"),
         ("fib/call", Ended::TooLarge { bytes: 9, limit: 8 }, 413, "too-large"),
@@ -145,7 +146,7 @@ async fn json_comes_back_exactly_as_it_went() {
 #[tokio::test]
 async fn what_steers_a_terminal_is_an_escape() {
     let evil = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{feff}\0\r";
-    let panicked = Ended::Panicked { message: evil.to_owned() };
+    let panicked = Ended::Panicked { message: evil.to_owned(), unsendable: false };
     let value = Ended::Value(codec::encode(evil).unwrap().into());
     for (ended, told) in [(panicked, "detail"), (value, "")] {
         let (_, answer) = called("f/call", "[]", Ok(answered(ended))).await;
