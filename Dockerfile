@@ -8,9 +8,12 @@ ENV CARGO_PROFILE_RELEASE_DEBUG=none \
 # The dependencies alone, on empty sources: this layer lasts until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
+COPY core/Cargo.toml core/
+COPY link/Cargo.toml link/
 COPY client/Cargo.toml client/
 COPY worker/Cargo.toml worker/
 COPY distributor/Cargo.toml distributor/
+COPY simple-dist/Cargo.toml simple-dist/
 COPY broker/Cargo.toml broker/
 COPY demo/Cargo.toml demo/
 COPY cli/Cargo.toml cli/
@@ -18,18 +21,18 @@ COPY bench/Cargo.toml bench/
 COPY e2e/Cargo.toml e2e/
 RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
  && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \
- && cargo build --release --locked --package simple-dist
+ && cargo build --release --locked --package simple-dist-cli
 
 # The sources, made newer than what was built of the empty ones.
 COPY . .
 RUN find . -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --package simple-dist
+ && cargo build --release --locked --package simple-dist-cli
 
 
 FROM debian:bookworm-slim
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="simple-dist" \
-      org.opencontainers.image.description="Calls of pure functions, run on other machines, that always end" \
+      org.opencontainers.image.description="Run pure functions on other machines; every call returns" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.revision="$REVISION"
 

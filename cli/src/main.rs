@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::exit::Failure;
 use crate::output::print;
 
-/// Calls of pure functions, run on other machines, that always end.
+/// Run pure functions on other machines; every call returns.
 ///
 /// Start a broker (RabbitMQ), one `simple-dist distributor`, and a `simple-dist worker` on every
 /// machine that shall compute; then call.

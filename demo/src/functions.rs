@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use simple_dist_protocol::{Erased, Function};
+use simple_dist::{Erased, Function};
 
 /// The n-th Fibonacci number, the slow way.
 pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();

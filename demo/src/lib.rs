@@ -3,9 +3,4 @@
 
 pub mod functions;
 
-/// The README's programs compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-pub struct Readme;
-
 pub use functions::{ABORT, ECHO, FAIL, FIB, MANDELBROT, PRIMES, SLEEP, all};

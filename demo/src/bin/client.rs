@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use serde_bytes::ByteBuf;
-use simple_dist_client::{CallError, Client};
+use simple_dist::{CallError, Client};
 use simple_dist_demo::{ECHO, FAIL, FIB, MANDELBROT, PRIMES};
 
 const WIDTH: u32 = 78;

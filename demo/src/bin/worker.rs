@@ -1,7 +1,8 @@
 //! A worker that serves the demo's functions: `AMQP_URL=amqp://localhost cargo run --bin worker`.
 
+use simple_dist::worker::Error;
+use simple_dist::{Worker, shutdown_signal};
 use simple_dist_demo::{ABORT, ECHO, FAIL, FIB, MANDELBROT, PRIMES, SLEEP};
-use simple_dist_worker::{Error, Worker, shutdown_signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {

@@ -20,7 +20,7 @@ pub(super) fn router() -> Router {
 #[openapi(
     info(
         title = "simple-dist",
-        description = "Calls of pure functions, run on other machines, that always end.",
+        description = "Run pure functions on other machines; every call returns.",
         license(name = "MIT OR Apache-2.0")
     ),
     nest((path = "/api/v1", api = api::Documentation)),

@@ -1,0 +1,68 @@
+//! Run pure functions on other machines; every call returns.
+//!
+//! ```text
+//!  your program                RabbitMQ                       workers
+//!  fib.call(20).await -------> queues <---- distributor ----> fib@1, primes@1, ...
+//!     | no worker in reach: runs here
+//!     v
+//!  fib(20)
+//! ```
+//!
+//! A function is declared once, with its name and version; a [`Worker`] serves it, a [`Client`]
+//! calls it. The value comes from a worker when one can be had, else from the function itself.
+//!
+//! ```no_run
+//! use simple_dist::{Client, Function};
+//!
+//! pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+//!
+//! fn fib(n: u64) -> u64 {
+//!     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("amqp://localhost")?; // returns at once
+//! assert_eq!(client.function(FIB).call(20).await?, 6765);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | for |
+//! |---|---|
+//! | `client` (default) | calling functions |
+//! | `worker` | serving them |
+//! | `distributor` | a distributor inside a program of one's own; most run the binary `simple-dist` |
+//! | `tls` | `amqps://` URLs |
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+/// Clients in full: builders, maps, options, errors.
+#[cfg(feature = "client")]
+pub use simple_dist_client as client;
+#[cfg(feature = "client")]
+pub use simple_dist_client::{
+    Answer, CallError, Client, ConnectError, Fallback, Handle, Ran, Reason,
+};
+
+/// Workers in full: builder, errors, limits.
+#[cfg(feature = "worker")]
+pub use simple_dist_worker as worker;
+#[cfg(feature = "worker")]
+pub use simple_dist_worker::{Worker, shutdown_signal};
+
+/// Distributors in full: builder, errors, and the settings of the page and the API.
+#[cfg(feature = "distributor")]
+pub use simple_dist_distributor as distributor;
+#[cfg(feature = "distributor")]
+pub use simple_dist_distributor::Distributor;
+
+pub use simple_dist_link::{Certificates, environment};
+pub use simple_dist_protocol::{
+    Address, Argument, Erased, Function, JobId, Selector, WorkerId, limits,
+};
+
+/// The README's programs compile.
+#[cfg(all(doctest, feature = "client", feature = "worker"))]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
