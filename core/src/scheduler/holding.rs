@@ -237,6 +237,7 @@ impl Rooms {
                     },
                 };
                 let over = known.seq > seq && !known.held.contains_key(&key);
+                let fate = known.fate;
                 let running = before.and_then(|before| before.running);
                 self.hold(
                     job,
@@ -249,6 +250,9 @@ impl Rooms {
                         dropped: over,
                     },
                 );
+                if via == Via::Results && !over {
+                    self.begun_by_the_lost(job, worker, fate);
+                }
             }
             State::Queued(_) | State::Unnoted { .. }
                 if via == Via::Results && attempts == 0 && Some(begun.attempt.term) != term =>
@@ -258,6 +262,20 @@ impl Rooms {
             }
             State::Out(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
                 self.ignore(Why::Outdated);
+            }
+        }
+    }
+
+    /// A worker that was lost, or left, says behind that that it begins a job: nobody would look
+    /// after the job, since only this worker could say that it does not hold it. If the worker
+    /// lives, its next beat takes the strike back.
+    fn begun_by_the_lost(&mut self, job: JobRef, worker: WorkerId, fate: Fate) {
+        match fate {
+            Fate::Heard | Fate::Late | Fate::Unreachable => {}
+            Fate::Lost { .. } => self.strike(job, worker),
+            Fate::Left { .. } => {
+                self.detach(job);
+                self.weigh(job);
             }
         }
     }

@@ -335,3 +335,18 @@ fn a_returned_probe_stops_placing_but_is_not_death() {
         [place(1, 1)],
     );
 }
+
+#[test]
+fn what_a_lost_worker_begins_is_struck_at_once_and_not_if_it_lives() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, lives(2, 1)),
+            at(0.0, falls_silent(1)),
+            at(3.0, submitted_with(1, true, &[])),
+            at(3.1, started(1, 1, 1)),
+            at(4.0, lives(1, 1)),
+        ],
+        [place_alone(1, 1), struck(1, true, &[1]), marked(1), place_alone(1, 2)],
+    );
+}
