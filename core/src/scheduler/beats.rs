@@ -200,6 +200,19 @@ impl Rooms {
         }
     }
 
+    /// Jobs lie in the pool's queue. A worker that holds nothing may not consume it: its welcome is
+    /// the one message that nobody answers, so it gets it again.
+    pub(super) fn welcome_idle(&mut self, id: PoolId) {
+        let Some(term) = self.term() else { return };
+        let workers = self.pools.get(&id).map(|pool| pool.workers.clone()).unwrap_or_default();
+        for worker in workers {
+            let known = self.workers.get(worker);
+            if known.is_some_and(|it| it.held.is_empty() && it.takes_jobs(Some(term))) {
+                self.control(worker, Control::Welcome { term, pool: id });
+            }
+        }
+    }
+
     pub(super) fn pool_declared(&mut self, id: PoolId, declared: bool) {
         let now = self.now;
         let Some(pool) = self.pools.get_mut(&id).filter(|pool| pool.queue == PoolQueue::Asked)

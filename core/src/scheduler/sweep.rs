@@ -104,6 +104,8 @@ impl Rooms {
             if messages.unwrap_or(0) == 0 {
                 self.pool_seen_empty(*id, asked_at);
                 self.orphans_seen_out(*id, asked_at);
+            } else {
+                self.welcome_idle(*id);
             }
             if messages.is_none()
                 && let Some(pool) = self.pools.get_mut(id)

@@ -157,3 +157,21 @@ fn a_look_that_failed_is_followed_by_another() {
     assert!(asked(&stage).len() > before.len());
     assert!(stage.seen.contains(&marked(1)), "{:?}", stage.seen);
 }
+
+#[test]
+fn a_worker_that_holds_nothing_while_jobs_lie_there_is_welcomed_again() {
+    let welcomes = |messages, holds: bool| {
+        let hold = if holds { self::holds(1, 1, 1) } else { nothing() };
+        let stage = play([
+            at(0.0, change(move |stage| stage.depths.0 = Some(messages))),
+            at(0.0, lives(1, 1)),
+            at(0.0, submitted(1)),
+            at(0.0, hold),
+            at(0.0, lives(1, 1)),
+            at(5.0, nothing()),
+        ]);
+        stage.controls(|told| matches!(told, Control::Welcome { .. }))
+    };
+    assert_eq!((welcomes(0, false), welcomes(1, true)), (1, 1));
+    assert!(welcomes(1, false) >= 3);
+}
