@@ -79,6 +79,9 @@ impl Rooms {
                 match job {
                     Some(job) => self.answered(job, (worker, ended.attempt), answered, took),
                     None if self.recent.find(key).is_some() => self.ignore(Why::Late),
+                    // That attempt was cancelled, by an earlier term: whether its job was, only its
+                    // client knows.
+                    None if answered.answer == Answer::Cancelled => self.ignore(Why::Late),
                     None => self.recent.keep(key, answered, true, self.now),
                 }
             }

@@ -267,3 +267,15 @@ fn old_beats_revive_nobody() {
     ]);
     assert_eq!(stage.scheduler.books().lost, 1);
 }
+
+#[test]
+fn an_attempt_that_an_earlier_term_cancelled_ends_nobodys_call() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.1, ended(1, 1, 1, End::Answer(Answer::Cancelled))),
+            at(0.2, submitted(1)),
+        ],
+        [place(1, 1)],
+    );
+}
