@@ -17,7 +17,6 @@ COPY simple-dist/Cargo.toml simple-dist/
 COPY broker/Cargo.toml broker/
 COPY demo/Cargo.toml demo/
 COPY cli/Cargo.toml cli/
-COPY bench/Cargo.toml bench/
 COPY e2e/Cargo.toml e2e/
 RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
  && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \

@@ -9,7 +9,7 @@ use simple_dist_client::{Answer, CallError, Client, Dynamic, Fallback, Ran};
 use simple_dist_demo::functions;
 use simple_dist_protocol::{Erased, Selector, text};
 
-use crate::at::Broker;
+use crate::broker_args::Broker;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::output::{Writer, say};

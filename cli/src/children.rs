@@ -7,7 +7,7 @@ use clap::Args;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use tokio::process::Command;
 
-use crate::at::Files;
+use crate::broker_args::Files;
 use crate::exit::Failure;
 use crate::output::say;
 

@@ -10,11 +10,11 @@ use simple_dist_demo::functions::FIB;
 use simple_dist_protocol::{Function, WorkerId};
 use tokio::process::Child;
 
-use crate::at::{Broker, Files};
+use crate::broker_args::{Broker, Files};
 use crate::children;
 use crate::exit::Failure;
 use crate::output::{print, say};
-use crate::roles::told_to_stop;
+use simple_dist_worker::shutdown_signal;
 
 /// Starts a distributor and two workers, and plays the story with them.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         print("\nstaying, with a trickle of jobs; Ctrl-C ends it")?;
         tokio::select! {
             () = trickle(&story.fib) => {}
-            () = told_to_stop() => {}
+            () = shutdown_signal() => {}
         }
     }
     let workers = std::mem::take(&mut story.workers);

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use simple_dist_distributor::web::{LISTEN, Secret, Settings};
 
-use crate::at::secret;
+use crate::broker_args::secret;
 use crate::exit::Failure;
 
 /// The page and the API.

@@ -4,7 +4,8 @@
 //! code; nobody else knows the environment, the signals or the codes.
 
 mod api;
-mod at;
+mod bench;
+mod broker_args;
 mod call;
 mod children;
 mod definitions;

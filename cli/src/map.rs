@@ -20,7 +20,7 @@ use simple_dist_client::{Answer, CallError, Dynamic, Ran};
 use simple_dist_protocol::text;
 
 use self::input::{Entry, Input};
-use crate::at::Broker;
+use crate::broker_args::Broker;
 use crate::call;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;

@@ -8,14 +8,13 @@ use clap::{Args, ValueEnum};
 use simple_dist_demo::functions;
 use simple_dist_protocol::limits;
 use simple_dist_protocol::topology::QueueKind;
-use simple_dist_worker::{GRACE_MAX, SLOTS_MAX};
-use tokio::signal::unix::{SignalKind, signal};
+use simple_dist_worker::{GRACE_MAX, SLOTS_MAX, shutdown_signal};
 
-use crate::at::Broker;
+use crate::broker_args::Broker;
 use crate::exit::Failure;
 use crate::http::Http;
 use crate::output::print;
-use crate::{children, healthcheck};
+use crate::{bench, children, healthcheck};
 
 /// Takes jobs in, places them in pools of workers, answers the clients.
 #[derive(Debug, Args)]
@@ -119,7 +118,7 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
     if let Some(settings) = options.http.settings()? {
         distributor = distributor.http(settings);
     }
-    stoppable(async { distributor.run(told_to_stop()).await.map_err(Failure::unusable) }).await
+    stoppable(async { distributor.run(shutdown_signal()).await.map_err(Failure::unusable) }).await
 }
 
 /// Runs a worker until it is told to stop.
@@ -138,8 +137,8 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     if options.with_abort {
         worker = worker.serve(&functions::ABORT);
     }
-    let worker = worker.grace_until(told_to_stop_twice());
-    let serves = async { worker.run(told_to_stop()).await.map_err(Failure::unusable) };
+    let worker = worker.grace_until(second_signal());
+    let serves = async { worker.run(shutdown_signal()).await.map_err(Failure::unusable) };
     let Some(health_file) = options.health_file else { return serves.await };
     tokio::select! {
         ended = serves => ended,
@@ -154,52 +153,36 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
         return Err(Failure::configuration("the bench measures without TLS: an amqp URL"));
     }
     if let Some(queue) = options.raw_worker {
-        return simple_dist_bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
+        return bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
     }
     if options.page {
-        let figure = simple_dist_bench::run_page(&url).await.map_err(Failure::unavailable)?;
+        let figure = bench::run_page(&url).await.map_err(Failure::unavailable)?;
         if options.json {
             return print(serde_json::to_string(&figure).map_err(Failure::function)?);
         }
-        return print(simple_dist_bench::page_table(&figure));
+        return print(bench::page_table(&figure));
     }
-    let figures = simple_dist_bench::run(&url).await.map_err(Failure::unavailable)?;
+    let figures = bench::run(&url).await.map_err(Failure::unavailable)?;
     if options.json {
         for figure in figures {
             print(serde_json::to_string(&figure).map_err(Failure::function)?)?;
         }
         return Ok(());
     }
-    print(simple_dist_bench::table(&figures))
+    print(bench::table(&figures))
 }
 
 /// Lets a role end gracefully at the first signal, and at once at the second.
 async fn stoppable(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::select! {
         ended = role => ended,
-        () = told_to_stop_twice() => Err(Failure::function("left at once, at the second signal")),
+        () = second_signal() => Err(Failure::function("left at once, at the second signal")),
     }
 }
 
-async fn told_to_stop_twice() {
-    told_to_stop().await;
-    told_to_stop().await;
-}
-
-/// SIGTERM or Ctrl-C.
-pub(crate) async fn told_to_stop() {
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "signals cannot be heard; only a kill will end this");
-                return std::future::pending().await;
-            }
-        };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+async fn second_signal() {
+    shutdown_signal().await;
+    shutdown_signal().await;
 }
 
 fn parse_slots(text: &str) -> Result<usize, String> {

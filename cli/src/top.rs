@@ -28,7 +28,7 @@ use clap::Args;
 use simple_dist_protocol::text;
 
 use crate::api::Api;
-use crate::at::secret;
+use crate::broker_args::secret;
 use crate::exit::Failure;
 use crate::output::print;
 use crate::roles::parse_duration;

@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::exit::Failure;
 use crate::output::{print, some};
-use crate::roles::told_to_stop;
-use crate::{at, children, http};
+use crate::{broker_args, children, http};
+use simple_dist_worker::shutdown_signal;
 
 /// Runs everything on this machine.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(crate) struct Up {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     page: http::Listen,
     #[command(flatten)]
-    broker: at::Broker,
+    broker: broker_args::Broker,
 }
 
 /// Runs the embedded broker alone.
@@ -68,7 +68,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
             let broker = embedded::Broker::builder().bind(&options.listen).start().await;
             let broker = broker.map_err(|error| not_started(&error))?;
             print(format_args!("{BANNER}\nAMQP on {}", broker.addr()))?;
-            (broker.url().to_owned(), at::Files::default(), Some(broker))
+            (broker.url().to_owned(), broker_args::Files::default(), Some(broker))
         }
     };
     options.page.is_free()?;
@@ -83,7 +83,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
         print(format_args!("status page on http://{page}"))?;
     }
     let ended = tokio::select! {
-        () = told_to_stop() => Ok(()),
+        () = shutdown_signal() => Ok(()),
         cannot_be_kept = keep(&mut roles) => Err(cannot_be_kept),
     };
     for role in roles.into_iter().rev() {
@@ -103,7 +103,7 @@ pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
     }
     let broker = builder.start().await.map_err(|error| not_started(&error))?;
     print(format_args!("{BANNER}\nAMQP on {}; Ctrl-C ends it", broker.addr()))?;
-    told_to_stop().await;
+    shutdown_signal().await;
     broker.stop().await;
     Ok(())
 }
@@ -121,7 +121,7 @@ fn not_started(error: &embedded::Error) -> Failure {
 
 fn password() -> Result<String, Failure> {
     const VARIABLE: &str = "SIMPLE_DIST_BROKER_PASSWORD";
-    at::secret(VARIABLE)?.ok_or_else(|| {
+    broker_args::secret(VARIABLE)?.ok_or_else(|| {
         Failure::configuration(format_args!("--user needs {VARIABLE} or {VARIABLE}_FILE"))
     })
 }
@@ -129,7 +129,7 @@ fn password() -> Result<String, Failure> {
 /// A process, and how to start another one like it.
 struct Role<'a> {
     url: &'a str,
-    files: &'a at::Files,
+    files: &'a broker_args::Files,
     arguments: Vec<&'a str>,
     process: tokio::process::Child,
 }
@@ -137,7 +137,7 @@ struct Role<'a> {
 impl<'a> Role<'a> {
     fn start(
         url: &'a str,
-        files: &'a at::Files,
+        files: &'a broker_args::Files,
         arguments: &[&'a str],
         prefix: [&'a str; 2],
     ) -> Result<Self, Failure> {

@@ -15,7 +15,7 @@ use super::draw::draw;
 use super::state::{Effect, Event, Order, Top};
 use crate::api::Api;
 use crate::exit::Failure;
-use crate::roles::told_to_stop;
+use simple_dist_worker::shutdown_signal;
 
 /// How often the screen is drawn even if nothing happened: ages grow.
 const FRAME: Duration = Duration::from_millis(250);
@@ -53,7 +53,7 @@ pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
     thread::spawn(move || look(&api, every, &ordered, &events));
 
     let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let stop = told_to_stop();
+    let stop = shutdown_signal();
     tokio::pin!(stop);
     let mut frames = interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);

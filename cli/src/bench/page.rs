@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use ureq::Agent;
 
-use crate::calls::{micros, now, wait_until_served};
-use crate::figure::{histogram, millis};
-use crate::{Error, raw, role};
+use super::calls::{micros, now, wait_until_served};
+use super::figure::{histogram, millis};
+use super::{Error, raw, role};
 
 /// Jobs behind the busy slot.
 const JOBS: usize = 100_000;
@@ -41,29 +41,29 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PageFigure {
+pub(crate) struct PageFigure {
     /// What was run.
-    pub workload: &'static str,
+    pub(crate) workload: &'static str,
     /// How many requests of the status.
-    pub n: usize,
+    pub(crate) n: usize,
     /// Half of them took at most this long, in microseconds.
-    pub p50_us: u64,
+    pub(crate) p50_us: u64,
     /// All but one in a hundred took at most this long, in microseconds.
-    pub p99_us: u64,
+    pub(crate) p99_us: u64,
     /// The longest, in microseconds.
-    pub max_us: u64,
+    pub(crate) max_us: u64,
     /// Jobs that waited all the while, here or with the pool.
-    pub queued: u64,
+    pub(crate) queued: u64,
     /// Pages that were open.
-    pub pages: usize,
+    pub(crate) pages: usize,
     /// Bytes of events that they got.
-    pub event_bytes: u64,
+    pub(crate) event_bytes: u64,
     /// How often one of them was loaded anew.
-    pub loads: u64,
+    pub(crate) loads: u64,
     /// The distributor's memory with nothing to do, in MiB; none where it cannot be told.
-    pub idle_mib: Option<f64>,
+    pub(crate) idle_mib: Option<f64>,
     /// The same with the jobs and the pages.
-    pub busy_mib: Option<f64>,
+    pub(crate) busy_mib: Option<f64>,
 }
 
 /// The part of the status that is read.
@@ -80,7 +80,7 @@ struct Books {
 }
 
 /// Measures the page on the broker at `url`, with roles started as processes of this program.
-pub async fn run_page(url: &str) -> Result<PageFigure, Error> {
+pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
     let prefix = format!("bench-{}", uuid::Uuid::new_v4().simple());
     let prefix = &prefix[..20];
     let site = free_port().await?;
@@ -243,7 +243,7 @@ fn memory(process: Option<u32>) -> Option<f64> {
 }
 
 /// The figure as a table for people.
-pub fn page_table(figure: &PageFigure) -> String {
+pub(crate) fn page_table(figure: &PageFigure) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["workload", "n", "p50", "p99", "max", "loads", "events", "idle", "busy"]);

@@ -14,15 +14,15 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer
 
 use simple_dist_protocol::topology::{Declaration, QueueKind, Topology};
 
-use crate::calls::{micros, now};
-use crate::figure::{Measured, Sample, histogram};
-use crate::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, role};
+use super::calls::{micros, now};
+use super::figure::{Measured, Sample, histogram};
+use super::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, role};
 
 /// The wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Echoes what comes to `queue` into `queue.reply`, until it is killed.
-pub async fn serve(url: &str, queue: &str) -> Result<(), Error> {
+pub(crate) async fn serve(url: &str, queue: &str) -> Result<(), Error> {
     let connection = connect(url).await?;
     let (mut requests, channel) = consume(&connection, queue).await?;
     let reply = format!("{queue}.reply");

@@ -7,8 +7,8 @@ use serde_bytes::ByteBuf;
 use simple_dist_client::{Client, Fallback, Handle};
 use simple_dist_demo::functions::ECHO;
 
-use crate::figure::{Measured, Sample, histogram};
-use crate::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, raw, role};
+use super::figure::{Measured, Sample, histogram};
+use super::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, raw, role};
 
 /// How long the roles may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,20 +8,20 @@ use serde::Serialize;
 
 /// One workload's result.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was run.
-    pub workload: &'static str,
+    pub(crate) workload: &'static str,
     /// How many calls.
-    pub n: usize,
+    pub(crate) n: usize,
     /// Calls a second.
-    pub calls_per_s: f64,
+    pub(crate) calls_per_s: f64,
     /// The median time of a call, in microseconds.
-    pub p50_us: u64,
+    pub(crate) p50_us: u64,
     /// The time that one call in a hundred exceeds, in microseconds.
-    pub p99_us: u64,
+    pub(crate) p99_us: u64,
     /// Against the raw round trip of the same run: times its median for calls one at a time,
     /// times its throughput for many outstanding; none for the raw rows.
-    pub ratio_to_raw: Option<f64>,
+    pub(crate) ratio_to_raw: Option<f64>,
 }
 
 /// What one side measured.
@@ -82,7 +82,7 @@ pub(crate) fn beside(raw: Measured, calls: Measured) -> Vec<Figure> {
 }
 
 /// The rows as a table for people.
-pub fn table(figures: &[Figure]) -> String {
+pub(crate) fn table(figures: &[Figure]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["workload", "n", "calls/s", "p50", "p99", "ratio to raw"]);

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-pub use self::figure::{Figure, table};
-pub use self::page::{PageFigure, page_table, run_page};
-pub use self::raw::serve as serve_raw;
+use self::figure::Figure;
+pub(crate) use self::figure::table;
+pub(crate) use self::page::{page_table, run_page};
+pub(crate) use self::raw::serve as serve_raw;
 
 /// The bytes of each argument.
 const PAYLOAD: usize = 100;
@@ -34,7 +35,7 @@ const OUTSTANDING: usize = 10_000;
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A role could not be started.
     #[error("a process could not be started: {0}")]
     Process(#[from] std::io::Error),
@@ -59,7 +60,7 @@ pub enum Error {
 }
 
 /// Runs all workloads on the broker at `url`, with roles started as processes of this program.
-pub async fn run(url: &str) -> Result<Vec<Figure>, Error> {
+pub(crate) async fn run(url: &str) -> Result<Vec<Figure>, Error> {
     let raw = raw::measure(url).await?;
     let calls = calls::measure(url).await?;
     Ok(figure::beside(raw, calls))
