@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::Value;
 use crate::call::Arguments;
 use crate::callable::{Callable, Input};
-use crate::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use crate::client::Shared;
 use crate::kept::Kept;
 use crate::local::{LocalEnd, Pool, Work};
 use crate::wire::{Source, Wire};
 use crate::{Answer, CallError, Reason};
+use simple_dist_core::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 
 /// How often it is looked whether the distributor's beats come.
 const LOOK: Duration = Duration::from_millis(500);

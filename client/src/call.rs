@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::actor::{NewCall, Outcome};
 use crate::callable::Callable;
-use crate::caller::{CallOptions, Obstacle};
 use crate::kept::{Kept, drop_here};
 use crate::{Answer, CallError, Client, Fallback, blocking};
+use simple_dist_core::caller::{CallOptions, Obstacle};
 
 /// The options of a call, on every kind of call.
 macro_rules! options {

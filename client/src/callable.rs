@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::caller::{LocalRun, Target};
 use bytes::Bytes;
+use simple_dist_core::caller::{LocalRun, Target};
 use simple_dist_protocol::{Address, Argument, Erased, Function, RunError, Selector};
 
 use crate::kept::Kept;

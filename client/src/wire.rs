@@ -9,7 +9,7 @@ use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submi
 use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{ClientId, Generation, JobId, codec};
 
-use crate::caller::LocalRuns;
+use simple_dist_core::caller::LocalRuns;
 
 /// Answers delivered and not yet acked: they are acked as they are read.
 const PREFETCH: u16 = 1000;

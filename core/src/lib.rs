@@ -8,6 +8,7 @@
 //!
 //! A time is always the [`Duration`](std::time::Duration) since the machine's process began.
 
+pub mod caller;
 pub mod scheduler;
 pub mod view;
 pub mod worker;

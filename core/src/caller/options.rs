@@ -26,15 +26,15 @@ pub enum Fallback {
 
 /// What its caller asks of a call.
 #[derive(Debug, Clone)]
-pub(crate) struct CallOptions {
+pub struct CallOptions {
     /// How long to wait for workers.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// 0 to 9, 9 first.
-    pub(crate) priority: u8,
+    pub priority: u8,
     /// When it runs in this process instead.
-    pub(crate) fallback: Fallback,
+    pub fallback: Fallback,
     /// A W3C `traceparent`.
-    pub(crate) trace: Option<Box<str>>,
+    pub trace: Option<Box<str>>,
 }
 
 impl Default for CallOptions {
@@ -50,7 +50,7 @@ impl Default for CallOptions {
 
 impl CallOptions {
     /// An error if one is out of its range.
-    pub(crate) fn check(&self) -> Result<(), CallError> {
+    pub fn check(&self) -> Result<(), CallError> {
         let message = if self.timeout.is_zero() {
             "a call's time is more than zero"
         } else if self.timeout > limits::TIMEOUT_MAX {

@@ -5,7 +5,7 @@ use super::{CallError, Reason};
 
 /// What keeps an argument from a worker, or a value from its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Obstacle {
+pub enum Obstacle {
     /// It is over the limit.
     TooLarge {
         /// Its bytes.

@@ -11,11 +11,11 @@ use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submissi
 use super::{Begin, CallEnd, CallError, Reason};
 
 /// Local runs by function and reason.
-pub(crate) type LocalRuns = BTreeMap<String, BTreeMap<String, u64>>;
+pub type LocalRuns = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// What happens to a client.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// A call begins.
     Begin(Begin),
     /// Its caller dropped it.
@@ -66,7 +66,7 @@ pub(crate) enum Event {
 
 /// What is to be done.
 #[derive(Debug)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Publish a job; what becomes of it is asked after by the token.
     Submit {
         /// The job.

@@ -12,17 +12,17 @@ use super::{CallOptions, Fallback, LocalRun, Obstacle, Reason, Target};
 
 /// A call that begins.
 #[derive(Debug)]
-pub(crate) struct Begin {
+pub struct Begin {
     /// Its job.
-    pub(crate) id: JobId,
+    pub id: JobId,
     /// What is called.
-    pub(crate) target: Arc<Target>,
+    pub target: Arc<Target>,
     /// With what, in MessagePack; or why it is not: then it is with the shell.
-    pub(crate) args: Result<Bytes, Obstacle>,
+    pub args: Result<Bytes, Obstacle>,
     /// What its caller asks of it.
-    pub(crate) options: CallOptions,
+    pub options: CallOptions,
     /// When its caller began to wait.
-    pub(crate) at: Duration,
+    pub at: Duration,
 }
 
 /// What the caller holds until the answer is in hand.

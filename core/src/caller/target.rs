@@ -6,18 +6,18 @@ use std::sync::Arc;
 use simple_dist_protocol::Selector;
 
 /// A function as the caller named it.
-pub(crate) struct Target {
+pub struct Target {
     /// `fib@1`, or `fib`: what travels.
-    pub(crate) name: Arc<str>,
+    pub name: Arc<str>,
     /// The same, to hold against what is served.
-    pub(crate) selector: Selector,
+    pub selector: Selector,
     /// How it can run in this process.
-    pub(crate) local: LocalRun,
+    pub local: LocalRun,
 }
 
 /// How a function can run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LocalRun {
+pub enum LocalRun {
     /// Not at all.
     No,
     /// As on a worker: its value is written, however large it gets.
@@ -28,7 +28,7 @@ pub(crate) enum LocalRun {
 
 impl Target {
     /// A function of this name.
-    pub(crate) fn new(selector: Selector, local: LocalRun) -> Self {
+    pub fn new(selector: Selector, local: LocalRun) -> Self {
         Self { name: selector.to_string().into(), selector, local }
     }
 }

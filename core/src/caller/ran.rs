@@ -102,19 +102,19 @@ impl fmt::Display for Reason {
 }
 
 /// How a call ends.
-pub(crate) type CallEnd = Result<Ended, CallError>;
+pub type CallEnd = Result<Ended, CallError>;
 
 /// A call that ended with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The value in MessagePack, if a worker gave it. That of a local run is with the shell.
-    pub(crate) value: Option<Bytes>,
+    pub value: Option<Bytes>,
     /// Where it was made.
-    pub(crate) ran: Ran,
+    pub ran: Ran,
     /// From the beginning of the call to the beginning of the run.
-    pub(crate) waited: Duration,
+    pub waited: Duration,
     /// The run itself.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 impl Ended {

@@ -18,7 +18,7 @@ const REFUSALS: usize = 1024;
 
 /// What is known of the other side.
 #[derive(Debug)]
-pub(crate) struct RemoteState {
+pub(super) struct RemoteState {
     link: Link,
     term: Option<Term>,
     /// The distributor's bound that is reached, as its presence says.
@@ -46,15 +46,15 @@ struct Refusal {
 
 /// What a beat of the distributor changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PresenceChange {
+pub(super) struct PresenceChange {
     /// Another term is active than before: it knows no jobs.
-    pub(crate) new_term: bool,
+    pub(super) new_term: bool,
     /// What was refused before may be taken now.
-    pub(crate) taken_again: bool,
+    pub(super) taken_again: bool,
 }
 
 impl RemoteState {
-    pub(crate) fn new(now: Duration) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         Self {
             link: Link::Starting { since: now },
             term: None,
@@ -64,34 +64,34 @@ impl RemoteState {
         }
     }
 
-    pub(crate) fn up(&mut self, now: Duration) {
+    pub(super) fn up(&mut self, now: Duration) {
         self.link = Link::Up { heard: now, absent: None };
         self.full = None;
     }
 
     /// Whether messages can be sent.
-    pub(crate) fn is_up(&self) -> bool {
+    pub(super) fn is_up(&self) -> bool {
         matches!(self.link, Link::Up { .. })
     }
 
     /// Whether there is a connection, even if it takes nothing for now.
-    pub(crate) fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         matches!(self.link, Link::Up { .. } | Link::Blocked { .. })
     }
 
-    pub(crate) fn blocked(&mut self, now: Duration) {
+    pub(super) fn blocked(&mut self, now: Duration) {
         if self.is_up() {
             self.link = Link::Blocked { since: now };
         }
     }
 
-    pub(crate) fn unblocked(&mut self, now: Duration) {
+    pub(super) fn unblocked(&mut self, now: Duration) {
         if self.is_connected() {
             self.link = Link::Up { heard: now, absent: None };
         }
     }
 
-    pub(crate) fn down(&mut self, reason: Reason, now: Duration) {
+    pub(super) fn down(&mut self, reason: Reason, now: Duration) {
         let since = match self.link {
             Link::Down { since, .. } => since,
             Link::Starting { .. } | Link::Up { .. } | Link::Blocked { .. } => now,
@@ -100,7 +100,7 @@ impl RemoteState {
     }
 
     /// For so long we were late ourselves: it does not count as silence.
-    pub(crate) fn excuse(&mut self, late: Duration, now: Duration) {
+    pub(super) fn excuse(&mut self, late: Duration, now: Duration) {
         match &mut self.link {
             Link::Starting { since } | Link::Up { heard: since, .. } => {
                 *since = now.min(*since + late);
@@ -110,13 +110,13 @@ impl RemoteState {
     }
 
     /// A submission came back: nobody consumes what is submitted.
-    pub(crate) fn returned(&mut self, now: Duration) {
+    pub(super) fn returned(&mut self, now: Duration) {
         if let Link::Up { absent: absent @ None, .. } = &mut self.link {
             *absent = Some(now);
         }
     }
 
-    pub(crate) fn heard(&mut self, presence: &Presence, now: Duration) -> PresenceChange {
+    pub(super) fn heard(&mut self, presence: &Presence, now: Duration) -> PresenceChange {
         if let Link::Up { heard, absent } = &mut self.link {
             (*heard, *absent) = (now, None);
         }
@@ -133,7 +133,7 @@ impl RemoteState {
     }
 
     /// The distributor refused a job of this function, since nobody serves it.
-    pub(crate) fn not_served(&mut self, target: &Arc<Target>, now: Duration) {
+    pub(super) fn not_served(&mut self, target: &Arc<Target>, now: Duration) {
         if self.refusals.len() >= REFUSALS {
             self.refusals.retain(|_, refusal| refusal.until > now);
         }
@@ -145,12 +145,12 @@ impl RemoteState {
     }
 
     /// A job was refused, since a bound is reached: whether that is new.
-    pub(crate) fn no_room(&mut self, bound: Bound) -> bool {
+    pub(super) fn no_room(&mut self, bound: Bound) -> bool {
         self.told.insert(bound)
     }
 
     /// A job of this function is sent: if that is a try after a refusal, others wait for it.
-    pub(crate) fn tried(&mut self, target: &Target, now: Duration) {
+    pub(super) fn tried(&mut self, target: &Target, now: Duration) {
         if self.refusals.is_empty() {
             return;
         }
@@ -160,14 +160,14 @@ impl RemoteState {
     }
 
     /// A job of this function ran on a worker.
-    pub(crate) fn served(&mut self, target: &Target) {
+    pub(super) fn served(&mut self, target: &Target) {
         if !self.refusals.is_empty() {
             self.refusals.remove(&target.name);
         }
     }
 
     /// What is seen from one function's point of view.
-    pub(crate) fn reachability(
+    pub(super) fn reachability(
         &self,
         target: &Target,
         unconfirmed: Duration,
@@ -181,7 +181,7 @@ impl RemoteState {
     }
 
     /// What is seen, whatever the function.
-    pub(crate) fn reachability_of_all(&self, unconfirmed: Duration, now: Duration) -> Reachability {
+    pub(super) fn reachability_of_all(&self, unconfirmed: Duration, now: Duration) -> Reachability {
         let passed = |since| now.saturating_sub(since);
         let (link, silent, absent) = match self.link {
             Link::Starting { since } => (LinkState::Starting(passed(since)), Duration::ZERO, None),

@@ -10,23 +10,23 @@ use super::{Fallback, Reason};
 
 /// What a client sees of the other side at one moment, from one function's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reachability {
-    pub(crate) link: LinkState,
+pub(super) struct Reachability {
+    pub(super) link: LinkState,
     /// For how long publishes wait for a confirm and none has come.
-    pub(crate) unconfirmed: Duration,
+    pub(super) unconfirmed: Duration,
     /// For how long no distributor was heard on this connection.
-    pub(crate) silent: Duration,
+    pub(super) silent: Duration,
     /// For how long it is known that nobody consumes what is submitted.
-    pub(crate) absent: Option<Duration>,
+    pub(super) absent: Option<Duration>,
     /// What the distributor lately said of the function: `NotServed`.
-    pub(crate) refusal: Option<Reason>,
+    pub(super) refusal: Option<Reason>,
     /// What is full at the distributor, if anything is.
-    pub(crate) full: Option<Bound>,
+    pub(super) full: Option<Bound>,
 }
 
 /// The link, and for how long it has been so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkState {
+pub(super) enum LinkState {
     /// The first connection is being made: nothing is known yet.
     Starting(Duration),
     Up,
@@ -36,18 +36,18 @@ pub(crate) enum LinkState {
 
 /// What the caller allows, and how far the job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CallPolicy {
-    pub(crate) fallback: Fallback,
+pub(super) struct CallPolicy {
+    pub(super) fallback: Fallback,
     /// Whether the function is known and may run in this process at all.
-    pub(crate) local: bool,
+    pub(super) local: bool,
     /// Whether a worker was lost with the job.
-    pub(crate) struck: bool,
-    pub(crate) sent: SendState,
+    pub(super) struck: bool,
+    pub(super) sent: SendState,
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SendState {
+pub(super) enum SendState {
     /// It was never sent.
     New,
     /// It was sent, and the broker has not confirmed it.
@@ -58,7 +58,7 @@ pub(crate) enum SendState {
 
 /// Where a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Destination {
+pub(super) enum Destination {
     /// To a worker; or it waits to be sent.
     Remote,
     /// Into this process.
@@ -68,7 +68,7 @@ pub(crate) enum Destination {
 }
 
 /// Where a call goes now.
-pub(crate) fn destination(reach: &Reachability, policy: &CallPolicy) -> Destination {
+pub(super) fn destination(reach: &Reachability, policy: &CallPolicy) -> Destination {
     let Some(reason) = unavailable(reach, policy.sent) else { return Destination::Remote };
     let may_run_here = match policy.fallback {
         Fallback::WhenUnavailable | Fallback::After(_) => policy.local && !policy.struck,
@@ -97,7 +97,7 @@ fn unavailable(reach: &Reachability, sent: SendState) -> Option<Reason> {
 }
 
 /// What keeps every function's calls from workers, and for how long it has.
-pub(crate) fn trouble(reach: &Reachability) -> Option<(Reason, Duration)> {
+pub(super) fn trouble(reach: &Reachability) -> Option<(Reason, Duration)> {
     match reach.link {
         LinkState::Starting(lasts) => {
             (lasts >= limits::PREFLIGHT).then_some((Reason::NoConnection, lasts))

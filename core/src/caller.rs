@@ -28,18 +28,18 @@ use simple_dist_protocol::{JobId, limits};
 
 use self::destination::{Destination, destination, trouble};
 pub use self::error::CallError;
-pub(crate) use self::event::{Effect, Event, LocalRuns};
-pub(crate) use self::job::Begin;
+pub use self::event::{Effect, Event, LocalRuns};
+pub use self::job::Begin;
 use self::job::{Job, Local, Remote};
 use self::local_slots::LocalSlots;
-pub(crate) use self::obstacle::Obstacle;
-pub(crate) use self::options::CallOptions;
+pub use self::obstacle::Obstacle;
+pub use self::options::CallOptions;
 pub use self::options::Fallback;
 use self::outbox::Outbox;
-pub(crate) use self::ran::{CallEnd, Ended};
+pub use self::ran::{CallEnd, Ended};
 pub use self::ran::{Ran, Reason};
 use self::remote_state::RemoteState;
-pub(crate) use self::target::{LocalRun, Target};
+pub use self::target::{LocalRun, Target};
 
 /// How often the other side is judged while calls wait.
 const REVIEW: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ const IDLE: Duration = limits::BEAT;
 
 /// All calls in flight of one client.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
     jobs: HashMap<JobId, Job>,
     /// The bytes of their arguments.
     bytes: usize,
@@ -85,7 +85,8 @@ enum Stage {
 }
 
 impl Caller {
-    pub(crate) fn new(local_slots: usize, now: Duration) -> Self {
+    /// No calls yet; so many may run here at once.
+    pub fn new(local_slots: usize, now: Duration) -> Self {
         Self {
             jobs: HashMap::new(),
             bytes: 0,
@@ -106,7 +107,7 @@ impl Caller {
     }
 
     /// Takes note of an event. What follows from it is in [`Self::effects`].
-    pub(crate) fn apply(&mut self, event: Event, now: Duration) {
+    pub fn apply(&mut self, event: Event, now: Duration) {
         match event {
             Event::Begin(begin) => self.begin(begin, now),
             Event::Dropped(id) => self.dropped(id),
@@ -135,7 +136,7 @@ impl Caller {
     }
 
     /// Does what is due, and gives all that is to be done by the shell.
-    pub(crate) fn effects(&mut self, now: Duration) -> Vec<Effect> {
+    pub fn effects(&mut self, now: Duration) -> Vec<Effect> {
         self.review(now);
         self.timers_due(now);
         if self.remote_state.is_up() {
@@ -149,7 +150,7 @@ impl Caller {
     }
 
     /// When [`Self::effects`] is to be asked next, if nothing happens before.
-    pub(crate) fn wake(&self, now: Duration) -> Duration {
+    pub fn wake(&self, now: Duration) -> Duration {
         let timer = self.timers.first().map(|(at, _)| *at);
         let sending = self.remote_state.is_up();
         let report = (sending && !self.runs.is_empty()).then_some(self.report_at);
@@ -235,7 +236,7 @@ impl Caller {
     }
 
     /// For how long the distributor has not been heard on a link that is up.
-    pub(crate) fn unheard(&self, now: Duration) -> Duration {
+    pub fn unheard(&self, now: Duration) -> Duration {
         self.remote_state.reachability_of_all(Duration::ZERO, now).silent
     }
 
