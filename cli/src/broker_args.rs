@@ -15,8 +15,8 @@ use crate::exit::Failure;
 /// The broker, and the installation on it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Broker {
-    /// The broker: amqp://user:password@host:port/vhost, or amqps. Better set AMQP_URL, or name a file by
-    /// AMQP_URL_FILE: everybody on this machine can read a command line
+    /// The broker: amqp://user:password@host:port/vhost, or amqps. Prefer AMQP_URL, or a file named by
+    /// AMQP_URL_FILE: anybody on this machine can read a command line
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The prefix of all names at the broker, to keep installations apart
@@ -29,11 +29,10 @@ pub(crate) struct Broker {
 /// The files of TLS, with an amqps URL.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Files {
-    /// For amqps: the certificates, in PEM, one of which the broker's is signed by; without it, the
-    /// system's
+    /// For amqps: the CA certificates to trust, in PEM, instead of the system's
     #[arg(long, env = CA, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// For amqps, if the broker asks for one: the certificate to show, in PEM
+    /// For amqps, if the broker asks for one: the certificate to present, in PEM
     #[arg(long, env = CERTIFICATE, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
     /// The key of that certificate, in PEM

@@ -15,15 +15,15 @@ use crate::exit::Failure;
 /// The page and the API.
 #[derive(Debug, Args)]
 pub(crate) struct Http {
-    /// Where the page and the API are; `none` for nowhere [default: 127.0.0.1:8080, if it is free].
-    /// Other than loopback only with a token: SIMPLE_DIST_TOKEN, or a file named by
+    /// Where to serve the page and the API; `none` for nowhere [default: 127.0.0.1:8080, if free].
+    /// Any address but loopback needs a token: SIMPLE_DIST_TOKEN, or a file named by
     /// SIMPLE_DIST_TOKEN_FILE
     #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
     listen: Option<Listen>,
-    /// A file that holds the token; draining and cancelling are off without one
+    /// A file with the token; without one, nobody can drain or cancel
     #[arg(long, value_name = "PATH")]
     token_file: Option<PathBuf>,
-    /// A host name under which the page is reached, beside localhost; may be repeated
+    /// A host name for the page, in addition to localhost; may be repeated
     #[arg(
         long = "allow-host",
         env = "SIMPLE_DIST_HOSTS",
@@ -31,7 +31,7 @@ pub(crate) struct Http {
         value_name = "NAME"
     )]
     hosts: Vec<String>,
-    /// Lets everybody read who reaches it; calling and changing need the token all the same
+    /// Let anybody read; calling and changing still need the token
     #[arg(long, env = "SIMPLE_DIST_OPEN_READS", value_parser = FalseyValueParser::new())]
     open_reads: bool,
 }
@@ -81,7 +81,7 @@ impl Listen {
 }
 
 impl Http {
-    /// What was said; none if it shall be nowhere.
+    /// What was said; none if there is to be no page.
     pub(crate) fn settings(self) -> Result<Option<Settings>, Failure> {
         let (address, required) = match self.listen {
             Some(Listen::Nowhere) => return Ok(None),

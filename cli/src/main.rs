@@ -34,7 +34,7 @@ use crate::output::print;
 /// Run pure functions on other machines; every call returns.
 ///
 /// Start a broker (RabbitMQ), one `simple-dist distributor`, and a `simple-dist worker` on every
-/// machine that shall compute; then call.
+/// machine that should do work; then call.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
@@ -44,31 +44,31 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Plays the whole story with processes of its own: a call, a crash, a fallback, a recovery
+    /// Runs the whole scenario in its own processes: a call, a crash, a fallback, a recovery
     Demo(demo::Options),
     /// Runs everything on this machine: an embedded broker, a distributor, demo workers
     Up(up::Up),
     /// Runs the embedded broker alone
     Broker(up::Broker),
-    /// Takes jobs in, places them, tracks them; any number may stand by
+    /// Accepts jobs, assigns them to workers, tracks them; any number may be on standby
     Distributor(roles::Distributor),
     /// Serves the demo functions: fib, primes, mandelbrot, sleep, echo, fail
     Worker(roles::Worker),
     /// Calls a function; prints its value, and on stderr where it ran
     Call(call::Options),
-    /// Calls a function for every value of a range or file; prints the values in order
+    /// Calls a function for each value of a range or file; prints the results in order
     Map(map::Options),
-    /// Shows in a terminal what workers, functions and jobs are doing now
+    /// Shows what workers, functions and jobs are doing now, in the terminal
     Top(top::Options),
-    /// Measures calls beside bare round trips through the same broker
+    /// Measures calls against bare round trips through the same broker
     Bench(roles::Bench),
-    /// Makes the credentials of every role, and RabbitMQ's definitions of them
+    /// Creates credentials for every role, and the RabbitMQ definitions to match
     Setup(setup::Setup),
-    /// Prints a credential that `setup` made: the URL of a client, the token of the page
+    /// Prints a credential that `setup` created: a client's URL, the page's token
     Credentials(setup::Credentials),
-    /// Tells by its exit code whether a service is alive: a container's health check
+    /// Reports by its exit code whether a service is alive: a container's health check
     Healthcheck(healthcheck::Options),
-    /// Prints the completions of a shell
+    /// Prints a shell's completion script
     #[command(
         after_help = "Example:\n  simple-dist completions bash > /etc/bash_completion.d/simple-dist"
     )]
@@ -83,18 +83,19 @@ Examples:
   simple-dist demo                         see it work
   simple-dist up                           everything on this machine
   simple-dist distributor                  in one terminal,
-  simple-dist worker                       in another, as often as there are machines,
+  simple-dist worker                       in another, on as many machines as you like,
   simple-dist call fib 20                  and call: 6765
   simple-dist call fib 40 --timeout 5s --json
   simple-dist map fib 0..45
   simple-dist top                          watch it
 
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
-default amqp://127.0.0.1:5672; `demo` and `up` bring one of their own if none is named. RUST_LOG sets what is logged.
+default amqp://127.0.0.1:5672; `demo` and `up` start one of their own if none is set. RUST_LOG sets
+what is logged.
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable, 74 stdout
-cannot be written, 75 timed out, 77 wants a token, 78 bad configuration; 128 and the signal's number
-if one ended it, 141 if nobody reads stdout any more.";
+cannot be written, 75 timed out, 77 a token is required, 78 bad configuration; 128 plus the signal's
+number if one ended it, 141 if stdout was closed.";
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

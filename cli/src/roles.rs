@@ -16,7 +16,7 @@ use crate::http::Http;
 use crate::output::print;
 use crate::{bench, children, healthcheck};
 
-/// Takes jobs in, places them in pools of workers, answers the clients.
+/// Accepts jobs, assigns them to pools of workers, answers clients.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +28,7 @@ Examples:
 The page is at http://localhost:8080, and other languages call functions there:
   curl --json '[20]' localhost:8080/api/v1/functions/fib/call
 
-Start a second one anywhere: it stands by, and takes over when the active one is gone.")]
+Start a second one anywhere: it is on standby, and takes over when the active one is gone.")]
 pub(crate) struct Distributor {
     #[command(flatten)]
     broker: Broker,
@@ -64,23 +64,23 @@ A worker of your own functions is ten lines: see the README.")]
 pub(crate) struct Worker {
     #[command(flatten)]
     broker: Broker,
-    /// Jobs run at once; by default one for each core
+    /// Concurrent jobs; by default one for each core
     #[arg(long, env = "SIMPLE_DIST_SLOTS", value_parser = parse_slots, allow_hyphen_values = true)]
     slots: Option<usize>,
-    /// After SIGTERM, how long running jobs may go on; a second one ends that
+    /// How long running jobs may continue after SIGTERM; a second SIGTERM ends the wait
     #[arg(long, default_value = "30s", value_parser = parse_grace, allow_hyphen_values = true)]
     grace: Duration,
-    /// Serves `abort` as well, which ends its worker: to see how that is survived
+    /// Also serve `abort`, which kills its worker: to watch the recovery
     #[arg(long)]
     with_abort: bool,
-    /// A file to touch while this runs, for `simple-dist healthcheck --file`
+    /// A file to touch while running, for `simple-dist healthcheck --file`
     #[arg(long, value_name = "PATH", env = "SIMPLE_DIST_HEALTH_FILE")]
     health_file: Option<PathBuf>,
     #[command(flatten)]
     child: children::Child,
 }
 
-/// Measures calls beside bare round trips.
+/// Measures calls against bare round trips.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -88,14 +88,14 @@ Examples:
   simple-dist bench --json > figures.jsonl
   simple-dist bench --page                    the status page, with 100,000 jobs queued
 
-Starts a distributor and a worker of its own under a prefix of its own.")]
+Starts its own distributor and worker, under its own prefix.")]
 pub(crate) struct Bench {
     #[command(flatten)]
     broker: Broker,
-    /// One JSON object a line instead of a table
+    /// Print one JSON object per line instead of a table
     #[arg(long)]
     json: bool,
-    /// Measures the status page instead: 100,000 jobs behind one busy slot, 10 pages open
+    /// Measure the status page instead: 100,000 jobs behind one busy slot, 10 open pages
     #[arg(long)]
     page: bool,
     /// Echo what comes to this queue, as the other end of the raw round trip
@@ -150,7 +150,7 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
 pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     let url = options.broker.url()?;
     if !url.starts_with("amqp:") {
-        return Err(Failure::configuration("the bench measures without TLS: an amqp URL"));
+        return Err(Failure::configuration("the bench measures without TLS: give it an amqp URL"));
     }
     if let Some(queue) = options.raw_worker {
         return bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
@@ -172,11 +172,11 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     print(bench::table(&figures))
 }
 
-/// Lets a role end gracefully at the first signal, and at once at the second.
+/// Stops a role gracefully at the first signal, immediately at the second.
 async fn stoppable(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::select! {
         ended = role => ended,
-        () = second_signal() => Err(Failure::function("left at once, at the second signal")),
+        () = second_signal() => Err(Failure::function("stopped immediately at the second signal")),
     }
 }
 

@@ -20,16 +20,16 @@ Examples:
   simple-dist up --workers 4 --listen 127.0.0.1:5673
   simple-dist call fib 30                   in another terminal
 
-With AMQP_URL set no broker is started, and everything runs on that one. A process that is killed
-is replaced.")]
+With AMQP_URL set, no broker is started and everything runs on that one. A process that is killed is
+replaced.")]
 pub(crate) struct Up {
-    /// Workers, each a process of its own
+    /// Workers to start, each in its own process
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     workers: u8,
     /// Where the embedded broker listens
     #[arg(long, default_value = "127.0.0.1:5672", value_name = "ADDRESS")]
     listen: String,
-    /// Where the status page and the API are; `none` for nowhere
+    /// Where to serve the status page and the API; `none` for nowhere
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     page: http::Listen,
     #[command(flatten)]
@@ -43,10 +43,10 @@ Examples:
   simple-dist broker                        on 127.0.0.1:5672, with the user guest
   SIMPLE_DIST_BROKER_PASSWORD_FILE=secret simple-dist broker --listen 0.0.0.0:5672 --user team
 
-It is a real AMQP 0-9-1 broker, in memory: what it holds ends with it. For more than one machine,
-or for what must outlive a process, run RabbitMQ.")]
+It is a real AMQP 0-9-1 broker, in memory: what it holds is gone when it stops. For more than one
+machine, or to outlive a process, run RabbitMQ.")]
 pub(crate) struct Broker {
-    /// Where it listens; other than loopback only with a password
+    /// Where to listen; any address but loopback needs a password
     #[arg(long, default_value = "127.0.0.1:5672", value_name = "ADDRESS")]
     listen: String,
     /// The login, whose password is SIMPLE_DIST_BROKER_PASSWORD, or in the file named by
@@ -58,7 +58,7 @@ pub(crate) struct Broker {
 /// A role that ends within this time would do so again.
 const YOUNG: Duration = Duration::from_secs(3);
 
-const BANNER: &str = "an embedded broker: what it holds ends with this process";
+const BANNER: &str = "an embedded broker: what it holds is gone when this process stops";
 
 /// Runs a broker, a distributor and workers until it is told to stop.
 pub(crate) async fn up(options: Up) -> Result<(), Failure> {
@@ -78,7 +78,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
         roles.push(Role::start(&url, &files, &["worker"], prefix)?);
     }
     let workers = some(options.workers.into(), "worker");
-    print(format_args!("a distributor and {workers}; Ctrl-C ends it all"))?;
+    print(format_args!("a distributor and {workers}; Ctrl-C stops everything"))?;
     if let http::Listen::At(page) = options.page {
         print(format_args!("status page on http://{page}"))?;
     }
@@ -102,7 +102,7 @@ pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
         builder = builder.user(user, password()?);
     }
     let broker = builder.start().await.map_err(|error| not_started(&error))?;
-    print(format_args!("{BANNER}\nAMQP on {}; Ctrl-C ends it", broker.addr()))?;
+    print(format_args!("{BANNER}\nAMQP on {}; Ctrl-C stops it", broker.addr()))?;
     shutdown_signal().await;
     broker.stop().await;
     Ok(())

@@ -31,7 +31,7 @@ pub enum Error {
     /// The settings of the page and the API cannot be followed.
     #[error(transparent)]
     Http(#[from] web::SettingsError),
-    /// The page and the API cannot be where they shall be.
+    /// The page and the API cannot listen at this address.
     #[error("cannot listen on {address} ({reason}): give another address, or `none`")]
     Listen {
         /// Where.

@@ -47,7 +47,7 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A variable that is of no use: correct it.
+/// A variable is invalid; fix its value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvironmentError {

@@ -48,7 +48,8 @@ pub const WORKER_SILENCE: Duration = Duration::from_millis(2500);
 pub const LOCKS: usize = 4;
 /// A distributor silent for this long is gone.
 pub const SILENCE: Duration = Duration::from_secs(3);
-/// A distributor whose own presence has not come back for this long judges nobody.
+/// If the leader does not receive its own heartbeat within this time, it neither declares workers
+/// lost nor places jobs.
 pub const ECHO: Duration = Duration::from_secs(1);
 /// How long a new term listens to the workers before it places jobs: every beat came once.
 pub const TERM_LISTENS: Duration = Duration::from_millis(1500);
@@ -65,7 +66,7 @@ pub const SWEEP_MARKED_AFTER: Duration = Duration::from_secs(3);
 pub const RESEND: Duration = Duration::from_secs(2);
 /// How often a client asks after what is outstanding.
 pub const ASK: Duration = Duration::from_secs(15);
-/// A link whose publishes are unconfirmed for this long is not to be counted on.
+/// A link whose publishes stay unconfirmed for this long is no longer relied on.
 pub const UNCONFIRMED: Duration = Duration::from_secs(1);
 /// How often a client reports what it ran itself.
 pub const REPORT: Duration = Duration::from_secs(5);

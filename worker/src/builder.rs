@@ -29,11 +29,11 @@ const STACK: usize = 8 * 1024 * 1024;
 pub struct Worker(());
 
 impl Worker {
-    /// A worker to be, as the environment says: the broker, certificates, the prefix and slots. See
+    /// A worker configured by the environment: broker, certificates, prefix and slots. See
     /// [`environment`](simple_dist_link::environment) for the variables.
     ///
     /// # Errors
-    /// [`Error::Environment`], where a variable is of no use.
+    /// [`Error::Environment`] if a variable is invalid.
     pub fn from_env() -> Result<Builder, Error> {
         let said = Environment::read()?;
         let mut builder = Self::builder(said.url).certificates(said.certificates);
@@ -46,7 +46,7 @@ impl Worker {
         Ok(builder)
     }
 
-    /// A worker to be, for the broker at this URL.
+    /// A worker for the broker at this URL.
     ///
     /// ```
     /// use simple_dist_protocol::Function;
@@ -75,19 +75,19 @@ impl Worker {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A variable of the environment is of no use: correct it.
+    /// A variable of the environment is invalid; fix its value.
     #[error("the environment cannot be used")]
     Environment(#[from] EnvironmentError),
-    /// The broker's URL is of no use: correct it.
+    /// The broker's URL is invalid; fix it.
     #[error("the broker's URL cannot be used")]
     Url(#[from] UrlError),
-    /// The prefix is of no use: correct it.
+    /// The prefix is invalid; fix it.
     #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
-    /// There is nothing to serve: call [`Builder::serve`].
+    /// There is nothing to serve; call [`Builder::serve`].
     #[error("there is no function to serve")]
     NoFunctions,
-    /// Two functions bear one address: give one of them another name or version.
+    /// Two functions have the same address; give one another name or version.
     #[error("two functions are called {0}")]
     Twice(Address),
     /// Slots out of their range: see [`Builder::slots`].
@@ -96,12 +96,12 @@ pub enum Error {
     /// More grace than [`GRACE_MAX`].
     #[error("running jobs may go on for {GRACE_MAX:?} at most, not {0:?}")]
     Grace(Duration),
-    /// The system starts no more threads: ask for fewer slots, or smaller stacks.
+    /// The system cannot start more threads; use fewer slots, or smaller stacks.
     #[error("a slot's thread cannot be started")]
     Threads(#[source] io::Error),
 }
 
-/// A worker to be; [`Builder::run`] makes it one.
+/// The settings of a worker; [`Builder::run`] starts it.
 #[must_use = "a worker does nothing until it is run"]
 pub struct Builder {
     url: String,
@@ -144,15 +144,15 @@ impl Builder {
         self
     }
 
-    /// How long running jobs may run on when the worker is told to leave, before they are handed
-    /// back: 30 s by default, at most [`GRACE_MAX`]. Leaving takes up to 4 s more for goodbyes.
+    /// How long running jobs may continue after the worker is told to stop, before they are returned:
+    /// 30 s by default, at most [`GRACE_MAX`]. Stopping takes up to 4 s more.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// Ends the grace time early: once the worker was told to leave and this ends, what still runs
-    /// is handed back at once. For a second signal:
+    /// Ends the grace period early: when this completes after the worker was told to stop, whatever
+    /// still runs is returned at once. For a second signal:
     ///
     /// ```no_run
     /// # async fn example(worker: simple_dist_worker::Builder) -> Result<(), simple_dist_worker::Error> {
@@ -182,13 +182,14 @@ impl Builder {
         self
     }
 
-    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
+    /// The CA to trust and the certificate to present over TLS, for an `amqps://` URL with the
+    /// feature `tls`.
     pub fn certificates(mut self, certificates: Certificates) -> Self {
         self.certificates = certificates;
         self
     }
 
-    /// What people see as the machine it runs on: the system's host name by default.
+    /// The host shown to people: the system's host name by default.
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.host = Some(name.into());
         self
