@@ -132,7 +132,7 @@ function sayAge() {
   document.body.classList.toggle("stale", stale);
   const isOpen = source && source.readyState === EventSource.OPEN;
   const text = isOpen
-    ? "These numbers are " + span(old) + " old: the distributor makes no newer ones."
+    ? "These numbers are " + span(old) + " old: the distributor is not producing newer ones."
     : "These numbers are " + span(old) + " old: the connection to the distributor is cut. Trying again.";
   if (cut.hidden !== !stale) cut.hidden = !stale;
   if (stale) cut.textContent = text;

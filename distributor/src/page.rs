@@ -228,23 +228,23 @@ impl Page {
         self.problem(
             StatusCode::NOT_FOUND,
             &format!("There is no such {thing}"),
-            "It may have been forgotten since: what ended is kept for a while only.",
+            "It may have been forgotten: what has ended is kept only for a while.",
         )
     }
 
     fn forbidden(&self) -> Response {
         self.problem(
             StatusCode::FORBIDDEN,
-            "That needs the token",
+            "This needs the token",
             "Log in with the distributor's token first.",
         )
     }
 
     fn refused(&self, refused: Refused) -> Response {
         let text = match refused {
-            Refused::NotActive => "This distributor stands by. The active one can do it.",
+            Refused::NotActive => "This distributor is on standby. Ask the active one.",
             Refused::Busy => "The distributor did not answer in time. Try again in a moment.",
-            Refused::Unknown => "There is no such thing, or it has gone.",
+            Refused::Unknown => "It does not exist, or is gone.",
         };
         let status = match refused {
             Refused::NotActive | Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,

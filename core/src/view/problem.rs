@@ -64,7 +64,7 @@ pub enum ProblemKind {
     TimingOut,
     /// Jobs that were not taken in.
     Refused,
-    /// A bound is reached, and somebody was turned away.
+    /// A limit is reached, and somebody was turned away.
     TurnedAway,
     /// Workers were lost.
     WorkersLost,
@@ -74,7 +74,7 @@ pub enum ProblemKind {
     Abandoned,
     /// Functions of which more than one version is served.
     Skew,
-    /// The books do not balance.
+    /// The job counts do not add up.
     Books,
 }
 

@@ -176,13 +176,13 @@ fn lines(timeline: &[Moment]) -> Vec<Line> {
                     (format!("{} attempt started by {}", nth(attempt), worker.short()), "")
                 }
                 What::Returned { attempt, willing: true } => {
-                    (format!("{} attempt handed back by its worker's will", nth(attempt)), "")
+                    (format!("{} attempt returned unstarted by the worker", nth(attempt)), "")
                 }
                 What::Returned { attempt, willing: false } => {
                     (format!("{} attempt came back", nth(attempt)), "warn")
                 }
                 What::Swept { attempt } => {
-                    (format!("message of the {} attempt found gone", nth(attempt)), "warn")
+                    (format!("message of the {} attempt was lost", nth(attempt)), "warn")
                 }
                 What::Lost { attempt, worker } => {
                     (format!("{} lost with the {} attempt", worker.short(), nth(attempt)), "warn")

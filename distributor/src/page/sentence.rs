@@ -95,7 +95,7 @@ fn outlook(view: &View) -> String {
         };
     }
     if books.accepted == 0 {
-        return "Nothing has been asked for yet.".to_owned();
+        return "No calls yet.".to_owned();
     }
     let ends = [
         (books.failed, "failed"),

@@ -153,7 +153,7 @@ async fn the_filter_works_without_a_script() {
     assert!(!failed.contains("ran out of time"));
     assert!(failed.contains("value=\"WIDTH\"") && failed.contains("checked"));
     let none = stage.get("/?q=no-such-thing").await;
-    assert!(none.contains("No job of the last ones is like that."));
+    assert!(none.contains("No recent job matches."));
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ fn idle(worker: &Worker) -> Option<String> {
 /// What became of a worker that is gone, and of its jobs.
 pub(super) fn fate(worker: &Worker) -> String {
     match worker.state {
-        WorkerState::Left => format!("left {} ago after it had drained", coarse(worker.silent)),
+        WorkerState::Left => format!("left {} ago, drained", coarse(worker.silent)),
         _ => format!(
             "last heard {} ago; {}",
             coarse(worker.silent),

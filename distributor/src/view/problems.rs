@@ -35,7 +35,9 @@ pub(crate) fn stale(age: Seconds) -> Option<Problem> {
     (age > STALE).then(|| {
         Problem::new(ProblemKind::Stale, Severity::Critical, "The numbers are old.")
             .blocking()
-            .saying(format!("These numbers are {old} old: the distributor makes no newer ones."))
+            .saying(format!(
+                "These numbers are {old} old: the distributor is not producing newer ones."
+            ))
     })
 }
 
@@ -45,22 +47,24 @@ fn of_link(view: &View) -> Vec<Problem> {
     let mut problems = Vec::new();
     match &view.distributor.phase {
         Phase::Down => problems.push(
-            Problem::new(BrokerDown, Severity::Critical, "No link to the broker.").saying(format!(
-                "No link to the broker at {} for {}: what follows is from before.",
-                broker.address,
-                coarse(broker.since)
-            )),
+            Problem::new(BrokerDown, Severity::Critical, "No connection to the broker.").saying(
+                format!(
+                    "No connection to the broker at {} for {}: what follows is older.",
+                    broker.address,
+                    coarse(broker.since)
+                ),
+            ),
         ),
         Phase::Standby { active: None, .. } => problems.push(
-            Problem::new(Leaderless, Severity::Critical, "No distributor leads.")
-                .saying("This distributor stands by, and no active one is heard.".to_owned()),
+            Problem::new(Leaderless, Severity::Critical, "No distributor is active.")
+                .saying("This distributor is on standby, and there is no active one.".to_owned()),
         ),
         Phase::Standby { active: Some(active), backlog } => {
             let waits = backlog.map(|jobs| format!(", with {} waiting there", many(jobs, "job")));
             problems.push(
-                Problem::new(Standby, Severity::Warning, "This distributor stands by.").saying(
+                Problem::new(Standby, Severity::Warning, "This distributor is on standby.").saying(
                     format!(
-                        "This distributor stands by; {active} is the active one{}.",
+                        "This distributor is on standby; {active} is active{}.",
                         waits.unwrap_or_default()
                     ),
                 ),
@@ -70,14 +74,15 @@ fn of_link(view: &View) -> Vec<Problem> {
     }
     if broker.up && broker.blocked {
         problems.push(
-            Problem::new(BrokerBlocked, Severity::Critical, "The broker takes no messages.")
-                .saying("The broker takes no messages: a memory or disk alarm.".to_owned()),
+            Problem::new(BrokerBlocked, Severity::Critical, "The broker is blocking publishers.")
+                .saying("The broker is blocking publishers: a memory or disk alarm.".to_owned()),
         );
     }
     if broker.up && !broker.sure {
         problems.push(
             Problem::new(BrokerSilent, Severity::Warning, "The broker does not answer.").saying(
-                "The broker does not answer: what is told of the workers may be old.".to_owned(),
+                "The broker does not answer: what is shown of the workers may be out of date."
+                    .to_owned(),
             ),
         );
     }
@@ -237,7 +242,7 @@ fn refused(view: &View) -> Option<Problem> {
     (refused > 0).then(|| {
         let were = if refused == 1 { "was" } else { "were" };
         Problem::new(ProblemKind::Refused, Severity::Warning, "Jobs are refused.")
-            .saying(format!("{} {were} not taken in in the last minute.", many(refused, "job")))
+            .saying(format!("{} {were} refused in the last minute.", many(refused, "job")))
     })
 }
 
@@ -246,14 +251,14 @@ fn turned_away(view: &View) -> Option<Problem> {
     let said: Vec<String> =
         late.map(|turned| format!("{} ({} times)", turned.reason, count(turned.count))).collect();
     (!said.is_empty()).then(|| {
-        Problem::new(ProblemKind::TurnedAway, Severity::Warning, "A bound is reached.")
-            .saying(format!("A bound is reached: {}.", said.join("; ")))
+        Problem::new(ProblemKind::TurnedAway, Severity::Warning, "A limit is reached.")
+            .saying(format!("A limit is reached: {}.", said.join("; ")))
     })
 }
 
 fn unbalanced() -> Problem {
-    Problem::new(ProblemKind::Books, Severity::Critical, "The books do not balance.")
-        .saying("The books do not balance: this is a fault of ours.".to_owned())
+    Problem::new(ProblemKind::Books, Severity::Critical, "The job counts do not add up.")
+        .saying("The job counts do not add up: this is a bug in simple-dist.".to_owned())
 }
 
 #[cfg(test)]
@@ -395,7 +400,7 @@ mod tests {
         let view = sample::standby(NOW);
         check(&view, [(Kind::Standby, Severity::Warning)]);
         let text =
-            "This distributor stands by; d-0c7d81c2 is the active one, with 40 jobs waiting there.";
+            "This distributor is on standby; d-0c7d81c2 is active, with 40 jobs waiting there.";
         says(&view, text);
         let alone = Phase::Standby { active: None, backlog: None };
         let alone = with(sample::standby, |view| view.distributor.phase = alone);
