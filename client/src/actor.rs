@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_core::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use simple_dist_link as link;
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
@@ -24,7 +25,6 @@ use crate::kept::Kept;
 use crate::local::{LocalEnd, Pool, Work};
 use crate::wire::{Source, Wire};
 use crate::{Answer, CallError, Reason};
-use simple_dist_core::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 
 /// How often it is looked whether the distributor's beats come.
 const LOOK: Duration = Duration::from_millis(500);

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_core::caller::{CallOptions, Obstacle};
 use simple_dist_protocol::{Argument, JobId, codec, limits};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -18,7 +19,6 @@ use crate::actor::{NewCall, Outcome};
 use crate::callable::Callable;
 use crate::kept::{Kept, drop_here};
 use crate::{Answer, CallError, Client, Fallback, blocking};
-use simple_dist_core::caller::{CallOptions, Obstacle};
 
 /// The options of a call, on every kind of call.
 macro_rules! options {

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
+use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::Argument;
 
 use crate::call::Detailed;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
-use simple_dist_core::caller::CallOptions;
 
 /// How many calls are in flight when the caller names no number: enough for lists to form.
 const IN_FLIGHT: usize = 256;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use simple_dist_core::caller::LocalRuns;
 use simple_dist_link::{BrokerUrl, Consume, Full, Lane, Options, Outgoing, Plan, Route, Session};
 use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submission, Submit};
 use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{ClientId, Generation, JobId, codec};
-
-use simple_dist_core::caller::LocalRuns;
 
 /// Answers delivered and not yet acked: they are acked as they are read.
 const PREFETCH: u16 = 1000;

@@ -38,9 +38,9 @@ pub struct JsonError(#[from] codec::Error);
 /// ```
 pub fn arguments_from_json(arguments: &[Value]) -> Result<Vec<u8>, JsonError> {
     let bytes = match arguments {
-        [] => codec::encode(&())?,
-        [argument] => codec::encode(&Outgoing(argument))?,
-        several => codec::encode(&several.iter().map(Outgoing).collect::<Vec<_>>())?,
+        [] => codec::encode_exact(&())?,
+        [argument] => codec::encode_exact(&Outgoing(argument))?,
+        several => codec::encode_exact(&several.iter().map(Outgoing).collect::<Vec<_>>())?,
     };
     Ok(bytes)
 }
@@ -167,6 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::limits;
 
     #[test]
     fn json_comes_back_as_it_went() {
@@ -179,6 +180,18 @@ mod tests {
         ] {
             let bytes = arguments_from_json(std::slice::from_ref(&value)).unwrap();
             assert_eq!(value_to_json(&bytes).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn what_nobody_would_read_is_not_written() {
+        let deep = |levels| (0..levels).fold(json!(1), |deep, _| json!([deep]));
+        let deepest = deep(limits::DEPTH);
+        let bytes = arguments_from_json(std::slice::from_ref(&deepest)).unwrap();
+        assert_eq!(value_to_json(&bytes).unwrap(), deepest);
+        for arguments in [vec![deep(limits::DEPTH + 1)], vec![deepest, json!(1)]] {
+            let refused = arguments_from_json(&arguments);
+            assert!(matches!(refused, Err(JsonError(codec::Error::Deep))), "{refused:?}");
         }
     }
 

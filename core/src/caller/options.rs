@@ -14,13 +14,14 @@ use super::CallError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Fallback {
-    /// When no worker can be reached or the call's time has passed.
+    /// When no worker can be reached, the call's time has passed, or its argument or value cannot
+    /// travel: over 8 MiB, nested deeper than 128, `Some(None)` and its like.
     #[default]
     WhenUnavailable,
-    /// Never: the call then ends as `Unavailable` or `Timeout`.
+    /// Never: the call then ends as `Unavailable`, `Timeout`, `TooLarge` or `Unsendable`.
     Never,
-    /// When no answer has come after this time, beside the worker: the first end wins. And when
-    /// no worker can be reached.
+    /// When no answer has come after this time, beside the worker: the first end wins. And
+    /// whenever [`WhenUnavailable`](Self::WhenUnavailable) is.
     After(Duration),
 }
 
