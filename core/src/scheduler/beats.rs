@@ -73,9 +73,7 @@ impl Rooms {
                 pool.heard = Some(now);
             }
         }
-        if back {
-            self.take_strikes_back(id);
-        }
+        self.take_strikes_back(id, &beat.held);
         self.hear_held(id, beat.held);
         if back {
             for ended in self.recent.prove(user, id) {

@@ -3,8 +3,10 @@
 //! A *mark*: an attempt came back, was swept or purged; most likely an accident. A *strike*: a
 //! worker was lost that had started it, confirmed. One attempt gives one count.
 
+use std::collections::BTreeSet;
+
 use simple_dist_protocol::limits::{RESEND, STRIKES};
-use simple_dist_protocol::message::{Answer, Marks};
+use simple_dist_protocol::message::{Answer, Held, Marks};
 use simple_dist_protocol::{Attempt, JobKey, WorkerId};
 
 use super::Rooms;
@@ -134,10 +136,17 @@ impl Rooms {
         self.weigh(job);
     }
 
-    /// A lost worker was heard again: it was not the job.
-    pub(super) fn take_strikes_back(&mut self, worker: WorkerId) {
-        for job in self.strikers.remove(&worker).unwrap_or_default() {
+    /// A lost worker was heard again: it was not the jobs that it does not hold any more.
+    pub(super) fn take_strikes_back(&mut self, worker: WorkerId, held: &[Held]) {
+        let Some(struck) = self.strikers.remove(&worker) else { return };
+        let held: BTreeSet<Key> = held.iter().map(|held| Key::of(&held.key)).collect();
+        for job in struck {
             let Some(found) = self.jobs.get_mut(job) else { continue };
+            // What it still has may kill it yet, and then nobody would count that.
+            if held.contains(&found.key) {
+                self.strikers.entry(worker).or_default().insert(job);
+                continue;
+            }
             if !found.suspicion_mut().unstrike(worker) {
                 continue;
             }

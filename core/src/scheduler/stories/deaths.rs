@@ -233,6 +233,23 @@ fn a_strike_is_taken_back_when_the_worker_is_heard_again() {
 }
 
 #[test]
+fn a_strike_is_not_taken_back_while_the_worker_still_has_the_job() {
+    check_suspect(
+        [
+            at(0.3, lives(1, 1)),
+            at(0.4, started(1, 1, 2)),
+            at(0.5, falls_silent(1)),
+            at(4.0, holds(1, 1, 2)),
+            at(4.0, lives(1, 1)),
+            at(4.1, submitted_with(1, true, &[1])),
+            at(4.2, falls_silent(1)),
+            at(8.0, nothing()),
+        ],
+        [struck(1, true, &[1]), place_alone(1, 3)],
+    );
+}
+
+#[test]
 fn a_start_of_an_earlier_term_strikes_a_job_without_marks() {
     check(
         [
