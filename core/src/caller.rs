@@ -20,7 +20,7 @@ mod stories;
 mod target;
 mod timers;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::message::Bound;
@@ -49,7 +49,8 @@ const IDLE: Duration = limits::BEAT;
 /// All calls in flight of one client.
 #[derive(Debug)]
 pub struct Caller {
-    jobs: HashMap<JobId, Job>,
+    /// By their ids, which is by their age.
+    jobs: BTreeMap<JobId, Job>,
     /// The bytes of their arguments.
     bytes: usize,
     /// What is next to be done about each, and when.
@@ -88,7 +89,7 @@ impl Caller {
     /// No calls yet; so many may run here at once.
     pub fn new(local_slots: usize, now: Duration) -> Self {
         Self {
-            jobs: HashMap::new(),
+            jobs: BTreeMap::new(),
             bytes: 0,
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
