@@ -1,16 +1,18 @@
-//! A broker as the scheduler's world needs it: queues, consumers with a prefetch, acks, redelivery,
-//! exclusive queues, confirms and returns. Whatever was unacked on a connection that the broker
-//! finds gone is handed out again, flagged.
+//! A broker as AMQP 0-9-1 describes it: queues in order, consumers with a prefetch, acks and
+//! redelivery, exclusive queues, mandatory messages, times to live. And what may go wrong in one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use simple_dist_protocol::Outcome;
+use simple_dist_protocol::limits::{CLIENT_EXPIRES, INTAKE_TTL};
 use simple_dist_protocol::message::{Control, Deliveries, FromClient, FromWorker, Place, Presence};
-use simple_dist_protocol::{ClientId, PoolId, WorkerId};
+use simple_dist_protocol::{ClientId, JobId, Outcome, PoolId, UserName, WorkerId};
 
-/// A connection, as the broker numbers them.
+use crate::random::Random;
+
+/// A process's link, as the broker numbers them: its two connections, which live and die together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Conn(pub(crate) u64);
+pub(crate) struct Conn(pub(crate) usize);
 
 /// A queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,192 +22,331 @@ pub(crate) enum Name {
     Answers,
     Pool(PoolId),
     Client(ClientId, u32),
-    /// Exclusive.
+    // Exclusive from here on.
     Worker(WorkerId, u32),
-    /// Exclusive: a distributor's beats.
     Beats(Conn),
-    /// Exclusive: anybody's presence.
+    /// At most 16 messages, the newest.
     Presence(Conn),
+    /// At most one message, the newest.
+    ClientPresence(Conn),
+}
+
+/// Where something is published to: a queue, or an exchange that copies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    To(Name),
+    Beats,
+    Presence,
 }
 
 /// A message.
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    FromClient(FromClient),
-    FromWorker(FromWorker),
+    Client(FromClient),
+    Worker(FromWorker),
     Place(Place),
     Deliveries(Deliveries),
     Control(Control),
     Presence(Presence),
 }
 
-/// A message on its way to a consumer.
+impl Body {
+    /// Whether it comes all the time and says how somebody is.
+    pub(crate) fn is_usual(&self) -> bool {
+        matches!(self, Self::Presence(_) | Self::Worker(FromWorker::Beat(_)))
+    }
+}
+
+/// A message with the login that the broker checked.
 #[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) user: UserName,
+    pub(crate) body: Body,
+    pub(crate) redelivered: bool,
+    came: Duration,
+}
+
+/// A message on its way to a consumer.
+#[derive(Debug)]
 pub(crate) struct Handed {
     pub(crate) conn: Conn,
     pub(crate) queue: Name,
+    pub(crate) consumer: u8,
     pub(crate) tag: u64,
-    pub(crate) body: Body,
-    pub(crate) redelivered: bool,
+    pub(crate) letter: Letter,
+}
+
+/// What goes wrong for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trouble {
+    /// Nobody can connect.
+    Down,
+    /// One message in four is confirmed and dropped.
+    Loses,
+    /// One in four is there twice.
+    Doubles,
+    /// One in two is refused.
+    Refuses,
+    /// Presence goes nowhere.
+    HidesPresence,
+    /// Confirms come seconds late.
+    ConfirmsLate,
+    /// One confirm in four never comes.
+    ConfirmsLost,
+    /// Questions after queues come to nothing.
+    Deaf,
+    /// It takes no messages, an alarm.
+    Blocks,
+}
+
+/// What is left after a restart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Left {
+    All,
+    Queues,
+    Nothing,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    exclusive: Option<Conn>,
-    messages: VecDeque<(Body, bool)>,
+    letters: VecDeque<Letter>,
     consumers: Vec<Consumer>,
     turn: usize,
+    /// Since when nobody consumes it.
+    unused: Duration,
 }
 
 #[derive(Debug)]
 struct Consumer {
     conn: Conn,
+    number: u8,
     prefetch: usize,
-    unacked: BTreeMap<u64, Body>,
+    cancelled: bool,
+    unacked: BTreeMap<u64, Letter>,
 }
 
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     queues: BTreeMap<Name, Queue>,
-    alive: Vec<Conn>,
+    /// What a distributor declares for everybody is there.
+    pub(crate) is_furnished: bool,
+    alive: BTreeSet<Conn>,
     leader: Option<Conn>,
-    conns: u64,
     tags: u64,
+    until: BTreeMap<Trouble, Duration>,
+    stirred: BTreeSet<Name>,
+    /// The jobs of placements that are there twice.
+    pub(crate) doubled: Vec<JobId>,
 }
 
 impl Broker {
-    pub(crate) fn connect(&mut self) -> Conn {
-        self.conns += 1;
-        self.alive.push(Conn(self.conns));
-        Conn(self.conns)
+    pub(crate) fn trouble(&mut self, trouble: Trouble, until: Duration) {
+        self.until.insert(trouble, until);
+    }
+
+    pub(crate) fn has(&self, trouble: Trouble, now: Duration) -> bool {
+        self.until.get(&trouble).is_some_and(|until| now < *until)
+    }
+
+    pub(crate) fn connect(&mut self, conn: Conn) {
+        self.alive.insert(conn);
     }
 
     pub(crate) fn is_alive(&self, conn: Conn) -> bool {
         self.alive.contains(&conn)
     }
 
-    /// The broker finds a connection gone.
-    pub(crate) fn close(&mut self, conn: Conn) {
-        self.alive.retain(|alive| *alive != conn);
-        if self.leader == Some(conn) {
-            self.leader = None;
-        }
-        self.queues.retain(|_, queue| queue.exclusive != Some(conn));
-        for queue in self.queues.values_mut() {
-            let (gone, rest) =
-                std::mem::take(&mut queue.consumers).into_iter().partition(|c| c.conn == conn);
+    pub(crate) fn all_alive(&self) -> Vec<Conn> {
+        self.alive.iter().copied().collect()
+    }
+
+    /// A link is gone: what is its own goes with it, what it has not acked is there again.
+    pub(crate) fn close(&mut self, conn: Conn, now: Duration) {
+        self.alive.remove(&conn);
+        self.leader.take_if(|leader| *leader == conn);
+        self.queues.retain(|name, queue| !name.is_of(conn, queue));
+        for (name, queue) in &mut self.queues {
+            let (gone, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut queue.consumers).into_iter().partition(|it| it.conn == conn);
             queue.consumers = rest;
-            let gone: Vec<Consumer> = gone;
-            for (_, body) in gone.into_iter().flat_map(|consumer| consumer.unacked).rev() {
-                queue.messages.push_front((body, true));
+            let back: BTreeMap<u64, Letter> = gone.into_iter().flat_map(|it| it.unacked).collect();
+            for (_, letter) in back.into_iter().rev() {
+                queue.letters.push_front(Letter { redelivered: true, ..letter });
             }
-        }
-    }
-
-    /// Every connection is gone, and maybe every message.
-    pub(crate) fn restart(&mut self, keeps_messages: bool) {
-        for conn in self.alive.clone() {
-            self.close(conn);
-        }
-        if !keeps_messages {
-            for queue in self.queues.values_mut() {
-                queue.messages.clear();
+            if queue.consumers.is_empty() {
+                queue.unused = queue.unused.max(now);
             }
+            self.stirred.insert(*name);
         }
     }
 
-    pub(crate) fn declare(&mut self, name: Name, exclusive: Option<Conn>) {
-        self.queues.entry(name).or_default().exclusive = exclusive;
+    pub(crate) fn restart(&mut self, left: Left, now: Duration) {
+        for conn in self.all_alive() {
+            self.close(conn, now);
+        }
+        match left {
+            Left::All => {}
+            Left::Queues => self.queues.values_mut().for_each(|queue| queue.letters.clear()),
+            Left::Nothing => (self.queues, self.is_furnished) = (BTreeMap::new(), false),
+        }
     }
 
-    pub(crate) fn claim_leader(&mut self, conn: Conn) -> bool {
-        let free = self.leader.is_none() && self.is_alive(conn);
-        if free {
-            self.leader = Some(conn);
-        }
+    pub(crate) fn declare(&mut self, name: Name, now: Duration) {
+        self.queues.entry(name).or_insert_with(|| Queue { unused: now, ..Queue::default() });
+    }
+
+    /// Takes the lock of the active distributor, if nobody has it.
+    pub(crate) fn claim(&mut self, conn: Conn) -> bool {
+        let free = self.leader.is_none();
+        self.leader.get_or_insert(conn);
         free
     }
 
-    pub(crate) fn consume(&mut self, conn: Conn, name: Name, prefetch: usize) {
-        if let Some(queue) = self.queues.get_mut(&name).filter(|_| self.alive.contains(&conn)) {
-            queue.consumers.push(Consumer { conn, prefetch, unacked: BTreeMap::new() });
-        }
+    /// Whether there is such a queue.
+    pub(crate) fn consume(&mut self, conn: Conn, name: Name, number: u8, prefetch: usize) -> bool {
+        let Some(queue) = self.queues.get_mut(&name) else { return false };
+        let unacked = BTreeMap::new();
+        queue.consumers.push(Consumer { conn, number, prefetch, cancelled: false, unacked });
+        self.stirred.insert(name);
+        true
     }
 
-    /// None if the connection is gone, and nobody will ever say what became of the message.
-    pub(crate) fn publish(&mut self, conn: Conn, name: Name, body: Body) -> Option<Outcome> {
-        if !self.is_alive(conn) {
-            return None;
-        }
-        Some(match self.queues.get_mut(&name) {
-            Some(queue) => {
-                queue.messages.push_back((body, false));
-                Outcome::Confirmed
-            }
-            None => Outcome::Returned,
-        })
+    /// What was delivered may still be acked.
+    pub(crate) fn cancel(&mut self, conn: Conn, number: u8) {
+        let all = self.queues.values_mut().flat_map(|queue| &mut queue.consumers);
+        all.filter(|it| (it.conn, it.number) == (conn, number)).for_each(|it| it.cancelled = true);
     }
 
-    /// To every queue of a kind.
-    pub(crate) fn fan_out(&mut self, conn: Conn, to: fn(&Name) -> bool, body: &Body) {
-        if self.is_alive(conn) {
-            for (_, queue) in self.queues.iter_mut().filter(|(name, _)| to(name)) {
-                queue.messages.push_back((body.clone(), false));
+    pub(crate) fn publish(
+        &mut self,
+        route: Route,
+        (user, body): (UserName, Body),
+        now: Duration,
+        random: &mut Random,
+    ) -> Outcome {
+        if self.has(Trouble::Refuses, now) && random.once_in(2) {
+            return Outcome::Refused;
+        }
+        if let Route::To(name) = route {
+            let is_old = |queue: &Queue| {
+                let unused = matches!(name, Name::Client(..)) && queue.consumers.is_empty();
+                unused && now >= queue.unused + CLIENT_EXPIRES
+            };
+            if self.queues.get(&name).is_none_or(is_old) {
+                self.queues.remove(&name);
+                return Outcome::Returned;
             }
         }
+        let hidden = route == Route::Presence && self.has(Trouble::HidesPresence, now);
+        let (loses, doubles) = (self.has(Trouble::Loses, now), self.has(Trouble::Doubles, now));
+        for (name, queue) in self.queues.iter_mut().filter(|(name, _)| route.reaches(name)) {
+            let copies = match () {
+                () if hidden || loses && random.once_in(4) => 0,
+                () if doubles && random.once_in(4) => 2,
+                () => 1,
+            };
+            if let (2, Body::Place(place)) = (copies, &body) {
+                self.doubled.extend(place.jobs.iter().map(|job| job.key.id));
+            }
+            for _ in 0..copies {
+                let (user, body) = (user.clone(), body.clone());
+                queue.letters.push_back(Letter { user, body, redelivered: false, came: now });
+            }
+            let most = match name {
+                Name::Presence(_) => 16,
+                Name::ClientPresence(_) => 1,
+                _ => usize::MAX,
+            };
+            while queue.letters.len() > most {
+                queue.letters.pop_front();
+            }
+            self.stirred.insert(*name);
+        }
+        Outcome::Confirmed
     }
 
     pub(crate) fn ack(&mut self, conn: Conn, tag: u64) {
-        for queue in self.queues.values_mut() {
-            for consumer in queue.consumers.iter_mut().filter(|consumer| consumer.conn == conn) {
-                consumer.unacked.remove(&tag);
-            }
-        }
-    }
-
-    /// What waited there, with whether it may have been handed out before.
-    pub(crate) fn purge(&mut self, name: Name) -> Vec<(Body, bool)> {
-        let queue = self.queues.get_mut(&name);
-        queue.map(|queue| queue.messages.drain(..).collect()).unwrap_or_default()
-    }
-
-    pub(crate) fn purge_pools(&mut self) {
         for (name, queue) in &mut self.queues {
-            if matches!(name, Name::Pool(_)) {
-                queue.messages.clear();
+            for consumer in queue.consumers.iter_mut().filter(|it| it.conn == conn) {
+                if consumer.unacked.remove(&tag).is_some() {
+                    self.stirred.insert(*name);
+                    return;
+                }
             }
         }
     }
 
-    pub(crate) fn depth(&self, name: Name) -> Option<u32> {
-        self.queues.get(&name).map(|queue| u32::try_from(queue.messages.len()).unwrap())
+    /// Takes one message out, as `basic.get` does.
+    pub(crate) fn get(&mut self, name: Name) -> Option<Letter> {
+        self.queues.get_mut(&name)?.letters.pop_front()
+    }
+
+    /// Whatever waits for workers is dropped without a word.
+    pub(crate) fn purge_pools(&mut self) {
+        let pools = self.queues.iter_mut().filter(|(name, _)| matches!(name, Name::Pool(_)));
+        pools.for_each(|(_, queue)| queue.letters.clear());
+    }
+
+    /// The messages that wait; none where there is no such queue.
+    pub(crate) fn depth(&mut self, name: Name, now: Duration) -> Option<u32> {
+        let queue = self.queues.get_mut(&name)?;
+        queue.expire(name, now);
+        u32::try_from(queue.letters.len()).ok()
     }
 
     /// Hands out whatever can be handed out.
-    pub(crate) fn hand_out(&mut self) -> Vec<Handed> {
+    pub(crate) fn hand_out(&mut self, now: Duration) -> Vec<Handed> {
         let mut handed = vec![];
-        for (name, queue) in &mut self.queues {
-            while !queue.messages.is_empty() {
+        for name in std::mem::take(&mut self.stirred) {
+            let Some(queue) = self.queues.get_mut(&name) else { continue };
+            queue.expire(name, now);
+            while !queue.letters.is_empty() {
                 let count = queue.consumers.len();
-                let free = (0..count).map(|step| (queue.turn + step) % count).find(|index| {
-                    let consumer = &queue.consumers[*index];
-                    consumer.unacked.len() < consumer.prefetch
+                let free = (0..count).map(|step| (queue.turn + step) % count).find(|place| {
+                    let consumer = &queue.consumers[*place];
+                    !consumer.cancelled && consumer.unacked.len() < consumer.prefetch
                 });
-                let Some(index) = free else { break };
-                queue.turn = index + 1;
-                let Some((body, redelivered)) = queue.messages.pop_front() else { break };
+                let Some(place) = free else { break };
+                let Some(letter) = queue.letters.pop_front() else { break };
+                queue.turn = place + 1;
                 self.tags += 1;
-                let consumer = &mut queue.consumers[index];
-                consumer.unacked.insert(self.tags, body.clone());
-                handed.push(Handed {
-                    conn: consumer.conn,
-                    queue: *name,
-                    tag: self.tags,
-                    body,
-                    redelivered,
-                });
+                let (tag, it) = (self.tags, &mut queue.consumers[place]);
+                it.unacked.insert(tag, letter.clone());
+                let (conn, consumer) = (it.conn, it.number);
+                handed.push(Handed { conn, queue: name, consumer, tag, letter });
             }
         }
         handed
+    }
+}
+
+impl Queue {
+    fn expire(&mut self, name: Name, now: Duration) {
+        if matches!(name, Name::Submissions | Name::ClientControl) {
+            while self.letters.pop_front_if(|it| now >= it.came + INTAKE_TTL).is_some() {}
+        }
+    }
+}
+
+impl Name {
+    /// Whether the queue goes with this link.
+    fn is_of(&self, conn: Conn, queue: &Queue) -> bool {
+        match self {
+            Self::Beats(of) | Self::Presence(of) | Self::ClientPresence(of) => *of == conn,
+            Self::Worker(..) => queue.consumers.iter().any(|it| it.conn == conn),
+            Self::Submissions | Self::ClientControl | Self::Answers => false,
+            Self::Pool(_) | Self::Client(..) => false,
+        }
+    }
+}
+
+impl Route {
+    fn reaches(self, name: &Name) -> bool {
+        match self {
+            Self::To(to) => to == *name,
+            Self::Beats => matches!(name, Name::Beats(_)),
+            Self::Presence => matches!(name, Name::Presence(_) | Name::ClientPresence(_)),
+        }
     }
 }

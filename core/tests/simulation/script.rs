@@ -1,0 +1,252 @@
+//! What is played: who there is, on what kind of way, who calls what, and what goes wrong. All of
+//! it is drawn from the seed before anything happens, so that parts of it can be left out.
+
+use std::time::Duration;
+
+use simple_dist_core::caller::Fallback;
+use simple_dist_protocol::JobId;
+
+use crate::broker::{Left, Trouble};
+use crate::random::{Random, Span};
+
+/// Faults and calls happen before, all faults are over soon after.
+pub(crate) const FAULTS_END: Duration = Duration::from_secs(40);
+/// From then on all must be well: the last freeze has ended, heartbeats have found every dead
+/// link, a new term has begun.
+pub(crate) const CALM: Duration = Duration::from_secs(70);
+/// The last calls are made.
+pub(crate) const CALLS_END: Duration = Duration::from_secs(85);
+/// The time of calls that are to end by their answer.
+pub(crate) const PATIENT: Duration = Duration::from_secs(600);
+
+/// The functions of each pool.
+pub(crate) const POOLS: [&[&str]; 3] =
+    [&["mixed@1", "short@1"], &["long@1", "mixed@1"], &["long@1", "short@1", "short@2"]];
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) way: Way,
+    pub(crate) distributors: usize,
+    /// The pool, the slots and the grace time of each worker.
+    pub(crate) workers: Vec<(usize, usize, Duration)>,
+    /// The user and the local slots of each client.
+    pub(crate) clients: Vec<(usize, usize)>,
+    pub(crate) deeds: Vec<(Duration, Deed)>,
+}
+
+/// How long a hop takes, and the answer to a question after a queue beyond that.
+///
+/// The line is drawn at what the rules themselves ask of a way: a distributor judges nobody and
+/// places nothing unless its own presence is back within a second, a client runs itself what is
+/// unconfirmed for a second, and a worker is lost after 2.5 s without a beat. On a way that does
+/// not carry that, what must not happen must not happen, and calls end by their time, but nobody
+/// promises that work gets done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Quick,
+    /// Round trips take up to 0.8 s, those of workers 1.4 s, questions up to 2 s more.
+    Slow,
+    /// Up to 2 s a hop.
+    Awful,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    Call(usize, Call),
+    Drop(usize, JobId),
+    Fault(Fault),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) id: JobId,
+    pub(crate) function: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) priority: u8,
+    pub(crate) fallback: Fallback,
+    pub(crate) runs_here: bool,
+    /// How long it runs.
+    pub(crate) span: Duration,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Calm,
+    /// Whoever runs it dies.
+    Killer,
+}
+
+/// A process, by its place: distributors, then workers, then clients.
+pub(crate) type Who = usize;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    Kill(Who),
+    /// A link is dead from now on. When the broker finds that, and when the process does.
+    Cut(Who, Duration, Duration),
+    Freeze(Who, Duration),
+    /// Messages of the process take up to 2 s a hop.
+    Slow(Who, Duration),
+    /// A worker is told to leave.
+    Stop(Who),
+    /// A person lets a worker drain for so long.
+    Drain(Who, Duration),
+    Restart(Left, Duration),
+    Purge,
+    Trouble(Trouble, Duration),
+}
+
+impl Script {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let random = &mut random;
+        let way = [Way::Quick, Way::Quick, Way::Slow, Way::Slow, Way::Awful][random.place(5)];
+        let pools = 2 + random.place(2);
+        let worker = |place: usize, random: &mut Random| {
+            let pool = if place < pools { place } else { random.place(pools) };
+            (pool, 1 + random.place(3), random.within((0, 6000)))
+        };
+        let mut script = Self {
+            seed,
+            way,
+            distributors: 2 + usize::from(random.once_in(3)),
+            workers: (0..pools + random.place(4)).map(|place| worker(place, random)).collect(),
+            clients: (0..2 + random.place(2)).map(|at| (at % 2, 1 + random.place(2))).collect(),
+            deeds: vec![],
+        };
+        let crowds = [(); 3].map(|()| random.within((2000, 34_000)));
+        script.call(&crowds, random);
+        for _ in 0..random.below(12) {
+            let at = match random.below(2) {
+                0 => random.within((3000, 34_000)),
+                _ => random.pick(&crowds) + random.within((0, 500)),
+            };
+            let fault = script.fault(at, random);
+            script.deeds.push((at, Deed::Fault(fault)));
+        }
+        script.deeds.sort_by_key(|(at, _)| *at);
+        script
+    }
+
+    fn call(&mut self, crowds: &[Duration], random: &mut Random) {
+        let killers = random.below(4).saturating_sub(1);
+        for number in 0..80 {
+            let id = JobId::from_u128(number + 1);
+            let kills = number < killers.into();
+            // Some come alone, some in crowds, some when all is well again.
+            let at = match random.below(5) {
+                0 | 1 => random.within((0, 35_000)),
+                // While all is well nobody dies.
+                2 | 3 => random.pick(crowds),
+                _ if kills => random.pick(crowds),
+                _ => random.within((to_ms(CALM), to_ms(CALLS_END))),
+            };
+            let client = random.place(self.clients.len());
+            let call = Call { id, ..self.one_call(kills, random) };
+            self.deeds.push((at, Deed::Call(client, call)));
+            if random.once_in(10) {
+                let after = random.within((1, 4000));
+                self.deeds.push((at + after, Deed::Drop(client, id)));
+            }
+        }
+    }
+
+    fn one_call(&self, kills: bool, random: &mut Random) -> Call {
+        let (function, span): (_, Span) = match random.below(20) {
+            0 => ("long@1", (2000, 8000)),
+            1..5 => ("mixed@1", (500, 5000)),
+            5..10 => ("mixed@1", (1, 50)),
+            10..12 => ("short", (1, 10)),
+            _ => ("short@1", (1, 10)),
+        };
+        let hasty = random.once_in(6);
+        let fallback = match random.below(6) {
+            0 => Fallback::Never,
+            1 => Fallback::After(random.within((100, 3000))),
+            _ => Fallback::WhenUnavailable,
+        };
+        Call {
+            id: JobId::from_u128(0),
+            function,
+            timeout: if hasty { random.within((200, 8000)) } else { PATIENT },
+            priority: random.pick(&[4, 4, 4, 0, 9]),
+            fallback,
+            runs_here: !random.once_in(4),
+            span: random.within(span),
+            kind: if kills { Kind::Killer } else { Kind::Calm },
+        }
+    }
+
+    fn fault(&self, at: Duration, random: &mut Random) -> Fault {
+        let (distributors, workers) = (self.distributors, self.workers.len());
+        let distributor = random.place(distributors);
+        let worker = distributors + random.place(workers);
+        let client = distributors + workers + random.place(self.clients.len());
+        let anybody = random.pick(&[distributor, worker, worker, client]);
+        let left = FAULTS_END - at;
+        let span = |from, to, random: &mut Random| random.within((from, to)).min(left);
+        let heartbeats = (8000, 12_000);
+        match random.below(16) {
+            0 => Fault::Kill(random.pick(&[distributor, worker, worker, client])),
+            1 => Fault::Kill(worker),
+            2..5 => {
+                let (broker, process) = random.pick(&[(0, 0), (0, 1), (1, 0), (1, 1)]);
+                let find = |late, random: &mut Random| match late {
+                    0 => Duration::ZERO,
+                    _ => random.within(heartbeats),
+                };
+                Fault::Cut(anybody, find(broker, random), find(process, random))
+            }
+            5 | 6 => Fault::Freeze(anybody, span(500, 15_000, random)),
+            7 => Fault::Slow(anybody, span(1000, 10_000, random)),
+            8 => Fault::Stop(worker),
+            9 => Fault::Drain(worker, span(500, 15_000, random)),
+            10 => {
+                let left = random.pick(&[Left::All, Left::Queues, Left::Queues, Left::Nothing]);
+                Fault::Restart(left, random.within((1, 3000)))
+            }
+            11 => Fault::Purge,
+            _ => {
+                let trouble = random.pick(&[
+                    Trouble::Loses,
+                    Trouble::Loses,
+                    Trouble::Doubles,
+                    Trouble::Refuses,
+                    Trouble::HidesPresence,
+                    Trouble::ConfirmsLate,
+                    Trouble::ConfirmsLost,
+                    Trouble::Deaf,
+                    Trouble::Blocks,
+                ]);
+                Fault::Trouble(trouble, span(300, 6000, random))
+            }
+        }
+    }
+}
+
+fn to_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap()
+}
+
+impl Way {
+    /// The span of one hop.
+    pub(crate) fn hop(self, is_worker: bool, random: &mut Random) -> Span {
+        match (self, is_worker) {
+            (Self::Quick, _) => random.pick(&[(0, 2), (1, 8)]),
+            (Self::Slow, false) => random.pick(&[(0, 2), (1, 8), (100, 400)]),
+            (Self::Slow, true) => random.pick(&[(1, 8), (100, 700)]),
+            (Self::Awful, _) => random.pick(&[(1, 8), (100, 700), (0, 2000)]),
+        }
+    }
+
+    /// The span of an answer to a question.
+    pub(crate) fn question(self) -> Span {
+        match self {
+            Self::Quick => (0, 3),
+            Self::Slow | Self::Awful => (0, 2000),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! A worker: `worker/src/service.rs`, `requests.rs`, `wire.rs`, and the threads of `slots.rs`.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use simple_dist_core::worker::{
+    Consumer, DeliveryId, Effect, Event, Executor, Profile, Publication, Token, Work,
+};
+use simple_dist_protocol::message::{Answer, Answers, End, FromWorker, WorkerBeat};
+use simple_dist_protocol::{Address, Generation, WorkerId};
+
+use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
+use crate::broker::{Body, Name, Route};
+use crate::publisher::Item;
+use crate::random::Span;
+use crate::script::Kind;
+
+/// After so long a thread's news reach the worker's task.
+const NEWS: Span = (0, 2);
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    executor: Executor,
+    pub(crate) slots: Vec<Slot>,
+    wakes: Option<Duration>,
+    deliveries: u64,
+    tags: HashMap<DeliveryId, u64>,
+    pub(crate) last_beat: Option<WorkerBeat>,
+    has_left: bool,
+    /// When the last news of a thread is looked at.
+    news: Duration,
+}
+
+/// A thread.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    run: VecDeque<Work>,
+    begun: usize,
+    /// Nothing more of the run is to begin.
+    is_shut: bool,
+    /// How many jobs it has begun in its life: two looks tell whether it did anything between.
+    pub(crate) count: u64,
+    pub(crate) is_busy: bool,
+    began: Duration,
+}
+
+impl Worker {
+    pub(crate) fn new(id: u128, functions: Vec<Address>, slots: usize, grace: Duration) -> Self {
+        let id = WorkerId::from_u128(id);
+        let profile = Profile { worker: id, host: "host".into(), functions, slots, grace };
+        Self {
+            id,
+            executor: Executor::new(profile, Duration::ZERO),
+            slots: (0..slots).map(|_| Slot::default()).collect(),
+            wakes: None,
+            deliveries: 0,
+            tags: HashMap::new(),
+            last_beat: None,
+            has_left: false,
+            news: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn happens(&mut self, happening: Happening, site: &mut Site<'_>) {
+        match happening {
+            Happening::Begins => {}
+            Happening::Up(generation) => self.apply(Event::Up(Generation(generation)), site),
+            Happening::LinkDown => {
+                self.tags.clear();
+                self.apply(Event::Down, site);
+            }
+            Happening::Heard(down) => self.hear(down, site),
+            Happening::Settled(tokens, outcome) => {
+                for token in tokens.into_iter().map(Token::from) {
+                    self.apply(Event::Settled { token, outcome }, site);
+                }
+            }
+            Happening::Alarm(Alarm::Wake(at)) if self.wakes == Some(at) => {
+                self.wakes = None;
+                self.apply(Event::Tick, site);
+            }
+            Happening::Alarm(Alarm::Wake(_)) => {}
+            Happening::Alarm(Alarm::SlotEnds { slot, run }) => self.slot_ends(slot, run, site),
+            Happening::Alarm(Alarm::Ran(event)) => self.apply(event, site),
+            Happening::Stopped => self.apply(Event::Shutdown, site),
+            other => panic!("not for a worker: {other:?}"),
+        }
+        if !self.has_left && self.executor.may_leave(site.now) {
+            self.has_left = true;
+            self.apply(Event::Leaves, site);
+            site.act(Act::Leave);
+        }
+    }
+
+    fn hear(&mut self, down: Down, site: &mut Site<'_>) {
+        match down {
+            Down::Delivery { consumer, tag, letter, .. } => match letter.body {
+                Body::Place(place) => {
+                    self.deliveries += 1;
+                    let (delivery, redelivered) = (DeliveryId(self.deliveries), letter.redelivered);
+                    self.tags.insert(delivery, tag);
+                    let consumer = of_number(consumer);
+                    self.apply(Event::Placed { delivery, consumer, redelivered, place }, site);
+                }
+                Body::Control(control) => {
+                    site.act(Act::Ask(Up::Ack(tag)));
+                    self.apply(Event::Control(control), site);
+                }
+                other => panic!("not for a worker: {other:?}"),
+            },
+            Down::Consumed { consumer, is_there: false, .. } => {
+                self.apply(Event::NotConsuming(of_number(consumer)), site);
+            }
+            Down::Consumed { .. } | Down::Blocked(_) => {}
+            other => panic!("not for a worker: {other:?}"),
+        }
+    }
+
+    fn apply(&mut self, event: Event, site: &mut Site<'_>) {
+        let mut effects = VecDeque::from(self.executor.apply(event, site.now));
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Run { slot, jobs } => {
+                    let thread = &mut self.slots[slot];
+                    (thread.run, thread.begun, thread.is_shut) = (jobs.into(), 0, false);
+                    self.begin_next(slot, site);
+                }
+                Effect::Recall { slot } => {
+                    let thread = &mut self.slots[slot];
+                    thread.is_shut = true;
+                    let begun = thread.begun;
+                    effects.extend(self.executor.apply(Event::Recalled { slot, begun }, site.now));
+                }
+                Effect::Publish(publication) => self.publish(publication, site),
+                Effect::Ack(delivery) => {
+                    let tag = self.tags.remove(&delivery);
+                    site.acts.extend(tag.map(|tag| Act::Ask(Up::Ack(tag))));
+                }
+                Effect::Consume { consumer, pool } => {
+                    let (queue, prefetch) = (Name::Pool(pool), self.slots.len());
+                    let consumer = number(consumer);
+                    site.act(Act::Ask(Up::Consume { queue, consumer, prefetch }));
+                }
+                Effect::Cancel(consumer) => {
+                    site.act(Act::Ask(Up::Cancel { consumer: number(consumer) }));
+                }
+            }
+        }
+        // A timer of the runtime is never finer than a millisecond.
+        let due = self.executor.next_wake().map(|due| due.max(site.now + Duration::from_millis(1)));
+        if due != self.wakes
+            && let Some(due) = due
+        {
+            site.after(due - site.now, Alarm::Wake(due));
+        }
+        self.wakes = due;
+    }
+
+    fn begin_next(&mut self, slot: usize, site: &mut Site<'_>) {
+        let thread = &mut self.slots[slot];
+        thread.is_busy = !thread.is_shut && !thread.run.is_empty();
+        if let Some(work) = thread.run.front().filter(|_| thread.is_busy) {
+            thread.begun += 1;
+            thread.count += 1;
+            thread.began = site.now;
+            let run = thread.count;
+            let span = site.judge.begins(work.key.id);
+            site.after(span, Alarm::SlotEnds { slot, run });
+        }
+    }
+
+    fn slot_ends(&mut self, slot: usize, run: u64, site: &mut Site<'_>) {
+        let thread = &mut self.slots[slot];
+        if thread.count != run {
+            return;
+        }
+        let Some(work) = thread.run.pop_front() else { return };
+        if site.judge.kind(work.key.id) == Kind::Killer {
+            return site.act(Act::Die);
+        }
+        let took = site.now - thread.began;
+        let answer = Answer::Value(site.judge.value(work.key.id));
+        // In the order of their coming.
+        self.news = self.news.max(site.now + site.random.within(NEWS));
+        let ran = Event::Ran { slot, number: work.number, answer, took };
+        site.after(self.news - site.now, Alarm::Ran(ran));
+        self.begin_next(slot, site);
+    }
+
+    fn publish(&mut self, publication: Publication, site: &mut Site<'_>) {
+        let token = publication.token();
+        let (lane, route, message) = match publication {
+            Publication::Beat(beat) => {
+                self.last_beat = Some(beat.clone());
+                (CONTROL, Route::Beats, FromWorker::Beat(beat))
+            }
+            Publication::Running(started) => (CONTROL, Route::Beats, FromWorker::Started(started)),
+            Publication::Begins { started, .. } => {
+                (JOBS, Route::To(Name::Answers), FromWorker::Started(started))
+            }
+            Publication::Ended { ended, .. } => {
+                if matches!(ended.end, End::Returned { .. }) {
+                    site.judge.handed_back(ended.key.id);
+                    let runs = |slot: &Slot| slot.run.front().is_some_and(|it| it.key == ended.key);
+                    if self.slots.iter().any(|slot| slot.is_busy && runs(slot)) {
+                        // Its grace time is over.
+                        site.judge.allow_one_more(ended.key.id);
+                    }
+                }
+                let answers = Answers { worker: self.id, jobs: vec![ended] };
+                (JOBS, Route::To(Name::Answers), FromWorker::Answers(answers))
+            }
+        };
+        let tokens = token.into_iter().map(u64::from).collect();
+        let (body, work) = (Body::Worker(message), Duration::ZERO);
+        site.act(Act::Publish { lane, item: Item { route, body, tokens, work } });
+    }
+}
+
+fn number(consumer: Consumer) -> u8 {
+    match consumer {
+        Consumer::Pool => 1,
+        Consumer::LookAhead => 2,
+    }
+}
+
+fn of_number(number: u8) -> Consumer {
+    if number == 1 { Consumer::Pool } else { Consumer::LookAhead }
+}

@@ -1,0 +1,40 @@
+//! A failed script without what it fails without, too.
+
+use std::fmt::Write;
+
+use crate::play;
+use crate::script::Script;
+
+/// How often a script is played, at most, to make it shorter.
+const TRIES: usize = 400;
+
+/// What is left of a failed seed, and how it fails.
+pub(crate) fn shortened(seed: u64) -> String {
+    let mut script = Script::new(seed);
+    let (mut tries, mut size) = (0, script.deeds.len().div_ceil(2));
+    while size > 0 && tries < TRIES {
+        let before = script.deeds.len();
+        let mut from = 0;
+        while from < script.deeds.len() && tries < TRIES {
+            let mut shorter = script.clone();
+            shorter.deeds.drain(from..(from + size).min(shorter.deeds.len()));
+            tries += 1;
+            match play(shorter.clone(), false) {
+                Err(_) => script = shorter,
+                Ok(_) => from += size,
+            }
+        }
+        // One by one until nothing more can go.
+        size = if size > 1 { size / 2 } else { usize::from(script.deeds.len() < before) };
+    }
+    let mut told = format!("seed {seed}, on a way that is {:?}: ", script.way);
+    let (distributors, workers) = (script.distributors, &script.workers);
+    let clients = script.clients.len();
+    writeln!(told, "{distributors} distributors, workers {workers:?}, {clients} clients").unwrap();
+    for (at, deed) in &script.deeds {
+        writeln!(told, "{:9.3} {deed:?}", at.as_secs_f64()).unwrap();
+    }
+    let Err((broken, steps)) = play(script, true) else { return told + "it does not fail again" };
+    writeln!(told, "the last steps:\n{}\n{broken}", steps.join("\n")).unwrap();
+    told
+}
