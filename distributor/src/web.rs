@@ -15,12 +15,14 @@ mod login;
 mod metrics;
 mod openapi;
 mod patience;
+pub(crate) mod peers;
 mod problem;
 mod room;
 mod seats;
 mod server;
 mod session;
 mod settings;
+mod sheets;
 
 use std::io;
 

@@ -8,23 +8,36 @@ mod written;
 
 use std::fmt;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::{DecodeError, Engine as _};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::codec;
+use crate::{codec, text};
 
-pub use written::value_to_text;
+pub use written::write_value_as_json;
 
 const BYTES: &str = "$bytes";
 
 /// Arguments or a value that have no counterpart on the other side.
 #[derive(Debug, thiserror::Error)]
-#[error("no counterpart between JSON and MessagePack: {0}")]
-pub struct JsonError(#[from] codec::Error);
+pub enum JsonError {
+    /// Bytes that are not in base64.
+    #[error("{argument} has {given}, which is not base64: {problem}")]
+    Base64 {
+        /// Which argument has them.
+        argument: String,
+        /// The bytes as they were given, or the beginning of them.
+        given: String,
+        /// What is wrong with them.
+        problem: String,
+    },
+    /// The codec's word.
+    #[error(transparent)]
+    Codec(#[from] codec::Error),
+}
 
 /// The argument in MessagePack of a call with these JSON arguments.
 ///
@@ -37,12 +50,63 @@ pub struct JsonError(#[from] codec::Error);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn arguments_from_json(arguments: &[Value]) -> Result<Vec<u8>, JsonError> {
-    let bytes = match arguments {
-        [] => codec::encode_exact(&())?,
-        [argument] => codec::encode_exact(&Outgoing(argument))?,
-        several => codec::encode_exact(&several.iter().map(Outgoing).collect::<Vec<_>>())?,
+    let encoded = match arguments {
+        [] => codec::encode_exact(&()),
+        [argument] => codec::encode_exact(&Outgoing(argument)),
+        several => codec::encode_exact(&several.iter().map(Outgoing).collect::<Vec<_>>()),
     };
+    let mut bytes = encoded.map_err(|error| not_base64(arguments).unwrap_or(error.into()))?;
+    // They may wait for long, and room that was only taken in advance with them.
+    bytes.shrink_to_fit();
     Ok(bytes)
+}
+
+/// How much of bytes that cannot be read an error repeats.
+const GIVEN: usize = 60;
+
+/// The first bytes among the arguments that are not in base64.
+fn not_base64(arguments: &[Value]) -> Option<JsonError> {
+    arguments.iter().enumerate().find_map(|(at, argument)| {
+        let (given, error) = find_not_base64(argument)?;
+        Some(JsonError::Base64 {
+            argument: match arguments {
+                [_] => "the argument".to_owned(),
+                _ => format!("argument {}", at + 1),
+            },
+            given: text::line(&format!("{{\"{BYTES}\":{}}}", text::json(given).ok()?), GIVEN)
+                .to_string(),
+            problem: problem(given, error),
+        })
+    })
+}
+
+fn problem(given: &str, error: DecodeError) -> String {
+    let at = |at: usize| format!("character {}", given[..at].chars().count() + 1);
+    match error {
+        DecodeError::InvalidByte(offset, _) => format!("{} is none of it", at(offset)),
+        DecodeError::InvalidLastSymbol(offset, _) => format!("{} cannot be its last", at(offset)),
+        DecodeError::InvalidLength(_) => "its last character is alone".to_owned(),
+        DecodeError::InvalidPadding => "= is missing at its end".to_owned(),
+    }
+}
+
+fn find_not_base64(value: &Value) -> Option<(&String, DecodeError)> {
+    match value {
+        Value::Array(items) => items.iter().find_map(find_not_base64),
+        Value::Object(fields) => match bytes_of(fields) {
+            Some(text) => BASE64.decode(text).err().map(|error| (text, error)),
+            None => fields.values().find_map(find_not_base64),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// The base64 of an object that stands for bytes.
+fn bytes_of(fields: &Map<String, Value>) -> Option<&String> {
+    match (fields.len(), fields.get(BYTES)) {
+        (1, Some(Value::String(text))) => Some(text),
+        _ => None,
+    }
 }
 
 /// The JSON of a value in MessagePack. Keys that are not text become text; what JSON has no
@@ -64,7 +128,7 @@ impl Serialize for Outgoing<'_> {
                 list.end()
             }
             Value::Object(fields) => {
-                if let (1, Some(Value::String(text))) = (fields.len(), fields.get(BYTES)) {
+                if let Some(text) = bytes_of(fields) {
                     let bytes = BASE64.decode(text).map_err(S::Error::custom)?;
                     return serializer.serialize_bytes(&bytes);
                 }
@@ -191,7 +255,7 @@ mod tests {
         assert_eq!(value_to_json(&bytes).unwrap(), deepest);
         for arguments in [vec![deep(limits::DEPTH + 1)], vec![deepest, json!(1)]] {
             let refused = arguments_from_json(&arguments);
-            assert!(matches!(refused, Err(JsonError(codec::Error::Deep))), "{refused:?}");
+            assert!(matches!(refused, Err(JsonError::Codec(codec::Error::Deep))), "{refused:?}");
         }
     }
 
@@ -199,7 +263,38 @@ mod tests {
     fn bytes_travel_as_bytes() {
         let bytes = arguments_from_json(&[json!({"$bytes": "AQI="})]).unwrap();
         assert_eq!(bytes, codec::encode(serde_bytes::Bytes::new(&[1, 2])).unwrap());
-        assert!(arguments_from_json(&[json!({"$bytes": "?"})]).is_err());
+    }
+
+    #[test]
+    fn wrong_base64_is_told_in_one_sentence() {
+        #[track_caller]
+        fn check(arguments: &[Value], sentence: &str) {
+            assert_eq!(arguments_from_json(arguments).unwrap_err().to_string(), sentence);
+        }
+        let bytes = |text: &str| json!({"$bytes": text});
+        for (text, problem) in [
+            ("?", "character 1 is none of it"),
+            ("AP8", "= is missing at its end"),
+            ("A", "its last character is alone"),
+            ("AP9=", "character 3 cannot be its last"),
+            ("Aé==", "character 2 is none of it"),
+        ] {
+            let has = format!("the argument has {{\"$bytes\":\"{text}\"}}, which is not base64");
+            check(&[bytes(text)], &format!("{has}: {problem}"));
+        }
+        check(
+            &[json!({"$bytes": 1}), json!([{"a": bytes("A P8=")}]), bytes("?")],
+            r#"argument 2 has {"$bytes":"A P8="}, which is not base64: character 2 is none of it"#,
+        );
+        check(
+            &[bytes("\u{1b}")],
+            r#"the argument has {"$bytes":"\u001b"}, which is not base64: character 1 is none of it"#,
+        );
+        let error = arguments_from_json(&[bytes(&"AAAA!".repeat(1000))]).unwrap_err().to_string();
+        assert!(
+            error.chars().count() < 200 && error.ends_with("character 5 is none of it"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -27,5 +27,5 @@ pub use id::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
     UserNameError, WorkerId,
 };
-pub use json::{JsonError, arguments_from_json, value_to_json, value_to_text};
+pub use json::{JsonError, arguments_from_json, value_to_json, write_value_as_json};
 pub use outcome::Outcome;

@@ -76,8 +76,16 @@ pub fn is_plain(c: char) -> bool {
 /// When the value itself cannot be written, as a map whose keys are no text.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     let mut written = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut written, Escaping(CompactFormatter)))?;
+    write_json(value, &mut written)?;
     Ok(String::from_utf8(written).expect("JSON is UTF-8"))
+}
+
+/// The same, written as it is made.
+pub(crate) fn write_json<T: Serialize + ?Sized>(
+    value: &T,
+    to: impl io::Write,
+) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(to, Escaping(CompactFormatter)))
 }
 
 struct Escaping(CompactFormatter);

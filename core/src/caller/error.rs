@@ -30,7 +30,7 @@ pub enum CallError {
         reason: Reason,
     },
     /// The argument is not what the function takes.
-    #[error("the argument is not what the function takes: {message}")]
+    #[error("bad arguments: {message}")]
     BadArguments {
         /// What is wrong with it.
         message: String,

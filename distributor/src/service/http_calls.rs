@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use simple_dist_core::scheduler::{Effect, Event};
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
     Answered, Delivered, Delivery, Ids, Marks, Noted, Submission, Submit,
@@ -16,7 +17,7 @@ use simple_dist_protocol::{ClientId, Generation, JobId, UserName};
 use tokio::sync::oneshot;
 
 use crate::desk::{HttpCall, Refused, Request};
-use simple_dist_core::scheduler::{Effect, Event};
+use crate::web::peers::place;
 
 use super::{Service, unix_now};
 
@@ -74,13 +75,9 @@ impl HttpCallers {
         Some(Event::Cancelled { user: self.user.clone(), ids })
     }
 
-    /// The client that all callers from one address are: they share what one client has. A host
-    /// has as many addresses of IPv6 as it likes, but one network.
+    /// The client that all callers from one address are: they share what one client has.
     fn client_at(&self, peer: Option<IpAddr>) -> ClientId {
-        let peer = peer.map(|peer| match peer.to_canonical() {
-            IpAddr::V4(peer) => u128::from(peer.to_bits()),
-            IpAddr::V6(peer) => peer.to_bits() >> 64 << 64,
-        });
+        let peer = peer.map(place);
         let digest = blake3::hash(format!("{} {peer:?}", self.seed).as_bytes());
         let mut first = [0; 16];
         first.copy_from_slice(&digest.as_bytes()[..16]);

@@ -17,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::page::{self, Visitor};
 
 use super::guard::{self, Verdict, Wish};
+use super::peers::Peer;
 use super::problem::{Kind, Problem};
 use super::room::{Bounds, Room, until_taken};
 use super::settings::Settings;
@@ -76,6 +77,8 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 /// The handlers find the room among the request's extensions.
 async fn make_room(State(room): State<Room>, mut request: Request, next: Next) -> Response {
+    let share = request.extensions().get().map(|peer: &Peer| Arc::clone(&peer.share));
+    let room = room.shared_by(share.unwrap_or_default());
     request.extensions_mut().insert(room.clone());
     room.hold(next.run(request).await)
 }

@@ -59,7 +59,8 @@ fn begin() {
     for name in [
         "simple_dist_http_wrong_tokens_total",
         "simple_dist_http_turned_away_total",
-        super::room::FULL,
+        super::room::ARGUMENTS_REFUSED,
+        super::room::ANSWERS_REFUSED,
     ] {
         ::metrics::counter!(name).increment(0);
     }

@@ -25,6 +25,7 @@ use tower::ServiceExt as _;
 
 use super::guard::Wish;
 use super::patience::Patience;
+use super::peers::{Peer, Peers};
 use super::problem::{Kind, Problem};
 use super::room::until_taken;
 use super::seats::{Admission, Doing, Seat, Seats};
@@ -78,10 +79,6 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
 /// Serves until `shutdown`, then lets requests end for a moment.
 pub(crate) async fn accept(
     listener: TcpListener,
@@ -90,6 +87,7 @@ pub(crate) async fn accept(
     shutdown: CancellationToken,
 ) {
     let (mut connections, mut seats) = (JoinSet::new(), Seats::default());
+    let mut peers = Peers::default();
     let open = metrics::gauge!("simple_dist_http_connections");
     loop {
         open.set(connections.len() as f64);
@@ -104,6 +102,7 @@ pub(crate) async fn accept(
                     metrics::counter!("simple_dist_http_turned_away_total").increment(1);
                     continue;
                 };
+                let peer = peers.meet(peer);
                 let served = serve((stream, peer), app.clone(), seat.clone(), limits, shutdown.clone());
                 seats.take(connections.spawn(served).id(), seat);
             }
@@ -117,12 +116,12 @@ pub(crate) async fn accept(
     open.set(0.0);
 }
 
-async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, Peer)> {
+async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, IpAddr)> {
     match accepted {
         Ok((stream, peer)) => {
             // Answers and events are small and shall not wait for each other.
             let _old = stream.set_nodelay(true);
-            Some((stream, Peer(peer.ip())))
+            Some((stream, peer.ip()))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be taken");
@@ -149,7 +148,7 @@ async fn serve(
     let stream = TokioIo::new(Patience::new(stream, limits.write));
     let sitting = seat.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         answer(app.clone(), sitting.clone(), request)
     });
     let mut connection = pin!(builder.serve_connection(stream, service));

@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
 
-use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq};
@@ -13,24 +14,27 @@ use serde::{Deserializer, Serialize, Serializer};
 use super::{BYTES, JsonError};
 use crate::{codec, limits, text};
 
-/// The JSON of a value in MessagePack, as [`text::json`] writes it: what [`value_to_json`] gives,
-/// but never in memory as a tree.
+/// Writes the JSON of a value in MessagePack, as [`text::json`] does: what [`value_to_json`] gives,
+/// but never in memory, neither as a tree nor as a whole. What is no value is an error, in the
+/// middle of it.
 ///
 /// ```
-/// use simple_dist_protocol::{codec, value_to_text};
+/// use simple_dist_protocol::{codec, write_value_as_json};
 ///
-/// assert_eq!(value_to_text(&codec::encode(&(1, "two", 0.5))?)?, r#"[1,"two",0.5]"#);
+/// let mut written = Vec::new();
+/// write_value_as_json(&codec::encode(&(1, "two", 0.5))?, &mut written)?;
+/// assert_eq!(written, br#"[1,"two",0.5]"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// [`value_to_json`]: crate::value_to_json
-pub fn value_to_text(bytes: &[u8]) -> Result<String, JsonError> {
+pub fn write_value_as_json(bytes: &[u8], to: impl io::Write) -> Result<(), JsonError> {
     let mut from = rmp_serde::Deserializer::new(bytes);
     from.set_max_depth(limits::DEPTH + 1);
-    let json = text::json(&Written::new(&mut from))
+    text::write_json(&Written::new(&mut from), to)
         .map_err(|error| codec::Error::Malformed(error.to_string()))?;
     match from.get_ref().len() {
-        0 => Ok(json),
+        0 => Ok(()),
         rest => Err(codec::Error::Trailing(rest).into()),
     }
 }
@@ -48,6 +52,15 @@ impl<'de, D: Deserializer<'de>> Serialize for Written<D> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let from = self.0.take().ok_or_else(|| S::Error::custom("a value is written once"))?;
         from.deserialize_any(Into(to)).map_err(S::Error::custom)
+    }
+}
+
+/// Bytes in base64.
+struct Encoded<'a>(&'a [u8]);
+
+impl Serialize for Encoded<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&Base64Display::new(self.0, &BASE64))
     }
 }
 
@@ -120,7 +133,7 @@ impl<'de, S: Serializer> Visitor<'de> for Into<S> {
 
     fn visit_bytes<E: serde::de::Error>(self, value: &[u8]) -> Result<S::Ok, E> {
         let mut map = self.0.serialize_map(Some(1)).map_err(E::custom)?;
-        map.serialize_entry(BYTES, &BASE64.encode(value)).map_err(E::custom)?;
+        map.serialize_entry(BYTES, &Encoded(value)).map_err(E::custom)?;
         map.end().map_err(E::custom)
     }
 
@@ -163,6 +176,11 @@ mod tests {
     use super::*;
     use crate::value_to_json;
 
+    fn written(bytes: &[u8]) -> Result<Vec<u8>, JsonError> {
+        let mut written = Vec::new();
+        write_value_as_json(bytes, &mut written).map(|()| written)
+    }
+
     #[test]
     fn it_is_the_json_that_the_tree_would_give() {
         for bytes in [
@@ -173,7 +191,7 @@ mod tests {
             vec![0xcb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0],
             vec![0xd4, 5, 7],
         ] {
-            let written: Value = serde_json::from_str(&value_to_text(&bytes).unwrap()).unwrap();
+            let written: Value = serde_json::from_slice(&written(&bytes).unwrap()).unwrap();
             assert_eq!(written, value_to_json(&bytes).unwrap(), "{bytes:?}");
         }
     }
@@ -182,14 +200,14 @@ mod tests {
     fn what_is_no_single_value_is_an_error() {
         let deep: Vec<u8> = std::iter::repeat_n(0x91, 5_000).chain([0xc0]).collect();
         for bytes in [&[][..], &[0xc1], &[1, 2], &[0x92, 1], &[0xdd, 255, 255, 255, 255], &deep] {
-            assert!(value_to_text(bytes).is_err(), "{bytes:?}");
+            assert!(written(bytes).is_err(), "{bytes:?}");
         }
     }
 
     proptest! {
         #[test]
         fn both_ways_understand_the_same(bytes: Vec<u8>) {
-            prop_assert_eq!(value_to_text(&bytes).is_ok(), value_to_json(&bytes).is_ok());
+            prop_assert_eq!(written(&bytes).is_ok(), value_to_json(&bytes).is_ok());
         }
     }
 }

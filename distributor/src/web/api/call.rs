@@ -15,26 +15,25 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
 use simple_dist_protocol::message::{Answer, Answered, Bound};
-use simple_dist_protocol::{Address, JobId, Selector, arguments_from_json, limits, value_to_text};
+use simple_dist_protocol::{
+    Address, JobId, JsonError, Selector, arguments_from_json, limits, write_value_as_json,
+};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use crate::desk::{Desk, HttpCall};
 use crate::view::View;
+use crate::web::peers::Peer;
 use crate::web::problem::{Kind, Problem};
-use crate::web::room::{BODY_BYTES, Held, Room, SMALL};
-use crate::web::server::Peer;
+use crate::web::room::{BODY_BYTES, HasRoom, Held, Part, Room, SMALL};
+use crate::web::sheets;
 
 /// How long a body may take to come, and to find room.
 const READING: Duration = Duration::from_secs(30);
-/// The most bytes of JSON for one of MessagePack: `false,`.
-const WRITTEN: usize = 6;
 /// What an object takes in memory beside its text, and an item of a list or object.
 const OBJECT: usize = 640;
 const ITEM: usize = 64;
-/// What is larger is turned into MessagePack and back beside the runtime, which has links to keep.
-const LARGE: usize = 256 * 1024;
 
 /// How to call.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
@@ -99,11 +98,12 @@ pub(super) async fn call(
     let timeout = time(how.timeout).ok_or_else(|| bad("`timeout` is 0.001 to 3600".to_owned()))?;
     is_json(request.headers())?;
     let trace = trace(request.headers());
-    let args = arguments(&room, request).await?;
+    let (args, waits) = arguments(&room, request).await?;
     let id = JobId::new();
-    let peer = peer.map(|Extension(Peer(peer))| peer);
+    let peer = peer.map(|Extension(Peer { address, .. })| address);
     let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace, peer };
     let answered = desk.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
+    drop(waits);
     let mut response = match answer(&desk, &room, &function, id, &answered).await {
         Ok(response) => response,
         Err(problem) => problem.of(id).into_response(),
@@ -138,15 +138,23 @@ fn trace(headers: &HeaderMap) -> Option<String> {
     (lengths == [2, 32, 16, 2] && parts.iter().all(is_hex)).then(|| text.to_owned())
 }
 
-/// Reads the body, and turns its arguments into MessagePack.
-async fn arguments(room: &Room, request: Request) -> Result<Bytes, Problem> {
+/// Reads the body, and turns its arguments into MessagePack: beside the runtime, which has links to
+/// keep, unless they are small.
+async fn arguments(room: &Room, request: Request) -> Result<(Bytes, Option<Part>), Problem> {
     let slow = |_| Problem::new(Kind::Slow, "the body took too long to come");
     let (_room, body) = timeout(READING, read(room, request)).await.map_err(slow)??;
-    if body.len() > LARGE {
-        let _turn = room.value(weight(&body)).await?;
-        return spawn_blocking(move || encode(&body)).await.map_err(lost)?;
+    if body.len() <= SMALL {
+        return Ok((encode(&body)?, None));
     }
-    encode(&body)
+    let _values = room.value(weight(&body)).await?;
+    let turn = room.turn().await?;
+    let args = spawn_blocking(move || {
+        let _turn = turn;
+        encode(&body)
+    });
+    let args = args.await.map_err(lost)??;
+    let waits = room.arguments(args.len())?;
+    Ok((args, Some(waits)))
 }
 
 /// The small ones need no room; of the others each has room for what it says it is.
@@ -163,7 +171,9 @@ async fn read(room: &Room, request: Request) -> Result<(Option<Held>, Vec<u8>), 
             return Err(too_large(bytes as u64, BODY_BYTES as u64));
         }
         if bytes > SMALL && held.is_none() {
-            held = Some(room.body(length.min(BODY_BYTES)).await?);
+            let length = length.clamp(bytes, BODY_BYTES);
+            held = Some(room.body(length).await?);
+            body.reserve_exact(length - body.len());
         }
         body.extend_from_slice(&piece);
     }
@@ -199,15 +209,24 @@ fn encode(body: &[u8]) -> Result<Bytes, Problem> {
     Ok(args.into())
 }
 
-async fn decode(room: &Room, value: Bytes) -> Result<String, Problem> {
-    let decode = |value: &[u8]| {
-        value_to_text(value).map_err(|error| Problem::new(Kind::BadValue, error.to_string()))
-    };
-    if value.len() > LARGE {
-        let _turn = room.value(value.len() * WRITTEN).await?;
-        return spawn_blocking(move || decode(&value)).await.map_err(lost)?;
+/// The value as JSON: what is large as it goes, with room for it until it is taken.
+async fn decode(room: &Room, value: Bytes) -> Result<Response, Problem> {
+    let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let bad = |error: JsonError| Problem::new(Kind::BadValue, error.to_string());
+    if value.len() <= SMALL {
+        let mut json = Vec::new();
+        write_value_as_json(&value, &mut json).map_err(bad)?;
+        return Ok((media, Body::from(json)).into_response());
     }
-    decode(&value)
+    let whole = room.answer(value.len())?;
+    let (turn, room) = (room.turn().await?, room.clone());
+    let body = spawn_blocking(move || {
+        let _turn = turn;
+        let more = sheets::measure(&value).map_err(bad)?.saturating_sub(value.len());
+        sheets::body(&value, [whole, room.answer(more)?]).map_err(bad)
+    });
+    let body = body.await.map_err(lost)??;
+    Ok((media, Extension(HasRoom), body).into_response())
 }
 
 fn lost(_: tokio::task::JoinError) -> Problem {
@@ -227,12 +246,7 @@ async fn answer(
     answered: &Answered,
 ) -> Result<Response, Problem> {
     let problem = match &answered.answer {
-        Answer::Value(value) => {
-            let _held = (value.len() > SMALL).then(|| room.answer(value.len())).transpose()?;
-            let json = decode(room, value.clone()).await?;
-            let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            return Ok((media, Body::from(json)).into_response());
-        }
+        Answer::Value(value) => return decode(room, value.clone()).await,
         Answer::Panicked { message, unsendable: true } => {
             Problem::new(Kind::BadValue, message.clone())
         }
