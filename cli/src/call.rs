@@ -81,7 +81,7 @@ async fn tell(answer: &Answer<Value>, json: bool) -> Result<(), Failure> {
     writer.line(text::json(value).map_err(Failure::function)?).await;
     writer.finish().await?;
     if !json {
-        say(text::line(&origin(answer), text::SHOWN));
+        say(origin(answer));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use simple_dist_client::{Answer, Fallback, Handle, Ran};
 use simple_dist_demo::functions::FIB;
-use simple_dist_protocol::{Function, WorkerId};
+use simple_dist_protocol::{Function, WorkerId, text};
 use tokio::process::Child;
 
 use crate::broker_args::{Broker, Files};
@@ -154,7 +154,9 @@ impl Story {
         self.wrong += u32::from(!right);
         let origin = match &answer.ran {
             Ran::Remote { worker, .. } => format!("from worker {}", worker.short()),
-            Ran::Local { reason } => format!("local ({reason})"),
+            Ran::Local { reason } => {
+                format!("local ({})", text::line(&reason.to_string(), text::SHOWN))
+            }
         };
         let (value, verdict) = (answer.value, verdict(right));
         print(format_args!("({step}) {what:34} {value:<6} {origin}, {took:.1?}{verdict}"))

@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use simple_dist_client::CallError;
-use simple_dist_protocol::text;
 
 use crate::output::{say, some};
 
@@ -105,10 +104,10 @@ impl Failure {
         self.code
     }
 
-    /// Says it, as one line: parts of it may have been written by others.
+    /// Says it.
     pub(crate) fn say(&self) {
         if !self.message.is_empty() {
-            say(format_args!("simple-dist: {}", text::line(&self.message, text::SHOWN)));
+            say(format_args!("simple-dist: {}", self.message));
         }
     }
 

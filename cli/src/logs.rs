@@ -1,9 +1,16 @@
 //! Where logs go: stderr, as text for a person and as JSON for a collector.
 
+use std::fmt;
 use std::io::IsTerminal;
 
-use simple_dist_protocol::panic_log;
+use simple_dist_protocol::{panic_log, text};
+use tracing::field::{Field, Visit};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter, format};
+
+/// The most characters of one field that a person is shown: a backtrace is long.
+const SHOWN: usize = 20_000;
 
 /// Starts the log. Services say what happens; tools only warn.
 pub(crate) fn start(service: bool) {
@@ -13,13 +20,134 @@ pub(crate) fn start(service: bool) {
     if !filter.to_string().contains("lapin") {
         filter = filter.add_directive("lapin=off".parse().expect("it is a directive"));
     }
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        log.with_target(false).init();
+        for_people(filter, std::io::stderr).init();
     } else {
-        log.json().init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .json()
+            .init();
     }
     if service {
         panic_log::everything();
+    }
+}
+
+type ForPeople<W> = tracing_subscriber::fmt::SubscriberBuilder<Shown, format::Format, EnvFilter, W>;
+
+fn for_people<W: for<'a> MakeWriter<'a> + 'static>(filter: EnvFilter, writer: W) -> ForPeople<W> {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    log.fmt_fields(Shown).with_writer(writer)
+}
+
+/// Writes fields as a person may be shown them, whoever wrote what is in them.
+struct Shown;
+
+impl<'w> FormatFields<'w> for Shown {
+    fn format_fields<R: RecordFields>(&self, writer: format::Writer<'w>, fields: R) -> fmt::Result {
+        let mut line = Line { writer, begun: false, result: Ok(()) };
+        fields.record(&mut line);
+        line.result
+    }
+}
+
+struct Line<'w> {
+    writer: format::Writer<'w>,
+    begun: bool,
+    result: fmt::Result,
+}
+
+impl Line<'_> {
+    fn write(&mut self, field: &Field, value: &str) -> fmt::Result {
+        if std::mem::replace(&mut self.begun, true) {
+            self.writer.write_char(' ')?;
+        }
+        let value = text::line(value, SHOWN);
+        match field.name() {
+            "message" => write!(self.writer, "{value}"),
+            name if self.writer.has_ansi_escapes() => {
+                write!(self.writer, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}")
+            }
+            name => write!(self.writer, "{name}={value}"),
+        }
+    }
+}
+
+impl Visit for Line<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if self.result.is_ok() {
+            self.result = self.write(field, value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // What the bridge from other logs says of itself.
+        if !field.name().starts_with("log.") {
+            self.record_str(field, &format!("{value:?}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What was written.
+    #[derive(Debug, Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Written {
+        fn text(self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    /// What others may write: a line of its own, another colour, another direction, nothing to see.
+    const EVIL: &str =
+        "a\r\nb\u{1b}[2J\u{9b}1m\u{61c}\u{200e}\u{200b}\u{202e}\u{2028}\u{2066}\u{e0041}";
+
+    #[test]
+    fn no_text_of_others_steers_a_terminal_or_begins_a_line() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = for_people(EnvFilter::new("info"), move || writer.clone()).with_ansi(false);
+        tracing::subscriber::with_default(log.finish(), || {
+            let error = io::Error::other(EVIL);
+            let (source, text) = (&error as &(dyn std::error::Error + 'static), EVIL);
+            tracing::warn!(source, text, shown = %EVIL, debug = ?error, count = 7, "of {EVIL}");
+        });
+        let text = written.text();
+        let line = text.strip_suffix('\n').unwrap();
+        assert!(line.chars().all(text::is_plain), "{line}");
+        let evil = text::line(EVIL, 200).to_string();
+        assert_eq!(line.matches(&evil).count(), 5, "{line}");
+        assert!(line.contains("count=7"), "{line}");
+    }
+
+    #[test]
+    fn a_log_for_collectors_has_the_escapes_of_json_alone() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).json();
+        tracing::subscriber::with_default(log.finish(), || tracing::warn!(text = EVIL, "{EVIL}"));
+        let line: serde_json::Value = serde_json::from_str(&written.text()).unwrap();
+        assert_eq!(
+            (&line["fields"]["text"], &line["fields"]["message"]),
+            (&EVIL.into(), &EVIL.into())
+        );
     }
 }

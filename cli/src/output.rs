@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use indicatif::ProgressBar;
+use simple_dist_protocol::text;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::exit::Failure;
@@ -23,9 +24,10 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::output)
 }
 
-/// Says something on stderr. Where nobody can hear it, there is nobody to tell that.
-pub(crate) fn say(text: impl Display) {
-    let line = format!("{text}\n");
+/// Says something on stderr, as one line: parts of it may have been written by others. Where nobody
+/// can hear it, there is nobody to tell that.
+pub(crate) fn say(words: impl Display) {
+    let line = format!("{}\n", text::line(&words.to_string(), text::SHOWN));
     let _unheard = io::stderr().lock().write_all(line.as_bytes());
 }
 

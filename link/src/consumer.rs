@@ -155,7 +155,7 @@ impl<S: Source> Forwarder<S> {
             self.unfit = true;
             tracing::warn!(
                 queue = %self.consume.queue,
-                login = %login.escape_debug(),
+                login,
                 problem = %UserNameError,
                 "what this login sends counts as nobody's; further such logins are not named"
             );

@@ -75,25 +75,29 @@ fn log(info: &PanicHookInfo<'_>) -> bool {
         return false;
     }
     let said = info.payload_as_str().unwrap_or("a value that is not text");
-    let panic = text::line(said, text::SHOWN);
+    // Whatever shows the log escapes it.
+    let panic = cut(said, text::SHOWN);
     let location = info.location().map(tracing::field::display);
     let backtrace = Backtrace::capture();
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    let backtrace =
-        backtrace.as_deref().map(|it| tracing::field::display(text::line(it, BACKTRACE)));
+    let backtrace = backtrace.as_deref().map(|it| cut(it, BACKTRACE));
     let run = RUN.try_with(|run| run.try_borrow().ok().and_then(|run| run.clone()));
     if let Ok(Some(Run { job, function, attempt })) = run {
         tracing::warn!(
-            job.id = %job, %function, attempt, %panic, location, backtrace,
+            job.id = %job, %function, attempt, panic, location, backtrace,
             "the function panicked; its caller is told"
         );
     } else if EVERYTHING.load(Ordering::Relaxed) && tracing::enabled!(tracing::Level::ERROR) {
-        tracing::error!(%panic, location, backtrace, "a panic, which is a fault of the program");
+        tracing::error!(panic, location, backtrace, "a panic, which is a fault of the program");
     } else {
         return false;
     }
     true
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
