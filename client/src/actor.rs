@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// A beat that is this late may have nowhere to go: somebody may have deleted the exchange, or our
 /// binding to it with it.
 const MISSED: Duration = Duration::from_millis(1250);
+/// The longest pause between two looks whether somebody has: mostly there is no distributor.
+const RARE: Duration = Duration::from_secs(8);
 /// What is taken in before its consequences are carried out.
 const BATCH: usize = 1024;
 
@@ -83,6 +85,7 @@ impl Actor {
             pool,
             wire: None,
             unreadable: HashSet::new(),
+            upkeep: Upkeep::default(),
         };
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,6 +137,30 @@ struct Desk {
     wire: Option<Wire>,
     /// Where messages came from that could not be read and were logged.
     unreadable: HashSet<Source>,
+    upkeep: Upkeep,
+}
+
+/// When to declare again what somebody may have deleted: soon after the first beat that is missed,
+/// then ever more rarely.
+#[derive(Debug, Default)]
+struct Upkeep {
+    /// The next time, and the pause after it.
+    next: Option<(Duration, Duration)>,
+}
+
+impl Upkeep {
+    fn is_due(&mut self, unheard: Duration, now: Duration) -> bool {
+        if unheard < MISSED {
+            self.next = None;
+            return false;
+        }
+        let (at, pause) = self.next.unwrap_or((now, LOOK));
+        if now < at {
+            return false;
+        }
+        self.next = Some((now + pause, (pause * 2).min(RARE)));
+        true
+    }
 }
 
 /// What is held of a call until it has ended.
@@ -177,8 +204,9 @@ impl Desk {
         self.caller.apply(Event::Dropped(id), now);
     }
 
-    fn keep_up(&self) {
-        if self.caller.unheard(self.now()) >= MISSED {
+    fn keep_up(&mut self) {
+        let now = self.now();
+        if self.upkeep.is_due(self.caller.unheard(now), now) {
             self.wire.iter().for_each(Wire::declare_again);
         }
     }
@@ -331,5 +359,27 @@ fn why_down(reason: &link::Reason) -> Reason {
         link::Reason::Tls { .. } => Reason::Tls,
         link::Reason::Mismatch(_) => Reason::Mismatch,
         link::Reason::Unreachable { .. } | link::Reason::Lost(_) => Reason::NoConnection,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_missing_is_declared_soon_and_then_ever_more_rarely() {
+        let mut upkeep = Upkeep::default();
+        // So long after the last beat, at each look.
+        let mut declared = |seconds: std::ops::Range<u32>| -> Vec<Duration> {
+            let looks = seconds.start * 2..seconds.end * 2;
+            let silences = looks.map(|look| LOOK * look);
+            silences.filter(|silence| upkeep.is_due(*silence, *silence)).collect()
+        };
+        let tenths = |tenths: u64| Duration::from_millis(tenths * 100);
+        let first = declared(0..60);
+        assert_eq!(first[..6], [15, 20, 30, 50, 90, 170].map(tenths));
+        assert_eq!(first.len(), 11, "{first:?}");
+        // A beat came, and none after it.
+        assert_eq!(declared(0..3), [15, 20].map(tenths));
     }
 }
