@@ -76,8 +76,9 @@ pub const REPORT: Duration = Duration::from_secs(5);
 pub const INTAKE_TTL: Duration = Duration::from_secs(10);
 /// The bytes that may wait in each of the distributor's intakes.
 pub const INTAKE_BYTES: u64 = 1024 * 1024 * 1024;
-/// Messages delivered to the distributor and not yet acked, per intake.
-pub const INTAKE_PREFETCH: u16 = 1000;
+/// Messages delivered to the distributor and not yet acked, per intake: each may have
+/// [`MESSAGE_BYTES`]. They are acked as soon as they are read, so few are enough to keep it busy.
+pub const INTAKE_PREFETCH: u16 = 32;
 /// How long the queue of a pool without workers is kept.
 pub const POOL_EXPIRES: Duration = Duration::from_secs(3600);
 /// How long a client's queue outlives its client.
@@ -112,3 +113,6 @@ pub const FRAME_BYTES: u32 = 128 * 1024;
 /// The largest message that is read: twice the largest argument, as the broker is configured. One
 /// that is larger arrives empty.
 pub const MESSAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+const _: () =
+    assert!(INTAKE_PREFETCH as u64 * MESSAGE_BYTES <= 512 << 20, "docs/DEPLOYMENT.md says so");
