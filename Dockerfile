@@ -47,6 +47,9 @@ RUN groupadd --gid 10001 simple-dist \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/target/release/simple-dist /usr/local/bin/
 
+# The C library takes what is large from the system, and gives it back: left alone, it stops to.
+ENV MALLOC_MMAP_THRESHOLD_=131072
+
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
   CMD ["simple-dist", "healthcheck"]

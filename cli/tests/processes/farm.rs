@@ -76,6 +76,15 @@ impl Role {
         prlimit(pid, Resource::As, limit).expect("a child can be confined");
     }
 
+    /// Bytes of its memory, as the system counts them under this name.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
+        let status = status.expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kilobytes.and_then(|count| count.parse::<u64>().ok()).expect("it is counted") << 10
+    }
+
     /// Tells it to stop.
     pub(crate) fn tell_to_stop(&self) {
         self.signal(Signal::TERM);

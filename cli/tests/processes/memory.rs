@@ -1,5 +1,8 @@
 //! A distributor lives within its bound of memory, whatever any login says to it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{ECHO, FIB};
 use simple_dist_protocol::message::{
@@ -8,8 +11,11 @@ use simple_dist_protocol::message::{
 use simple_dist_protocol::{
     Attempt, ClientId, Generation, JobId, JobKey, Term, UserName, WorkerId, codec,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use crate::farm::{Farm, Role, is_remote, served_by};
+use crate::farm::{Farm, Role, free_port, is_remote, now, served_by};
 
 /// More than the bounds of `docs/DEPLOYMENT.md` add up to without jobs that wait, and the address
 /// space that threads and their arenas reserve.
@@ -48,6 +54,59 @@ async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
     let answer = client.function(FIB).call(20).fallback(Fallback::Never).detailed().await;
     assert!(is_remote(&answer.expect("it is answered")));
     assert!(!distributor.has_ended(), "it lives");
+}
+
+/// What callers over HTTP send and ask back, and how many they are.
+const SENT: usize = 4 << 20;
+const CALLERS: usize = 300;
+/// What the process may have taken at the worst, and some time later: the recent answers are 256 MiB.
+const TAKEN: u64 = 1 << 30;
+const LEFT: u64 = 512 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_take_no_answers_do_not_take_the_memory() {
+    let farm = Farm::new().await;
+    let site = free_port();
+    let mut command = farm.command(&["distributor"]);
+    // As in the image.
+    command.env("LISTEN", &site).env("MALLOC_MMAP_THRESHOLD_", "131072");
+    let distributor = Role::run(&mut command);
+    let _worker = farm.start(&["worker", "--slots", "2"]);
+    served_by(&farm.client(), 1).await;
+
+    let body = format!("[{{\"$bytes\":\"{}\"}}]", "AAAA".repeat(SENT / 3));
+    let head = format!(
+        "POST /api/v1/functions/echo/call HTTP/1.1\r\nhost: {site}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let request: Arc<[u8]> = (head + &body).into_bytes().into();
+    let mut asking = JoinSet::new();
+    for _ in 0..CALLERS {
+        let (request, site) = (Arc::clone(&request), site.clone());
+        asking.spawn(async move {
+            let mut caller = TcpStream::connect(site).await.expect("it is let in");
+            let mut line = [0; 12];
+            // On a busy machine some are too slow in sending, and are told so or cut off.
+            let answered = match caller.write_all(&request).await {
+                Ok(()) => caller.read_exact(&mut line).await.is_ok(),
+                Err(_) => false,
+            };
+            (caller, answered && line.ends_with(b" 200"))
+        });
+    }
+    let callers = asking.join_all().await;
+    let taken = callers.iter().filter(|(_, taken)| *taken).count();
+    assert!((1..CALLERS).contains(&taken), "{taken}");
+    let most = distributor.memory("VmHWM");
+    assert!(most < TAKEN, "{most}");
+
+    drop(callers);
+    let begun = now();
+    while distributor.memory("VmRSS") > LEFT {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", distributor.memory("VmRSS"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn say(farm: &Farm, key: &str, message: &FromClient) {
