@@ -23,8 +23,12 @@ const BOUND: u64 = 3 << 30;
 /// The bytes of an answer that is asked for again and again.
 const LARGE: usize = 6 << 20;
 
+/// Each of these takes all of a small machine: one after the other.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
+    let _alone = ALONE.lock().await;
     let farm = Farm::new().await;
     let mut command = farm.command(&["distributor"]);
     let mut distributor = Role::run(command.env("MALLOC_ARENA_MAX", "2"));
@@ -65,6 +69,7 @@ const LEFT: u64 = 512 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_who_take_no_answers_do_not_take_the_memory() {
+    let _alone = ALONE.lock().await;
     let farm = Farm::new().await;
     let site = free_port();
     let mut command = farm.command(&["distributor"]);
