@@ -136,8 +136,9 @@ pub(crate) struct Broker {
     tags: u64,
     until: BTreeMap<Trouble, Duration>,
     stirred: BTreeSet<Name>,
-    /// The jobs of placements that are there twice.
-    pub(crate) doubled: Vec<JobId>,
+    /// Jobs that may run once more: their placement is there twice, or what was to count their run
+    /// was confirmed and dropped.
+    pub(crate) excused: Vec<JobId>,
 }
 
 impl Broker {
@@ -246,8 +247,14 @@ impl Broker {
                 () if doubles && random.once_in(4) => 2,
                 () => 1,
             };
-            if let (2, Body::Place(place)) = (copies, &body) {
-                self.doubled.extend(place.jobs.iter().map(|job| job.key.id));
+            match (copies, &body) {
+                (2, Body::Place(place)) => {
+                    self.excused.extend(place.jobs.iter().map(|job| job.key.id));
+                }
+                (0, Body::Worker(FromWorker::Started(started))) if route != Route::Beats => {
+                    self.excused.extend(started.jobs.iter().map(|job| job.key.id));
+                }
+                _ => {}
             }
             for _ in 0..copies {
                 let (user, body) = (user.clone(), body.clone());

@@ -214,7 +214,7 @@ impl World {
         }
         let (now, random) = (self.now, &mut self.random);
         let outcome = self.broker.publish(item.route, (user, item.body), now, random);
-        for id in std::mem::take(&mut self.broker.doubled) {
+        for id in std::mem::take(&mut self.broker.excused) {
             self.judge.allow_one_more(id);
         }
         let lost = self.broker.has(Trouble::ConfirmsLost, now) && self.random.once_in(4);
