@@ -271,6 +271,9 @@ impl Desk {
         for effect in self.caller.effects(now) {
             self.carry_out_one(effect, now);
         }
+        if self.calls.is_empty() {
+            self.calls.shrink_to(BATCH);
+        }
     }
 
     fn carry_out_one(&mut self, effect: Effect, now: Duration) {

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actor::{Actor, NewCall};
 use crate::callable::Callable;
+use crate::local::STACK;
 use crate::wire::{self, Source};
 use crate::{ConnectError, Dynamic, Handle};
 
@@ -292,6 +293,7 @@ fn start(
     };
     let thread = thread::Builder::new()
         .name("simple-dist-client".to_owned())
+        .stack_size(STACK) // arguments and values may be dropped there
         .spawn(move || live(&runtime, actor, end_guard))
         .map_err(ConnectError::Thread)?;
     let running = Running { id: thread.thread().id(), end: Mutex::new(end) };

@@ -14,8 +14,8 @@ use crate::callable::{Callable, Input};
 use crate::kept::Kept;
 use crate::{CallError, Reason};
 
-/// As much as a program's main thread has: functions recurse.
-const STACK: usize = 8 * 1024 * 1024;
+/// As much as a program's main thread has: functions recurse, and so do drops.
+pub(crate) const STACK: usize = 8 * 1024 * 1024;
 
 /// The threads, started as they are needed. They end when the pool is dropped and their runs have
 /// ended.
