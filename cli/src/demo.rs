@@ -7,7 +7,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use simple_dist_client::{Answer, Fallback, Handle, Ran};
 use simple_dist_demo::functions::FIB;
-use simple_dist_protocol::{Function, WorkerId, text};
+use simple_dist_protocol::{Function, PureFunction, WorkerId, text};
 use tokio::process::Child;
 
 use crate::broker_args::{Broker, Files};
@@ -33,7 +33,7 @@ pub(crate) struct Options {
 }
 
 /// A function that nobody serves.
-const NOBODY: Function<u64, u64> = Function::new("nobody", 1, |n| n + 1);
+const NOBODY: PureFunction<u64, u64> = Function::pure("nobody", 1, |n| n + 1);
 /// The fib of 0..35.
 const MAPPED: u64 = 35;
 /// How many workers there are.

@@ -135,7 +135,7 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
         worker = worker.serve_erased(function);
     }
     if options.with_abort {
-        worker = worker.serve(&functions::ABORT);
+        worker = worker.serve_pure(functions::ABORT);
     }
     let worker = worker.grace_until(second_signal());
     let serves = async { worker.run(shutdown_signal()).await.map_err(Failure::unusable) };

@@ -61,10 +61,10 @@ pub(crate) use options;
 /// ```no_run
 /// # use std::time::Duration;
 /// # use simple_dist_client::{Client, Fallback};
-/// # use simple_dist_protocol::Function;
-/// # const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
+/// # use simple_dist_protocol::{Function, PureFunction};
+/// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
 /// # async fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
-/// let fib = client.function(&FIB);
+/// let fib = client.function(FIB);
 /// let urgent = fib.call(21).timeout(Duration::from_secs(5)).priority(9).await?;
 /// let strict = fib.call(23).fallback(Fallback::Never).await;
 /// # Ok(())

@@ -36,10 +36,13 @@ pub(crate) enum Input {
 
 impl Callable {
     /// A function that gives what calling it gives: its value, an `R`, is never written.
-    pub(crate) fn typed<A: Argument, R: Argument>(function: Function<A, R>) -> Self {
+    pub(crate) fn typed<A: Argument, R: Argument>(
+        function: Function<A, R>,
+        body: impl Fn(A) -> R + Send + Sync + 'static,
+    ) -> Self {
         let run = move |input| match input {
-            Input::Written(bytes) => function.run_on_bytes(&bytes).map(Kept::new),
-            Input::Kept(argument) => function.run_caught(argument.take()).map(Kept::new),
+            Input::Written(bytes) => function.run_on_bytes(&body, &bytes).map(Kept::new),
+            Input::Kept(argument) => function.run_caught(&body, argument.take()).map(Kept::new),
         };
         Self::known(function.address(), LocalRun::Typed, Box::new(run))
     }

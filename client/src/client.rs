@@ -1,6 +1,5 @@
 //! The handle to a client, and the thread behind it.
 
-use std::borrow::Borrow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
@@ -11,7 +10,7 @@ use simple_dist_link::environment::Environment;
 use simple_dist_link::{BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{
-    Address, AddressError, Argument, ClientId, Erased, Function, JobId, Selector,
+    Address, AddressError, Argument, Callee, ClientId, Erased, JobId, Selector,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
@@ -34,9 +33,9 @@ const LEAVE: Duration = Duration::from_secs(1);
 ///
 /// ```no_run
 /// use simple_dist_client::Client;
-/// use simple_dist_protocol::Function;
+/// use simple_dist_protocol::{Function, PureFunction};
 ///
-/// const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+/// const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib);
 ///
 /// fn fib(n: u64) -> u64 {
 ///     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
@@ -44,7 +43,7 @@ const LEAVE: Duration = Duration::from_secs(1);
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::connect("amqp://localhost")?;
-/// let value = client.function(&FIB).call(20).await?;
+/// let value = client.function(FIB).call(20).await?;
 /// assert_eq!(value, 6765);
 /// client.close().await;
 /// # Ok(())
@@ -139,13 +138,16 @@ impl Client {
         Builder { url: url.into(), certificates: Certificates::new(), prefix, name, local_slots }
     }
 
-    /// A function to call.
-    pub fn function<A: Argument, R: Argument>(
-        &self,
-        function: impl Borrow<Function<A, R>>,
-    ) -> Handle<A, R> {
-        let callable = Callable::typed(*function.borrow());
-        Handle::new(self.clone(), Arc::new(callable))
+    /// A function to call: a [`Function`](simple_dist_protocol::Function) is run by workers alone, a
+    /// [`PureFunction`](simple_dist_protocol::PureFunction) in this process too, when no worker can be
+    /// had. See [`Handle::locally`] for a body of one's own.
+    pub fn function<A: Argument, R: Argument>(&self, function: impl Callee<A, R>) -> Handle<A, R> {
+        let declaration = function.declaration();
+        let callable = match function.body() {
+            Some(body) => Callable::typed(declaration, body),
+            None => Callable::named(declaration.address().into()),
+        };
+        Handle::new(self.clone(), declaration, Arc::new(callable))
     }
 
     /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest

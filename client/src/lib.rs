@@ -18,9 +18,9 @@
 //!
 //! ```no_run
 //! use simple_dist_client::Client;
-//! use simple_dist_protocol::Function;
+//! use simple_dist_protocol::{Function, PureFunction};
 //!
-//! pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+//! pub const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib);
 //!
 //! fn fib(n: u64) -> u64 {
 //!     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
@@ -28,7 +28,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let client = Client::connect("amqp://localhost")?;
-//!     let fib = client.function(&FIB);
+//!     let fib = client.function(FIB);
 //!     println!("{}", fib.call(20).blocking()?);
 //!     let total = fib.map(0..45).blocking().sum::<Result<u64, _>>()?;
 //!     println!("{total}");

@@ -116,16 +116,16 @@ fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError> 
 
 #[cfg(test)]
 mod tests {
-    use simple_dist_protocol::{Function, codec};
+    use simple_dist_protocol::{Function, PureFunction, codec};
 
     use crate::kept::tests::Sharp;
 
     use super::*;
 
-    fn work(function: Function<u64, u64>, argument: u64) -> Work {
+    fn work(function: PureFunction<u64, u64>, argument: u64) -> Work {
         Work {
             id: JobId::new(),
-            callable: Arc::new(Callable::typed(function)),
+            callable: Arc::new(Callable::typed(function.declaration(), function.body())),
             input: Input::Written(codec::encode(&argument).unwrap().into()),
             reason: Reason::NoConnection,
         }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_function_runs_on_its_own_thread() {
         let (mut pool, mut ended) = Pool::new(1);
-        assert!(pool.run(work(Function::new("double", 1, |n| n * 2), 21)).is_none());
+        assert!(pool.run(work(Function::pure("double", 1, |n| n * 2), 21)).is_none());
         let end = ended.blocking_recv().unwrap().end.unwrap();
         assert_eq!(end.take::<u64>(), 42);
     }
@@ -142,14 +142,14 @@ mod tests {
     #[test]
     fn a_panic_is_an_end_like_any_other() {
         let (mut pool, mut ended) = Pool::new(1);
-        assert!(pool.run(work(Function::new("never", 1, |n| panic!("not {n}")), 1)).is_none());
+        assert!(pool.run(work(Function::pure("never", 1, |n| panic!("not {n}")), 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;
         assert_eq!(end.unwrap_err(), CallError::Panicked { message: "not 1".to_owned() });
-        let sharp = Function::new("sharp", 1, |_| std::panic::panic_any(Sharp));
+        let sharp = Function::pure("sharp", 1, |_| std::panic::panic_any(Sharp));
         assert!(pool.run(work(sharp, 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;
         assert!(matches!(end, Err(CallError::Panicked { .. })), "{end:?}");
-        assert!(pool.run(work(Function::new("same", 1, |n| n), 1)).is_none());
+        assert!(pool.run(work(Function::pure("same", 1, |n| n), 1)).is_none());
         assert!(ended.blocking_recv().unwrap().end.is_ok());
     }
 }

@@ -23,12 +23,12 @@ const IN_FLIGHT: usize = 256;
 ///
 /// ```no_run
 /// # use simple_dist_client::Client;
-/// # use simple_dist_protocol::Function;
-/// # const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
+/// # use simple_dist_protocol::{Function, PureFunction};
+/// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
 /// use futures_util::TryStreamExt;
 ///
 /// # async fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
-/// let fib = client.function(&FIB);
+/// let fib = client.function(FIB);
 /// let mut values = fib.map(0..45).in_flight(64).ordered();
 /// while let Some(value) = values.try_next().await? {
 ///     println!("{value}");
@@ -109,10 +109,10 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
     ///
     /// ```no_run
     /// # use simple_dist_client::{CallError, Client};
-    /// # use simple_dist_protocol::Function;
-    /// # const FIB: Function<u64, u64> = Function::new("fib", 1, |n| n);
+    /// # use simple_dist_protocol::{Function, PureFunction};
+    /// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
     /// # fn example(client: Client) -> Result<(), CallError> {
-    /// let total: u64 = client.function(&FIB).map(0..45).blocking().sum::<Result<u64, _>>()?;
+    /// let total: u64 = client.function(FIB).map(0..45).blocking().sum::<Result<u64, _>>()?;
     /// # Ok(())
     /// # }
     /// ```

@@ -8,7 +8,7 @@ use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use simple_dist_link as link;
-use simple_dist_protocol::{Argument, Function, WorkerId, codec, limits};
+use simple_dist_protocol::{Argument, Function, PureFunction, WorkerId, codec, limits};
 use tokio::sync::mpsc;
 
 use crate::actor::NewCall;
@@ -19,11 +19,11 @@ use crate::kept::tests::Sharp;
 use crate::wire::Source;
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
-const DOUBLE: Function<u64, u64> = Function::new("double", 1, |n| n * 2);
-const LENGTH: Function<Vec<u8>, usize> = Function::new("length", 1, |bytes| bytes.len());
-const NEVER: Function<u64, u64> = Function::new("never", 1, |n| panic!("not {n}"));
-const DIV: Function<(i64, i64), Result<i64, String>> =
-    Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
+const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
+const LENGTH: PureFunction<Vec<u8>, usize> = Function::pure("length", 1, |bytes| bytes.len());
+const NEVER: PureFunction<u64, u64> = Function::pure("never", 1, |n| panic!("not {n}"));
+const DIV: PureFunction<(i64, i64), Result<i64, String>> =
+    Function::pure("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
 /// A client whose first connection has failed; it lives as long as the sender.
 fn offline() -> (Client, mpsc::Sender<link::Event<Source>>) {
@@ -62,6 +62,19 @@ fn answer(begin: NewCall) {
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
+}
+
+#[tokio::test]
+async fn a_declaration_runs_here_only_by_a_body_of_the_callers() {
+    const SHIFT: Function<u64, u64> = Function::new("shift", 1);
+    let (client, _link) = offline();
+    let remote = client.function(SHIFT);
+    let by = 21;
+    let local = remote.clone().locally(move |n| n + by);
+    assert_eq!(local.call(21).await, Ok(42));
+    let reason = Reason::NoConnection;
+    assert_eq!(remote.call(21).await, Err(CallError::Unavailable { reason }));
+    client.close().await;
 }
 
 #[tokio::test]
@@ -237,9 +250,9 @@ async fn bad_options_are_not_sent() {
 type Nested = Option<Option<u8>>;
 
 /// What MessagePack cannot carry, as argument and as value.
-const SAME: Function<Nested, Nested> = Function::new("same", 1, |nested| nested);
-const UNIT: Function<Option<()>, Option<()>> = Function::new("unit", 1, |unit| unit);
-const DEEPER: Function<Deep, Deep> = Function::new("deeper", 1, |deep| Deep(vec![deep]));
+const SAME: PureFunction<Nested, Nested> = Function::pure("same", 1, |nested| nested);
+const UNIT: PureFunction<Option<()>, Option<()>> = Function::pure("unit", 1, |unit| unit);
+const DEEPER: PureFunction<Deep, Deep> = Function::pure("deeper", 1, |deep| Deep(vec![deep]));
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Deep(Vec<Self>);
@@ -251,7 +264,7 @@ impl Deep {
 }
 
 /// A call gives what the function gives, also where it has to run here for it.
-async fn gives<A, R>(client: &Client, function: Function<A, R>, argument: impl Fn() -> A)
+async fn gives<A, R>(client: &Client, function: PureFunction<A, R>, argument: impl Fn() -> A)
 where
     A: Argument,
     R: Argument + std::fmt::Debug + PartialEq,
@@ -289,7 +302,7 @@ async fn what_cannot_be_sent_is_an_error_where_it_is_not_to_run() {
 /// JSON has the limits of MessagePack: there is no call by JSON that needs neither.
 #[tokio::test]
 async fn by_json_a_value_that_cannot_be_written_is_an_error() {
-    const NOTHING: Function<(), Nested> = Function::new("nothing", 1, |()| Some(None));
+    const NOTHING: PureFunction<(), Nested> = Function::pure("nothing", 1, |()| Some(None));
     let (client, _link) = offline();
     let end = client.dynamic_with(NOTHING.erased()).call_args(&[]).await;
     assert!(matches!(end, Err(CallError::Unsendable { .. })), "{end:?}");
@@ -300,7 +313,7 @@ async fn by_json_a_value_that_cannot_be_written_is_an_error() {
 async fn by_json_an_argument_that_is_too_large_runs_here() {
     let (client, _link) = offline();
     let text = "x".repeat(limits::ARGUMENT_BYTES);
-    const CHARS: Function<String, usize> = Function::new("chars", 1, |text| text.len());
+    const CHARS: PureFunction<String, usize> = Function::pure("chars", 1, |text| text.len());
     let answer = client.dynamic_with(CHARS.erased()).call(json!(text)).detailed().await.unwrap();
     assert_eq!(answer.value, json!(limits::ARGUMENT_BYTES));
     assert_eq!(answer.ran, Ran::Local { reason: Reason::TooLarge });
@@ -312,11 +325,11 @@ struct Bomb(Option<Sharp>, Nested);
 
 #[tokio::test]
 async fn what_panics_when_it_is_dropped_harms_nobody() {
-    const KEEP: Function<Bomb, ()> = Function::new("keep", 1, std::mem::forget);
-    const DROP: Function<Bomb, ()> = Function::new("drop", 1, drop);
+    const KEEP: PureFunction<Bomb, ()> = Function::pure("keep", 1, std::mem::forget);
+    const DROP: PureFunction<Bomb, ()> = Function::pure("drop", 1, drop);
     /// Twice for each run: it has begun, it may end.
     static TOGETHER: Barrier = Barrier::new(2);
-    const MAKE: Function<u8, Bomb> = Function::new("make", 1, |_| {
+    const MAKE: PureFunction<u8, Bomb> = Function::pure("make", 1, |_| {
         TOGETHER.wait();
         TOGETHER.wait();
         Bomb(Some(Sharp), None)
@@ -418,7 +431,7 @@ async fn an_unordered_map_gives_values_as_they_come() {
 #[tokio::test]
 async fn a_failed_call_does_not_end_its_map() {
     let (client, _link) = offline();
-    const ODD: Function<u64, u64> = Function::new("odd", 1, |n| {
+    const ODD: PureFunction<u64, u64> = Function::pure("odd", 1, |n| {
         assert!(n % 2 == 1, "even");
         n
     });

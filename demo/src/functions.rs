@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
-use simple_dist::{Erased, Function};
+use simple_dist::{Erased, Function, PureFunction};
 
 /// The n-th Fibonacci number, the slow way.
-pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib).deterministic();
+pub const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib).deterministic();
 /// How many primes are below n.
-pub const PRIMES: Function<u64, u64> = Function::new("primes", 1, primes).deterministic();
+pub const PRIMES: PureFunction<u64, u64> = Function::pure("primes", 1, primes).deterministic();
 /// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel. At most
 /// 65,536 pixels wide and high.
-pub const MANDELBROT: Function<(u32, u32, u32), Vec<u16>> =
-    Function::new("mandelbrot", 1, mandelbrot).deterministic();
+pub const MANDELBROT: PureFunction<(u32, u32, u32), Vec<u16>> =
+    Function::pure("mandelbrot", 1, mandelbrot).deterministic();
 /// Sleeps for so many milliseconds, and returns them.
-pub const SLEEP: Function<u64, u64> = Function::new("sleep", 1, sleep);
+pub const SLEEP: PureFunction<u64, u64> = Function::pure("sleep", 1, sleep);
 /// Returns the bytes it gets.
-pub const ECHO: Function<ByteBuf, ByteBuf> =
-    Function::new("echo", 1, |bytes| bytes).deterministic();
+pub const ECHO: PureFunction<ByteBuf, ByteBuf> =
+    Function::pure("echo", 1, |bytes| bytes).deterministic();
 /// Panics with the message it gets.
-pub const FAIL: Function<String, ()> = Function::new("fail", 1, fail);
+pub const FAIL: PureFunction<String, ()> = Function::pure("fail", 1, fail);
 /// Ends the process that runs it, as a bug in foreign code would.
-pub const ABORT: Function<(), ()> = Function::new("abort", 1, |()| std::process::abort());
+pub const ABORT: PureFunction<(), ()> = Function::pure("abort", 1, |()| std::process::abort());
 
 /// All but [`ABORT`], which nobody should serve unasked.
 pub fn all() -> Vec<Erased> {

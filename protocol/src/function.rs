@@ -2,7 +2,9 @@
 
 use std::any::{Any, type_name};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,17 +16,46 @@ pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 
-/// A named, versioned pure function, shared by the worker that serves it and the client that
-/// calls it.
+/// The declaration of a named, versioned pure function: what its callers and its workers share.
+///
+/// What runs it is given apart, to a worker (`serve`) and, where it may run in the caller's process
+/// as well, to a handle (`locally`). A function whose body both sides have is a [`PureFunction`],
+/// made by [`Function::pure`].
 ///
 /// Being pure, it may be run any number of times, anywhere. Several arguments are a tuple; a
 /// function that can fail returns `Result<R, E>`, which is a value like any other; bytes are
 /// `serde_bytes::ByteBuf` or `bytes::Bytes`.
 ///
 /// ```
+/// use bytes::Bytes;
 /// use simple_dist_protocol::Function;
 ///
-/// pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+/// pub const THUMB: Function<Bytes, Bytes> = Function::new("thumb", 1);
+///
+/// assert_eq!(THUMB.address().to_string(), "thumb@1");
+/// ```
+///
+/// A name outside the grammar `[a-z][a-z0-9_.-]{0,63}` does not compile:
+///
+/// ```compile_fail
+/// use simple_dist_protocol::Function;
+///
+/// const BAD: Function<u64, u64> = Function::new("Not A Name", 1);
+/// # fn main() { BAD.address(); }
+/// ```
+pub struct Function<A, R> {
+    name: &'static str,
+    version: u32,
+    deterministic: bool,
+    types: PhantomData<fn(A) -> R>,
+}
+
+/// A [`Function`] with its body, which workers and callers share.
+///
+/// ```
+/// use simple_dist_protocol::{Function, PureFunction};
+///
+/// pub const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib);
 ///
 /// fn fib(n: u64) -> u64 {
 ///     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
@@ -33,20 +64,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 /// assert_eq!(FIB.run(20), 6765);
 /// assert_eq!(FIB.address().to_string(), "fib@1");
 /// ```
-///
-/// A name outside the grammar `[a-z][a-z0-9_.-]{0,63}` does not compile:
-///
-/// ```compile_fail
-/// use simple_dist_protocol::Function;
-///
-/// const BAD: Function<u64, u64> = Function::new("Not A Name", 1, |n| n);
-/// # fn main() { BAD.run(1); }
-/// ```
-pub struct Function<A, R> {
-    name: &'static str,
-    version: u32,
-    deterministic: bool,
-    run: fn(A) -> R,
+pub struct PureFunction<A, R> {
+    function: Function<A, R>,
+    body: fn(A) -> R,
 }
 
 // By hand: derived, they would ask the same of `A` and `R`.
@@ -64,17 +84,39 @@ impl<A, R> fmt::Debug for Function<A, R> {
     }
 }
 
+impl<A, R> Clone for PureFunction<A, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, R> Copy for PureFunction<A, R> {}
+
+impl<A, R> fmt::Debug for PureFunction<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.function.fmt(f)
+    }
+}
+
 impl<A, R> Function<A, R> {
-    /// A function under its name and version. Give a new version whenever the same arguments
-    /// may give another value.
+    /// Declares a function under its name and version. Give a new version whenever the same
+    /// arguments may give another value.
     ///
     /// # Panics
     /// When the name or version does not fit the grammar; in a `const`, that is when it is
     /// compiled.
-    pub const fn new(name: &'static str, version: u32, run: fn(A) -> R) -> Self {
+    pub const fn new(name: &'static str, version: u32) -> Self {
         assert!(address::is_name(name), "a function's name is [a-z][a-z0-9_.-]{{0,63}}");
         assert!(address::is_version(version), "a function's version is at most 99999");
-        Self { name, version, deterministic: false, run }
+        Self { name, version, deterministic: false, types: PhantomData }
+    }
+
+    /// Declares a function with its body.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new) does.
+    pub const fn pure(name: &'static str, version: u32, body: fn(A) -> R) -> PureFunction<A, R> {
+        PureFunction { function: Self::new(name, version), body }
     }
 
     /// Declares that the same arguments always give the same bytes, everywhere.
@@ -93,22 +135,18 @@ impl<A, R> Function<A, R> {
     pub fn address(&self) -> Address {
         Address::new(self.name, self.version).expect("checked when it was made")
     }
-
-    /// Runs it here.
-    pub fn run(&self, argument: A) -> R {
-        (self.run)(argument)
-    }
 }
 
 impl<A: Argument, R: Argument> Function<A, R> {
-    /// Runs it here. A panic ends here, be it the function's, or of what drops its argument.
-    pub fn run_caught(&self, argument: A) -> Result<R, RunError> {
-        caught(|| Ok(self.run(argument)))
+    /// Runs a body on an argument. A panic ends here, be it the body's, or of what drops the
+    /// argument.
+    pub fn run_caught(&self, body: impl FnOnce(A) -> R, argument: A) -> Result<R, RunError> {
+        caught(|| Ok(body(argument)))
     }
 
-    /// Runs it here on an argument in MessagePack. A panic ends here, also of what reads that.
-    pub fn run_on_bytes(&self, argument: &[u8]) -> Result<R, RunError> {
-        caught(|| Ok(self.run(self.read(argument)?)))
+    /// Runs a body on an argument in MessagePack. A panic ends here, also of what reads that.
+    pub fn run_on_bytes(&self, body: impl FnOnce(A) -> R, argument: &[u8]) -> Result<R, RunError> {
+        caught(|| Ok(body(self.read(argument)?)))
     }
 
     fn read(&self, argument: &[u8]) -> Result<A, RunError> {
@@ -120,28 +158,136 @@ impl<A: Argument, R: Argument> Function<A, R> {
         })
     }
 
-    /// The function without its types: bytes in, bytes out.
-    pub fn erased(&self) -> Erased {
-        let function = *self;
-        Erased {
-            address: self.address(),
-            deterministic: self.deterministic,
-            run: Box::new(move |bytes| {
-                let value = function.run(function.read(bytes)?);
-                codec::encode_exact(&value).map_err(RunError::Value)
-            }),
-        }
+    /// The function with a body, without its types: bytes in, bytes out.
+    pub fn erased(&self, body: impl Fn(A) -> R + Send + Sync + 'static) -> Erased {
+        self.erased_with(|| (), move |(), argument| body(argument))
+    }
+
+    /// The same, with a state that each thread which runs it makes for itself before its first
+    /// run. A panic may leave a state half changed: the next run begins with a new one.
+    pub fn erased_with<S: 'static>(
+        &self,
+        init: impl Fn() -> S + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+    ) -> Erased {
+        let (function, shared) = (*self, Arc::new((init, body)));
+        let start = move || {
+            let (shared, mut kept) = (Arc::clone(&shared), None);
+            let run = move |bytes: &[u8]| {
+                let argument = function.read(bytes)?;
+                let (init, body) = &*shared;
+                let mut state = kept.take().unwrap_or_else(init);
+                match catch_unwind(AssertUnwindSafe(|| body(&mut state, argument))) {
+                    Ok(value) => {
+                        kept = Some(state);
+                        codec::encode_exact(&value).map_err(RunError::Value)
+                    }
+                    Err(panic) => {
+                        // Dropped while a panic unwinds, it could end the process.
+                        drop_caught(state);
+                        resume_unwind(panic)
+                    }
+                }
+            };
+            Runner(Box::new(run))
+        };
+        let (address, deterministic) = (self.address(), self.deterministic);
+        Erased { address, deterministic, start: Box::new(start) }
     }
 }
 
-/// A function without its types, for a registry: the argument and the value are MessagePack.
+impl<A, R> PureFunction<A, R> {
+    /// Declares that the same arguments always give the same bytes, everywhere.
+    #[must_use]
+    pub const fn deterministic(mut self) -> Self {
+        self.function = self.function.deterministic();
+        self
+    }
+
+    /// The declaration alone.
+    pub const fn declaration(&self) -> Function<A, R> {
+        self.function
+    }
+
+    /// The body alone.
+    pub const fn body(&self) -> fn(A) -> R {
+        self.body
+    }
+
+    /// Name and version.
+    pub fn address(&self) -> Address {
+        self.function.address()
+    }
+
+    /// Runs it here.
+    pub fn run(&self, argument: A) -> R {
+        (self.body)(argument)
+    }
+}
+
+impl<A: Argument, R: Argument> PureFunction<A, R> {
+    /// The function without its types: bytes in, bytes out.
+    pub fn erased(&self) -> Erased {
+        self.function.erased(self.body)
+    }
+}
+
+/// What can be called: a [`Function`], which workers alone run, or a [`PureFunction`], which can
+/// run in the caller's process too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a declared function",
+    note = "declare it: `const F: Function<A, R> = Function::new(\"f\", 1)`, or with a body `Function::pure(\"f\", 1, f)`"
+)]
+pub trait Callee<A, R> {
+    /// Its name, version and types.
+    fn declaration(&self) -> Function<A, R>;
+
+    /// Its body, where the caller has it.
+    fn body(&self) -> Option<fn(A) -> R>;
+}
+
+impl<A, R> Callee<A, R> for Function<A, R> {
+    fn declaration(&self) -> Function<A, R> {
+        *self
+    }
+
+    fn body(&self) -> Option<fn(A) -> R> {
+        None
+    }
+}
+
+impl<A, R> Callee<A, R> for PureFunction<A, R> {
+    fn declaration(&self) -> Function<A, R> {
+        self.function
+    }
+
+    fn body(&self) -> Option<fn(A) -> R> {
+        Some(self.body)
+    }
+}
+
+impl<A, R, C: Callee<A, R>> Callee<A, R> for &C {
+    fn declaration(&self) -> Function<A, R> {
+        C::declaration(self)
+    }
+
+    fn body(&self) -> Option<fn(A) -> R> {
+        C::body(self)
+    }
+}
+
+/// A function with its body but without its types, for a registry: the argument and the value are
+/// MessagePack.
 pub struct Erased {
     address: Address,
     deterministic: bool,
-    run: Box<RunBytes>,
+    start: Box<dyn Fn() -> Runner + Send + Sync>,
 }
 
-type RunBytes = dyn Fn(&[u8]) -> Result<Vec<u8>, RunError> + Send + Sync;
+/// An [`Erased`] function as one thread runs it, with the state that it keeps there.
+pub struct Runner(Box<RunBytes>);
+
+type RunBytes = dyn FnMut(&[u8]) -> Result<Vec<u8>, RunError>;
 
 impl Erased {
     /// Name and version.
@@ -154,16 +300,41 @@ impl Erased {
         self.deterministic
     }
 
+    /// The function for one thread to run, with a state of its own.
+    pub fn runner(&self) -> Runner {
+        (self.start)()
+    }
+
+    /// Runs it once, with a state of its own.
+    pub fn run(&self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
+        self.runner().run(argument)
+    }
+}
+
+impl Runner {
     /// Runs it here. A panic ends here, be it the function's, or of whatever reads, writes or
     /// drops its argument and its value.
-    pub fn run(&self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
-        caught(|| (self.run)(argument))
+    pub fn run(&mut self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
+        caught(|| (self.0)(argument))
     }
 }
 
 impl fmt::Debug for Erased {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.address, f)
+    }
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+fn drop_caught<T>(value: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // Dropping what a panic says may panic in its turn.
+        std::mem::forget(panic);
     }
 }
 
@@ -265,8 +436,8 @@ mod tests {
 
     use super::*;
 
-    const DIV: Function<(i64, i64), Result<i64, String>> =
-        Function::new("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
+    const DIV: PureFunction<(i64, i64), Result<i64, String>> =
+        Function::pure("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
     #[test]
     fn an_erased_function_runs_on_bytes() {
@@ -292,7 +463,7 @@ mod tests {
 
     /// The message of the panic that a run without an argument ends with.
     #[track_caller]
-    fn panics<A: Argument, R: Argument>(function: &Function<A, R>) -> String {
+    fn panics<A: Argument, R: Argument>(function: &PureFunction<A, R>) -> String {
         match function.erased().run(&codec::encode(&()).unwrap()) {
             Err(RunError::Panicked(message)) => message,
             other => panic!("{other:?}"),
@@ -301,17 +472,43 @@ mod tests {
 
     #[test]
     fn whatever_panics_ends_the_run_and_nothing_else() {
-        const WORDS: Function<(), ()> = Function::new("words", 1, |()| panic!("{}", "of its own"));
-        const ODD: Function<(), ()> = Function::new("odd", 1, |()| std::panic::panic_any(7_u8));
-        const TWICE: Function<(), ()> =
-            Function::new("twice", 1, |()| std::panic::panic_any(Sharp));
-        const TAKEN: Function<Sharp, ()> = Function::new("taken", 1, |_sharp| ());
-        const GIVEN: Function<(), Sharp> = Function::new("given", 1, |()| Sharp);
-        const LONG: Function<(), ()> = Function::new("long", 1, |()| panic!("{:9999}", ""));
+        const WORDS: PureFunction<(), ()> =
+            Function::pure("words", 1, |()| panic!("{}", "of its own"));
+        const ODD: PureFunction<(), ()> =
+            Function::pure("odd", 1, |()| std::panic::panic_any(7_u8));
+        const TWICE: PureFunction<(), ()> =
+            Function::pure("twice", 1, |()| std::panic::panic_any(Sharp));
+        const TAKEN: PureFunction<Sharp, ()> = Function::pure("taken", 1, |_sharp| ());
+        const GIVEN: PureFunction<(), Sharp> = Function::pure("given", 1, |()| Sharp);
+        const LONG: PureFunction<(), ()> = Function::pure("long", 1, |()| panic!("{:9999}", ""));
         assert_eq!(panics(&WORDS), "of its own");
         assert_eq!((panics(&TAKEN), panics(&GIVEN)), ("dropped".to_owned(), "dropped".to_owned()));
         assert_eq!(panics(&ODD), panics(&TWICE));
         assert_eq!(panics(&LONG).len(), limits::MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn a_state_lasts_from_run_to_run_and_is_made_anew_after_a_panic() {
+        const COUNTED: Function<bool, u32> = Function::new("counted", 1);
+        let counted = COUNTED.erased_with(
+            || (0, Some(Sharp)),
+            |(count, sharp): &mut (u32, Option<Sharp>), calm| {
+                *count += 1;
+                assert!(calm, "not calm");
+                std::mem::forget(sharp.take());
+                *count
+            },
+        );
+        let mut runner = counted.runner();
+        let mut run = |calm: bool| {
+            let value = runner.run(&codec::encode(&calm).unwrap());
+            value.map(|value| codec::decode::<u32>(&value).unwrap())
+        };
+        assert_eq!((run(true).unwrap(), run(true).unwrap()), (1, 2));
+        assert!(matches!(run(false), Err(RunError::Panicked(_))));
+        // This one has a state that panics when it is dropped.
+        assert!(matches!(run(false), Err(RunError::Panicked(_))));
+        assert_eq!(run(true).unwrap(), 1);
     }
 
     #[derive(Debug, Serialize, Deserialize)]
@@ -326,7 +523,7 @@ mod tests {
 
     #[track_caller]
     fn refuses<A: Argument>(argument: &impl Serialize, sentence: &str) {
-        let function = Function::<A, ()>::new("f", 1, |_| ()).erased();
+        let function = Function::<A, ()>::pure("f", 1, |_| ()).erased();
         let error = function.run(&codec::encode(argument).unwrap()).unwrap_err();
         assert_eq!(error.to_string(), sentence);
     }

@@ -12,9 +12,9 @@
 //! calls it. The value comes from a worker when one can be had, else from the function itself.
 //!
 //! ```no_run
-//! use simple_dist::{Client, Function};
+//! use simple_dist::{Client, Function, PureFunction};
 //!
-//! pub const FIB: Function<u64, u64> = Function::new("fib", 1, fib);
+//! pub const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib);
 //!
 //! fn fib(n: u64) -> u64 {
 //!     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
@@ -59,7 +59,7 @@ pub use simple_dist_distributor::Distributor;
 
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
-    Address, Argument, Erased, Function, JobId, Selector, WorkerId, limits,
+    Address, Argument, Callee, Erased, Function, JobId, PureFunction, Selector, WorkerId, limits,
 };
 
 /// The README's programs compile.

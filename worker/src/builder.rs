@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use simple_dist_link::environment::{Environment, EnvironmentError};
 use simple_dist_link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
-use simple_dist_protocol::{Address, Argument, Erased, Function};
+use simple_dist_protocol::{Address, Argument, Erased, Function, PureFunction};
 
 use crate::registry::Registry;
 use crate::service::{Options, Service};
@@ -49,12 +49,12 @@ impl Worker {
     /// A worker for the broker at this URL.
     ///
     /// ```
-    /// use simple_dist_protocol::Function;
+    /// use simple_dist_protocol::{Function, PureFunction};
     /// use simple_dist_worker::Worker;
     ///
-    /// const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n);
+    /// const SQUARE: PureFunction<u64, u64> = Function::pure("square", 1, |n| n * n);
     ///
-    /// let worker = Worker::builder("amqp://localhost").serve(&SQUARE).slots(4);
+    /// let worker = Worker::builder("amqp://localhost").serve_pure(SQUARE).slots(4);
     /// ```
     pub fn builder(url: impl Into<String>) -> Builder {
         Builder {
@@ -127,8 +127,57 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Serves a function.
-    pub fn serve<A: Argument, R: Argument>(self, function: &Function<A, R>) -> Self {
+    /// Serves a function by a body, which may hold what it needs: all slots share it.
+    ///
+    /// ```
+    /// use simple_dist_protocol::Function;
+    /// use simple_dist_worker::Worker;
+    ///
+    /// const LOOK_UP: Function<String, Option<u32>> = Function::new("look-up", 1);
+    ///
+    /// let table = std::collections::HashMap::from([("one".to_owned(), 1)]);
+    /// let worker = Worker::builder("amqp://localhost")
+    ///     .serve(LOOK_UP, move |word| table.get(&word).copied());
+    /// ```
+    pub fn serve<A: Argument, R: Argument>(
+        self,
+        function: Function<A, R>,
+        body: impl Fn(A) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.serve_erased(function.erased(body))
+    }
+
+    /// Serves a function by a body with a state, which each slot makes for itself before its first
+    /// run, and anew after a panic: a loaded model, a compiled pattern, buffers.
+    ///
+    /// ```
+    /// use simple_dist_protocol::Function;
+    /// use simple_dist_worker::Worker;
+    ///
+    /// const SORTED: Function<Vec<u32>, Vec<u32>> = Function::new("sorted", 1);
+    ///
+    /// let worker = Worker::builder("amqp://localhost").serve_with(
+    ///     SORTED,
+    ///     || Vec::with_capacity(1024),
+    ///     |buffer: &mut Vec<u32>, numbers| {
+    ///         buffer.clear();
+    ///         buffer.extend(numbers);
+    ///         buffer.sort_unstable();
+    ///         buffer.clone()
+    ///     },
+    /// );
+    /// ```
+    pub fn serve_with<S: 'static, A: Argument, R: Argument>(
+        self,
+        function: Function<A, R>,
+        init: impl Fn() -> S + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.serve_erased(function.erased_with(init, body))
+    }
+
+    /// Serves a function that brings its body.
+    pub fn serve_pure<A: Argument, R: Argument>(self, function: PureFunction<A, R>) -> Self {
         self.serve_erased(function.erased())
     }
 
@@ -228,7 +277,7 @@ fn host_name() -> String {
 mod tests {
     use super::*;
 
-    const ONE: Function<u64, u64> = Function::new("one", 1, |n| n);
+    const ONE: PureFunction<u64, u64> = Function::pure("one", 1, |n| n);
 
     async fn error(builder: Builder) -> Error {
         builder.run(std::future::ready(())).await.unwrap_err()
@@ -242,13 +291,14 @@ mod tests {
 
     #[tokio::test]
     async fn two_functions_of_one_address_are_refused() {
-        let error = error(Worker::builder("amqp://localhost").serve(&ONE).serve(&ONE)).await;
+        let error =
+            error(Worker::builder("amqp://localhost").serve_pure(ONE).serve_pure(ONE)).await;
         assert!(matches!(error, Error::Twice(address) if address == ONE.address()));
     }
 
     #[tokio::test]
     async fn numbers_out_of_their_range_are_refused() {
-        let builder = || Worker::builder("amqp://localhost").serve(&ONE);
+        let builder = || Worker::builder("amqp://localhost").serve_pure(ONE);
         for slots in [0, SLOTS_MAX + 1, usize::MAX] {
             assert!(
                 matches!(error(builder().slots(slots)).await, Error::Slots(said) if said == slots)
@@ -259,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_prefix_is_plain() {
-        let error = error(Worker::builder("amqp://localhost").serve(&ONE).prefix("a.b")).await;
+        let error = error(Worker::builder("amqp://localhost").serve_pure(ONE).prefix("a.b")).await;
         assert!(matches!(error, Error::Prefix(_)));
     }
 

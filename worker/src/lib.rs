@@ -8,14 +8,14 @@
 //! ```
 //!
 //! ```no_run
-//! use simple_dist_protocol::Function;
+//! use simple_dist_protocol::{Function, PureFunction};
 //! use simple_dist_worker::{Worker, shutdown_signal};
 //!
-//! const SQUARE: Function<u64, u64> = Function::new("square", 1, |n| n * n);
+//! const SQUARE: PureFunction<u64, u64> = Function::pure("square", 1, |n| n * n);
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), simple_dist_worker::Error> {
-//! Worker::from_env()?.serve(&SQUARE).run(shutdown_signal()).await
+//! Worker::from_env()?.serve_pure(SQUARE).run(shutdown_signal()).await
 //! # }
 //! ```
 

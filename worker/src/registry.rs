@@ -1,12 +1,15 @@
 //! The functions of one worker, by address, and how one of them is run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use simple_dist_protocol::message::Answer;
-use simple_dist_protocol::{Address, Erased, RunError, limits};
+use simple_dist_protocol::{Address, Erased, RunError, Runner, limits};
 
 use crate::Error;
+
+/// What one thread has run, with the states that it made for that.
+pub(crate) type Runners = HashMap<Address, Runner>;
 
 /// Functions without their types.
 #[derive(Debug)]
@@ -30,11 +33,14 @@ impl Registry {
         self.0.keys().cloned().collect()
     }
 
-    /// Runs a function on the calling thread. Whatever it does short of ending the process is an
-    /// answer.
-    pub(crate) fn run(&self, function: &Address, args: &[u8]) -> Answer {
-        let Some(function) = self.0.get(function) else { return Answer::NotServed };
-        match function.run(args) {
+    /// Runs a function on the calling thread, which keeps its runners. Whatever it does short of
+    /// ending the process is an answer.
+    pub(crate) fn run(&self, runners: &mut Runners, function: &Address, args: &[u8]) -> Answer {
+        if !runners.contains_key(function) {
+            let Some(served) = self.0.get(function) else { return Answer::NotServed };
+            runners.insert(function.clone(), served.runner());
+        }
+        match runners.get_mut(function).expect("it was put there").run(args) {
             Ok(value) if value.len() > limits::ARGUMENT_BYTES => {
                 Answer::TooLarge { bytes: value.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
             }
@@ -52,24 +58,25 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use simple_dist_protocol::{Function, codec};
+    use simple_dist_protocol::{Function, PureFunction, codec};
 
     use super::*;
 
-    const CHECKED: Function<u64, u64> = Function::new("checked", 1, |n| {
+    const CHECKED: PureFunction<u64, u64> = Function::pure("checked", 1, |n| {
         assert!(n < 10, "{n} is too many");
         n
     });
-    const BYTES: Function<u64, Bytes> =
-        Function::new("bytes", 1, |n| Bytes::from(vec![0; usize::try_from(n).unwrap()]));
-    const ODD: Function<(), ()> = Function::new("odd", 1, |()| std::panic::panic_any(7_u8));
+    const BYTES: PureFunction<u64, Bytes> =
+        Function::pure("bytes", 1, |n| Bytes::from(vec![0; usize::try_from(n).unwrap()]));
+    const ODD: PureFunction<(), ()> = Function::pure("odd", 1, |()| std::panic::panic_any(7_u8));
 
-    const SOME: Function<(), Option<Option<u8>>> = Function::new("some", 1, |()| Some(None));
+    const SOME: PureFunction<(), Option<Option<u8>>> = Function::pure("some", 1, |()| Some(None));
 
     fn run<A: serde::Serialize>(function: &str, argument: &A) -> Answer {
         let functions = vec![CHECKED.erased(), BYTES.erased(), ODD.erased(), SOME.erased()];
         let registry = Registry::new(functions).unwrap();
-        registry.run(&function.parse().unwrap(), &codec::encode(argument).unwrap())
+        let args = codec::encode(argument).unwrap();
+        registry.run(&mut Runners::new(), &function.parse().unwrap(), &args)
     }
 
     #[test]

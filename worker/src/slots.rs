@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::info_span;
 
-use crate::registry::Registry;
+use crate::registry::{Registry, Runners};
 use simple_dist_core::worker::{Event, Work};
 
 /// One thread per slot. Dropped, each thread ends behind what it runs; one that is stuck in a job
@@ -74,12 +74,13 @@ fn run_all(
     registry: &Registry,
     ran: &mpsc::Sender<Event>,
 ) {
+    let mut runners = Runners::new();
     for Run { jobs, gate } in runs {
         for work in jobs {
             if !gate.enter() {
                 break;
             }
-            let event = run_one(slot, work, registry);
+            let event = run_one(slot, work, registry, &mut runners);
             if ran.blocking_send(event).is_err() {
                 // The worker is gone; the thread stays only while its inbox does.
                 break;
@@ -88,7 +89,7 @@ fn run_all(
     }
 }
 
-fn run_one(slot: usize, work: Work, registry: &Registry) -> Event {
+fn run_one(slot: usize, work: Work, registry: &Registry, runners: &mut Runners) -> Event {
     let Work { number, key, attempt, function, args, trace } = work;
     let span = info_span!(
         "job", job.id = %key.id, %function, attempt = attempt.number,
@@ -97,7 +98,7 @@ fn run_one(slot: usize, work: Work, registry: &Registry) -> Event {
     let _entered = span.enter();
     let began = Instant::now();
     let run = Logged { job: key.id, function: function.clone(), attempt: Some(attempt.number) };
-    let answer = run.log_panics(|| registry.run(&function, &args));
+    let answer = run.log_panics(|| registry.run(runners, &function, &args));
     let took = began.elapsed();
     metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
     Event::Ran { slot, number, answer, took }

@@ -7,14 +7,14 @@ use simple_dist_demo::{ABORT, ECHO, FAIL, FIB, MANDELBROT, PRIMES, SLEEP};
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let mut worker = Worker::from_env()?
-        .serve(&FIB)
-        .serve(&PRIMES)
-        .serve(&MANDELBROT)
-        .serve(&SLEEP)
-        .serve(&ECHO)
-        .serve(&FAIL);
+        .serve_pure(FIB)
+        .serve_pure(PRIMES)
+        .serve_pure(MANDELBROT)
+        .serve_pure(SLEEP)
+        .serve_pure(ECHO)
+        .serve_pure(FAIL);
     if std::env::args().any(|argument| argument == "--with-abort") {
-        worker = worker.serve(&ABORT);
+        worker = worker.serve_pure(ABORT);
     }
     worker.run(shutdown_signal()).await
 }

@@ -7,20 +7,20 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use simple_dist_client::{CallError, Fallback, Ran, Reason};
 use simple_dist_demo::functions::{ECHO, FIB};
 use simple_dist_e2e::{System, remote};
-use simple_dist_protocol::Function;
+use simple_dist_protocol::{Function, PureFunction};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// `fib@1` with an argument that it does not take.
-const FIB_OF_TEXT: Function<String, u64> = Function::new("fib", 1, |_| 0);
+const FIB_OF_TEXT: PureFunction<String, u64> = Function::pure("fib", 1, |_| 0);
 /// `fib@1` with a value that it does not give.
-const FIB_TO_TEXT: Function<u64, String> = Function::new("fib", 1, |_| String::new());
+const FIB_TO_TEXT: PureFunction<u64, String> = Function::pure("fib", 1, |_| String::new());
 /// Served by nobody.
-const NOBODY: Function<u64, u64> = Function::new("nobody", 1, |n| n);
+const NOBODY: PureFunction<u64, u64> = Function::pure("nobody", 1, |n| n);
 /// What MessagePack carries for odd numbers only.
-const ODD: Function<u8, Option<Option<u8>>> =
-    Function::new("odd", 1, |n| Some((n % 2 == 1).then_some(n)));
+const ODD: PureFunction<u8, Option<Option<u8>>> =
+    Function::pure("odd", 1, |n| Some((n % 2 == 1).then_some(n)));
 
 fn signed() -> BasicProperties {
     let mut headers = FieldTable::default();
@@ -54,7 +54,7 @@ async fn wrong_types_are_typed_errors() {
 async fn a_value_that_no_worker_can_send_is_made_here_or_is_an_error_that_says_so() {
     let system = System::start().await;
     let shutdown = CancellationToken::new();
-    let worker = Worker::builder(&system.site.url).prefix(&system.site.prefix).serve(&ODD);
+    let worker = Worker::builder(&system.site.url).prefix(&system.site.prefix).serve_pure(ODD);
     let mut roles = JoinSet::from_iter([worker.run(shutdown.clone().cancelled_owned())]);
     let client = system.client();
     let odd = client.function(ODD);

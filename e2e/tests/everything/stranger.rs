@@ -17,7 +17,7 @@ use simple_dist_protocol::message::{
     Ids, Marks, Place, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
-    Attempt, ClientId, Function, Generation, JobId, PoolId, WorkerId, codec, limits,
+    Attempt, ClientId, Function, Generation, JobId, PoolId, PureFunction, WorkerId, codec, limits,
 };
 
 /// The wait for anything.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a worker beats here.
 const BEAT: Duration = Duration::from_millis(500);
 /// Served by the stranger alone.
-const ODD: Function<u64, u64> = Function::new("odd", 1, |n| n);
+const ODD: PureFunction<u64, u64> = Function::pure("odd", 1, |n| n);
 
 /// A connection of a program from the page.
 struct Stranger {
