@@ -1,52 +1,60 @@
-//! Who runs what: the heart of the distributor, as a pure state machine. Events in, effects out;
-//! no clock, no task, no I/O.
+//! Who runs what: the heart of the distributor, as a pure state machine. Events in, effects out; no
+//! clock, no task, no I/O. Its state is in rooms, none of which knows another or calls back:
+//! `leadership` (link, term, echo, drain), `fleet` (functions, pools, workers, orphans), `backlog`
+//! (queues, rankings, shares), `jobs` (states, attempts, holders, strikes, clients, recent answers),
+//! and `outbox` (what is to be done and told). The files beside them say what happens to a job and
+//! use the rooms; they call each other in one direction, down this picture:
 //!
 //! ```text
-//!  Submitted --> door --> [queue of its function] --> placing --> Place --> (pool, worker)
-//!                              ^                                               |
-//!                              |   came back, swept, purged, worker lost       | Answers
-//!                              +---------------- suspicion <-------------------+--> ends --> Deliver
+//!   admission  beats  term  receipts          what clients, workers and the broker say
+//!       |        |      |       |
+//!    holders  answers  sweep  liveness        who has it; how attempts end, or are lost
+//!       |        |      |       |
+//!       +--- strikes ---+-------+             what speaks against a job
+//!                |
+//!             requeue --> completion          once more, or the end
+//!                |            |
+//!             placement   delivery  dispatch  where it is; who is told; where it goes
+//!                |            |        |
+//!     leadership   fleet   backlog   jobs   outbox
 //! ```
+//!
+//! Whatever changes is told as a `fact`. The `record` takes these and makes of them what people see
+//! (counts, history, timelines, percentiles, the view); nothing else knows of it.
 //!
 //! What holds at every moment: the books balance; a job is in exactly one place; a job that has
 //! ended is forgotten but for its answer; nothing is placed, and nobody judged, unless our own
 //! presence comes back to us through the broker.
 
+mod admission;
+mod answers;
+mod backlog;
 mod beats;
-mod door;
+mod completion;
+mod delivery;
+mod dispatch;
 mod effect;
-mod ends;
 mod event;
 mod fact;
-mod functions;
-mod holding;
+mod fleet;
+mod holders;
 mod jobs;
-mod orphans;
-mod outgoing;
-mod placing;
-mod pools;
-mod queue;
-mod quiet;
-mod recent;
+mod leadership;
+mod liveness;
+mod outbox;
+mod placement;
+mod receipts;
 mod record;
-mod silence;
+mod requeue;
 #[cfg(test)]
 mod stories;
-mod suspicion;
+mod strikes;
 mod sweep;
 mod term;
-mod turns;
-mod users;
-mod workers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use simple_dist_protocol::message::Control;
-use simple_dist_protocol::{
-    Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName, WorkerId,
-    limits,
-};
+use simple_dist_protocol::{DistributorId, JobId, JobKey, Term, WorkerId, limits};
 
 use crate::view;
 
@@ -54,18 +62,13 @@ pub use effect::{Effect, Origin, Token};
 pub use event::{Event, Via};
 pub use record::Counters;
 
-use fact::Fact;
-use functions::{FunctionRef, Functions};
-use jobs::{JobRef, Jobs, Key};
-use orphans::Orphans;
-use outgoing::Outgoing;
-use pools::Pools;
-use recent::Recent;
+use backlog::Backlog;
+use fleet::Fleet;
+use jobs::{Jobs, Key};
+use leadership::Leadership;
+use outbox::Outbox;
 use record::{Record, Viewer};
 use sweep::Sweep;
-use term::LinkState;
-use users::{UserRef, Users};
-use workers::Workers;
 
 /// How often [`Event::Tick`] is wanted: fine enough for the shortest of our spans, half a second.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -112,56 +115,17 @@ pub struct Scheduler {
     record: Record,
 }
 
-/// What decides.
+/// The rooms that decide.
 #[derive(Debug)]
 struct Rooms {
     config: Config,
     now: Duration,
-    link: LinkState,
-    users: Users,
-    clients: HashMap<(UserRef, ClientId), Client>,
-    /// When each of them is to be looked at, should it be silent.
-    minded: BTreeSet<(Duration, (UserRef, ClientId))>,
-    functions: Functions,
-    pools: Pools,
-    workers: Workers,
+    leadership: Leadership,
+    fleet: Fleet,
+    backlog: Backlog,
     jobs: Jobs,
-    orphans: Orphans,
-    /// Jobs that wait for their client's receipt.
-    unnoted: BTreeSet<JobRef>,
-    /// The jobs that bear a strike by each lost worker, which takes it back if it is heard.
-    strikers: BTreeMap<WorkerId, BTreeSet<JobRef>>,
-    recent: Recent,
     sweep: Sweep,
-    /// Functions that jobs have come to wait for.
-    ready: BTreeSet<FunctionRef>,
-    /// Pools where there may be room for a job that waits.
-    open: BTreeSet<PoolId>,
-    sent: HashMap<Token, Sent>,
-    outgoing: Outgoing,
-    tokens: u64,
-    ages: u64,
-    effects: Vec<Effect>,
-    facts: Vec<Fact>,
-}
-
-/// A client with jobs here.
-#[derive(Debug)]
-struct Client {
-    /// The newest we heard.
-    generation: Generation,
-    heard: Duration,
-    /// Its place in [`Scheduler::minded`].
-    due: Duration,
-    jobs: BTreeSet<JobRef>,
-}
-
-/// What a token stands for.
-#[derive(Debug, Clone, Copy)]
-enum Sent {
-    Placement { job: JobRef, key: Key, attempt: Attempt, pool: PoolId },
-    Delivery { user: UserRef, client: ClientId, generation: Generation, bytes: usize },
-    Control { worker: WorkerId, generation: Generation },
+    outbox: Outbox,
 }
 
 impl Scheduler {
@@ -178,18 +142,19 @@ impl Scheduler {
         rooms.watch_link();
         let ticks = event == Event::Tick;
         rooms.hear(event);
-        rooms.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
+        rooms.resolve_revived();
+        rooms.outbox.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
         if ticks {
             record.age(rooms, rooms.now);
         }
         rooms.place_waiting();
-        rooms.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
-        rooms.effects.drain(..)
+        rooms.outbox.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
+        rooms.outbox.effects.drain(..)
     }
 
     /// The term, while this distributor is the active one.
     pub fn term(&self) -> Option<Term> {
-        self.rooms.term()
+        self.rooms.leadership.term()
     }
 
     /// Whether this job is under way.
@@ -199,7 +164,7 @@ impl Scheduler {
 
     /// Whether this worker lives, as far as we know.
     pub fn has_worker(&self, worker: WorkerId) -> bool {
-        self.rooms.workers.is_alive(worker)
+        self.rooms.fleet.workers.is_alive(worker)
     }
 
     /// What was taken in and what became of it.
@@ -232,33 +197,14 @@ impl Rooms {
     fn new(config: Config) -> Self {
         Self {
             now: Duration::ZERO,
-            link: LinkState::default(),
-            users: Users::default(),
-            clients: HashMap::new(),
-            minded: BTreeSet::new(),
-            functions: Functions::default(),
-            pools: Pools::new(),
-            workers: Workers::default(),
-            jobs: Jobs::default(),
-            orphans: Orphans::default(),
-            unnoted: BTreeSet::new(),
-            strikers: BTreeMap::new(),
-            recent: Recent::new(config.recent),
+            leadership: Leadership::default(),
+            fleet: Fleet::default(),
+            backlog: Backlog::default(),
+            jobs: Jobs::new(config.recent),
             sweep: Sweep::default(),
-            ready: BTreeSet::new(),
-            open: BTreeSet::new(),
-            sent: HashMap::new(),
-            outgoing: Outgoing::default(),
-            tokens: 0,
-            ages: 0,
-            effects: Vec::new(),
-            facts: Vec::new(),
+            outbox: Outbox::default(),
             config,
         }
-    }
-
-    fn term(&self) -> Option<Term> {
-        self.link.leading().map(|leading| leading.term)
     }
 
     fn hear(&mut self, event: Event) {
@@ -290,32 +236,18 @@ impl Rooms {
     }
 
     fn tick(&mut self) {
-        self.mind_the_gap();
+        self.leadership.tick(self.now);
         self.expire();
         self.go_on_with_the_term();
-        if self.link.judges {
+        if self.leadership.judges {
             self.judge_silence();
             self.give_up_unserved();
         }
         self.tell_unnoted_again();
-        self.probe_quiet_clients();
+        self.probe_silent_clients();
         self.sweep();
         self.tell_orphans();
         self.mend_pools();
         self.age();
-    }
-
-    fn token(&mut self, sent: Sent) -> Token {
-        self.tokens += 1;
-        let token = Token(self.tokens);
-        self.sent.insert(token, sent);
-        token
-    }
-
-    fn control(&mut self, worker: WorkerId, control: Control) {
-        let Some(found) = self.workers.get(worker) else { return };
-        let (user, generation): (UserName, Generation) = (found.user.clone(), found.generation);
-        let token = self.token(Sent::Control { worker, generation });
-        self.effects.push(Effect::Control { user, worker, generation, control, token });
     }
 }

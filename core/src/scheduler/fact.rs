@@ -9,9 +9,9 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Answered, Bound};
 use simple_dist_protocol::{ClientId, PoolId, UserName, WorkerId};
 
-use super::functions::FunctionRef;
+use super::backlog::users::UserRef;
+use super::fleet::functions::FunctionRef;
 use super::jobs::{Job, JobRef, Running};
-use super::users::UserRef;
 
 /// Something that has happened.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ mod history;
 mod refusals;
 mod stats;
 mod stream;
+mod tallies;
 mod timeline;
 mod view;
-mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use simple_dist_protocol::{ClientId, WorkerId};
 use crate::view::{BarEnd, By, What};
 
 use super::Rooms;
+use super::backlog::users::UserRef;
 use super::fact::{Caller, Completed, Fact, Run, RunEnd, Step};
-use super::functions::FunctionRef;
+use super::fleet::functions::FunctionRef;
 use super::jobs::{Job, JobRef};
-use super::users::UserRef;
 
 pub use counters::Counters;
 pub(super) use view::Viewer;
@@ -38,8 +38,8 @@ use history::{Ended, History, detail, preview};
 use refusals::Refusals;
 use stats::{Of, Stats};
 use stream::Stream;
+use tallies::Tallies;
 use timeline::Timeline;
-use workers::Workers;
 
 /// A caller whose time has passed cancels its job at about the moment when it passes here: what
 /// comes this near to it, or within this share of the whole time, has run out of time.
@@ -57,7 +57,7 @@ pub(super) struct Record {
     stats: Stats,
     /// Of each function of which anything was told, in its place. Most have nothing.
     functions: Vec<Option<Box<Of>>>,
-    workers: Workers,
+    tallies: Tallies,
     callers: Callers,
     refusals: Refusals,
     stream: Stream,
@@ -97,10 +97,10 @@ impl Record {
             Fact::Undelivered => self.refusals.count(Bound::Deliveries, now),
             Fact::Ignored(why) => self.counters.ignore(why),
             Fact::Ran(run) => self.ran(*run, now),
-            Fact::WorkerHeard(worker) => self.workers.heard(worker),
+            Fact::WorkerHeard(worker) => self.tallies.heard(worker),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);
-                for run in self.workers.lost(worker, (left, was_heard), held, now) {
+                for run in self.tallies.lost(worker, (left, was_heard), held, now) {
                     self.stream.ran(run, BarEnd::Lost);
                 }
             }
@@ -112,7 +112,7 @@ impl Record {
                 self.counters.forget();
                 self.jobs.clear();
             }
-            Fact::LinkLost => self.workers.forget_the_living(),
+            Fact::LinkLost => self.tallies.forget_the_living(),
         }
     }
 
@@ -125,8 +125,8 @@ impl Record {
         self.stats.roll(now);
         self.functions.iter_mut().flatten().for_each(|of| of.stats.roll(now));
         self.stream.age(now);
-        self.callers.age(now, |client| rooms.clients.contains_key(client));
-        self.workers.age(now, |worker| rooms.workers.get(worker).is_some());
+        self.callers.age(now, |client| rooms.jobs.clients.get(client).is_some());
+        self.tallies.age(now, |worker| rooms.fleet.workers.get(worker).is_some());
         let sample = Viewer { rooms, record: self, now }.sample();
         self.history.sample(sample, &self.counters);
     }
@@ -204,13 +204,13 @@ impl Record {
         match run.end {
             RunEnd::Answered { took, is_value } => {
                 self.started(run.job, run.attempt, run.worker, run.from);
-                self.workers.ran(run.worker, took, is_value, now);
+                self.tallies.ran(run.worker, took, is_value, now);
                 if !took.is_zero() {
                     let end = if is_value { BarEnd::Value } else { BarEnd::Failed };
                     self.stream.ran(run, end);
                 }
             }
-            RunEnd::CameBack => self.workers.came_back(run),
+            RunEnd::CameBack => self.tallies.came_back(run),
             RunEnd::Lost => self.stream.ran(run, BarEnd::Lost),
         }
     }

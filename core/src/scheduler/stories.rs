@@ -3,10 +3,10 @@
 //! The stage plays a good broker: it confirms, declares, echoes presence, finds the queues empty,
 //! and lets living workers beat every second, until a story says otherwise.
 
+mod admission;
 mod bounds;
 mod clients;
 mod deaths;
-mod door;
 mod forged;
 mod orphans;
 mod pools;

@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use simple_dist_protocol::limits::{SWEEP, SWEEP_AFTER, SWEEP_MARKED_AFTER};
-use simple_dist_protocol::message::{Answer, WorkerState};
+use simple_dist_protocol::message::WorkerState;
 use simple_dist_protocol::{Attempt, PoolId};
 
 use super::fact::{Fact, Step};
+use super::fleet::pools::{Pool, PoolQueue};
 use super::jobs::JobRef;
-use super::pools::{Pool, PoolQueue};
-use super::{ENDED_PER_TICK, Effect, Rooms};
+use super::{Effect, Rooms};
 
 /// The looks at all queues.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Sweep {
 
 impl Rooms {
     pub(super) fn sweep(&mut self) {
-        if self.link.leading().is_none() || !self.link.judges {
+        if self.leadership.leading().is_none() || !self.leadership.judges {
             return;
         }
         for (job, attempt) in std::mem::take(&mut self.sweep.unnamed) {
@@ -55,8 +55,9 @@ impl Rooms {
         }
         if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.question.is_none() {
             self.empty_drained();
-            self.sweep_orphans();
-            let candidates = self.pools.values().flat_map(|pool| self.gone_of(pool)).collect();
+            self.fleet.sweep_orphans();
+            let candidates =
+                self.fleet.pools.values().flat_map(|pool| self.gone_of(pool)).collect();
             self.ask_depths(candidates);
         }
     }
@@ -72,17 +73,18 @@ impl Rooms {
             out.is_some_and(|out| out.seen_empty.is_none())
         };
         let pools: Vec<PoolId> = self
+            .fleet
             .pools
             .iter()
             .filter(|(_, pool)| {
-                pool.out.iter().any(lies_there) || self.has_orphans_in(&pool.orphans)
+                pool.out.iter().any(lies_there) || self.fleet.has_orphans_in(&pool.orphans)
             })
             .map(|(id, _)| *id)
             .collect();
         self.sweep.asked_at = self.now;
-        if !pools.is_empty() || !candidates.is_empty() || self.is_draining() {
+        if !pools.is_empty() || !candidates.is_empty() || self.leadership.is_draining() {
             self.sweep.question = Some(Question { asked_at: self.now, candidates });
-            self.effects.push(Effect::AskDepths { asked_at: self.now, pools });
+            self.outbox.push(Effect::AskDepths { asked_at: self.now, pools });
         }
     }
 
@@ -103,12 +105,12 @@ impl Rooms {
         for (id, messages) in pools {
             if messages.unwrap_or(0) == 0 {
                 self.pool_seen_empty(*id, asked_at);
-                self.orphans_seen_out(*id, asked_at);
+                self.fleet.orphans_seen_out(*id, asked_at, self.now);
             } else {
                 self.welcome_idle(*id);
             }
             if messages.is_none()
-                && let Some(pool) = self.pools.get_mut(id)
+                && let Some(pool) = self.fleet.pools.get_mut(id)
                 && pool.queue == PoolQueue::Declared
             {
                 pool.queue = PoolQueue::Unknown;
@@ -116,14 +118,14 @@ impl Rooms {
             }
         }
         if answers == 0 {
-            self.answers_seen_empty();
+            self.leadership.answers_seen_empty();
             self.sweep.unnamed = candidates;
         }
     }
 
     /// Every job that was in the queue before the question is with a worker now, or gone.
     fn pool_seen_empty(&mut self, id: PoolId, asked_at: Duration) {
-        let Some(pool) = self.pools.get(&id) else { return };
+        let Some(pool) = self.fleet.pools.get(&id) else { return };
         for job in &pool.out {
             if let Some(out) = self.jobs.get_mut(*job).and_then(|job| job.out_mut())
                 && out.confirmed.is_some_and(|confirmed| confirmed <= asked_at)
@@ -135,7 +137,7 @@ impl Rooms {
 
     /// The pool's attempts that are in no beat though they should be.
     fn gone_of(&self, pool: &Pool) -> Vec<(JobRef, Attempt)> {
-        let heard = |worker| self.workers.get(worker).and_then(|worker| worker.heard);
+        let heard = |worker| self.fleet.workers.get(worker).and_then(|worker| worker.heard);
         let floor = pool.workers.iter().map(|worker| heard(*worker)).min().flatten();
         let Some(floor) = floor else { return vec![] };
         let is_gone = |job: &JobRef| {
@@ -154,22 +156,22 @@ impl Rooms {
         };
         if let Some(holder) = out.holder.filter(|holder| holder.evidence) {
             // Its worker had it. Only that worker can say that it has not any more.
-            return holder.dropped && !self.workers.names(holder.worker, found.key);
+            return holder.dropped && !self.fleet.workers.names(holder.worker, found.key);
         }
         let after = if found.is_suspect() { SWEEP_MARKED_AFTER } else { SWEEP_AFTER };
         let seen = out.seen_empty.is_some_and(|seen| floor >= seen + after);
-        seen && !self.workers.naming(found.key).any(|worker| pool.workers.contains(&worker))
+        seen && !self.fleet.workers.naming(found.key).any(|worker| pool.workers.contains(&worker))
     }
 
     fn sweep_job(&mut self, job: JobRef, attempt: Attempt) {
         let out = self.jobs.get(job).and_then(|job| job.out());
         let Some(out) = out.filter(|out| out.attempt == attempt) else { return };
-        let Some(pool) = out.pool.and_then(|pool| self.pools.get(&pool)) else { return };
+        let Some(pool) = out.pool.and_then(|pool| self.fleet.pools.get(&pool)) else { return };
         if !self.is_gone(job, pool, self.now) {
             return;
         }
         let attempt = out.run;
-        self.facts.push(Fact::Job(job, Step::Swept { attempt }));
+        self.outbox.tell(Fact::Job(job, Step::Swept { attempt }));
         self.place_again_marked(job);
     }
 
@@ -181,14 +183,14 @@ impl Rooms {
                 && !pool.workers.is_empty()
                 && pool.heard.is_none_or(|heard| now.saturating_sub(heard) >= SWEEP * 2)
                 && pool.workers.iter().all(|worker| {
-                    let worker = self.workers.get(*worker);
+                    let worker = self.fleet.workers.get(*worker);
                     worker.is_some_and(|worker| worker.state == WorkerState::Draining)
                 })
         };
         let draining: Vec<PoolId> =
-            self.pools.iter().filter(|(_, pool)| drains(pool)).map(|(id, _)| *id).collect();
+            self.fleet.pools.iter().filter(|(_, pool)| drains(pool)).map(|(id, _)| *id).collect();
         for id in draining {
-            let Some(pool) = self.pools.get_mut(&id) else { continue };
+            let Some(pool) = self.fleet.pools.get_mut(&id) else { continue };
             let crashed = pool.crashed;
             let unheld: Vec<JobRef> = pool
                 .out
@@ -203,35 +205,12 @@ impl Rooms {
                 continue;
             }
             pool.queue = PoolQueue::Unknown;
-            self.effects.push(Effect::Purge(id));
+            self.outbox.push(Effect::Purge(id));
             for job in unheld {
                 self.take_from_queue(job, crashed);
             }
-            self.forget_queue(id);
+            self.fleet.forget_queue(id);
             self.want_declared(id);
-        }
-    }
-
-    /// Answers jobs of functions that nobody serves any more. Marked ones wait: their client
-    /// might run them at once. Who is not live is looked up in its pools: all of that is named by
-    /// the beats of a second, so it costs no more than they do.
-    pub(super) fn give_up_unserved(&mut self) {
-        if self.link.leading().is_none() {
-            return;
-        }
-        let unserved: Vec<JobRef> = self
-            .functions
-            .iter()
-            .filter(|(id, function)| {
-                !function.calm.is_empty()
-                    && !function.is_live()
-                    && self.now >= self.hopeless_at(Some(*id))
-            })
-            .flat_map(|(_, function)| function.calm.jobs())
-            .take(ENDED_PER_TICK)
-            .collect();
-        for job in unserved {
-            self.end_by_us(job, Answer::NotServed);
         }
     }
 }

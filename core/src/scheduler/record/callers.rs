@@ -6,7 +6,7 @@ use std::time::Duration;
 use simple_dist_protocol::limits::CLIENT_EXPIRES;
 use simple_dist_protocol::{ClientId, UserName};
 
-use crate::scheduler::users::UserRef;
+use crate::scheduler::backlog::users::UserRef;
 
 use super::stats::REASONS;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use simple_dist_protocol::message::Answer;
 
 use crate::scheduler::fact::Why;
-use crate::view::By;
+use crate::view::{self, By};
 
 /// Counts since the process began; those under way are of this term.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -189,6 +189,48 @@ impl Counters {
             Under::Queued => &mut self.queued,
             Under::Placed => &mut self.placed,
             Under::Running => &mut self.running,
+        }
+    }
+}
+
+/// Counts by what the API calls each.
+pub(super) fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+}
+
+impl Counters {
+    pub(super) fn view(&self) -> view::Books {
+        let events = [
+            ("forgotten", self.forgotten),
+            ("resent", self.resent),
+            ("placements", self.placements),
+            ("returned", self.returned),
+            ("willing", self.willing),
+            ("swept", self.swept),
+            ("marks", self.marks),
+            ("unmarked", self.unmarked),
+            ("strikes", self.strikes),
+            ("unstruck", self.unstruck),
+            ("lost", self.lost),
+            ("late", self.late),
+            ("outdated", self.outdated),
+            ("forged", self.forged),
+            ("unproven", self.unproven),
+            ("crowded", self.crowded),
+        ];
+        view::Books {
+            accepted: self.accepted,
+            queued: self.queued,
+            placed: self.placed,
+            running: self.running,
+            done: self.done,
+            failed: self.failed,
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            cancelled_by: self.cancelled_by.clone(),
+            failed_by: named(&self.failed_by),
+            refused_by: named(&self.refused_by),
+            events: events.map(|(name, count)| (name.to_owned(), count)).into(),
         }
     }
 }

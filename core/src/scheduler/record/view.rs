@@ -5,17 +5,16 @@ mod functions;
 mod jobs;
 mod workers;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::{self, Client, Phase, Pool, Sample, Seconds, Totals, View};
+use crate::view::{Client, Phase, Pool, Sample, Seconds, Totals, View};
 
 use crate::scheduler::Rooms;
-use crate::scheduler::functions::FunctionRef;
+use crate::scheduler::fleet::functions::FunctionRef;
 
+use super::Record;
 use super::history::Ended;
-use super::{Counters, Record};
 
 /// The most jobs without their client's receipt that are looked at for the oldest.
 const UNNOTED_SEEN: usize = 10_000;
@@ -56,22 +55,22 @@ impl Viewer<'_> {
             ..View::default()
         };
         view.distributor.phase = self.phase();
-        view.broker.up = self.rooms.link.is_up();
-        view.broker.blocked = self.rooms.link.is_blocked();
-        view.broker.sure = self.rooms.link.judges;
+        view.broker.up = self.rooms.leadership.is_up();
+        view.broker.blocked = self.rooms.leadership.is_blocked();
+        view.broker.sure = self.rooms.leadership.judges;
         view.totals = self.totals(&view);
         view
     }
 
     fn phase(&self) -> Phase {
         let now = self.now;
-        match self.rooms.link.leading() {
+        match self.rooms.leadership.leading() {
             Some(leading) => Phase::Active {
                 term: leading.term.to_string(),
                 age: now.saturating_sub(leading.since).into(),
             },
-            None if self.rooms.link.is_up() => {
-                let active = self.rooms.link.active(now);
+            None if self.rooms.leadership.is_up() => {
+                let active = self.rooms.leadership.active(now);
                 Phase::Standby {
                     active: active.map(|active| active.distributor.to_string()),
                     backlog: active.map(|active| active.backlog),
@@ -101,7 +100,7 @@ impl Viewer<'_> {
         let slots = alive().map(|worker| worker.slots).sum();
         let shrinks = waiting > 0 && ended > arrived && slots > 0;
         let grows = |some: &[&Sample]| sum(some, came) > sum(some, Sample::ended);
-        let (lost, lost_gave_back) = self.record.workers.losses();
+        let (lost, lost_gave_back) = self.record.tallies.losses();
         Totals {
             workers: alive().count(),
             slots,
@@ -124,20 +123,16 @@ impl Viewer<'_> {
     }
 
     fn oldest_queued(&self) -> Option<Duration> {
-        let queues = self
-            .rooms
-            .functions
-            .iter()
-            .flat_map(|(_, function)| [&function.calm, &function.suspects]);
-        let first = queues.filter_map(|queue| queue.oldest()).map(|(_, job)| job);
-        let unnoted = self.rooms.unnoted.iter().copied().take(UNNOTED_SEEN);
-        let jobs = first.chain(unnoted).filter_map(|job| self.rooms.jobs.get(job));
+        let unnoted = self.rooms.jobs.unnoted.iter().copied().take(UNNOTED_SEEN);
+        let jobs =
+            self.rooms.backlog.oldest().chain(unnoted).filter_map(|job| self.rooms.jobs.get(job));
         jobs.map(|job| self.now.saturating_sub(job.since)).max()
     }
 
     fn pools(&self) -> Vec<Pool> {
-        let name = |function: &FunctionRef| Arc::clone(&self.rooms.functions.get(*function).name);
-        let pools = self.rooms.pools.iter().map(|(id, pool)| Pool {
+        let name =
+            |function: &FunctionRef| Arc::clone(&self.rooms.fleet.functions.get(*function).name);
+        let pools = self.rooms.fleet.pools.iter().map(|(id, pool)| Pool {
             id: *id,
             functions: pool.functions.iter().map(name).collect(),
             workers: pool.workers.len(),
@@ -152,7 +147,7 @@ impl Viewer<'_> {
         let clients = self.record.callers.iter().map(|((user, id), caller)| Client {
             id: *id,
             user: caller.user.clone(),
-            jobs: self.rooms.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
+            jobs: self.rooms.jobs.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
             local: caller.local,
             silent: self.now.saturating_sub(caller.heard).into(),
         });
@@ -161,7 +156,7 @@ impl Viewer<'_> {
 
     /// The sample of this second.
     pub(super) fn sample(&self) -> Sample {
-        let alive = || self.rooms.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let alive = || self.rooms.fleet.workers.iter().filter(|(_, worker)| worker.is_alive());
         let busy = alive().map(|(id, worker)| {
             let runs = worker.holds.iter().filter_map(|job| self.rooms.jobs.get(*job)?.out());
             self.busy(id, worker, runs.filter(|out| out.runs()).count())
@@ -182,45 +177,4 @@ fn came(sample: &Sample) -> u64 {
 
 fn sum(samples: &[&Sample], value: fn(&Sample) -> u64) -> u64 {
     samples.iter().copied().map(value).sum()
-}
-
-fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
-    counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
-}
-
-impl Counters {
-    fn view(&self) -> view::Books {
-        let events = [
-            ("forgotten", self.forgotten),
-            ("resent", self.resent),
-            ("placements", self.placements),
-            ("returned", self.returned),
-            ("willing", self.willing),
-            ("swept", self.swept),
-            ("marks", self.marks),
-            ("unmarked", self.unmarked),
-            ("strikes", self.strikes),
-            ("unstruck", self.unstruck),
-            ("lost", self.lost),
-            ("late", self.late),
-            ("outdated", self.outdated),
-            ("forged", self.forged),
-            ("unproven", self.unproven),
-            ("crowded", self.crowded),
-        ];
-        view::Books {
-            accepted: self.accepted,
-            queued: self.queued,
-            placed: self.placed,
-            running: self.running,
-            done: self.done,
-            failed: self.failed,
-            timed_out: self.timed_out,
-            cancelled: self.cancelled,
-            cancelled_by: self.cancelled_by.clone(),
-            failed_by: named(&self.failed_by),
-            refused_by: named(&self.refused_by),
-            events: events.map(|(name, count)| (name.to_owned(), count)).into(),
-        }
-    }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::scheduler::functions::{Function, FunctionRef};
+use crate::scheduler::fleet::functions::{Function, FunctionRef};
 use crate::scheduler::jobs::JobRef;
+use crate::scheduler::record::counters::named;
 use crate::scheduler::record::stats::Of;
 use crate::view;
 
-use super::{Viewer, named};
+use super::Viewer;
 
 /// The most versions of a name that each of them names: the highest.
 const VERSIONS: usize = 32;
@@ -17,13 +18,13 @@ impl Viewer<'_> {
     pub(super) fn functions(&self) -> Vec<view::Function> {
         let mut under_way: BTreeMap<_, (usize, usize)> = BTreeMap::new();
         let out: BTreeSet<JobRef> =
-            self.rooms.pools.values().flat_map(|pool| pool.out.iter().copied()).collect();
+            self.rooms.fleet.pools.values().flat_map(|pool| pool.out.iter().copied()).collect();
         for job in out.into_iter().filter_map(|job| self.rooms.jobs.get(job)) {
             let (placed, running) = under_way.entry(job.function).or_default();
             let runs = job.out().is_some_and(|out| out.runs());
             *(if runs { running } else { placed }) += 1;
         }
-        let functions = &self.rooms.functions;
+        let functions = &self.rooms.fleet.functions;
         let mut views: Vec<_> = functions
             .iter()
             .map(|(id, function)| {
@@ -40,11 +41,11 @@ impl Viewer<'_> {
         function: &Function,
         (placed, running): (usize, usize),
     ) -> view::Function {
-        let pools = || function.pools.iter().filter_map(|pool| self.rooms.pools.get(pool));
-        let versions = self.rooms.functions.versions(function.selector.name());
+        let pools = || function.pools.iter().filter_map(|pool| self.rooms.fleet.pools.get(pool));
+        let versions = self.rooms.fleet.functions.versions(function.selector.name());
         let mut versions: Vec<u32> = versions
             .take(VERSIONS)
-            .map(|version| self.rooms.functions.get(version))
+            .map(|version| self.rooms.fleet.functions.get(version))
             .filter(|version| !version.pools.is_empty())
             .filter_map(|version| Some(version.address.as_ref()?.version()))
             .collect();

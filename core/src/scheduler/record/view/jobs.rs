@@ -14,7 +14,7 @@ use super::Viewer;
 impl Viewer<'_> {
     /// The jobs of this id, under way or ended lately, whosever they are.
     pub(in crate::scheduler) fn find(&self, id: JobId, unix_now: Duration) -> Vec<view::Job> {
-        let under_way = self.rooms.users.all().filter_map(|user| {
+        let under_way = self.rooms.backlog.users.all().filter_map(|user| {
             let job = self.rooms.jobs.find(Key { user, id })?;
             self.rooms.jobs.get(job).map(|found| view::Job::UnderWay(self.job(job, found)))
         });
@@ -44,9 +44,9 @@ impl Viewer<'_> {
         let marks = job.suspicion.as_ref().map(|suspicion| suspicion.marks()).unwrap_or_default();
         JobUnderWay {
             id: job.key.id,
-            user: self.rooms.users.name(job.key.user).clone(),
+            user: self.rooms.backlog.users.name(job.key.user).clone(),
             client: job.client,
-            function: Arc::clone(&self.rooms.functions.get(job.function).name),
+            function: Arc::clone(&self.rooms.fleet.functions.get(job.function).name),
             priority: job.priority,
             age: since(job.since),
             left: job.deadline.saturating_sub(now).into(),

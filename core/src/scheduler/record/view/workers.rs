@@ -7,16 +7,16 @@ use std::time::Duration;
 use simple_dist_protocol::WorkerId;
 
 use crate::scheduler::Rooms;
+use crate::scheduler::fleet::orphans::Place;
+use crate::scheduler::fleet::workers::{Fate, Worker};
 use crate::scheduler::jobs::{Job, Running};
-use crate::scheduler::orphans::Place;
-use crate::scheduler::workers::{Fate, Worker};
 use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
 
 use super::Viewer;
 
 impl Viewer<'_> {
     pub(super) fn workers(&self) -> Vec<view::Worker> {
-        let heard = self.rooms.workers.iter().filter(|(_, worker)| worker.is_heard());
+        let heard = self.rooms.fleet.workers.iter().filter(|(_, worker)| worker.is_heard());
         let mut workers: Vec<_> = heard.map(|(id, worker)| self.worker(id, worker)).collect();
         // The living first, then those lost last; each group in the order they came.
         workers.sort_by(|one, other| {
@@ -35,7 +35,7 @@ impl Viewer<'_> {
         let running = count(|job| job.slot.is_some()).saturating_sub(worker.orphans.len());
         let abandoned = u32::try_from(count(|job| job.abandoned)).unwrap_or(u32::MAX);
         let alive = worker.is_alive();
-        let told = self.record.workers.get(id);
+        let told = self.record.tallies.get(id);
         view::Worker {
             id,
             user: worker.user.clone(),
@@ -55,7 +55,7 @@ impl Viewer<'_> {
             functions: worker
                 .functions
                 .iter()
-                .map(|function| self.rooms.functions.name_of(function))
+                .map(|function| self.rooms.fleet.functions.name_of(function))
                 .collect(),
             pool: worker.pool,
             slots: worker.slots,
@@ -72,7 +72,7 @@ impl Viewer<'_> {
     /// How many of a worker's slots are busy, if so many run jobs under way. Jobs that are over
     /// before we hear of them are seen by the run times of their answers.
     pub(super) fn busy(&self, id: WorkerId, worker: &Worker, running: usize) -> u32 {
-        let lately = self.record.workers.get(id).map_or(0, |told| told.busy(self.now));
+        let lately = self.record.tallies.get(id).map_or(0, |told| told.busy(self.now));
         let running = u32::try_from(running).unwrap_or(u32::MAX).max(lately);
         let orphans = u32::try_from(worker.orphans.len()).unwrap_or(u32::MAX);
         running.saturating_add(orphans).min(worker.slots)
@@ -92,7 +92,7 @@ impl Viewer<'_> {
             held.push((holder.running, known));
         }
         for (id, orphan) in
-            worker.orphans.iter().filter_map(|id| Some((id, self.rooms.orphans.get(id)?)))
+            worker.orphans.iter().filter_map(|id| Some((id, self.rooms.fleet.orphans.get(id)?)))
         {
             let Place::Slot { running, .. } = orphan.place else { continue };
             let job = HeldJob {
@@ -109,14 +109,14 @@ impl Viewer<'_> {
         for (key, beat) in &worker.held {
             if worker.orphans.contains(&(*key, beat.attempt))
                 || self.rooms.jobs.find(*key).is_some()
-                || self.rooms.recent.find(*key).is_some()
+                || self.rooms.jobs.recent.find(*key).is_some()
             {
                 continue;
             }
             let stray = HeldJob {
                 id: key.id,
                 user: beat.user.clone(),
-                function: self.rooms.functions.name_of(&beat.function),
+                function: self.rooms.fleet.functions.name_of(&beat.function),
                 attempt: beat.attempt.number,
                 slot: None,
                 age: now.saturating_sub(beat.since).into(),
@@ -154,7 +154,7 @@ impl Viewer<'_> {
         let mut stream =
             view::Stream { local: self.record.stream.local(now), ..view::Stream::default() };
         for worker in workers {
-            let known = self.rooms.workers.get(worker.id);
+            let known = self.rooms.fleet.workers.get(worker.id);
             let lost = known.and_then(|known| match known.fate {
                 Fate::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
                 Fate::Heard | Fate::Late | Fate::Unreachable | Fate::Left { .. } => None,
@@ -192,8 +192,8 @@ impl Viewer<'_> {
 fn held_job(rooms: &Rooms, job: &Job, attempt: u32, age: Duration) -> HeldJob {
     HeldJob {
         id: job.key.id,
-        user: rooms.users.name(job.key.user).clone(),
-        function: Arc::clone(&rooms.functions.get(job.function).name),
+        user: rooms.backlog.users.name(job.key.user).clone(),
+        function: Arc::clone(&rooms.fleet.functions.get(job.function).name),
         attempt,
         slot: None,
         age: age.into(),

@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simple_dist_protocol::limits::BEAT;
+use simple_dist_protocol::limits::{BEAT, CLIENT_EXPIRES};
 use simple_dist_protocol::message::{Bound, Held, Started, StartedJob};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 
 use super::fact::{Fact, Why};
-use super::functions::FunctionRef;
+use super::fleet::functions::FunctionRef;
+use super::fleet::orphans::Place;
+use super::fleet::workers::{Fate, HeldJob};
 use super::jobs::{Holder, JobRef, Key, Out, Running, State};
-use super::workers::{Fate, HeldJob};
 use super::{Rooms, Via};
 
 /// A job that ended this long ago and is still in a beat is not just crossing its answer.
@@ -29,20 +30,20 @@ impl Rooms {
         let mut beside = BTreeMap::new();
         for item in held {
             let key = Key::of(&item.key);
-            let user = self.users.find(key.user).unwrap_or(&item.key.user);
+            let user = self.backlog.users.find(key.user).unwrap_or(&item.key.user);
             let held = HeldJob {
                 user: user.clone(),
                 attempt: item.attempt,
-                function: self.functions.address(&item.function),
+                function: self.fleet.functions.address(&item.function),
                 slot: item.slot,
                 since: now.saturating_sub(Duration::from_millis(item.age_ms)),
             };
             if let Some(job) = self.jobs.find(key) {
                 self.hear_held_job(worker, job, &held);
-            } else if let Some(kept) = self.recent.find(key)
+            } else if let Some(kept) = self.jobs.recent.find(key)
                 && now.saturating_sub(kept.at) >= STILL_HELD
                 && held.slot.is_none()
-                && self.orphans.get(&(key, held.attempt)).is_none()
+                && self.fleet.orphans.get(&(key, held.attempt)).is_none()
                 && finished.len() < FINISHED
             {
                 finished.push((item.key, held.attempt));
@@ -52,14 +53,14 @@ impl Rooms {
             }
             keys.insert(key, held);
         }
-        self.workers.set_held(worker, keys);
-        self.hear_orphans(worker, beside);
+        self.fleet.workers.set_held(worker, keys);
+        self.fleet.hear_orphans(worker, beside, self.now);
         self.cancel_at(worker, finished);
         self.hear_dropped(worker);
     }
 
     fn hear_held_job(&mut self, worker: WorkerId, job: JobRef, held: &HeldJob) {
-        let Some(seq) = self.workers.get(worker).map(|worker| worker.seq) else { return };
+        let Some(seq) = self.fleet.workers.get(worker).map(|worker| worker.seq) else { return };
         let running = held.slot.map(|_| Running { since: held.since, slot: held.slot });
         let Some(found) = self.jobs.get(job) else { return };
         match &found.state {
@@ -70,7 +71,7 @@ impl Rooms {
                     return;
                 }
                 if !self.may_have(worker, job, out) {
-                    self.ignore(Why::Forged(1));
+                    self.outbox.ignore(Why::Forged(1));
                     return;
                 }
                 self.hold(
@@ -99,10 +100,10 @@ impl Rooms {
     /// Our jobs that the worker held and does not name any more: a look at what this one holds, not
     /// at what all do.
     fn hear_dropped(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get(id) else { return };
+        let Some(worker) = self.fleet.workers.get(id) else { return };
         let pool = worker.pool;
         for job in worker.holds.clone() {
-            let Some(worker) = self.workers.get(id) else { return };
+            let Some(worker) = self.fleet.workers.get(id) else { return };
             let Some(found) = self.jobs.get_mut(job) else { continue };
             let (key, suspect) = (found.key, found.is_suspect());
             let Some(out) = found.out_mut() else { continue };
@@ -125,18 +126,20 @@ impl Rooms {
             return true;
         }
         match out.pool {
-            Some(pool) => self.workers.get(id).is_some_and(|worker| worker.pool == Some(pool)),
+            Some(pool) => {
+                self.fleet.workers.get(id).is_some_and(|worker| worker.pool == Some(pool))
+            }
             None => self.jobs.get(job).is_some_and(|job| self.may_run(id, job.function)),
         }
     }
 
     fn may_run(&self, id: WorkerId, function: FunctionRef) -> bool {
-        self.workers.get(id).is_some_and(|worker| self.serves(worker, function))
+        self.fleet.workers.get(id).is_some_and(|worker| self.fleet.serves(worker, function))
     }
 
     /// A job that is nowhere is taken as running where it is held.
     fn join(&mut self, job: JobRef, worker: WorkerId, held: &HeldJob) {
-        let Some(known) = self.workers.get(worker) else { return };
+        let Some(known) = self.fleet.workers.get(worker) else { return };
         let holder = Holder {
             worker,
             running: held.slot.map(|_| Running { since: held.since, slot: held.slot }),
@@ -167,43 +170,46 @@ impl Rooms {
         let Some((key, function)) = self.jobs.get(job).map(|job| (job.key, job.function)) else {
             return;
         };
-        let is_over = |attempt| self.orphans.is_over(&(key, attempt));
-        if let Some(start) = self.recent.take_start(key).filter(|start| !is_over(start.attempt)) {
+        let is_over = |attempt| self.fleet.orphans.is_over(&(key, attempt));
+        if let Some(start) =
+            self.jobs.recent.take_start(key).filter(|start| !is_over(start.attempt))
+        {
             let started = StartedJob {
-                key: JobKey { user: self.users.name(key.user).clone(), id: key.id },
+                key: JobKey { user: self.backlog.users.name(key.user).clone(), id: key.id },
                 attempt: start.attempt,
             };
             return self.started_before(job, (&start.user, start.worker, start.seq), &started);
         }
         let holder = self
+            .fleet
             .workers
             .holder_of(key)
             .filter(|(worker, held)| !is_over(held.attempt) && self.may_run(*worker, function));
         match holder.map(|(worker, held)| (worker, held.clone())) {
             Some((worker, held)) => self.join(job, worker, &held),
-            None => self.weigh(job),
+            None => self.requeue(job),
         }
     }
 
     pub(super) fn started(&mut self, user: &UserName, started: &Started, via: Via) {
-        if !self.link.is_up() {
+        if !self.leadership.is_up() {
             return;
         }
-        if self.workers.get(started.worker).is_some_and(|worker| worker.user != *user) {
-            self.ignore(Why::Forged(1));
+        if self.fleet.workers.get(started.worker).is_some_and(|worker| worker.user != *user) {
+            self.outbox.ignore(Why::Forged(1));
             return;
         }
         for begun in &started.jobs {
             let key = Key::of(&begun.key);
             let id = (key, begun.attempt);
-            self.orphan_begun(started.worker, started.seq, &id);
+            self.fleet.orphan_begun((started.worker, started.seq), &id, self.now);
             let Some(job) = self.jobs.find(key) else {
                 let (by, at) = ((user, started.worker), (begun.attempt, started.seq));
                 if via == Via::Results
-                    && !self.orphans.is_over(&id)
-                    && !self.recent.keep_start(key, by, at, self.now)
+                    && !self.fleet.orphans.is_over(&id)
+                    && !self.jobs.recent.keep_start(key, by, at, self.now)
                 {
-                    self.facts.push(Fact::TurnedAway(Bound::Unclaimed));
+                    self.outbox.tell(Fact::TurnedAway(Bound::Unclaimed));
                 }
                 continue;
             };
@@ -218,20 +224,20 @@ impl Rooms {
         begun: &StartedJob,
         via: Via,
     ) {
-        let (now, term) = (self.now, self.term());
+        let (now, term) = (self.now, self.leadership.term());
         let Some(found) = self.jobs.get(job) else { return };
         let (attempts, key) = (found.attempts, found.key);
         match &found.state {
             State::Out(out) if out.attempt == begun.attempt => {
                 let before = out.holder.filter(|holder| holder.worker == worker);
-                let known = match self.workers.get(worker) {
+                let known = match self.fleet.workers.get(worker) {
                     Some(known) if known.is_heard() && !self.may_have(worker, job, out) => {
-                        self.ignore(Why::Forged(1));
+                        self.outbox.ignore(Why::Forged(1));
                         return;
                     }
                     Some(known) => known,
                     None if via == Via::Beats => return,
-                    None => match self.workers.meet(worker, user, now) {
+                    None => match self.fleet.workers.meet(worker, user, now) {
                         Some(known) => known,
                         None => return,
                     },
@@ -261,7 +267,7 @@ impl Rooms {
                 self.started_before(job, (user, worker, seq), begun);
             }
             State::Out(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
-                self.ignore(Why::Outdated);
+                self.outbox.ignore(Why::Outdated);
             }
         }
     }
@@ -275,7 +281,7 @@ impl Rooms {
             Fate::Lost { .. } => self.strike(job, worker),
             Fate::Left { .. } => {
                 self.detach(job);
-                self.weigh(job);
+                self.requeue(job);
             }
         }
     }
@@ -290,18 +296,18 @@ impl Rooms {
         let Some((key, function)) = self.jobs.get(job).map(|job| (job.key, job.function)) else {
             return;
         };
-        let selector = &self.functions.get(function).selector;
-        let Some(known) = self.workers.meet(worker, user, self.now) else {
-            return self.weigh(job);
+        let selector = &self.fleet.functions.get(function).selector;
+        let Some(known) = self.fleet.workers.meet(worker, user, self.now) else {
+            return self.requeue(job);
         };
         if known.user != *user || known.is_heard() && !known.serves(selector) {
-            self.ignore(Why::Forged(1));
-            return self.weigh(job);
+            self.outbox.ignore(Why::Forged(1));
+            return self.requeue(job);
         }
         let held = known.held.get(&key);
         let over = known.is_heard() && known.seq > seq && held.is_none();
         if over || matches!(known.fate, Fate::Left { .. }) {
-            return self.weigh(job);
+            return self.requeue(job);
         }
         let running = Running {
             since: held.map_or(self.now, |held| held.since),
@@ -314,6 +320,47 @@ impl Rooms {
         self.put_out(job, out);
         if lost {
             self.strike(job, worker);
+        }
+    }
+
+    /// Whether an attempt that a beat names is an orphan that runs there, and then whether it is
+    /// over.
+    pub(super) fn runs_beside(
+        &mut self,
+        worker: WorkerId,
+        key: Key,
+        held: &HeldJob,
+    ) -> Option<bool> {
+        let id = (key, held.attempt);
+        let now = self.now;
+        let orphan = self.fleet.orphans.known.get_mut(&id);
+        if held.slot.is_none() {
+            if let Some(Place::Queue { seen, .. }) = orphan.map(|orphan| &mut orphan.place) {
+                *seen = Some(now);
+            }
+            return None;
+        }
+        if let Some(job) = self.jobs.find(key).and_then(|job| self.jobs.get(job)) {
+            let is_it = job.out().is_some_and(|out| out.attempt == held.attempt);
+            return (!is_it).then_some(false);
+        }
+        if let Some(orphan) = orphan {
+            let elsewhere = matches!(orphan.place, Place::Slot { worker: by, .. } if by != worker);
+            // Every client would have sent it by now.
+            let unasked = now.saturating_sub(orphan.since.max(self.leadership.fresh))
+                >= CLIENT_EXPIRES
+                && self.leadership.leading().is_some();
+            let is_over = orphan.is_over || unasked || self.jobs.recent.find(key).is_some();
+            return (!elsewhere).then_some(is_over);
+        }
+        match self.jobs.recent.find(key) {
+            // The beat has crossed its answer.
+            Some(kept)
+                if kept.answered.worker.is_some() && now.saturating_sub(kept.at) < STILL_HELD =>
+            {
+                None
+            }
+            kept => Some(kept.is_some()),
         }
     }
 }

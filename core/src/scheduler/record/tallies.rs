@@ -14,15 +14,15 @@ const LOST: (Duration, usize) = (Duration::from_secs(600), 4096);
 
 /// All workers of which anything was told.
 #[derive(Debug, Default)]
-pub(super) struct Workers {
-    known: BTreeMap<WorkerId, Worker>,
+pub(super) struct Tallies {
+    known: BTreeMap<WorkerId, Tally>,
     /// Those that were lost, and not heard since: the jobs that were placed again.
     losses: VecDeque<(Duration, WorkerId, u32)>,
 }
 
 /// What one has done.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Worker {
+pub(super) struct Tally {
     /// Jobs it ended with a value, and without one.
     pub(super) done: u64,
     pub(super) failed: u64,
@@ -43,8 +43,8 @@ struct Load {
     before: Duration,
 }
 
-impl Workers {
-    pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
+impl Tallies {
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&Tally> {
         self.known.get(&worker)
     }
 
@@ -110,7 +110,7 @@ impl Workers {
     }
 }
 
-impl Worker {
+impl Tally {
     /// The slots that were busy on average in the last full second.
     pub(super) fn busy(&self, now: Duration) -> u32 {
         self.load.busy(now)

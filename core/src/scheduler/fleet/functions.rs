@@ -6,98 +6,79 @@ use std::time::Duration;
 
 use simple_dist_protocol::{Address, PoolId, Selector};
 
-use super::jobs::Line;
-use super::queue::Queue;
-
 /// The most functions we know at once; those that nobody serves or waits for make room.
-pub(super) const FUNCTIONS: usize = 4096;
+pub(crate) const FUNCTIONS: usize = 4096;
 /// The most of them that nobody serves: whoever asks for names does not keep workers out.
 const UNSERVED: usize = 1024;
 
 /// One function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct FunctionRef(u32);
+pub(crate) struct FunctionRef(u32);
 
 impl FunctionRef {
     /// Where it lies: no two functions that are known lie in one place.
-    pub(super) fn place(self) -> usize {
+    pub(crate) fn place(self) -> usize {
         self.0 as usize
     }
 }
 
 /// What is known of a function.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(crate) struct Function {
     /// The selector as text, shared with whatever tells of it.
-    pub(super) name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// `fib@1`; or `fib` for jobs that wait for any version of it to be served.
-    pub(super) selector: Selector,
+    pub(crate) selector: Selector,
     /// None for `fib` without a version.
-    pub(super) address: Option<Address>,
-    pub(super) calm: Queue,
-    /// Jobs with marks, which are placed one at a time.
-    pub(super) suspects: Queue,
-    pub(super) pools: BTreeSet<PoolId>,
+    pub(crate) address: Option<Address>,
+    pub(crate) pools: BTreeSet<PoolId>,
     /// How many of its pools take jobs.
     live: usize,
     /// When a live worker of it was last heard, written when the last one goes.
-    pub(super) served: Option<Duration>,
+    pub(crate) served: Option<Duration>,
     /// Served when the link was lost, and not seen again since.
-    pub(super) expected: bool,
-    pub(super) work: Work,
+    pub(crate) expected: bool,
+    pub(crate) work: Work,
     /// Jobs that have not ended.
-    pub(super) jobs: usize,
+    pub(crate) jobs: usize,
     /// When it was last asked for.
-    pub(super) used: Duration,
+    pub(crate) used: Duration,
 }
 
 /// The measured run time: an average in which the last few runs weigh most.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Work(Option<f64>);
+pub(crate) struct Work(Option<f64>);
 
 impl Work {
     const WEIGHT: f64 = 0.125;
 
     /// None until something was measured.
-    pub(super) fn mean(self) -> Option<Duration> {
+    pub(crate) fn mean(self) -> Option<Duration> {
         self.0.map(Duration::from_secs_f64)
     }
 
     /// Whatever was measured, what runs now takes at least so long.
-    pub(super) fn at_least(&mut self, took: Duration) {
+    pub(crate) fn at_least(&mut self, took: Duration) {
         self.0 = self.0.map(|mean| mean.max(took.as_secs_f64()));
     }
 
     /// One more run.
-    pub(super) fn measure(&mut self, took: Duration) {
+    pub(crate) fn measure(&mut self, took: Duration) {
         let took = took.as_secs_f64();
         self.0 = Some(self.0.map_or(took, |mean| mean + Self::WEIGHT * (took - mean)));
     }
 }
 
 impl Function {
-    /// Whether any of its jobs waits.
-    pub(super) fn waits(&self) -> bool {
-        !self.calm.is_empty() || !self.suspects.is_empty()
-    }
-
     /// Whether any of its pools takes jobs.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.live > 0
-    }
-
-    /// One of its queues.
-    pub(super) fn queue(&mut self, line: Line) -> &mut Queue {
-        match line {
-            Line::Calm => &mut self.calm,
-            Line::Suspect => &mut self.suspects,
-        }
     }
 }
 
 /// All functions we know.
 #[derive(Debug, Default)]
-pub(super) struct Functions {
+pub(crate) struct Functions {
     known: Vec<Option<Function>>,
     free: Vec<u32>,
     addresses: HashMap<Address, FunctionRef>,
@@ -115,22 +96,22 @@ struct Name {
 
 impl Functions {
     /// A function that is there: references are given up before their function goes.
-    pub(super) fn get(&self, function: FunctionRef) -> &Function {
+    pub(crate) fn get(&self, function: FunctionRef) -> &Function {
         self.known[function.0 as usize].as_ref().expect("a function outlives its jobs and pools")
     }
 
     /// A function that is there.
-    pub(super) fn get_mut(&mut self, function: FunctionRef) -> &mut Function {
+    pub(crate) fn get_mut(&mut self, function: FunctionRef) -> &mut Function {
         self.known[function.0 as usize].as_mut().expect("a function outlives its jobs and pools")
     }
 
     /// A function, unless it has been forgotten.
-    pub(super) fn known_mut(&mut self, function: FunctionRef) -> Option<&mut Function> {
-        self.known.get_mut(function.0 as usize)?.as_mut()
+    pub(crate) fn known(&self, function: FunctionRef) -> Option<&Function> {
+        self.known.get(function.0 as usize)?.as_ref()
     }
 
     /// One of the function's pools takes jobs from now on, or no longer.
-    pub(super) fn pool_lives(&mut self, function: FunctionRef, lives: bool) {
+    pub(crate) fn pool_lives(&mut self, function: FunctionRef, lives: bool) {
         let Some(known) = self.known[function.0 as usize].as_mut() else { return };
         known.live = if lives { known.live + 1 } else { known.live.saturating_sub(1) };
         let live = known.is_live();
@@ -145,10 +126,8 @@ impl Functions {
     }
 
     /// Nothing waits, and no pool takes jobs, before the next term has heard the workers.
-    pub(super) fn forget_term(&mut self) {
+    pub(crate) fn forget_term(&mut self) {
         for function in self.known.iter_mut().flatten() {
-            function.calm = Queue::default();
-            function.suspects = Queue::default();
             function.jobs = 0;
             function.live = 0;
         }
@@ -158,33 +137,33 @@ impl Functions {
     }
 
     /// The highest version of a name that is live.
-    pub(super) fn live_version(&self, name: &str) -> Option<FunctionRef> {
+    pub(crate) fn live_version(&self, name: &str) -> Option<FunctionRef> {
         self.names.get(name)?.live.last_key_value().map(|(_, function)| *function)
     }
 
     /// The function of this address, if it is known.
-    pub(super) fn find(&self, address: &Address) -> Option<FunctionRef> {
+    pub(crate) fn find(&self, address: &Address) -> Option<FunctionRef> {
         self.addresses.get(address).copied()
     }
 
     /// The address, its text shared with the function's if that is known.
-    pub(super) fn address(&self, address: &Address) -> Address {
+    pub(crate) fn address(&self, address: &Address) -> Address {
         let known = self.find(address).and_then(|function| self.get(function).address.clone());
         known.unwrap_or_else(|| address.clone())
     }
 
     /// The versions of a name, the highest first.
-    pub(super) fn versions(&self, name: &str) -> impl Iterator<Item = FunctionRef> {
+    pub(crate) fn versions(&self, name: &str) -> impl Iterator<Item = FunctionRef> {
         self.names.get(name).into_iter().flat_map(|name| name.versions.values().rev().copied())
     }
 
     /// Those who wait for any version of the name.
-    pub(super) fn unresolved(&self, name: &str) -> Option<FunctionRef> {
+    pub(crate) fn unresolved(&self, name: &str) -> Option<FunctionRef> {
         self.names.get(name)?.any
     }
 
     /// The function that a client names, known from now on; none if there are too many.
-    pub(super) fn ask(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+    pub(crate) fn ask(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
         if self.named(selector).is_none() && self.unserved() >= UNSERVED {
             self.forget_idle();
             if self.unserved() >= UNSERVED {
@@ -206,7 +185,7 @@ impl Functions {
     }
 
     /// The function that a worker names, known from now on; none if there are too many.
-    pub(super) fn meet(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+    pub(crate) fn meet(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
         let address = selector.address();
         if let Some(function) = self.named(selector) {
             self.get_mut(function).used = now;
@@ -225,8 +204,6 @@ impl Functions {
             name: selector.to_string().into(),
             selector: selector.clone(),
             address,
-            calm: Queue::default(),
-            suspects: Queue::default(),
             pools: BTreeSet::new(),
             live: 0,
             served: None,
@@ -239,7 +216,7 @@ impl Functions {
     }
 
     /// Every function.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (FunctionRef, &Function)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FunctionRef, &Function)> {
         self.known.iter().enumerate().filter_map(|(index, known)| {
             let index = u32::try_from(index).ok()?;
             known.as_ref().map(|function| (FunctionRef(index), function))
@@ -247,7 +224,7 @@ impl Functions {
     }
 
     /// A function's name, shared if we know it.
-    pub(super) fn name_of(&self, address: &Address) -> Arc<str> {
+    pub(crate) fn name_of(&self, address: &Address) -> Arc<str> {
         match self.find(address) {
             Some(function) => Arc::clone(&self.get(function).name),
             None => address.to_string().into(),
@@ -255,7 +232,7 @@ impl Functions {
     }
 
     /// Every function.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Function> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Function> {
         self.known.iter_mut().flatten()
     }
 

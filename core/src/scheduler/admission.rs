@@ -10,12 +10,11 @@ use simple_dist_protocol::message::{
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
 
+use super::Rooms;
+use super::backlog::users::UserRef;
 use super::fact::{Caller, Fact, Step, Why};
-use super::functions::FunctionRef;
+use super::jobs::strikes::Suspicion;
 use super::jobs::{Job, JobRef, Key, State};
-use super::suspicion::Suspicion;
-use super::users::UserRef;
-use super::{Client, Rooms};
 
 /// The longest `traceparent` that is passed on; the standard has 55 characters.
 const TRACE_BYTES: usize = 128;
@@ -27,52 +26,52 @@ type Sender = (UserRef, ClientId, Generation);
 
 impl Rooms {
     pub(super) fn submitted(&mut self, user: &UserName, submit: Submit) {
-        if self.link.leading().is_none() {
+        if self.leadership.leading().is_none() {
             return;
         }
         let sender = (UserRef::of(user), submit.client, submit.generation);
-        if self.users.meet(user, self.now).is_none() {
+        if self.backlog.users.meet(user, self.now).is_none() {
             for submission in submit.jobs {
                 self.refuse(user, sender, submission.id, busy(Bound::Logins));
             }
             return;
         }
-        let sender = self.greet(user, sender);
+        let sender = self.hear_client(user, sender);
         for submission in submit.jobs {
             self.submission(user, sender, submission);
         }
     }
 
     pub(super) fn cancelled(&mut self, user: &UserName, ids: &Ids) {
-        if self.link.leading().is_none() {
+        if self.leadership.leading().is_none() {
             return;
         }
-        self.greet(user, (UserRef::of(user), ids.client, ids.generation));
+        self.hear_client(user, (UserRef::of(user), ids.client, ids.generation));
         for id in &ids.ids {
             let key = Key { user: UserRef::of(user), id: *id };
             match self.jobs.find(key) {
                 Some(job) => self.cancel(job, Caller::Cancelled),
                 // The cancel was faster than its job.
-                None => self.recent.keep(key, plain(Answer::Cancelled), false, self.now),
+                None => self.jobs.recent.keep(key, plain(Answer::Cancelled), false, self.now),
             }
         }
     }
 
     pub(super) fn asked(&mut self, user: &UserName, ids: &Ids) {
-        if self.link.leading().is_none() {
+        if self.leadership.leading().is_none() {
             return;
         }
-        let sender = self.greet(user, (UserRef::of(user), ids.client, ids.generation));
+        let sender = self.hear_client(user, (UserRef::of(user), ids.client, ids.generation));
         // Each once: what is asked for often is not said more often.
         for id in &ids.ids.iter().collect::<BTreeSet<_>>() {
             let key = Key { user: sender.0, id: **id };
             if let Some(job) = self.jobs.find(key) {
                 self.take_over(job, sender);
-                if self.unnoted.contains(&job) {
+                if self.jobs.unnoted.contains(&job) {
                     self.tell_marks(job);
                 }
             } else {
-                let kept = self.recent.find(key).filter(|kept| !kept.unchecked);
+                let kept = self.jobs.recent.find(key).filter(|kept| !kept.unchecked);
                 let news = kept
                     .map_or(Delivered::Unknown, |kept| Delivered::Answer(kept.answered.clone()));
                 self.deliver_to(user, sender, key.id, news);
@@ -81,30 +80,31 @@ impl Rooms {
     }
 
     pub(super) fn noted(&mut self, user: &UserName, noted: Noted) {
-        if self.link.leading().is_none() {
+        if self.leadership.leading().is_none() {
             return;
         }
-        let sender = self.greet(user, (UserRef::of(user), noted.client, noted.generation));
+        let sender = self.hear_client(user, (UserRef::of(user), noted.client, noted.generation));
         let Some(job) = self.jobs.find(Key { user: sender.0, id: noted.id }) else { return };
         let Some(suspicion) = self.jobs.get_mut(job).and_then(|job| job.suspicion.as_mut()) else {
             return;
         };
         suspicion.note(noted.marks);
-        if suspicion.is_noted() && self.unnoted.contains(&job) {
+        if suspicion.is_noted() && self.jobs.unnoted.contains(&job) {
             self.detach(job);
-            self.weigh(job);
+            self.requeue(job);
         }
     }
 
     pub(super) fn reported(&mut self, user: &UserName, report: Report) {
         let client = (UserRef::of(user), report.client);
         self.call_in(user, client);
+        self.jobs.clients.heard(&client, Generation(0), self.now);
         for (function, reasons) in report.local.into_iter().take(REPORTED) {
             let selector: Option<Selector> = function.parse().ok();
-            let known = selector.and_then(|selector| self.functions.ask(&selector, self.now));
-            self.facts.push(match known {
+            let known = selector.and_then(|selector| self.fleet.functions.ask(&selector, self.now));
+            self.outbox.tell(match known {
                 Some(function) => {
-                    let name = Arc::clone(&self.functions.get(function).name);
+                    let name = Arc::clone(&self.fleet.functions.get(function).name);
                     Fact::RanLocally { client, function, name, reasons }
                 }
                 None => Fact::TurnedAway(Bound::Functions),
@@ -114,34 +114,33 @@ impl Rooms {
 
     /// A client was heard.
     fn call_in(&mut self, user: &UserName, client: (UserRef, ClientId)) {
-        if let Some(known) = self.clients.get_mut(&client) {
-            known.heard = self.now;
-        }
-        let user = self.users.find(client.0).unwrap_or(user).clone();
-        self.facts.push(Fact::ClientHeard { client, user });
+        let user = self.backlog.users.find(client.0).unwrap_or(user).clone();
+        self.outbox.tell(Fact::ClientHeard { client, user });
     }
 
     /// A client's newest generation, from whatever it says.
-    fn greet(&mut self, name: &UserName, (user, client, generation): Sender) -> Sender {
+    fn hear_client(&mut self, name: &UserName, (user, client, generation): Sender) -> Sender {
         self.call_in(name, (user, client));
-        match self.clients.get_mut(&(user, client)) {
-            Some(known) => {
-                known.generation = known.generation.max(generation);
-                (user, client, known.generation)
-            }
-            None => (user, client, generation),
-        }
+        let newest = self.jobs.clients.heard(&(user, client), generation, self.now);
+        (user, client, newest)
+    }
+
+    /// The job is this client's. Callers by HTTP have no queue: their connection stands for them.
+    fn own(&mut self, (user, client, generation): Sender, job: JobRef) {
+        let has_queue = !self.backlog.users.name(user).is_http();
+        let client = ((user, client), generation);
+        self.jobs.clients.own(client, job, has_queue, self.now);
     }
 
     fn submission(&mut self, user: &UserName, sender: Sender, submission: Submission) {
         let key = Key { user: sender.0, id: submission.id };
         if let Some(job) = self.jobs.find(key) {
-            self.facts.push(Fact::Resent);
+            self.outbox.tell(Fact::Resent);
             self.take_over(job, sender);
             return self.resent(job, submission);
         }
         if let Some(answered) = self.answered_recently(key, &submission.function) {
-            self.facts.push(Fact::Resent);
+            self.outbox.tell(Fact::Resent);
             return self.deliver_to(user, sender, key.id, Delivered::Answer(answered));
         }
         let id = submission.id;
@@ -153,27 +152,27 @@ impl Rooms {
 
     fn refuse(&mut self, user: &UserName, sender: Sender, id: JobId, answered: Answered) {
         let (kind, bound) = (answered.answer.kind(), answered.bound);
-        self.facts.push(Fact::Refused { kind, bound });
+        self.outbox.tell(Fact::Refused { kind, bound });
         self.deliver_to(user, sender, id, Delivered::Answer(answered));
     }
 
     /// The recent answer to a job that is sent again. One that came while its job was unknown
     /// counts only now, and only if its worker serves the function.
     fn answered_recently(&mut self, key: Key, function: &str) -> Option<Answered> {
-        let kept = self.recent.find(key)?;
+        let kept = self.jobs.recent.find(key)?;
         if kept.unchecked {
-            let worker = kept.answered.worker.and_then(|worker| self.workers.get(worker));
+            let worker = kept.answered.worker.and_then(|worker| self.fleet.workers.get(worker));
             let serves = function
                 .parse()
                 .is_ok_and(|selector| worker.is_some_and(|worker| worker.serves(&selector)));
             if !serves {
-                self.facts.push(Fact::Ignored(Why::Unproven));
-                self.recent.forget(key);
+                self.outbox.tell(Fact::Ignored(Why::Unproven));
+                self.jobs.recent.forget(key);
                 return None;
             }
-            self.recent.believe(key);
+            self.jobs.recent.believe(key);
         }
-        self.recent.find(key).map(|kept| kept.answered.clone())
+        self.jobs.recent.find(key).map(|kept| kept.answered.clone())
     }
 
     /// The job's answer goes to whoever sent it last.
@@ -191,19 +190,8 @@ impl Rooms {
             if waits {
                 self.enqueue(job);
             }
-            self.disown((user, before), job);
-            self.owns((user, client, generation), job);
-        }
-    }
-
-    fn owns(&mut self, (user, client, generation): Sender, job: JobRef) {
-        let (id, now) = ((user, client), self.now);
-        let new = || Client { generation, heard: now, due: now, jobs: Default::default() };
-        let known = self.clients.entry(id).or_insert_with(new);
-        let is_new = known.jobs.is_empty();
-        known.jobs.insert(job);
-        if is_new {
-            self.mind(id);
+            self.jobs.clients.disown((user, before), job);
+            self.own((user, client, generation), job);
         }
     }
 
@@ -215,14 +203,14 @@ impl Rooms {
             return;
         }
         let suspicion = found.suspicion_mut();
-        let alive = |worker: &_| self.workers.is_alive(*worker);
+        let alive = |worker: &_| self.fleet.workers.is_alive(*worker);
         suspicion.bring(&submission.marks, alive);
         suspicion.note(submission.marks);
         let (noted, out) = (suspicion.is_noted(), found.out().is_some());
-        self.remember_strikers(job);
+        self.jobs.remember_strikers(job);
         if !out {
             self.detach(job);
-            self.weigh(job);
+            self.requeue(job);
         } else if !noted {
             self.tell_marks(job);
         }
@@ -243,26 +231,27 @@ impl Rooms {
         if let Some(suspicion) = suspicion.as_ref().filter(|suspicion| suspicion.is_fatal()) {
             return Err(plain(suspicion.poisoned()));
         }
-        if let Some(bound) = self.full_for(bytes) {
+        if let Some(bound) = self.jobs.full_for(bytes, self.config.capacity) {
             return Err(busy(bound));
         }
         let priority = submission.priority.min(PRIORITY_MAX);
         let time = budget(submission.budget_ms);
-        let (resolved, live) = self.resolve(&selector);
+        let (resolved, live) = self.fleet.resolve(&selector);
         // A marked job is not told so: its client might run it at once.
         if suspicion.is_none() && !live && self.now >= self.hopeless_at(resolved) {
             return Err(plain(Answer::NotServed));
         }
         let function = match resolved {
             Some(function) => function,
-            None => self.functions.ask(&selector, self.now).ok_or(busy(Bound::Functions))?,
+            None => self.fleet.functions.ask(&selector, self.now).ok_or(busy(Bound::Functions))?,
         };
-        let known = self.functions.get_mut(function);
+        let known = self.fleet.functions.get_mut(function);
         (known.jobs, known.used) = (known.jobs + 1, self.now);
-        self.users.begins(sender.0);
-        self.ages += 1;
+        self.backlog.users.begins(sender.0);
         let key = Key { user: sender.0, id: submission.id };
-        let attempts = self.term().map_or(0, |term| self.orphans.last_attempt(key, term));
+        let attempts =
+            self.leadership.term().map_or(0, |term| self.fleet.orphans.last_attempt(key, term));
+        let age = self.jobs.next_age();
         let job = self.jobs.insert(Job {
             key,
             client: sender.1,
@@ -270,7 +259,7 @@ impl Rooms {
             args: submission.args,
             trace: submission.trace.filter(|trace| trace.len() <= TRACE_BYTES),
             priority,
-            age: self.ages,
+            age,
             since: self.now,
             deadline: self.now.saturating_add(time),
             began: None,
@@ -279,9 +268,9 @@ impl Rooms {
             state: State::Nowhere,
             suspicion,
         });
-        self.facts.push(Fact::Job(job, Step::Admitted));
-        self.owns(sender, job);
-        self.remember_strikers(job);
+        self.outbox.tell(Fact::Job(job, Step::Admitted));
+        self.own(sender, job);
+        self.jobs.remember_strikers(job);
         Ok(job)
     }
 
@@ -291,33 +280,9 @@ impl Rooms {
             return None;
         }
         let mut suspicion = Suspicion::default();
-        suspicion.bring(&marks, |worker| self.workers.is_alive(*worker));
+        suspicion.bring(&marks, |worker| self.fleet.workers.is_alive(*worker));
         suspicion.note(marks);
         (suspicion.count() > 0).then(|| Box::new(suspicion))
-    }
-
-    /// What leaves no room for one more job of so many bytes, if anything does.
-    pub(super) fn full_for(&self, bytes: usize) -> Option<Bound> {
-        let (jobs, most) = self.config.capacity;
-        if self.jobs.len() >= jobs {
-            return Some(Bound::Jobs);
-        }
-        (self.jobs.bytes() + bytes > most).then_some(Bound::Arguments)
-    }
-
-    /// The function that a selector means, and whether it is live. Without a version: the highest
-    /// live one, else whichever comes first.
-    pub(super) fn resolve(&self, selector: &Selector) -> (Option<FunctionRef>, bool) {
-        match selector.address() {
-            Some(address) => {
-                let function = self.functions.find(&address);
-                (function, function.is_some_and(|known| self.functions.get(known).is_live()))
-            }
-            None => match self.functions.live_version(selector.name()) {
-                Some(function) => (Some(function), true),
-                None => (self.functions.unresolved(selector.name()), false),
-            },
-        }
     }
 }
 

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use simple_dist_protocol::ClientId;
 use simple_dist_protocol::limits::PRIORITY_MAX;
 
-use super::jobs::JobRef;
 use super::users::{UserRef, Users};
+use crate::scheduler::jobs::JobRef;
 
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
 
 /// The jobs of one function that wait.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     levels: [Level; LEVELS],
     /// All of them, by age.
     ages: BTreeMap<u64, JobRef>,
@@ -27,62 +27,62 @@ struct Level {
     length: usize,
 }
 
-/// Those who take turns.
+/// Those who share.
 #[derive(Debug)]
 struct Fair<K, V> {
-    /// Whose turn it is: the one with the least share first. A share may have grown since it was
-    /// written here; [`Fair::first`] puts that right when it comes to the front.
-    turns: BTreeSet<(u64, K)>,
-    /// What waits of each. Whoever is here has one turn, even if the last job has just left.
+    /// By share, the least first. It may have grown since it was written here; [`Fair::first`] puts
+    /// that right when it comes to the front.
+    shares: BTreeSet<(u64, K)>,
+    /// What waits of each. Whoever is here has one entry there, even if the last job has just left.
     waiting: BTreeMap<K, V>,
 }
 
 /// A job's place in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// 9 is first.
-    pub(super) priority: u8,
+    pub(crate) priority: u8,
     /// Whose job.
-    pub(super) user: UserRef,
-    pub(super) client: ClientId,
+    pub(crate) user: UserRef,
+    pub(crate) client: ClientId,
     /// The count of jobs at its submission: less is older.
-    pub(super) age: u64,
+    pub(crate) age: u64,
 }
 
 /// The job that is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct First {
+pub(crate) struct First {
     /// The job.
-    pub(super) job: JobRef,
+    pub(crate) job: JobRef,
     /// Where it waits.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// What its login has had, and its client.
     shares: (u64, u64),
 }
 
 /// What is placed first: by priority, then by what its login and its client have had, then by age. The rank of a
 /// queue's first job gets better only when a job joins.
-pub(super) type Rank = (Reverse<u8>, (u64, u64), u64);
+pub(crate) type Rank = (Reverse<u8>, (u64, u64), u64);
 
 impl First {
     /// Its rank among the firsts of other queues.
-    pub(super) fn rank(&self) -> Rank {
+    pub(crate) fn rank(&self) -> Rank {
         (Reverse(self.place.priority), self.shares, self.place.age)
     }
 }
 
 impl<K, V> Default for Fair<K, V> {
     fn default() -> Self {
-        Self { turns: BTreeSet::new(), waiting: BTreeMap::new() }
+        Self { shares: BTreeSet::new(), waiting: BTreeMap::new() }
     }
 }
 
 impl<K: Copy + Ord, V: Default> Fair<K, V> {
-    /// What waits of this one, which has a turn from now on.
+    /// What waits of this one, which shares from now on.
     fn join(&mut self, who: K, share: u64) -> &mut V {
-        let Self { turns, waiting } = self;
+        let Self { shares, waiting } = self;
         waiting.entry(who).or_insert_with(|| {
-            turns.insert((share, who));
+            shares.insert((share, who));
             V::default()
         })
     }
@@ -93,10 +93,10 @@ impl<K: Copy + Ord, V: Default> Fair<K, V> {
         share: impl Fn(K) -> u64,
         first: impl Fn(K, &mut V) -> Option<F>,
     ) -> Option<(u64, K, F)> {
-        while let Some(&(written, who)) = self.turns.first() {
+        while let Some(&(written, who)) = self.shares.first() {
             let found = self.waiting.get_mut(&who).and_then(|waiting| first(who, waiting));
             let Some(found) = found else {
-                self.turns.pop_first();
+                self.shares.pop_first();
                 self.waiting.remove(&who);
                 continue;
             };
@@ -104,8 +104,8 @@ impl<K: Copy + Ord, V: Default> Fair<K, V> {
             if now == written {
                 return Some((now, who, found));
             }
-            self.turns.pop_first();
-            self.turns.insert((now, who));
+            self.shares.pop_first();
+            self.shares.insert((now, who));
         }
         None
     }
@@ -113,12 +113,12 @@ impl<K: Copy + Ord, V: Default> Fair<K, V> {
 
 impl Queue {
     /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ages.is_empty()
     }
 
     /// A job joins.
-    pub(super) fn push(&mut self, place: Place, job: JobRef, users: &Users) {
+    pub(crate) fn push(&mut self, place: Place, job: JobRef, users: &Users) {
         let Place { priority, user, client, age } = place;
         let level = &mut self.levels[usize::from(priority)];
         let login = level.logins.join(user, users.share(user));
@@ -127,8 +127,8 @@ impl Queue {
         self.ages.insert(age, job);
     }
 
-    /// A job leaves, from wherever it stands. Its client's turn is cleaned up when it comes.
-    pub(super) fn remove(&mut self, place: Place) {
+    /// A job leaves, from wherever it stands. Its client's entry is cleaned up when its turn comes.
+    pub(crate) fn remove(&mut self, place: Place) {
         if self.ages.remove(&place.age).is_none() {
             return;
         }
@@ -144,7 +144,7 @@ impl Queue {
     }
 
     /// The job that is next.
-    pub(super) fn first(&mut self, users: &Users) -> Option<First> {
+    pub(crate) fn first(&mut self, users: &Users) -> Option<First> {
         let (priority, level) =
             self.levels.iter_mut().enumerate().rev().find(|(_, level)| level.length > 0)?;
         let oldest = |_, own: &mut BTreeMap<u64, JobRef>| {
@@ -159,13 +159,12 @@ impl Queue {
     }
 
     /// Every job that waits, the oldest first.
-    pub(super) fn jobs(&self) -> impl Iterator<Item = JobRef> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = JobRef> {
         self.ages.values().copied()
     }
 
-    /// The oldest job that waits: one look at each user who waits, of whom none has fewer jobs than
-    /// one.
-    pub(super) fn oldest(&self) -> Option<(u64, JobRef)> {
-        self.ages.first_key_value().map(|(age, job)| (*age, *job))
+    /// The oldest job that waits.
+    pub(crate) fn oldest(&self) -> Option<JobRef> {
+        self.ages.first_key_value().map(|(_, job)| *job)
     }
 }

@@ -8,18 +8,18 @@ use simple_dist_protocol::{ClientId, UserName};
 
 /// The most logins we tell apart. They are made by a broker's administrator, so there are few;
 /// those without jobs make room.
-pub(super) const USERS: usize = 10_000;
+pub(crate) const USERS: usize = 10_000;
 /// The clients without jobs that wait whose share is remembered, of each login.
 const IDLE_CLIENTS: usize = 128;
 
 /// One login, by a digest of its name: what is only claimed of a login has it too, and takes no
 /// room in any table of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct UserRef(u128);
+pub(crate) struct UserRef(u128);
 
 impl UserRef {
     /// Of this login.
-    pub(super) fn of(name: &UserName) -> Self {
+    pub(crate) fn of(name: &UserName) -> Self {
         let mut first = [0; 16];
         first.copy_from_slice(&blake3::hash(name.as_str().as_bytes()).as_bytes()[..16]);
         Self(u128::from_be_bytes(first))
@@ -28,7 +28,7 @@ impl UserRef {
 
 /// The logins that the broker checked.
 #[derive(Debug, Default)]
-pub(super) struct Users {
+pub(crate) struct Users {
     known: HashMap<UserRef, Login>,
     /// The share of the login served last: whoever comes new begins there, with no credit for the
     /// time it wanted nothing.
@@ -77,7 +77,7 @@ impl Account {
 
 impl Users {
     /// A login that the broker checked; none if there are too many with jobs.
-    pub(super) fn meet(&mut self, name: &UserName, now: Duration) -> Option<UserRef> {
+    pub(crate) fn meet(&mut self, name: &UserName, now: Duration) -> Option<UserRef> {
         let user = UserRef::of(name);
         if let Some(known) = self.known.get_mut(&user) {
             known.heard = now;
@@ -117,47 +117,47 @@ impl Users {
     }
 
     /// Every login.
-    pub(super) fn all(&self) -> impl Iterator<Item = UserRef> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = UserRef> {
         self.known.keys().copied()
     }
 
     /// The name of a login, if it has called.
-    pub(super) fn find(&self, user: UserRef) -> Option<&UserName> {
+    pub(crate) fn find(&self, user: UserRef) -> Option<&UserName> {
         self.known.get(&user).map(|login| &login.name)
     }
 
     /// The name of a login that has jobs.
-    pub(super) fn name(&self, user: UserRef) -> &UserName {
+    pub(crate) fn name(&self, user: UserRef) -> &UserName {
         self.find(user).expect("a login is known as long as it has jobs")
     }
 
     /// What the login has had, in microseconds of work. Only grows.
-    pub(super) fn share(&self, user: UserRef) -> u64 {
+    pub(crate) fn share(&self, user: UserRef) -> u64 {
         self.known.get(&user).map_or(0, |login| login.account.share)
     }
 
     /// What the login's client has had.
-    pub(super) fn client_share(&self, user: UserRef, client: ClientId) -> u64 {
+    pub(crate) fn client_share(&self, user: UserRef, client: ClientId) -> u64 {
         let client = self.known.get(&user).and_then(|login| login.clients.get(&client));
         client.map_or(0, |account| account.share)
     }
 
     /// A job of the login was let in.
-    pub(super) fn begins(&mut self, user: UserRef) {
+    pub(crate) fn begins(&mut self, user: UserRef) {
         if let Some(login) = self.known.get_mut(&user) {
             login.jobs += 1;
         }
     }
 
     /// A job of the login has ended.
-    pub(super) fn ends(&mut self, user: UserRef) {
+    pub(crate) fn ends(&mut self, user: UserRef) {
         if let Some(login) = self.known.get_mut(&user) {
             login.jobs = login.jobs.saturating_sub(1);
         }
     }
 
     /// One more of the client's jobs waits.
-    pub(super) fn waits(&mut self, user: UserRef, client: ClientId) {
+    pub(crate) fn waits(&mut self, user: UserRef, client: ClientId) {
         let Some(login) = self.known.get_mut(&user) else { return };
         login.account.waits(self.reached);
         if login.clients.len() >= login.room {
@@ -168,7 +168,7 @@ impl Users {
     }
 
     /// One of the client's jobs waits no longer.
-    pub(super) fn waits_no_more(&mut self, user: UserRef, client: ClientId) {
+    pub(crate) fn waits_no_more(&mut self, user: UserRef, client: ClientId) {
         let Some(login) = self.known.get_mut(&user) else { return };
         login.account.waiting = login.account.waiting.saturating_sub(1);
         if let Some(account) = login.clients.get_mut(&client) {
@@ -177,7 +177,7 @@ impl Users {
     }
 
     /// The client's job was placed, and will take about so long.
-    pub(super) fn charge(&mut self, user: UserRef, client: ClientId, work: Duration) {
+    pub(crate) fn charge(&mut self, user: UserRef, client: ClientId, work: Duration) {
         let work = u64::try_from(work.as_micros()).unwrap_or(u64::MAX).max(1);
         let Some(login) = self.known.get_mut(&user) else { return };
         self.reached = self.reached.max(login.account.charge(work));
@@ -187,7 +187,7 @@ impl Users {
     }
 
     /// Nobody has jobs any more: the term is over.
-    pub(super) fn forget_jobs(&mut self) {
+    pub(crate) fn forget_jobs(&mut self) {
         for login in self.known.values_mut() {
             (login.jobs, login.account.waiting) = (0, 0);
             login.clients.clear();

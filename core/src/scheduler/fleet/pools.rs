@@ -8,53 +8,49 @@ use simple_dist_protocol::limits::WINDOW_WORK;
 use simple_dist_protocol::{Address, PoolId, WorkerId};
 
 use super::functions::{FunctionRef, Work};
-use super::jobs::{JobRef, Line};
 use super::orphans::OrphanId;
-use super::turns::Turns;
+use crate::scheduler::jobs::JobRef;
 
 /// The most pools at once: programs of different sets of functions.
-pub(super) const POOLS: usize = 1024;
+pub(crate) const POOLS: usize = 1024;
 /// The most spare jobs of a pool, however short: enough for two hundred thousand a second over a
 /// way of ten milliseconds, few enough to be run one by one when all of them get a mark.
 const SPARE: usize = 2048;
 
 /// All pools that have a worker, or jobs under way.
-pub(super) type Pools = BTreeMap<PoolId, Pool>;
+pub(crate) type Pools = BTreeMap<PoolId, Pool>;
 
 /// A pool.
 #[derive(Debug)]
-pub(super) struct Pool {
-    pub(super) functions: Vec<FunctionRef>,
+pub(crate) struct Pool {
+    pub(crate) functions: Vec<FunctionRef>,
     /// Their names, shared by its workers.
-    pub(super) served: Arc<[Address]>,
-    pub(super) queue: PoolQueue,
+    pub(crate) served: Arc<[Address]>,
+    pub(crate) queue: PoolQueue,
     /// Every worker of it that is not lost.
-    pub(super) workers: BTreeSet<WorkerId>,
+    pub(crate) workers: BTreeSet<WorkerId>,
     /// Its jobs under way, in its queue or with a worker.
-    pub(super) out: BTreeSet<JobRef>,
+    pub(crate) out: BTreeSet<JobRef>,
     /// The one marked job among them.
-    pub(super) suspect: Option<JobRef>,
+    pub(crate) suspect: Option<JobRef>,
     /// Attempts in its queue that belong to no job under way.
-    pub(super) orphans: BTreeSet<OrphanId>,
+    pub(crate) orphans: BTreeSet<OrphanId>,
     /// Of the slots, those that run such attempts.
-    pub(super) occupied: u32,
+    pub(crate) occupied: u32,
     /// The slots of its workers that take jobs.
-    pub(super) slots: u32,
+    pub(crate) slots: u32,
     /// The broker refused a placement: no more until the next tick.
-    pub(super) paused: bool,
+    pub(crate) paused: bool,
     /// When one of its workers was last heard that takes jobs.
-    pub(super) heard: Option<Duration>,
+    pub(crate) heard: Option<Duration>,
     /// A worker of it was lost, and may have had any of its jobs.
-    pub(super) crashed: bool,
-    pub(super) work: Work,
-    /// Its functions with jobs that wait, and with marked ones.
-    pub(super) calm: Turns,
-    pub(super) suspects: Turns,
+    pub(crate) crashed: bool,
+    pub(crate) work: Work,
 }
 
 /// The queue of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PoolQueue {
+pub(crate) enum PoolQueue {
     /// We do not lead, or it turned out to be missing.
     Unknown,
     /// Being declared.
@@ -70,7 +66,7 @@ pub(super) enum PoolQueue {
 
 impl Pool {
     /// A pool of these functions.
-    pub(super) fn new(functions: Vec<FunctionRef>, served: Arc<[Address]>) -> Self {
+    pub(crate) fn new(functions: Vec<FunctionRef>, served: Arc<[Address]>) -> Self {
         Self {
             functions,
             served,
@@ -85,23 +81,13 @@ impl Pool {
             heard: None,
             crashed: false,
             work: Work::default(),
-            calm: Turns::default(),
-            suspects: Turns::default(),
-        }
-    }
-
-    /// Its functions with jobs that wait in this line.
-    pub(super) fn turns(&mut self, line: Line) -> &mut Turns {
-        match line {
-            Line::Calm => &mut self.calm,
-            Line::Suspect => &mut self.suspects,
         }
     }
 
     /// Whether one more job of this measured run time fits into the window: all slots, then
     /// [`WINDOW_WORK`] for each slot, one at least. What belongs to no job under way takes its
     /// room like any other.
-    pub(super) fn has_room(&self, work: Option<Duration>, depth: Depth) -> bool {
+    pub(crate) fn has_room(&self, work: Option<Duration>, depth: Depth) -> bool {
         let out = self.out.len() + self.orphans.len() + self.occupied as usize;
         let slots = self.slots as usize;
         if slots == 0 || self.paused || self.queue != PoolQueue::Declared {
@@ -127,7 +113,7 @@ impl Pool {
 
 /// How far a pool is filled: first every slot of every pool, then what waits behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     Slots,
     Window,
 }

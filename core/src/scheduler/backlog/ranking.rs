@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::functions::FunctionRef;
 use super::queue::Rank;
+use crate::scheduler::fleet::functions::FunctionRef;
 
-/// Functions in the order of their turns. A rank is that of the time it was written here; who
+/// Functions by the rank of the first job of each. A rank is that of the time it was written here; who
 /// looks at the first one puts it right.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(crate) struct Ranking {
     order: BTreeSet<(Rank, FunctionRef)>,
     ranks: HashMap<FunctionRef, Rank>,
 }
 
-impl Turns {
+impl Ranking {
     /// The first of the function's jobs has this rank; none if no job waits.
-    pub(super) fn set(&mut self, function: FunctionRef, rank: Option<Rank>) {
+    pub(crate) fn set(&mut self, function: FunctionRef, rank: Option<Rank>) {
         let before = match rank {
             Some(rank) => self.ranks.insert(function, rank),
             None => self.ranks.remove(&function),
@@ -29,8 +29,8 @@ impl Turns {
         }
     }
 
-    /// The function whose turn it is, by what is written here.
-    pub(super) fn first(&self) -> Option<(Rank, FunctionRef)> {
+    /// The function that is first, by what is written here.
+    pub(crate) fn first(&self) -> Option<(Rank, FunctionRef)> {
         self.order.first().copied()
     }
 }

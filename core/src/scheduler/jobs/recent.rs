@@ -7,10 +7,10 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Answer, Answered, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
-use super::jobs::Key;
+use super::Key;
 
 /// What an entry costs beyond the bytes of its value.
-pub(super) const OVERHEAD: usize = 256;
+pub(crate) const OVERHEAD: usize = 256;
 /// The most starts kept for jobs that may be sent again: only marked jobs have one.
 const STARTS: usize = 10_000;
 /// The most answers kept of workers that were never heard.
@@ -20,7 +20,7 @@ const UNPROVEN_BYTES: usize = 64 * 1024 * 1024;
 
 /// Answers given a short while ago, within a bound of bytes and age; the oldest go first.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     answers: HashMap<Key, Kept>,
     order: VecDeque<(Duration, Key, u64)>,
     bytes: usize,
@@ -33,22 +33,22 @@ pub(super) struct Recent {
 
 /// A recent answer.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub(super) answered: Answered,
-    pub(super) at: Duration,
+pub(crate) struct Kept {
+    pub(crate) answered: Answered,
+    pub(crate) at: Duration,
     /// Its job was unknown when it came: whether its worker serves the function is still to be
     /// checked.
-    pub(super) unchecked: bool,
+    pub(crate) unchecked: bool,
     serial: u64,
 }
 
 /// A confirmed `Started` of an attempt that we did not place.
 #[derive(Debug, Clone)]
-pub(super) struct Start {
-    pub(super) user: UserName,
-    pub(super) worker: WorkerId,
-    pub(super) attempt: Attempt,
-    pub(super) seq: u64,
+pub(crate) struct Start {
+    pub(crate) user: UserName,
+    pub(crate) worker: WorkerId,
+    pub(crate) attempt: Attempt,
+    pub(crate) seq: u64,
     at: Duration,
 }
 
@@ -63,7 +63,7 @@ struct Unproven {
 
 impl Recent {
     /// Nothing yet; at most so many bytes, for at most so long.
-    pub(super) fn new(limit: (usize, Duration)) -> Self {
+    pub(crate) fn new(limit: (usize, Duration)) -> Self {
         Self {
             answers: HashMap::new(),
             order: VecDeque::new(),
@@ -77,7 +77,7 @@ impl Recent {
     }
 
     /// Keeps an answer. The first one stays.
-    pub(super) fn keep(&mut self, key: Key, answered: Answered, unchecked: bool, now: Duration) {
+    pub(crate) fn keep(&mut self, key: Key, answered: Answered, unchecked: bool, now: Duration) {
         self.starts.remove(&key);
         if self.answers.contains_key(&key) {
             return;
@@ -90,26 +90,26 @@ impl Recent {
     }
 
     /// The answer of a job, if it is still kept.
-    pub(super) fn find(&self, key: Key) -> Option<&Kept> {
+    pub(crate) fn find(&self, key: Key) -> Option<&Kept> {
         self.answers.get(&key)
     }
 
     /// The answer is one: its worker serves the function.
-    pub(super) fn believe(&mut self, key: Key) {
+    pub(crate) fn believe(&mut self, key: Key) {
         if let Some(kept) = self.answers.get_mut(&key) {
             kept.unchecked = false;
         }
     }
 
     /// The answer turned out not to be one.
-    pub(super) fn forget(&mut self, key: Key) {
+    pub(crate) fn forget(&mut self, key: Key) {
         if let Some(kept) = self.answers.remove(&key) {
             self.bytes -= cost(&kept.answered);
         }
     }
 
     /// Keeps a start for when its job is sent again. Whether there is room.
-    pub(super) fn keep_start(
+    pub(crate) fn keep_start(
         &mut self,
         key: Key,
         (user, worker): (&UserName, WorkerId),
@@ -127,12 +127,12 @@ impl Recent {
     }
 
     /// The start of a job that is sent again.
-    pub(super) fn take_start(&mut self, key: Key) -> Option<Start> {
+    pub(crate) fn take_start(&mut self, key: Key) -> Option<Start> {
         self.starts.remove(&key)
     }
 
     /// Keeps what a worker says that we have not heard yet: its beat may be on its way.
-    pub(super) fn keep_unproven(
+    pub(crate) fn keep_unproven(
         &mut self,
         user: &UserName,
         worker: WorkerId,
@@ -149,7 +149,7 @@ impl Recent {
     }
 
     /// The worker was heard: what it had said.
-    pub(super) fn prove(&mut self, user: &UserName, worker: WorkerId) -> Vec<Ended> {
+    pub(crate) fn prove(&mut self, user: &UserName, worker: WorkerId) -> Vec<Ended> {
         if self.unproven.iter().all(|said| said.worker != worker) {
             return vec![];
         }
@@ -168,7 +168,7 @@ impl Recent {
     }
 
     /// Drops what is too old.
-    pub(super) fn age(&mut self, now: Duration) {
+    pub(crate) fn age(&mut self, now: Duration) {
         let oldest = now.saturating_sub(self.limit.1);
         while self.order.front().is_some_and(|(at, ..)| *at < oldest) {
             self.drop_oldest();
@@ -200,7 +200,7 @@ fn weight(ended: &Ended) -> usize {
         }
 }
 
-pub(super) fn answer_bytes(answer: &Answer) -> usize {
+pub(crate) fn answer_bytes(answer: &Answer) -> usize {
     match answer {
         Answer::Value(value) => value.len(),
         Answer::Panicked { message, .. } | Answer::BadArguments { message } => message.len(),

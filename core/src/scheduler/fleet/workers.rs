@@ -9,54 +9,54 @@ use simple_dist_protocol::{
     Address, Attempt, Generation, PoolId, Selector, Term, UserName, WorkerId,
 };
 
-use super::jobs::{JobRef, Key};
 use super::orphans::OrphanId;
+use crate::scheduler::jobs::{JobRef, Key};
 
 /// The most workers at once.
-pub(super) const WORKERS: usize = 4096;
+pub(crate) const WORKERS: usize = 4096;
 /// Lost workers stay on the page for this long, and so many of them.
 const LOST_KEPT: (usize, Duration) = (64, Duration::from_secs(600));
 
 /// A worker.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     /// Its login; nobody else speaks for it.
-    pub(super) user: UserName,
-    pub(super) generation: Generation,
-    pub(super) host: String,
-    pub(super) version: String,
-    pub(super) functions: Arc<[Address]>,
-    pub(super) pool: Option<PoolId>,
-    pub(super) slots: u32,
+    pub(crate) user: UserName,
+    pub(crate) generation: Generation,
+    pub(crate) host: String,
+    pub(crate) version: String,
+    pub(crate) functions: Arc<[Address]>,
+    pub(crate) pool: Option<PoolId>,
+    pub(crate) slots: u32,
     /// Those of them that are counted in the pool now.
-    pub(super) counted: u32,
-    pub(super) state: WorkerState,
+    pub(crate) counted: u32,
+    pub(crate) state: WorkerState,
     /// It said that this was its last beat.
-    pub(super) leaves: bool,
+    pub(crate) leaves: bool,
     /// The count of its last beat.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
     /// Since when we know of it.
-    pub(super) since: Duration,
+    pub(crate) since: Duration,
     /// When it was last heard; none while it is only known by a start it left in `sd.answers`.
-    pub(super) heard: Option<Duration>,
-    pub(super) fate: Fate,
+    pub(crate) heard: Option<Duration>,
+    pub(crate) fate: Fate,
     /// What it held at its last beat.
-    pub(super) held: BTreeMap<Key, HeldJob>,
+    pub(crate) held: BTreeMap<Key, HeldJob>,
     /// Our jobs that it holds, as far as we heard.
-    pub(super) holds: BTreeSet<JobRef>,
+    pub(crate) holds: BTreeSet<JobRef>,
     /// What runs in its slots and belongs to no job under way.
-    pub(super) orphans: BTreeSet<OrphanId>,
+    pub(crate) orphans: BTreeSet<OrphanId>,
     /// How many of these are counted in the pool now.
-    pub(super) occupied: u32,
+    pub(crate) occupied: u32,
     /// The generation and the term of the last welcome.
-    pub(super) welcomed: Option<(Generation, Term)>,
+    pub(crate) welcomed: Option<(Generation, Term)>,
     /// What a person wants it to be.
-    pub(super) wanted: Option<WorkerState>,
+    pub(crate) wanted: Option<WorkerState>,
 }
 
 /// How a worker is, beyond what it says itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// Heard in time.
     Heard,
     /// Its beat is late, and it is being probed.
@@ -77,17 +77,17 @@ pub(super) enum Fate {
 
 /// A job in a worker's hands, as its beat says.
 #[derive(Debug, Clone)]
-pub(super) struct HeldJob {
-    pub(super) user: UserName,
-    pub(super) attempt: Attempt,
-    pub(super) function: Address,
-    pub(super) slot: Option<u32>,
-    pub(super) since: Duration,
+pub(crate) struct HeldJob {
+    pub(crate) user: UserName,
+    pub(crate) attempt: Attempt,
+    pub(crate) function: Address,
+    pub(crate) slot: Option<u32>,
+    pub(crate) since: Duration,
 }
 
 impl Worker {
     /// A worker known by name only.
-    pub(super) fn unheard(user: UserName, now: Duration) -> Self {
+    pub(crate) fn unheard(user: UserName, now: Duration) -> Self {
         Self {
             user,
             generation: Generation(0),
@@ -113,12 +113,12 @@ impl Worker {
     }
 
     /// Whether it ever beat on this link.
-    pub(super) fn is_heard(&self) -> bool {
+    pub(crate) fn is_heard(&self) -> bool {
         self.heard.is_some()
     }
 
     /// Neither lost nor gone, as far as we know.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         match self.fate {
             Fate::Heard | Fate::Late | Fate::Unreachable => true,
             Fate::Lost { .. } | Fate::Left { .. } => false,
@@ -126,48 +126,48 @@ impl Worker {
     }
 
     /// Whether it finishes what it holds, or a person wants it to.
-    pub(super) fn drains(&self) -> bool {
+    pub(crate) fn drains(&self) -> bool {
         self.leaves
             || self.state == WorkerState::Draining
             || self.wanted == Some(WorkerState::Draining)
     }
 
     /// Whether its slots may be filled.
-    pub(super) fn takes_jobs(&self, term: Option<Term>) -> bool {
+    pub(crate) fn takes_jobs(&self, term: Option<Term>) -> bool {
         matches!(self.fate, Fate::Heard | Fate::Late)
             && !self.drains()
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
     }
 
     /// Whether it serves a function that the selector means.
-    pub(super) fn serves(&self, selector: &Selector) -> bool {
+    pub(crate) fn serves(&self, selector: &Selector) -> bool {
         self.functions.iter().any(|function| selector.matches(function))
     }
 }
 
 /// All workers: the living and, for a while, the lost.
 #[derive(Debug, Default)]
-pub(super) struct Workers {
+pub(crate) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
     /// What all of them held at their last beats, by job: nobody is to be asked in turn.
     named: BTreeSet<(Key, WorkerId)>,
 }
 
 impl Workers {
-    pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
+    pub(crate) fn get(&self, worker: WorkerId) -> Option<&Worker> {
         self.known.get(&worker)
     }
 
-    pub(super) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Worker> {
+    pub(crate) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Worker> {
         self.known.get_mut(&worker)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
         self.known.iter().map(|(id, worker)| (*id, worker))
     }
 
     /// The worker, known from now on; none if there are too many.
-    pub(super) fn meet(
+    pub(crate) fn meet(
         &mut self,
         worker: WorkerId,
         user: &UserName,
@@ -181,42 +181,42 @@ impl Workers {
     }
 
     /// Whether the worker was heard and is neither lost nor gone.
-    pub(super) fn is_alive(&self, worker: WorkerId) -> bool {
+    pub(crate) fn is_alive(&self, worker: WorkerId) -> bool {
         self.get(worker).is_some_and(|worker| worker.is_heard() && worker.is_alive())
     }
 
     /// A worker holds one of our jobs.
-    pub(super) fn hold(&mut self, worker: WorkerId, job: JobRef) {
+    pub(crate) fn hold(&mut self, worker: WorkerId, job: JobRef) {
         if let Some(worker) = self.known.get_mut(&worker) {
             worker.holds.insert(job);
         }
     }
 
     /// It holds it no more.
-    pub(super) fn let_go(&mut self, worker: WorkerId, job: JobRef) {
+    pub(crate) fn let_go(&mut self, worker: WorkerId, job: JobRef) {
         if let Some(worker) = self.known.get_mut(&worker) {
             worker.holds.remove(&job);
         }
     }
 
     /// Whether the worker's last beat named the job.
-    pub(super) fn names(&self, worker: WorkerId, key: Key) -> bool {
+    pub(crate) fn names(&self, worker: WorkerId, key: Key) -> bool {
         self.named.contains(&(key, worker))
     }
 
     /// The jobs named by all but this worker.
-    pub(super) fn held_beside(&self, worker: WorkerId) -> usize {
+    pub(crate) fn held_beside(&self, worker: WorkerId) -> usize {
         self.named.len() - self.get(worker).map_or(0, |worker| worker.held.len())
     }
 
     /// Who named the job in its last beat.
-    pub(super) fn naming(&self, key: Key) -> impl Iterator<Item = WorkerId> {
+    pub(crate) fn naming(&self, key: Key) -> impl Iterator<Item = WorkerId> {
         let (first, last) = (WorkerId::from_u128(0), WorkerId::from_u128(u128::MAX));
         self.named.range((key, first)..=(key, last)).map(|(_, worker)| *worker)
     }
 
     /// The living worker that holds a job.
-    pub(super) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
+    pub(crate) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
         self.naming(key).find_map(|id| {
             let worker = self.get(id).filter(|worker| worker.is_alive())?;
             worker.held.get(&key).map(|held| (id, held))
@@ -224,7 +224,7 @@ impl Workers {
     }
 
     /// What the worker holds from now on.
-    pub(super) fn set_held(&mut self, id: WorkerId, held: BTreeMap<Key, HeldJob>) {
+    pub(crate) fn set_held(&mut self, id: WorkerId, held: BTreeMap<Key, HeldJob>) {
         let Some(worker) = self.known.get_mut(&id) else { return };
         let before = std::mem::replace(&mut worker.held, held);
         for key in before.keys().filter(|key| !worker.held.contains_key(key)) {
@@ -236,7 +236,7 @@ impl Workers {
     }
 
     /// The link is gone: nobody is known to live. The lost stay for the page.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.known.retain(|_, worker| !worker.is_alive());
         self.named.retain(|(_, worker)| self.known.contains_key(worker));
     }
@@ -247,7 +247,7 @@ impl Workers {
     }
 
     /// The term is over: whoever lives is to be welcomed anew.
-    pub(super) fn forget_term(&mut self) {
+    pub(crate) fn forget_term(&mut self) {
         for worker in self.known.values_mut() {
             worker.holds.clear();
             worker.orphans.clear();
@@ -257,7 +257,7 @@ impl Workers {
     }
 
     /// Forgets those lost long ago, and the oldest when there are too many.
-    pub(super) fn age(&mut self, now: Duration) {
+    pub(crate) fn age(&mut self, now: Duration) {
         let (most, longest) = LOST_KEPT;
         let mut gone: Vec<_> = self
             .known

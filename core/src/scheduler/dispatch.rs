@@ -1,0 +1,104 @@
+//! The way out: places what waits, as far as the pools have room, in the order of the backlog.
+
+use std::time::Duration;
+
+use simple_dist_protocol::limits::LIST_WORK;
+use simple_dist_protocol::message::Placement;
+use simple_dist_protocol::{Attempt, JobKey, PoolId};
+
+use super::fact::{Fact, Step};
+use super::fleet::functions::FunctionRef;
+use super::fleet::pools::Depth;
+use super::jobs::{JobRef, Line, Out};
+use super::outbox::Sent;
+use super::{Effect, Rooms};
+
+/// What a job of a function that was never measured counts for in its caller's share.
+const UNMEASURED: Duration = Duration::from_millis(1);
+
+impl Rooms {
+    /// Places what waits, as far as there is room: first every slot, then what lies behind them.
+    pub(super) fn place_waiting(&mut self) {
+        if !self.leadership.judges || self.leadership.leading().is_none() {
+            return;
+        }
+        for function in self.backlog.take_ready() {
+            if let Some(known) = self.fleet.functions.known(function) {
+                self.backlog.rank(function, &known.pools);
+                self.fleet.open.extend(&known.pools);
+            }
+        }
+        let pools = std::mem::take(&mut self.fleet.open);
+        for depth in [Depth::Slots, Depth::Window] {
+            for pool in &pools {
+                while self.place_first(*pool, depth) {}
+            }
+        }
+    }
+
+    /// Places the first of all jobs that this pool may take. Whether it did.
+    fn place_first(&mut self, id: PoolId, depth: Depth) -> bool {
+        let Some(pool) = self.fleet.pools.get(&id) else { return false };
+        if !pool.has_room(Some(Duration::ZERO), depth) {
+            return false;
+        }
+        let suspects_too = pool.suspect.is_none();
+        let calm = self.backlog.first(id, Line::Calm);
+        let suspect = suspects_too.then(|| self.backlog.first(id, Line::Suspect)).flatten();
+        let first = calm.into_iter().chain(suspect).min_by_key(|first| first.rank());
+        let Some(first) = first else { return false };
+        let Some(function) = self.jobs.get(first.job).map(|job| job.function) else { return false };
+        let work = self.fleet.functions.get(function).work.mean();
+        if !self.fleet.pools.get(&id).is_some_and(|pool| pool.has_room(work, depth)) {
+            return false;
+        }
+        self.place(first.job, id, function);
+        true
+    }
+
+    fn place(&mut self, job: JobRef, pool: PoolId, function: FunctionRef) {
+        let Some(term) = self.leadership.term() else { return };
+        let now = self.now;
+        self.detach(job);
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        found.attempts += 1;
+        let run = found.runs + 1;
+        let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
+        let function = self.fleet.functions.get(function);
+        let measured = function.work.mean();
+        // Few jobs are spread over all slots before they are lumped together.
+        let slots = self.fleet.pools.get(&pool).map_or(1, |pool| pool.slots);
+        let share = LIST_WORK * slots / u32::try_from(function.jobs).unwrap_or(u32::MAX).max(1);
+        let placement = Placement {
+            key: JobKey { user: self.backlog.users.name(found.key.user).clone(), id: found.key.id },
+            function: function.address.clone().expect("what has a pool has an address"),
+            args: found.args.clone(),
+            budget_ms: u64::try_from(found.deadline.saturating_sub(now).as_millis())
+                .unwrap_or(u64::MAX),
+            attempt,
+            start_confirmed,
+            trace: found.trace.clone(),
+        };
+        let (user, client, key) = (found.key.user, found.client, found.key);
+        let attempt = Attempt { term, number: attempt };
+        self.backlog.users.charge(user, client, measured.unwrap_or(UNMEASURED));
+        self.put_out(
+            job,
+            Out {
+                pool: Some(pool),
+                attempt,
+                run: 0,
+                since: now,
+                confirmed: None,
+                seen_empty: None,
+                holder: None,
+                came_back: false,
+            },
+        );
+        self.outbox.tell(Fact::Job(job, Step::Placed { attempt: run, pool }));
+        let token = self.outbox.token(Sent::Placement { job, key, attempt, pool });
+        let alone = LIST_WORK * 2;
+        let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };
+        self.outbox.push(Effect::Place { pool, term, placement, work, token });
+    }
+}

@@ -1,0 +1,64 @@
+//! What became of what was published.
+
+use simple_dist_protocol::{Attempt, Outcome, PoolId};
+
+use super::fleet::pools::PoolQueue;
+use super::jobs::JobRef;
+use super::outbox::Sent;
+use super::{Rooms, Token};
+
+impl Rooms {
+    pub(super) fn settled(&mut self, tokens: &[Token], outcome: Outcome) {
+        for token in tokens {
+            let Some(sent) = self.outbox.settle(*token) else { continue };
+            match (sent, outcome) {
+                (Sent::Placement { job, key, attempt, pool }, outcome) => {
+                    self.fleet.orphan_settled(
+                        &(key, attempt),
+                        outcome == Outcome::Confirmed,
+                        self.now,
+                    );
+                    self.placement_settled(job, attempt, pool, outcome);
+                }
+                (Sent::Delivery { user, client, generation, .. }, Outcome::Returned) => {
+                    self.client_gone(user, client, generation);
+                }
+                (Sent::Control { worker, generation }, Outcome::Returned | Outcome::Refused) => {
+                    self.worker_unreachable(worker, generation);
+                }
+                (Sent::Delivery { .. }, Outcome::Confirmed | Outcome::Refused)
+                | (Sent::Control { .. }, Outcome::Confirmed) => {}
+            }
+        }
+    }
+
+    fn placement_settled(&mut self, job: JobRef, attempt: Attempt, pool: PoolId, outcome: Outcome) {
+        let now = self.now;
+        let out = self.jobs.get_mut(job).and_then(|job| job.out_mut());
+        let out = out.filter(|out| out.attempt == attempt);
+        if outcome == Outcome::Confirmed {
+            if let Some(out) = out {
+                out.confirmed.get_or_insert(now);
+            }
+            return;
+        }
+        let unplaced = out.is_some_and(|out| out.holder.is_none());
+        if let Some(pool) = self.fleet.pools.get_mut(&pool) {
+            match outcome {
+                Outcome::Returned if pool.queue == PoolQueue::Declared => {
+                    pool.queue = PoolQueue::Unknown;
+                }
+                Outcome::Returned | Outcome::Confirmed => {}
+                Outcome::Refused => pool.paused = true,
+            }
+        }
+        self.want_declared(pool);
+        if unplaced {
+            if let Some(found) = self.jobs.get_mut(job) {
+                found.uncount_run();
+            }
+            self.detach(job);
+            self.requeue(job);
+        }
+    }
+}
