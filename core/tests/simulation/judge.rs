@@ -191,7 +191,11 @@ impl Judge {
     }
 
     pub(crate) fn struck(&mut self, id: JobId, marks: &Marks) {
-        self.case(id).is_struck = !marks.strikes.is_empty();
+        let calm = self.is_calm();
+        let case = self.case(id);
+        case.is_struck = !marks.strikes.is_empty();
+        let fine = !calm || case.begun < CALM || marks.count() == 0;
+        self.demand(fine, || format!("{id} is suspected while all is well: {marks:?}"));
     }
 
     pub(crate) fn dropped(&mut self, id: JobId) {

@@ -12,6 +12,7 @@
 //! | any number of them | `SIMULATION_SEEDS=100000 cargo test --release -p simple-dist-core --test simulation` |
 //! | from another one on | `SIMULATION_FIRST=4711`, beside that |
 //! | one of them, told step by step | `SIMULATION_SEED=4711` |
+//! | a failed one as it is, not shortened | `SIMULATION_TRIES=0` |
 //!
 //! A seed that fails is made shorter, by leaving out faults and calls as long as it still fails,
 //! and printed with what is left and its last steps. Mended, it goes into `seeds.txt`: those are
@@ -37,6 +38,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use script::Script;
 use world::World;
 
+/// How often a failed script is played, at most, to make it shorter.
+const TRIES: u64 = 400;
 /// How many seeds are played when nobody says how many.
 const SEEDS: u64 = 1000;
 
@@ -47,6 +50,7 @@ fn what_is_promised_holds_whatever_happens() {
         return show(seed);
     }
     let first = number("SIMULATION_FIRST").unwrap_or(0);
+    let tries = number("SIMULATION_TRIES").unwrap_or(TRIES);
     let kept =
         include_str!("seeds.txt").lines().filter_map(|line| line.split(' ').next()?.parse().ok());
     let kept: Vec<u64> = kept.collect();
@@ -78,7 +82,7 @@ fn what_is_promised_holds_whatever_happens() {
         }
     });
     let failed = failed.into_inner().unwrap();
-    let told = failed.map(shorten::shortened);
+    let told = failed.map(|seed| shorten::shortened(seed, tries as usize));
     std::panic::set_hook(hook);
     if let (Some(told), Some(seed)) = (told, failed) {
         eprintln!("{told}");

@@ -41,12 +41,12 @@ pub(crate) struct Script {
 /// The line is drawn at what the rules themselves ask of a way: a distributor judges nobody and
 /// places nothing unless its own presence is back within a second, a client runs itself what is
 /// unconfirmed for a second, and a worker is lost after 2.5 s without a beat. On a way that does
-/// not carry that, what must not happen must not happen, and calls end by their time, but nobody
-/// promises that work gets done.
+/// not carry that, with windows of a whole round trip and a beat behind each, what must not happen
+/// must not happen, and calls end by their time, but nobody promises that work gets done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Quick,
-    /// Round trips take up to 0.8 s, those of workers 1.4 s, questions up to 2 s more.
+    /// Round trips take up to 0.8 s, those of workers 1 s, questions up to 2 s more.
     Slow,
     /// Up to 2 s a hop.
     Awful,
@@ -118,7 +118,17 @@ impl Script {
             deeds: vec![],
         };
         let crowds = [(); 3].map(|()| random.within((2000, 34_000)));
-        script.call(&crowds, random);
+        let late_crowd = random.within((to_ms(CALM), to_ms(CALLS_END)));
+        script.call(&crowds, late_crowd, random);
+        let pools: Vec<usize> = script.workers.iter().map(|(pool, ..)| *pool).collect();
+        let place = random.place(pools.len());
+        if pools.iter().filter(|pool| **pool == pools[place]).count() > 1 {
+            // That one of several workers hands back what waits for it is no accident.
+            let worker = script.distributors + place;
+            let drain = Fault::Drain(worker, random.within((100, 800)));
+            let at = late_crowd + random.within((5, 300));
+            script.deeds.push((at, Deed::Fault(drain)));
+        }
         for _ in 0..random.below(12) {
             let at = match random.below(2) {
                 0 => random.within((3000, 34_000)),
@@ -131,17 +141,18 @@ impl Script {
         script
     }
 
-    fn call(&mut self, crowds: &[Duration], random: &mut Random) {
+    fn call(&mut self, crowds: &[Duration], late_crowd: Duration, random: &mut Random) {
         let killers = random.below(4).saturating_sub(1);
         for number in 0..80 {
             let id = JobId::from_u128(number + 1);
             let kills = number < killers.into();
             // Some come alone, some in crowds, some when all is well again.
-            let at = match random.below(5) {
-                0 | 1 => random.within((0, 35_000)),
+            let at = match random.below(10) {
+                0..4 => random.within((0, 35_000)),
                 // While all is well nobody dies.
-                2 | 3 => random.pick(crowds),
+                4..7 => random.pick(crowds),
                 _ if kills => random.pick(crowds),
+                7 | 8 => late_crowd,
                 _ => random.within((to_ms(CALM), to_ms(CALLS_END))),
             };
             let client = random.place(self.clients.len());
@@ -237,7 +248,7 @@ impl Way {
         match (self, is_worker) {
             (Self::Quick, _) => random.pick(&[(0, 2), (1, 8)]),
             (Self::Slow, false) => random.pick(&[(0, 2), (1, 8), (100, 400)]),
-            (Self::Slow, true) => random.pick(&[(1, 8), (100, 700)]),
+            (Self::Slow, true) => random.pick(&[(1, 8), (100, 500)]),
             (Self::Awful, _) => random.pick(&[(1, 8), (100, 700), (0, 2000)]),
         }
     }

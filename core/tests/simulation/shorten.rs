@@ -5,17 +5,14 @@ use std::fmt::Write;
 use crate::play;
 use crate::script::Script;
 
-/// How often a script is played, at most, to make it shorter.
-const TRIES: usize = 400;
-
-/// What is left of a failed seed, and how it fails.
-pub(crate) fn shortened(seed: u64) -> String {
+/// What is left of a failed seed, and how it fails, after so many tries at most.
+pub(crate) fn shortened(seed: u64, most: usize) -> String {
     let mut script = Script::new(seed);
     let (mut tries, mut size) = (0, script.deeds.len().div_ceil(2));
-    while size > 0 && tries < TRIES {
+    while size > 0 && tries < most {
         let before = script.deeds.len();
         let mut from = 0;
-        while from < script.deeds.len() && tries < TRIES {
+        while from < script.deeds.len() && tries < most {
             let mut shorter = script.clone();
             shorter.deeds.drain(from..(from + size).min(shorter.deeds.len()));
             tries += 1;
@@ -35,6 +32,6 @@ pub(crate) fn shortened(seed: u64) -> String {
         writeln!(told, "{:9.3} {deed:?}", at.as_secs_f64()).unwrap();
     }
     let Err((broken, steps)) = play(script, true) else { return told + "it does not fail again" };
-    writeln!(told, "the last steps:\n{}\n{broken}", steps.join("\n")).unwrap();
+    writeln!(told, "the last steps:\n{}\nbroken: {broken}", steps.join("\n")).unwrap();
     told
 }

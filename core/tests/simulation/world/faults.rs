@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use simple_dist_protocol::message::WorkerState;
+
 use super::*;
 use crate::script::Fault;
 
@@ -164,9 +166,14 @@ impl World {
             self.happens(leader, Happening::Drains(id, drains));
         }
         // It may have been frozen or out of reach, and drain later: whoever wants it looks again.
-        if !drains && self.now < HEALED {
+        if !drains && (self.now < HEALED || self.drains(who)) {
             self.after(Duration::from_secs(1), What::Resumes(who, life));
         }
+    }
+
+    fn drains(&self, who: Who) -> bool {
+        let Machine::Worker(worker) = &self.processes[who].machine else { return false };
+        worker.last_beat.as_ref().is_some_and(|beat| beat.state == WorkerState::Draining)
     }
 
     pub(super) fn unblock(&mut self) {
