@@ -63,6 +63,8 @@ struct Inner {
     shutdown: CancellationToken,
     ended: CancellationToken,
     thread: Option<Running>,
+    /// Of a client without a broker: what would be its link's.
+    _no_link: Option<mpsc::Sender<link::Event<Source>>>,
 }
 
 /// The client's thread. Its end shows as a closed channel.
@@ -107,6 +109,32 @@ impl Client {
         Self::builder(url).connect()
     }
 
+    /// A client without a broker: every call runs in this process, by the body that the function or
+    /// [`Handle::locally`] brings. For unit tests of what calls functions.
+    ///
+    /// ```
+    /// use simple_dist_client::Client;
+    /// use simple_dist_protocol::{Function, PureFunction};
+    ///
+    /// const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
+    ///
+    /// let client = Client::local()?;
+    /// assert_eq!(client.function(DOUBLE).call(21).blocking()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConnectError::Thread`], when the system starts no more threads.
+    pub fn local() -> Result<Self, ConnectError> {
+        let (sender, events) = mpsc::channel(1);
+        let problem = "this client has none".to_owned();
+        let down = link::Reason::Unreachable { address: "no broker".to_owned(), problem };
+        // It is empty, and takes one.
+        let _taken = sender.try_send(link::Event::Down(down));
+        let (id, topology) = (ClientId::new(), Topology::default());
+        start(id, topology, cores(), Some(sender), move || (None, events))
+    }
+
     /// A client as the environment says: the broker, certificates and the prefix. See
     /// [`environment`](simple_dist_link::environment) for the variables.
     ///
@@ -133,7 +161,7 @@ impl Client {
     /// # Ok::<(), simple_dist_client::ConnectError>(())
     /// ```
     pub fn builder(url: impl Into<String>) -> Builder {
-        let local_slots = thread::available_parallelism().map_or(1, usize::from);
+        let local_slots = cores();
         let (prefix, name) = (None, "client".to_owned());
         Builder { url: url.into(), certificates: Certificates::new(), prefix, name, local_slots }
     }
@@ -254,11 +282,15 @@ impl Builder {
         };
         let id = ClientId::new();
         let options = wire::options(url, id, topology.clone(), &name);
-        start(id, topology, local_slots, move || {
+        start(id, topology, local_slots, None, move || {
             let (link, events) = Link::start(options);
             (Some(link), events)
         })
     }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Starts the thread, its runtime and the task in it.
@@ -266,6 +298,7 @@ fn start(
     id: ClientId,
     topology: Topology,
     local_slots: usize,
+    no_link: Option<mpsc::Sender<link::Event<Source>>>,
     connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event<Source>>) + Send + 'static,
 ) -> Result<Client, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -300,7 +333,16 @@ fn start(
         .map_err(ConnectError::Thread)?;
     let running = Running { id: thread.thread().id(), end: Mutex::new(end) };
     let thread = Some(running);
-    let inner = Inner { begins: begin, shared, problem, served, shutdown, ended, thread };
+    let inner = Inner {
+        begins: begin,
+        shared,
+        problem,
+        served,
+        shutdown,
+        ended,
+        thread,
+        _no_link: no_link,
+    };
     Ok(Client { inner: Arc::new(inner) })
 }
 
@@ -320,7 +362,8 @@ impl Client {
         events: mpsc::Receiver<link::Event<Source>>,
         local_slots: usize,
     ) -> Self {
-        start(ClientId::new(), Topology::default(), local_slots, move || (None, events)).unwrap()
+        start(ClientId::new(), Topology::default(), local_slots, None, move || (None, events))
+            .unwrap()
     }
 
     /// A client without anything behind it: the test sees what begins and what is dropped.
@@ -335,6 +378,7 @@ impl Client {
             shutdown: CancellationToken::new(),
             ended: CancellationToken::new(),
             thread: None,
+            _no_link: None,
         };
         (Self { inner: Arc::new(inner) }, begins, shared)
     }

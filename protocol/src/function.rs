@@ -247,7 +247,7 @@ pub trait Callee<A, R> {
 }
 
 impl<A, R> Callee<A, R> for Function<A, R> {
-    fn declaration(&self) -> Function<A, R> {
+    fn declaration(&self) -> Self {
         *self
     }
 

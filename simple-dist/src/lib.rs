@@ -35,6 +35,7 @@
 //! | `worker` | serving them |
 //! | `distributor` | a distributor inside a program of one's own; most run the binary `simple-dist` |
 //! | `tls` | `amqps://` URLs |
+//! | `testing` | [`testing::Cluster`], everything inside a test |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Clients in full: builders, maps, options, errors.
@@ -57,12 +58,15 @@ pub use simple_dist_distributor as distributor;
 #[cfg(feature = "distributor")]
 pub use simple_dist_distributor::Distributor;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
     Address, Argument, Callee, Erased, Function, JobId, PureFunction, Selector, WorkerId, limits,
 };
 
 /// The README's programs compile.
-#[cfg(all(doctest, feature = "client", feature = "worker"))]
+#[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
