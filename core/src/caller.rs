@@ -126,6 +126,7 @@ impl Caller {
             }
             Event::NotTaken { token } => self.not_taken(token, now),
             Event::Deliveries(deliveries) => {
+                self.remote_state.answered(deliveries.term, now);
                 for delivery in deliveries.jobs {
                     self.deliver(delivery, now);
                 }

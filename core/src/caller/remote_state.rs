@@ -132,6 +132,15 @@ impl RemoteState {
         PresenceChange { new_term, taken_again }
     }
 
+    /// The distributor has answered: of many answers, its beats may be late.
+    pub(super) fn answered(&mut self, term: Term, now: Duration) {
+        if let Link::Up { heard, .. } = &mut self.link
+            && self.term.is_none_or(|active| active == term)
+        {
+            *heard = now;
+        }
+    }
+
     /// The distributor refused a job of this function, since nobody serves it.
     pub(super) fn not_served(&mut self, target: &Arc<Target>, now: Duration) {
         if self.refusals.len() >= REFUSALS {

@@ -45,6 +45,17 @@ fn a_broker_that_refuses_us_is_told_from_one_that_is_not_there() {
 }
 
 #[test]
+fn a_distributor_whose_beats_wait_behind_its_answers_is_not_silent() {
+    let answers = (1..=8).flat_map(|job| {
+        let ms = u64::try_from(job).unwrap() * 500;
+        [at(1, call(job)), at(ms, value(job))]
+    });
+    let story = [at(0, up()), at(1, presence(1)), at(5_000, call_as(9, Fallback::Never, 60_000))];
+    let seen = tell(story.into_iter().chain(answers));
+    assert_eq!(seen.last(), Some(&Submitted(9)), "{seen:?}");
+}
+
+#[test]
 fn without_exchanges_no_distributor_has_been_here() {
     check([at(0, missing()), at(1, call(1))], [Runs(1, Reason::NoDistributor)]);
 }
