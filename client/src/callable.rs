@@ -7,7 +7,7 @@ use bytes::Bytes;
 use simple_dist_core::caller::{LocalRun, Target};
 use simple_dist_protocol::{Address, Argument, Erased, Function, RunError, Selector};
 
-use crate::kept::Kept;
+use crate::kept::{Kept, drop_here};
 
 /// A function to call.
 pub(crate) struct Callable {
@@ -20,7 +20,8 @@ pub(crate) struct Callable {
 /// A function without its types.
 pub(crate) struct Body {
     pub(crate) address: Address,
-    run: Box<Run>,
+    /// There until it is dropped.
+    run: Option<Box<Run>>,
 }
 
 type Run = dyn Fn(Input) -> Result<Kept, RunError> + Send + Sync;
@@ -66,14 +67,20 @@ impl Callable {
 
     fn known(address: Address, local: LocalRun, run: Box<Run>) -> Self {
         let target = Target::new(Selector::from(address.clone()), local);
-        Self { target: Arc::new(target), body: Some(Body { address, run }) }
+        Self { target: Arc::new(target), body: Some(Body { address, run: Some(run) }) }
     }
 }
 
 impl Body {
     /// Runs it on this thread. A panic ends here.
     pub(crate) fn run(&self, input: Input) -> Result<Kept, RunError> {
-        (self.run)(input)
+        self.run.as_ref().expect("it is not dropped yet")(input)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        drop_here(self.run.take());
     }
 }
 

@@ -356,6 +356,29 @@ async fn what_panics_when_it_is_dropped_harms_nobody() {
 }
 
 #[tokio::test]
+async fn a_body_whose_state_panics_when_it_is_dropped_harms_nobody() {
+    const HELD: Function<u8, u8> = Function::new("held", 1);
+    /// Twice for the run: it has begun, it may end.
+    static TOGETHER: Barrier = Barrier::new(2);
+    let (client, _link) = offline_with(1);
+    let state = Sharp;
+    let held = client.function(HELD).locally(move |n| {
+        let _state = &state;
+        TOGETHER.wait();
+        TOGETHER.wait();
+        n
+    });
+    let mut call = held.call(1);
+    assert!((&mut call).now_or_never().is_none());
+    TOGETHER.wait();
+    drop(held);
+    drop(call);
+    TOGETHER.wait(); // the run has it last
+    let next = tokio::time::timeout(Duration::from_secs(20), client.function(DOUBLE).call(4));
+    assert_eq!(next.await.expect("the thread of the run lives"), Ok(8));
+}
+
+#[tokio::test]
 async fn what_is_too_large_to_travel_runs_here_or_is_refused() {
     let (client, _link) = offline();
     let length = client.function(LENGTH);
