@@ -14,6 +14,8 @@ use crate::script::{CALM, Call, Kind, PATIENT, Way, Who};
 
 /// By so much a call may end after its time.
 const LATE: Duration = Duration::from_secs(2);
+/// A death is made good by then.
+const HEALED: Duration = Duration::from_secs(15);
 /// No death is found sooner: silence counts from the last beat.
 const FOUND: Duration = Duration::from_millis(1500);
 /// So often a job may be handed back while all is well.
@@ -102,7 +104,12 @@ impl Judge {
 
     /// Whether work must get done now.
     pub(crate) fn is_calm(&self) -> bool {
-        self.now >= CALM && self.way != Way::Awful
+        self.way != Way::Awful && self.now >= self.calm_since()
+    }
+
+    /// Since when all must be well: killers may outlive the faults.
+    fn calm_since(&self) -> Duration {
+        self.deaths.last().map_or(CALM, |death| CALM.max(*death + HEALED))
     }
 
     pub(crate) fn books(&mut self, books: &Counters) {
@@ -191,10 +198,10 @@ impl Judge {
     }
 
     pub(crate) fn struck(&mut self, id: JobId, marks: &Marks) {
-        let calm = self.is_calm();
+        let (calm, since) = (self.is_calm(), self.calm_since());
         let case = self.case(id);
         case.is_struck = !marks.strikes.is_empty();
-        let fine = !calm || case.begun < CALM || marks.count() == 0;
+        let fine = !calm || case.begun < since || marks.count() == 0;
         self.demand(fine, || format!("{id} is suspected while all is well: {marks:?}"));
     }
 
@@ -214,7 +221,8 @@ impl Judge {
 
     /// A call ends.
     pub(crate) fn ends(&mut self, id: JobId, end: CallEnd) {
-        let (now, value, calm) = (self.now, self.value(id), self.is_calm());
+        let (now, value, since) = (self.now, self.value(id), self.calm_since());
+        let calm = self.is_calm();
         let case = self.case(id);
         let again = std::mem::replace(&mut case.is_over, true) && !case.is_dropped;
         let waited = now - case.begun;
@@ -222,7 +230,7 @@ impl Judge {
         let in_time = waited < timeout;
         let kills = kind == Kind::Killer;
         let may_run_here = runs_here && fallback != Fallback::Never && !case.is_struck;
-        let in_calm = calm && case.begun >= CALM && timeout == PATIENT && !kills;
+        let in_calm = calm && case.begun >= since && timeout == PATIENT && !kills;
         let mut innocents = 0;
         let fine = match &end {
             Ok(Ended { value: Some(it), ran: Ran::Remote { .. }, .. }) => *it == value && !kills,

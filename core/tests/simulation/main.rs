@@ -15,8 +15,8 @@
 //! | a failed one as it is, not shortened | `SIMULATION_TRIES=0` |
 //!
 //! A seed that fails is made shorter, by leaving out faults and calls as long as it still fails,
-//! and printed with what is left and its last steps. Mended, it goes into `seeds.txt`: those are
-//! played first, always. `core/tests/simulation/mutants` switches rules off and expects to see red.
+//! and printed with what is left and its last steps. Mended, it goes into `seeds.txt`, as do
+//! the few that notice a rule switched off: those are played first, always. `core/tests/simulation/mutants` switches rules off and expects to see red.
 
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a failed seed is shown to whoever looks into it")]
