@@ -6,7 +6,7 @@ pub(crate) mod queue;
 pub(crate) mod ranking;
 pub(crate) mod users;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use simple_dist_protocol::PoolId;
 
@@ -23,7 +23,7 @@ pub(crate) struct Backlog {
     pub(crate) users: Users,
     /// Of each function that anything ever waited for, in its place.
     lines: Vec<Lines<Queue>>,
-    pools: HashMap<PoolId, Lines<Ranking>>,
+    pools: BTreeMap<PoolId, Lines<Ranking>>,
     /// Functions that jobs have come to wait for.
     ready: BTreeSet<FunctionRef>,
 }

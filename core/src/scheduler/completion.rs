@@ -22,8 +22,7 @@ impl Rooms {
         let out = self.detach(job);
         let Some(gone) = self.jobs.remove(job) else { return };
         let user = self.backlog.users.name(gone.key.user).clone();
-        let owner = (gone.key, user.clone());
-        self.fleet.orphan(owner, gone.function, out.as_deref(), self.now);
+        self.fleet.orphan((gone.key, &user), gone.function, out.as_deref(), self.now);
         let client = (gone.key.user, gone.client);
         let function = self.fleet.functions.get_mut(gone.function);
         function.jobs -= 1;
@@ -33,16 +32,30 @@ impl Rooms {
                 struck.remove(&job);
             }
         }
+        self.outbox.tell(Fact::Completed(Box::new(Completed {
+            job,
+            id: gone.key.id,
+            user,
+            client: gone.client,
+            function: gone.function,
+            name,
+            args: gone.args,
+            runs: gone.runs,
+            since: gone.since,
+            deadline: gone.deadline,
+            began: gone.began,
+            ran: answered.worker.zip(Some(Duration::from_micros(answered.took_us))),
+            answer: answered.answer.clone(),
+            caller,
+        })));
         self.backlog.users.ends(gone.key.user);
         if caller != Caller::Gone {
             self.jobs.recent.keep(gone.key, answered.clone(), false, self.now);
         }
         if caller == Caller::Waits {
-            self.deliver(client, gone.key.id, Delivered::Answer(answered.clone()));
+            self.deliver(client, gone.key.id, Delivered::Answer(answered));
         }
         self.jobs.clients.disown(client, job);
-        let completed = Completed { job, gone, user, name, answered, caller };
-        self.outbox.tell(Fact::Completed(Box::new(completed)));
     }
 
     /// A job ends by our own decision.

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Answered, Bound};
-use simple_dist_protocol::{ClientId, PoolId, UserName, WorkerId};
+use bytes::Bytes;
+use simple_dist_protocol::message::{Answer, Bound};
+use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::backlog::users::UserRef;
 use super::fleet::functions::FunctionRef;
-use super::jobs::{Job, JobRef, Running};
+use super::jobs::{JobRef, Running};
 
 /// Something that has happened.
 #[derive(Debug)]
@@ -120,14 +121,25 @@ pub(super) enum RunEnd {
     Lost,
 }
 
-/// A job that has ended, with its answer.
+/// A job that has ended.
 #[derive(Debug)]
 pub(super) struct Completed {
     pub(super) job: JobRef,
-    pub(super) gone: Job,
+    pub(super) id: JobId,
     pub(super) user: UserName,
+    pub(super) client: ClientId,
+    pub(super) function: FunctionRef,
     pub(super) name: Arc<str>,
-    pub(super) answered: Answered,
+    pub(super) args: Bytes,
+    pub(super) runs: u32,
+    pub(super) since: Duration,
+    pub(super) deadline: Duration,
+    /// When it was first known to run.
+    pub(super) began: Option<Duration>,
+    /// The worker that ended it, and for how long it ran.
+    pub(super) ran: Option<(WorkerId, Duration)>,
+    /// With what.
+    pub(super) answer: Answer,
     pub(super) caller: Caller,
 }
 

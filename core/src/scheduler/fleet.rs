@@ -184,7 +184,7 @@ impl Fleet {
     /// A job has ended; this attempt of it may go on, and so may older ones.
     pub(crate) fn orphan(
         &mut self,
-        (key, user): (Key, UserName),
+        (key, user): (Key, &UserName),
         function: FunctionRef,
         out: Option<&Out>,
         now: Duration,
@@ -208,6 +208,7 @@ impl Fleet {
         let id = (key, out.attempt);
         let function = Arc::clone(&self.functions.get(function).name);
         let (is_over, is_ours, since) = (true, true, now);
+        let user = user.clone();
         self.put_orphan(id, Orphan { user, function, is_over, is_ours, since, place });
         self.orphans.untold.insert(id);
     }

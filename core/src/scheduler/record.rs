@@ -27,7 +27,7 @@ use super::Rooms;
 use super::backlog::users::UserRef;
 use super::fact::{Caller, Completed, Fact, Run, RunEnd, Step};
 use super::fleet::functions::FunctionRef;
-use super::jobs::{Job, JobRef};
+use super::jobs::JobRef;
 
 pub use counters::Counters;
 pub(super) use view::Viewer;
@@ -234,40 +234,41 @@ impl Record {
     }
 
     fn completed(&mut self, completed: Completed, now: Duration) {
-        let Completed { job, gone, user, name, answered, caller } = completed;
-        let progress = self.jobs.get_mut(job.place()).map(std::mem::take).unwrap_or_default();
-        let ending = ending(&gone, &answered.answer, caller, now);
+        let progress = self.jobs.get_mut(completed.job.place()).map(std::mem::take);
+        let progress = progress.unwrap_or_default();
+        let Completed { ran, answer, since, .. } = &completed;
+        let ending = ending(&completed, now);
         let kind = match ending {
             Ending::TimedOut => Answer::Expired.kind(),
-            Ending::Done | Ending::Failed | Ending::Cancelled(_) => answered.answer.kind(),
+            Ending::Done | Ending::Failed | Ending::Cancelled(_) => answer.kind(),
         };
         self.counters.go(progress.under, None);
-        self.counters.end(answered.answer.kind(), ending);
-        let ran = answered.worker.map(|_| Duration::from_micros(answered.took_us));
-        let waited = gone.began.unwrap_or(now).saturating_sub(gone.since);
+        self.counters.end(answer.kind(), ending);
+        let (worker, ran) = ran.unzip();
+        let waited = completed.began.unwrap_or(now).saturating_sub(*since);
         self.stats.ended(kind, ending, waited, ran);
-        let of = self.function_mut(gone.function, &name);
+        let of = self.function_mut(completed.function, &completed.name);
         of.ended.count(ending);
         of.stats.ended(kind, ending, waited, ran);
         self.history.push(Ended {
-            id: gone.key.id,
-            user,
-            client: gone.client,
-            function: name,
             kind,
             cancelled_by: match ending {
                 Ending::Cancelled(by) => Some(by),
                 Ending::Done | Ending::Failed | Ending::TimedOut => None,
             },
-            detail: detail(&answered),
-            arguments: self.preview.then(|| preview(&gone.args)).flatten(),
-            worker: answered.worker,
-            attempts: gone.runs,
-            submitted: gone.since,
+            detail: detail(answer),
+            arguments: self.preview.then(|| preview(&completed.args)).flatten(),
+            worker,
+            attempts: completed.runs,
+            submitted: *since,
             waited,
             ran,
             at: now,
             timeline: progress.timeline,
+            id: completed.id,
+            user: completed.user,
+            client: completed.client,
+            function: completed.name,
         });
     }
 
@@ -295,18 +296,17 @@ impl Record {
 }
 
 /// How a job that ends now is counted.
-fn ending(gone: &Job, answer: &Answer, caller: Caller, now: Duration) -> Ending {
-    let by = match caller {
+fn ending(completed: &Completed, now: Duration) -> Ending {
+    let by = match completed.caller {
         Caller::Waits => By::Operator,
         Caller::Cancelled => By::Caller,
         Caller::Gone => By::ClientGone,
     };
     let (longest, share) = ABOUT_OVER;
-    let near = (gone.deadline.saturating_sub(gone.since) / share).min(longest);
-    match Ending::of(answer, by) {
-        Ending::Cancelled(By::Caller) if gone.deadline.saturating_sub(now) <= near => {
-            Ending::TimedOut
-        }
+    let Completed { since, deadline, .. } = completed;
+    let near = (deadline.saturating_sub(*since) / share).min(longest);
+    match Ending::of(&completed.answer, by) {
+        Ending::Cancelled(By::Caller) if deadline.saturating_sub(now) <= near => Ending::TimedOut,
         ending => ending,
     }
 }

@@ -1,7 +1,7 @@
 //! Who shares the workers: the logins that call, and the clients of each. What each has had of the
 //! workers' time is the measure of a fair share, first between logins, then within each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simple_dist_protocol::{ClientId, UserName};
@@ -29,7 +29,7 @@ impl UserRef {
 /// The logins that the broker checked.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
-    known: HashMap<UserRef, Login>,
+    known: BTreeMap<UserRef, Login>,
     /// The share of the login served last: whoever comes new begins there, with no credit for the
     /// time it wanted nothing.
     reached: u64,
@@ -43,7 +43,7 @@ struct Login {
     /// Its jobs that have not ended.
     jobs: usize,
     account: Account,
-    clients: HashMap<ClientId, Account>,
+    clients: BTreeMap<ClientId, Account>,
     /// The share of its client served last.
     reached: u64,
     /// With so many clients, those that want nothing are forgotten.
@@ -94,7 +94,7 @@ impl Users {
             heard: now,
             jobs: 0,
             account: Account { share: self.reached, waiting: 0 },
-            clients: HashMap::new(),
+            clients: BTreeMap::new(),
             reached: 0,
             room: IDLE_CLIENTS,
         };

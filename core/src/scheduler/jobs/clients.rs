@@ -1,7 +1,7 @@
 //! The clients with jobs here: where their answers go, and whose queue is to be looked for since
 //! its client says nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use simple_dist_protocol::limits::ASK;
@@ -20,7 +20,7 @@ pub(crate) type Id = (UserRef, ClientId);
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    known: HashMap<Id, Client>,
+    known: BTreeMap<Id, Client>,
     /// When each of them is to be looked at, should it be silent.
     watched: BTreeSet<(Duration, Id)>,
 }

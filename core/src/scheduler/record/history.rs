@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Answer, Answered};
+use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{ClientId, JobId, UserName, WorkerId, value_to_json};
 
 use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
@@ -112,8 +112,8 @@ impl Ended {
 }
 
 /// What an answer says beyond its kind.
-pub(super) fn detail(answered: &Answered) -> Option<String> {
-    match &answered.answer {
+pub(super) fn detail(answer: &Answer) -> Option<String> {
+    match answer {
         Answer::Panicked { message, .. } | Answer::BadArguments { message } => {
             Some(message.chars().take(DETAIL).collect())
         }

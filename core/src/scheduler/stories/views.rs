@@ -350,3 +350,18 @@ fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
     let view = stage.view();
     assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (0, 0, 0));
 }
+
+#[test]
+fn jobs_of_one_id_are_found_in_the_same_order_every_time() {
+    let found = || {
+        let submits = (1..=8).map(|from| at(0.0, submit_as(from, submission(1))));
+        let stage = play([at(0.0, lives(1, 1))].into_iter().chain(submits));
+        let jobs = stage.scheduler.find(JobId::from_u128(1), stage.now, stage.now);
+        let user = |job: &Job| match job {
+            Job::UnderWay(job) => job.user.clone(),
+            Job::Ended(job) => job.user.clone(),
+        };
+        jobs.iter().map(user).collect::<Vec<_>>()
+    };
+    assert_eq!((found().len(), found()), (8, found()));
+}
