@@ -154,6 +154,7 @@ mod tests {
             priority: 4,
             marks: Marks::default(),
             trace: None,
+            first: false,
         };
         let item = Bytes::from(codec::encode(&job).unwrap());
         let bytes = codec::join(&envelope(client, generation), [&item].into_iter());

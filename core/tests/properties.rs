@@ -257,6 +257,7 @@ impl Play {
             priority,
             marks,
             trace: None,
+            first: false,
         };
         let (client, generation) = (ClientId::from_u128(1), Generation(1));
         let submit = Submit { client, generation, jobs: vec![submission] };

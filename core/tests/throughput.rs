@@ -145,6 +145,7 @@ impl Run {
             priority: 4,
             marks: Marks::default(),
             trace: None,
+            first: false,
         });
         let (client, generation) = (ClientId::from_u128(1), Generation(1));
         let submit = Submit { client, generation, jobs: jobs.collect() };

@@ -4,7 +4,7 @@
 
 use simple_dist_link::Delivery;
 use simple_dist_protocol::message::{
-    Answer, Answers, End, FromClient, FromWorker, Presence, VERSION,
+    Answer, Answers, End, FromClient, FromWorker, Presence, Submit, VERSION,
 };
 use simple_dist_protocol::{UserName, codec, limits};
 
@@ -92,8 +92,11 @@ pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
     }
     match intake {
         Some(Intake::Submissions) => match decode(&delivery.body)? {
-            FromClient::Submit(submit) => {
+            FromClient::Submit(mut submit) => {
                 list(submit.jobs.len())?;
+                if delivery.redelivered {
+                    hold_back(&mut submit);
+                }
                 Ok(Event::Submitted { user, submit })
             }
             FromClient::Cancel(_)
@@ -118,6 +121,11 @@ pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
         None if delivery.body.len() > limits::BEAT_BYTES => Err(Unfit::Large),
         None => from_worker(user, &delivery.body, Via::Beats),
     }
+}
+
+/// The leader before us may have had these, and died before it acked: none of them is surely new.
+fn hold_back(submit: &mut Submit) {
+    submit.jobs.iter_mut().for_each(|job| job.first = false);
 }
 
 fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, Unfit> {

@@ -62,6 +62,10 @@ pub struct Submission {
     /// A W3C `traceparent`, passed on to the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// Whether this job was never sent before, to nobody: then no worker can have it, and a new
+    /// term places it without having heard them all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
 }
 
 /// Suspicion against a job: whether a first attempt came back, and the workers that were lost

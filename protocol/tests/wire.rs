@@ -91,6 +91,7 @@ fn submission() -> Submission {
         priority: 4,
         marks: Marks::default(),
         trace: None,
+        first: false,
     }
 }
 
@@ -141,6 +142,8 @@ fn every_message_has_the_bytes_it_always_had() {
 
 fn from_client(checked: &mut Checked) {
     checked.message("submit", &submit(vec![submission()]));
+    let first = Submission { first: true, ..submission() };
+    checked.message("submit-first", &submit(vec![first]));
     let traced = Submission { marks: marks(), trace: Some("00-1-2-01".to_owned()), ..submission() };
     checked.message("submit-again", &submit(vec![traced]));
     let ids = Ids { client: client(), generation: Generation(1), ids: vec![job()] };

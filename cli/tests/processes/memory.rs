@@ -136,6 +136,7 @@ fn submission(id: JobId, function: &str, bytes: Vec<u8>) -> Submission {
         priority: 4,
         marks: Marks::default(),
         trace: None,
+        first: false,
     }
 }
 

@@ -139,6 +139,7 @@ impl Job {
             priority: self.priority,
             marks: self.marks.clone(),
             trace: self.trace.as_deref().map(str::to_owned),
+            first: !self.known,
         }
     }
 }

@@ -84,8 +84,8 @@ impl Caller {
             }
             let token = self.outbox.sent(id, job.args.len());
             job.remote = Remote::Unconfirmed { token };
-            job.known = true;
             let submission = job.submission(id, now);
+            job.known = true;
             self.effects.push(Effect::Submit { submission, token });
         }
     }

@@ -265,6 +265,7 @@ impl Rooms {
             began: None,
             attempts,
             runs: 0,
+            first: submission.first,
             state: State::Nowhere,
             suspicion,
         });

@@ -28,10 +28,12 @@ pub(crate) struct Backlog {
     ready: BTreeSet<FunctionRef>,
 }
 
-/// One for calm jobs, and one for those with marks, which are placed one at a time.
+/// One for calm jobs, one for those that an earlier term may have placed, and one for those with
+/// marks, which are placed one at a time.
 #[derive(Debug, Default)]
 struct Lines<T> {
     calm: T,
+    resent: T,
     suspects: T,
 }
 
@@ -39,6 +41,7 @@ impl<T> Lines<T> {
     fn get(&mut self, line: Line) -> &mut T {
         match line {
             Line::Calm => &mut self.calm,
+            Line::Resent => &mut self.resent,
             Line::Suspect => &mut self.suspects,
         }
     }
@@ -65,7 +68,8 @@ impl Backlog {
 
     /// The calm jobs that wait for a function, the oldest first.
     pub(crate) fn calm(&self, function: FunctionRef) -> impl Iterator<Item = JobRef> {
-        self.lines.get(function.place()).into_iter().flat_map(|lines| lines.calm.jobs())
+        let lines = self.lines.get(function.place()).into_iter();
+        lines.flat_map(|lines| lines.calm.jobs().chain(lines.resent.jobs()))
     }
 
     /// All jobs that wait for a function: the calm ones first.
@@ -76,14 +80,17 @@ impl Backlog {
 
     /// The oldest job of every queue.
     pub(crate) fn oldest(&self) -> impl Iterator<Item = JobRef> {
-        let queues = self.lines.iter().flat_map(|lines| [&lines.calm, &lines.suspects]);
+        let queues =
+            self.lines.iter().flat_map(|lines| [&lines.calm, &lines.resent, &lines.suspects]);
         queues.filter_map(Queue::oldest)
     }
 
     /// A pool has come to serve these: it is to hear of what waits for them.
     pub(crate) fn offer(&mut self, functions: &[FunctionRef]) {
         let lines = |function: &FunctionRef| self.lines.get(function.place());
-        let waits = |lines: &Lines<Queue>| !lines.calm.is_empty() || !lines.suspects.is_empty();
+        let waits = |lines: &Lines<Queue>| {
+            [&lines.calm, &lines.resent, &lines.suspects].iter().any(|line| !line.is_empty())
+        };
         let ready = functions.iter().filter(|function| lines(function).is_some_and(waits));
         self.ready.extend(ready);
     }
@@ -96,7 +103,7 @@ impl Backlog {
     /// Lets pools know of a function that jobs have come to wait for.
     pub(crate) fn rank(&mut self, function: FunctionRef, pools: &BTreeSet<PoolId>) {
         let Some(lines) = self.lines.get_mut(function.place()) else { return };
-        for line in [Line::Calm, Line::Suspect] {
+        for line in [Line::Calm, Line::Resent, Line::Suspect] {
             let Some(first) = lines.get(line).first(&self.users) else { continue };
             for pool in pools {
                 let ranking = self.pools.entry(*pool).or_default().get(line);

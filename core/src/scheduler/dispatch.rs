@@ -43,9 +43,15 @@ impl Rooms {
             return false;
         }
         let suspects_too = pool.suspect.is_none();
-        let calm = self.backlog.first(id, Line::Calm);
-        let suspect = suspects_too.then(|| self.backlog.first(id, Line::Suspect)).flatten();
-        let first = calm.into_iter().chain(suspect).min_by_key(|first| first.rank());
+        let listened = self.leadership.has_listened(self.now);
+        let lines = [
+            (Line::Calm, true),
+            (Line::Resent, listened),
+            (Line::Suspect, listened && suspects_too),
+        ];
+        let open = lines.into_iter().filter(|(_, open)| *open);
+        let firsts = open.filter_map(|(line, _)| self.backlog.first(id, line));
+        let first = firsts.min_by_key(|first| first.rank());
         let Some(first) = first else { return false };
         let Some(function) = self.jobs.get(first.job).map(|job| job.function) else { return false };
         let work = self.fleet.functions.get(function).work.mean();

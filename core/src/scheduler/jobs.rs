@@ -71,6 +71,8 @@ pub(crate) struct Job {
     /// The attempts that ran, or may have: what people see. One handed back unstarted, by its
     /// worker's own will, is none.
     pub(crate) runs: u32,
+    /// Whether no earlier term can have placed it.
+    pub(crate) first: bool,
     pub(crate) state: State,
     /// None while nothing speaks against it, which is nearly always.
     pub(crate) suspicion: Option<Box<Suspicion>>,
@@ -96,6 +98,9 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
     Calm,
+    /// Sent before, perhaps to an earlier term: placed once every worker had the time to say that
+    /// it has it.
+    Resent,
     /// With marks: placed one at a time.
     Suspect,
 }

@@ -44,6 +44,8 @@ pub(crate) struct Leading {
     pub(crate) term: Term,
     pub(crate) since: Duration,
     drain: Drain,
+    /// Whether the end of its listening was acted on.
+    listened: bool,
     seq: u64,
     /// When presence was last sent.
     shown: Option<Duration>,
@@ -157,6 +159,7 @@ impl Leadership {
             term,
             since: now,
             drain: Drain::Asking,
+            listened: false,
             seq: 0,
             shown: None,
             echoed: false,
@@ -208,8 +211,7 @@ impl Leadership {
         }
     }
 
-    /// A term drains, listens, then shows itself once a second, and when what is served has
-    /// changed.
+    /// A term drains, then shows itself once a second, and when what is served has changed.
     pub(crate) fn next(&mut self, changed: bool, now: Duration) -> Next {
         let blocked = self.blocked;
         let Some(leading) = self.leading_mut() else { return Next::Wait };
@@ -220,9 +222,21 @@ impl Leadership {
             Drain::Asking | Drain::SeenEmpty => leading.drain = Drain::Done,
             Drain::Done => {}
         }
-        let listened = now.saturating_sub(leading.since) >= TERM_LISTENS;
         let is_time = leading.shown.is_none_or(|shown| now.saturating_sub(shown) >= BEAT);
-        if listened && (changed || is_time) && !blocked { Next::Show } else { Next::Wait }
+        if (changed || is_time) && !blocked { Next::Show } else { Next::Wait }
+    }
+
+    /// Whether every worker had the time to say what it holds: only then is placed what an earlier
+    /// term may have placed.
+    pub(crate) fn has_listened(&self, now: Duration) -> bool {
+        self.leading().is_some_and(|leading| now.saturating_sub(leading.since) >= TERM_LISTENS)
+    }
+
+    /// The same, once: at its first look after that.
+    pub(crate) fn comes_to_have_listened(&mut self, now: Duration) -> bool {
+        let listened = self.has_listened(now);
+        self.leading_mut()
+            .is_some_and(|it| !std::mem::replace(&mut it.listened, listened) && listened)
     }
 
     /// Presence is sent now: its term and count.

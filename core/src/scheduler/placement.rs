@@ -12,7 +12,13 @@ impl Rooms {
     pub(super) fn enqueue(&mut self, job: JobRef) {
         self.resolve_again(job);
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let line = if found.is_suspect() { Line::Suspect } else { Line::Calm };
+        let line = if found.is_suspect() {
+            Line::Suspect
+        } else if found.first || self.leadership.has_listened(self.now) {
+            Line::Calm
+        } else {
+            Line::Resent
+        };
         found.state = State::Queued(line);
         let (place, function) = (found.place(), found.function);
         self.outbox.tell(Fact::Job(job, Step::Queued));

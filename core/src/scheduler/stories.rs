@@ -394,6 +394,7 @@ fn submission(job: u128) -> Submission {
         priority: 4,
         marks: Marks::default(),
         trace: None,
+        first: false,
     }
 }
 

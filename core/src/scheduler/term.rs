@@ -55,8 +55,12 @@ impl Rooms {
         }
     }
 
-    /// Drains, listens, then shows itself.
+    /// Drains, then shows itself; and when it has listened to the workers, what it held back for that
+    /// may go.
     pub(super) fn go_on_with_the_term(&mut self) {
+        if self.leadership.comes_to_have_listened(self.now) {
+            self.fleet.open.extend(self.fleet.pools.keys());
+        }
         match self.leadership.next(self.fleet.changed, self.now) {
             Next::Wait => {}
             Next::AskDepths => self.ask_depths(vec![]),

@@ -63,6 +63,7 @@ impl HttpCallers {
             priority: call.priority,
             marks: Marks::default(),
             trace: call.trace,
+            first: true,
         };
         let submit = Submit { client, generation: NO_LINK, jobs: vec![submission] };
         Event::Submitted { user: self.user.clone(), submit }

@@ -142,6 +142,7 @@ fn fib(argument: u8) -> Submission {
         priority: 4,
         marks: Marks::default(),
         trace: None,
+        first: false,
     }
 }
 

@@ -166,7 +166,8 @@ impl Teller {
             let seen = match effect {
                 Effect::Submit { submission, token } => {
                     let job = number(submission.id);
-                    self.tokens.insert(job, token);
+                    let before = self.tokens.insert(job, token);
+                    assert_eq!(submission.first, before.is_none(), "{job} is sent, or again");
                     if self.unconfirmed.is_empty() {
                         self.progress = now;
                     }

@@ -126,8 +126,8 @@ fn without_a_version_a_job_waits_for_whatever_comes() {
             at(0.0, lives(1, 1)),
             at(0.5, next_term()),
             at(0.5, falls_silent(1)),
-            at(4.0, submit_as(1, Submission { function: "fib".into(), ..submission(1) })),
-            at(5.0, lives(2, 1)),
+            at(2.5, submit_as(1, Submission { function: "fib".into(), ..submission(1) })),
+            at(3.0, lives(2, 1)),
         ],
         [place(1, 1)],
     );

@@ -174,8 +174,8 @@ fn an_older_attempt_that_runs_on_is_cancelled_when_its_job_has_ended() {
             at(0.1, noted(1, true, &[])),
             at(0.2, holds(1, 1, 1)),
             at(0.2, started(2, 1, 2)),
-            at(1.5, answered(2, 1, 2)),
-            at(1.7, nothing()),
+            at(0.9, answered(2, 1, 2)),
+            at(2.0, nothing()),
         ],
         [place(1, 1), marked(1), place_alone(1, 2), answer(1, "value"), cancel(1, 1)],
     );

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_job_that_no_queue_and_no_beat_knows_is_placed_again() {
     check(
-        [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(4.5, nothing())],
+        [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(3.5, nothing())],
         [place(1, 1), marked(1)],
     );
 }
@@ -83,7 +83,7 @@ fn a_queue_that_is_missing_is_declared_again_and_what_lay_in_it_is_swept() {
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.1, change(|stage| stage.depths.0 = None)),
-        at(4.5, noted(1, true, &[])),
+        at(3.5, noted(1, true, &[])),
     ]);
     assert_eq!(stage.seen, [place(1, 1), marked(1), place_alone(1, 2)]);
     let declared = stage.effects.iter().filter(|effect| matches!(effect, Effect::DeclarePool(_)));

@@ -3,13 +3,19 @@
 use super::*;
 use crate::view::Phase;
 
-#[test]
-fn a_term_drains_and_listens_before_it_shows_itself() {
+/// A term that began just now, with a worker that lives, and so many messages left in `sd.answers`.
+fn new_term(left: u32) -> Stage {
     let mut stage = Stage::new(Config::new(US));
-    stage.depths.1 = 5;
+    stage.depths.1 = left;
     stage.feed(Event::LinkUp);
     stage.feed(Event::Leading { term: stage.term });
     lives(1, 1)(&mut stage);
+    stage
+}
+
+#[test]
+fn a_term_drains_before_it_shows_itself() {
+    let mut stage = new_term(5);
     submitted(1)(&mut stage);
     stage.go_to(Duration::from_secs(2));
     assert!(stage.presences().is_empty());
@@ -19,6 +25,19 @@ fn a_term_drains_and_listens_before_it_shows_itself() {
     let functions: Vec<_> = stage.presences()[0].functions.iter().map(|f| f.to_string()).collect();
     assert_eq!(functions, ["fib@1"]);
     assert_eq!(stage.seen, [place(1, 1)]);
+}
+
+#[test]
+fn what_was_sent_before_waits_until_every_worker_was_heard_and_what_is_new_does_not() {
+    let mut stage = new_term(0);
+    submitted(1)(&mut stage);
+    submit_as(1, Submission { first: true, ..submission(2) })(&mut stage);
+    stage.go_to(Duration::from_millis(400));
+    assert_eq!(stage.seen, [place(2, 1)]);
+    stage.go_to(Duration::from_millis(1400));
+    assert_eq!(stage.seen, [place(2, 1)]);
+    stage.go_to(Duration::from_millis(1700));
+    assert_eq!(stage.seen, [place(2, 1), place(1, 1)]);
 }
 
 #[test]

@@ -232,10 +232,11 @@ impl Distributor {
     }
 }
 
-fn event(queue: Name, Letter { user, body, .. }: Letter) -> Event {
+fn event(queue: Name, Letter { user, body, redelivered, .. }: Letter) -> Event {
     match body {
-        Body::Client(FromClient::Submit(submit)) => {
+        Body::Client(FromClient::Submit(mut submit)) => {
             assert!((1..=LIST_JOBS).contains(&submit.jobs.len()), "an impossible list");
+            submit.jobs.iter_mut().for_each(|job| job.first &= !redelivered);
             Event::Submitted { user, submit }
         }
         Body::Client(FromClient::Cancel(ids)) => Event::Cancelled { user, ids },
