@@ -2,18 +2,18 @@
 //! front of it that can be cut, stalled and refused, TLS in front of it, logins with the rights of
 //! a role, the wait for a worker, and roles of a test.
 
-mod house;
+mod broker_site;
+mod cluster;
 mod relay;
 mod remote;
 #[cfg(feature = "tls")]
 mod secured;
-mod site;
-mod system;
+mod vhost;
 
-pub use self::house::House;
+pub use self::broker_site::BrokerSite;
+pub use self::cluster::Cluster;
 pub use self::relay::Relay;
 pub use self::remote::remote;
 #[cfg(feature = "tls")]
 pub use self::secured::{Authority, Secured, Signed};
-pub use self::site::Site;
-pub use self::system::System;
+pub use self::vhost::Vhost;

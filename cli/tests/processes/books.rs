@@ -13,7 +13,7 @@ use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
 use simple_dist_e2e::Relay;
 use ureq::Agent;
 
-use crate::farm::{Farm, free_port, served_by};
+use crate::cluster::{Cluster, free_port, served_by};
 
 /// How often one looks.
 const SAMPLES: usize = 1_000;
@@ -49,14 +49,14 @@ struct Seen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_books_balance_at_a_thousand_samples_under_load_with_kills() {
-    let farm = Farm::new().await;
-    let relay = Relay::before(&farm.site.url).await;
+    let cluster = Cluster::new().await;
+    let relay = Relay::before(&cluster.site.url).await;
     let site = free_port();
     let arguments = ["distributor", "--listen", &site];
-    let _distributor = farm.start_at(&relay.url(&farm.site.url), &arguments);
-    let worker = || farm.start(&["worker", "--slots", "4"]);
+    let _distributor = cluster.start_at(&relay.url(&cluster.site.url), &arguments);
+    let worker = || cluster.start(&["worker", "--slots", "4"]);
     let mut workers = [worker(), worker(), worker()];
-    let client = farm.client();
+    let client = cluster.client();
     served_by(&client, 2).await;
 
     let over = Arc::new(AtomicBool::new(false));

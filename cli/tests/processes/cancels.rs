@@ -6,18 +6,18 @@ use serde_json::Value;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{FIB, SLEEP};
 
-use crate::farm::{Farm, free_port, get, is_remote, json, now, served_by, timed};
+use crate::cluster::{Cluster, free_port, get, is_remote, json, now, served_by, timed};
 
 /// How long each cancelled job would run.
 const LONG: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_jobs_are_not_begun_and_an_honest_one_waits_only_for_what_runs() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &site]);
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
 
     let sleep = client.function(SLEEP);

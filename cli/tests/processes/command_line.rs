@@ -3,37 +3,37 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::farm::{Farm, now, served_by};
+use crate::cluster::{Cluster, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_plays_the_whole_story() {
-    let farm = Farm::new().await;
-    let output = farm.output(&["demo"]);
+    let cluster = Cluster::new().await;
+    let output = cluster.output(&["demo"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
 async fn the_value_alone_is_on_stdout() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    served_by(&farm.client(), 1).await;
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    served_by(&cluster.client(), 1).await;
 
-    let called = farm.output(&["call", "fib", "20", "--remote"]);
+    let called = cluster.output(&["call", "fib", "20", "--remote"]);
     assert_eq!(String::from_utf8_lossy(&called.stdout), "6765\n");
     assert!(String::from_utf8_lossy(&called.stderr).contains("from worker"));
 
-    let mapped = farm.output(&["map", "fib", "0..10"]);
+    let mapped = cluster.output(&["map", "fib", "0..10"]);
     assert_eq!(String::from_utf8_lossy(&mapped.stdout), "0\n1\n1\n2\n3\n5\n8\n13\n21\n34\n");
 }
 
 #[tokio::test]
 async fn every_failure_has_its_code() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    served_by(&farm.client(), 1).await;
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    served_by(&cluster.client(), 1).await;
 
-    let code = |arguments: &[&str]| farm.output(arguments).status.code();
+    let code = |arguments: &[&str]| cluster.output(arguments).status.code();
     assert_eq!(code(&["call", "fail", "\"on purpose\""]), Some(1));
     assert_eq!(code(&["call", "fib", "\"twenty\""]), Some(2));
     assert_eq!(code(&["call", "fib", "not json"]), Some(2));

@@ -8,17 +8,17 @@ use futures_util::future::join_all;
 use simple_dist_client::{CallError, Fallback, Ran};
 use simple_dist_demo::functions::{ABORT, FIB, SLEEP};
 
-use crate::farm::{Farm, free_port, is_remote, leads, now, served_by, timed};
-use simple_dist_e2e::Site;
+use crate::cluster::{Cluster, free_port, is_remote, leads, now, served_by, timed};
+use simple_dist_e2e::BrokerSite;
 
 #[tokio::test]
 async fn a_killed_worker_loses_no_job_and_none_takes_more_than_three_attempts() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
-    let mut doomed = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let mut doomed = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
-    let _other = farm.start(&["worker", "--slots", "2"]);
+    let _other = cluster.start(&["worker", "--slots", "2"]);
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
@@ -35,10 +35,10 @@ async fn a_killed_worker_loses_no_job_and_none_takes_more_than_three_attempts() 
 
 #[tokio::test]
 async fn without_workers_calls_are_local_and_with_one_again_remote() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
-    let mut worker = farm.start(&["worker"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let mut worker = cluster.start(&["worker"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
     let fib = client.function(FIB);
 
@@ -50,7 +50,7 @@ async fn without_workers_calls_are_local_and_with_one_again_remote() {
     assert!(!is_remote(&answer.expect("it is answered")));
     assert!(took < Duration::from_millis(50), "{took:?}");
 
-    let _worker = farm.start(&["worker"]);
+    let _worker = cluster.start(&["worker"]);
     let begun = now();
     served_by(&client, 1).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
@@ -58,10 +58,10 @@ async fn without_workers_calls_are_local_and_with_one_again_remote() {
 
 #[tokio::test]
 async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
-    let farm = Farm::new().await;
-    let mut distributor = farm.start(&["distributor"]);
-    let _worker = farm.start(&["worker", "--slots", "10"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let mut distributor = cluster.start(&["distributor"]);
+    let _worker = cluster.start(&["worker", "--slots", "10"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
 
     let sleep = client.function(SLEEP);
@@ -70,7 +70,7 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         distributor.kill();
         tokio::time::sleep(Duration::from_secs(5)).await;
-        farm.start(&["distributor"])
+        cluster.start(&["distributor"])
     });
     for answer in answers {
         assert_eq!(answer.expect("every job is answered").value, 300);
@@ -80,17 +80,18 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
     // RabbitMQ lets nobody else delete a lock.
-    let (site, faults) = Site::with_faults().await;
-    let farm = Farm { site };
+    let (site, faults) = BrokerSite::with_faults().await;
+    let cluster = Cluster { site };
     let pages = [free_port(), free_port()];
-    let _distributors = pages.each_ref().map(|page| farm.start(&["distributor", "--listen", page]));
-    let _worker = farm.start(&["worker"]);
-    let client = farm.client();
+    let _distributors =
+        pages.each_ref().map(|page| cluster.start(&["distributor", "--listen", page]));
+    let _worker = cluster.start(&["worker"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
     let lead = || pages.iter().filter(|page| leads(page)).count();
     assert_eq!(lead(), 1);
 
-    let lock = format!("{}.leader.1", farm.site.prefix);
+    let lock = format!("{}.leader.1", cluster.site.prefix);
     assert!(faults.delete_queue(&lock).await.expect("the broker lives"));
     let begun = now();
     while lead() != 2 {
@@ -108,12 +109,12 @@ async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
 
 #[tokio::test]
 async fn a_standby_takes_over_and_every_job_stays_remote() {
-    let farm = Farm::new().await;
-    let mut active = farm.start(&["distributor"]);
-    let _worker = farm.start(&["worker", "--slots", "10"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let mut active = cluster.start(&["distributor"]);
+    let _worker = cluster.start(&["worker", "--slots", "10"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
-    let _standby = farm.start(&["distributor"]);
+    let _standby = cluster.start(&["distributor"]);
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     let sleep = client.function(SLEEP);
@@ -129,11 +130,11 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
 
 #[tokio::test]
 async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
     let arguments = ["worker", "--slots", "4", "--with-abort"];
-    let mut workers = [farm.start(&arguments), farm.start(&arguments)];
-    let client = farm.client();
+    let mut workers = [cluster.start(&arguments), cluster.start(&arguments)];
+    let client = cluster.client();
     served_by(&client, 2).await;
 
     let done = AtomicBool::new(false);
@@ -141,7 +142,7 @@ async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
         while !done.load(Ordering::Relaxed) {
             for worker in &mut workers {
                 if worker.has_ended() {
-                    *worker = farm.start(&arguments);
+                    *worker = cluster.start(&arguments);
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -167,12 +168,12 @@ async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
 
 #[tokio::test]
 async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
-    let leaving = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let leaving = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
-    let _other = farm.start(&["worker", "--slots", "2"]);
+    let _other = cluster.start(&["worker", "--slots", "2"]);
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
@@ -190,12 +191,12 @@ async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
 
 #[tokio::test]
 async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
-    let frozen = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let frozen = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
-    let _other = farm.start(&["worker", "--slots", "2"]);
+    let _other = cluster.start(&["worker", "--slots", "2"]);
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use simple_dist_client::{Client, Fallback};
 use simple_dist_demo::functions::FIB;
 
-use crate::farm::{Farm, free_port, is_remote, now, served_by, timed};
+use crate::cluster::{Cluster, free_port, is_remote, now, served_by, timed};
 
 /// Within this, calls are answered by workers again. Two seconds are wanted; the machine of a test
 /// may be busy.
@@ -16,25 +16,25 @@ const HEARD: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_deleted_is_there_again_and_calls_go_on() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let page = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &page]);
-    let _standby = farm.start(&["distributor"]);
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let _distributor = cluster.start(&["distributor", "--listen", &page]);
+    let _standby = cluster.start(&["distributor"]);
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
 
     for queue in ["submissions", "control", "answers", "parked"] {
-        farm.site.delete_queue(queue).await.expect("it can be deleted");
+        cluster.site.delete_queue(queue).await.expect("it can be deleted");
         back(&client, queue).await;
     }
     const EXCHANGES: [&str; 4] = ["submit", "results", "beats", "presence"];
     for exchange in EXCHANGES {
-        farm.site.delete_exchange(exchange).await.expect("it can be deleted");
+        cluster.site.delete_exchange(exchange).await.expect("it can be deleted");
         back(&client, exchange).await;
     }
     for exchange in EXCHANGES {
-        farm.site.unbind(exchange).await.expect("its bindings can be deleted");
+        cluster.site.unbind(exchange).await.expect("its bindings can be deleted");
         back(&client, exchange).await;
     }
     // The client's own binding went with the exchange: it hears the distributor all the same.
@@ -45,7 +45,7 @@ async fn whatever_is_deleted_is_there_again_and_calls_go_on() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Nobody consumes this one: it is there again all the same.
-    assert_eq!(farm.site.depth("parked").await.expect("it is there"), 0);
+    assert_eq!(cluster.site.depth("parked").await.expect("it is there"), 0);
 }
 
 /// Calls are answered by workers, soon.

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::farm::{Farm, served_by};
+use crate::cluster::{Cluster, served_by};
 
 fn code(arguments: &[&str]) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
@@ -47,15 +47,15 @@ fn a_distributor_is_asked_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_keeps_its_file_young() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alive");
     let file = file.to_str().expect("it is text");
     let old = SystemTime::now() - Duration::from_secs(60);
     File::create(file).and_then(|file| file.set_modified(old)).expect("it can be made");
     assert_eq!(code(&["--file", file]), Some(1));
-    let _distributor = farm.start(&["distributor"]);
-    let mut worker = farm.start(&["worker", "--health-file", file]);
-    served_by(&farm.client(), 1).await;
+    let _distributor = cluster.start(&["distributor"]);
+    let mut worker = cluster.start(&["worker", "--health-file", file]);
+    served_by(&cluster.client(), 1).await;
     assert_eq!(code(&["--file", file]), Some(0));
     worker.kill();
     fs::remove_file(file).expect("it was there");

@@ -3,11 +3,11 @@
 
 mod books;
 mod cancels;
+mod cluster;
 mod command_line;
 mod credentials;
 mod deaths;
 mod deletions;
-mod farm;
 mod health;
 mod memory;
 mod outages;

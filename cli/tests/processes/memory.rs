@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::farm::{Farm, Role, free_port, is_remote, now, served_by};
+use crate::cluster::{Cluster, Role, free_port, is_remote, now, served_by};
 
 /// More than the bounds of `docs/DEPLOYMENT.md` add up to without jobs that wait, and the address
 /// space that threads and their arenas reserve.
@@ -29,29 +29,29 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 #[tokio::test(flavor = "multi_thread")]
 async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
     let _alone = ALONE.lock().await;
-    let farm = Farm::new().await;
-    let mut command = farm.command(&["distributor"]);
+    let cluster = Cluster::new().await;
+    let mut command = cluster.command(&["distributor"]);
     let mut distributor = Role::run(command.env("MALLOC_ARENA_MAX", "2"));
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
     distributor.confine(BOUND);
 
     // One job with a large answer, then the same job sent again and asked for, over and over.
     let (stranger, job) = (ClientId::new(), JobId::new());
     let large = submission(job, &ECHO.address().to_string(), vec![0; LARGE]);
-    say(&farm, "submit", &submit(stranger, vec![large])).await;
+    say(&cluster, "submit", &submit(stranger, vec![large])).await;
     let again = || submission(job, &ECHO.address().to_string(), vec![]);
     let ask =
         FromClient::Ask(Ids { client: stranger, generation: Generation(1), ids: vec![job; 256] });
     for _ in 0..40 {
-        say(&farm, "submit", &submit(stranger, (0..256).map(|_| again()).collect())).await;
-        say(&farm, "control", &ask).await;
+        say(&cluster, "submit", &submit(stranger, (0..256).map(|_| again()).collect())).await;
+        say(&cluster, "control", &ask).await;
     }
     // Workers that nobody has, each with more jobs in its hands than there can be.
     for _ in 0..20 {
         let beat = codec::encode(&beat(60_000)).expect("it can be written");
-        farm.site.publish_signed("beats", "beat", &beat).await.expect("it is taken");
+        cluster.site.publish_signed("beats", "beat", &beat).await.expect("it is taken");
     }
 
     assert!(!distributor.has_ended(), "it lives");
@@ -70,14 +70,14 @@ const LEFT: u64 = 512 << 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_who_take_no_answers_do_not_take_the_memory() {
     let _alone = ALONE.lock().await;
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let mut command = farm.command(&["distributor"]);
+    let mut command = cluster.command(&["distributor"]);
     // As in the image.
     command.env("LISTEN", &site).env("MALLOC_MMAP_THRESHOLD_", "131072");
     let distributor = Role::run(&mut command);
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    served_by(&farm.client(), 1).await;
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    served_by(&cluster.client(), 1).await;
 
     let body = format!("[{{\"$bytes\":\"{}\"}}]", "AAAA".repeat(SENT / 3));
     let head = format!(
@@ -114,9 +114,9 @@ async fn callers_who_take_no_answers_do_not_take_the_memory() {
     }
 }
 
-async fn say(farm: &Farm, key: &str, message: &FromClient) {
+async fn say(cluster: &Cluster, key: &str, message: &FromClient) {
     let body = codec::encode(message).expect("it can be written");
-    farm.site.publish_signed("submit", key, &body).await.expect("it is taken");
+    cluster.site.publish_signed("submit", key, &body).await.expect("it is taken");
 }
 
 fn submit(client: ClientId, jobs: Vec<Submission>) -> FromClient {

@@ -6,16 +6,16 @@ use futures_util::future::join_all;
 use simple_dist_broker::Keep;
 use simple_dist_client::{Ran, Reason};
 use simple_dist_demo::functions::{FIB, SLEEP};
-use simple_dist_e2e::{Relay, Site};
+use simple_dist_e2e::{BrokerSite, Relay};
 
-use crate::farm::{Farm, is_remote, now, served_by, timed};
+use crate::cluster::{Cluster, is_remote, now, served_by, timed};
 
 #[tokio::test]
 async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    let relay = Relay::before(&farm.site.url).await;
-    let client = farm.client_at(&relay.url(&farm.site.url));
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    let relay = Relay::before(&cluster.site.url).await;
+    let client = cluster.client_at(&relay.url(&cluster.site.url));
     served_by(&client, 1).await;
     let (fib, sleep) = (client.function(FIB), client.function(SLEEP));
 
@@ -39,10 +39,10 @@ async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
 
 #[tokio::test]
 async fn with_its_broker_frozen_a_client_is_local() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    let relay = Relay::before(&farm.site.url).await;
-    let client = farm.client_at(&relay.url(&farm.site.url));
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    let relay = Relay::before(&cluster.site.url).await;
+    let client = cluster.client_at(&relay.url(&cluster.site.url));
     served_by(&client, 1).await;
     let fib = client.function(FIB);
 
@@ -54,10 +54,10 @@ async fn with_its_broker_frozen_a_client_is_local() {
 
 #[tokio::test]
 async fn a_cut_connection_costs_a_call_nothing_but_time() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    let relay = Relay::before(&farm.site.url).await;
-    let client = farm.client_at(&relay.url(&farm.site.url));
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    let relay = Relay::before(&cluster.site.url).await;
+    let client = cluster.client_at(&relay.url(&cluster.site.url));
     served_by(&client, 1).await;
 
     let sleep = client.function(SLEEP);
@@ -70,10 +70,10 @@ async fn a_cut_connection_costs_a_call_nothing_but_time() {
 
 #[tokio::test]
 async fn while_the_broker_takes_nothing_calls_are_local() {
-    let (site, faults) = Site::with_faults().await;
-    let farm = Farm { site };
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    let client = farm.client();
+    let (site, faults) = BrokerSite::with_faults().await;
+    let cluster = Cluster { site };
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    let client = cluster.client();
     served_by(&client, 1).await;
     let fib = client.function(FIB);
 
@@ -92,11 +92,11 @@ async fn while_the_broker_takes_nothing_calls_are_local() {
 
 #[tokio::test]
 async fn a_broker_that_restarts_without_its_messages_loses_no_call() {
-    let (site, faults) = Site::with_faults().await;
-    let farm = Farm { site };
-    let _distributor = farm.start(&["distributor"]);
-    let _worker = farm.start(&["worker", "--slots", "4"]);
-    let client = farm.client();
+    let (site, faults) = BrokerSite::with_faults().await;
+    let cluster = Cluster { site };
+    let _distributor = cluster.start(&["distributor"]);
+    let _worker = cluster.start(&["worker", "--slots", "4"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
 
     let sleep = client.function(SLEEP);

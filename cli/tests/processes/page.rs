@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_demo::functions::SLEEP;
 
-use crate::farm::{Farm, Role, free_port, get, json, now, served_by};
+use crate::cluster::{Cluster, Role, free_port, get, json, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
@@ -18,11 +18,11 @@ async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
 
 /// How long after its death a worker that ran a job is shown lost.
 async fn lost_after() -> Duration {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &site]);
-    let mut doomed = farm.start(&["worker", "--slots", "1"]);
-    let client = farm.client();
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
+    let mut doomed = cluster.start(&["worker", "--slots", "1"]);
+    let client = cluster.client();
     let id = served_by(&client, 1).await[0].to_string();
     let sleep = client.function(SLEEP);
     let mut calls = tokio::task::JoinSet::new();
@@ -49,10 +49,10 @@ async fn lost_after() -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &site]);
-    let client = farm.client();
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
+    let client = cluster.client();
     // What it runs when it is told, its grace time, and how often it is told.
     for (runs, grace, times) in [
         (None, "30s", 1),
@@ -61,7 +61,7 @@ async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
         (Some(20_000), "300ms", 1),
         (Some(20_000), "30s", 2),
     ] {
-        let worker = farm.start(&["worker", "--slots", "1", "--grace", grace]);
+        let worker = cluster.start(&["worker", "--slots", "1", "--grace", grace]);
         let id = served_by(&client, 1).await[0].to_string();
         // A view is younger than a worker, at first.
         let worker_now = || -> serde_json::Value {
@@ -96,11 +96,11 @@ async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_again() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &site]);
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    let client = farm.client();
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    let client = cluster.client();
     served_by(&client, 1).await;
     let sleep = client.function(SLEEP);
     // Short jobs for two beats: the worker looks ahead.
@@ -132,12 +132,12 @@ async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_ag
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_are_shown_only_where_the_operator_says_so() {
     for (said, told) in [("1", Some("123")), ("", None)] {
-        let farm = Farm::new().await;
+        let cluster = Cluster::new().await;
         let site = free_port();
-        let mut distributor = farm.command(&["distributor", "--listen", &site]);
+        let mut distributor = cluster.command(&["distributor", "--listen", &site]);
         let _distributor = Role::run(distributor.env("SIMPLE_DIST_PREVIEW_ARGUMENTS", said));
-        let _worker = farm.start(&["worker"]);
-        let client = farm.client();
+        let _worker = cluster.start(&["worker"]);
+        let client = cluster.client();
         served_by(&client, 1).await;
         client.function(SLEEP).call(123).await.expect("it is answered");
         let begun = now();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use simple_dist_client::{CallError, Fallback};
 use simple_dist_demo::functions::FAIL;
 
-use crate::farm::{Farm, Role, free_port, served_by};
+use crate::cluster::{Cluster, Role, free_port, served_by};
 
 /// Every line of a log, which must be JSON.
 fn lines(log: &str) -> Vec<Value> {
@@ -16,12 +16,12 @@ fn lines(log: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_functions_panic_is_one_line_of_the_workers_log() {
-    let farm = Farm::new().await;
-    let _distributor = farm.start(&["distributor"]);
-    let mut command = farm.command(&["worker", "--slots", "1"]);
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let mut command = cluster.command(&["worker", "--slots", "1"]);
     command.env("RUST_LOG", "warn").env("RUST_BACKTRACE", "1");
     let (worker, mut log) = Role::run_logging(&mut command);
-    let client = farm.client();
+    let client = cluster.client();
     served_by(&client, 1).await;
 
     let said = "on\npurpose \u{1b}[31m".to_owned();
@@ -45,8 +45,8 @@ async fn a_functions_panic_is_one_line_of_the_workers_log() {
 
 #[tokio::test]
 async fn a_local_functions_panic_is_told_once_and_not_by_the_runtime() {
-    let farm = Farm::new().await;
-    let mut command = farm.command(&["call", "fail", r#""on purpose""#]);
+    let cluster = Cluster::new().await;
+    let mut command = cluster.command(&["call", "fail", r#""on purpose""#]);
     let nobody = format!("amqp://guest:guest@{}", free_port());
     let output = command.env("AMQP_URL", nobody).output().expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);

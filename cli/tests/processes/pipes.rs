@@ -6,7 +6,7 @@ use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::farm::{Farm, free_port, json, now, served_by};
+use crate::cluster::{Cluster, free_port, json, now, served_by};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -32,15 +32,15 @@ fn signal(child: &Child, signal: Signal) {
 
 #[tokio::test]
 async fn a_signal_or_a_closed_stdout_cancels_what_is_under_way_and_says_how_much() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let site = free_port();
-    let _distributor = farm.start(&["distributor", "--listen", &site]);
-    let _worker = farm.start(&["worker", "--slots", "2"]);
-    served_by(&farm.client(), 1).await;
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
+    let _worker = cluster.start(&["worker", "--slots", "2"]);
+    served_by(&cluster.client(), 1).await;
     for (how, code) in
         [(Some(Signal::INT), 130), (Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (None, 141)]
     {
-        let mut command = farm.command(&["map", "sleep", "-"]);
+        let mut command = cluster.command(&["map", "sleep", "-"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut map = command.spawn().expect("the binary runs");
         // Its input stays open: nothing but the signal, or its reader, ends it.
@@ -61,10 +61,10 @@ async fn a_signal_or_a_closed_stdout_cancels_what_is_under_way_and_says_how_much
 
 #[tokio::test]
 async fn map_begins_before_its_input_ends_and_names_what_fails() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    served_by(&farm.client(), 1).await;
-    let mut command = farm.command(&["map", "fib", "-"]);
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    served_by(&cluster.client(), 1).await;
+    let mut command = cluster.command(&["map", "fib", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut map = command.spawn().expect("the binary runs");
     let mut input = map.stdin.take().expect("it is piped");
@@ -84,13 +84,13 @@ async fn map_begins_before_its_input_ends_and_names_what_fails() {
 
 #[tokio::test]
 async fn what_cannot_be_written_is_a_failure() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     for arguments in [
         &["call", "fib", "1", "--url", "amqp://127.0.0.1:9"][..],
         &["map", "fib", "0..3", "--url", "amqp://127.0.0.1:9"],
     ] {
-        let output = farm.command(arguments).stdout(full()).output().expect("the binary runs");
+        let output = cluster.command(arguments).stdout(full()).output().expect("the binary runs");
         assert_eq!(output.status.code(), Some(74), "{arguments:?} {}", words(&output));
     }
     for arguments in [&["--help"][..], &["--version"], &["completions", "bash"]] {
@@ -102,7 +102,7 @@ async fn what_cannot_be_written_is_a_failure() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_a_sentence() {
-    let farm = Farm::new().await;
+    let cluster = Cluster::new().await;
     for (arguments, code, said) in [
         (&["map", "fib", "45..0"][..], 2, "45..0 is empty: did you mean 0..45?"),
         (&["map", "fib", "0..x"], 2, "x is no whole number"),
@@ -112,7 +112,7 @@ async fn what_makes_no_sense_is_refused_in_a_sentence() {
         (&["call", "fibb", "1", "--url", "amqp://127.0.0.1:9"], 69, "did you mean fib?"),
         (&["call", "fib", "20.5", "--url", "amqp://127.0.0.1:9"], 2, "takes a u64, not 20.5"),
     ] {
-        let output = farm.output(arguments);
+        let output = cluster.output(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?} {}", words(&output));
         assert!(words(&output).contains(said), "{arguments:?} {}", words(&output));
     }
@@ -120,12 +120,12 @@ async fn what_makes_no_sense_is_refused_in_a_sentence() {
 
 #[tokio::test]
 async fn a_panic_steers_no_terminal() {
-    let farm = Farm::new().await;
-    let (_distributor, _worker) = (farm.start(&["distributor"]), farm.start(&["worker"]));
-    served_by(&farm.client(), 1).await;
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    served_by(&cluster.client(), 1).await;
     let message = r#""\u001b]0;title\u0007\u0000\r\u009b\u202e""#;
     for local in [&["--remote"][..], &["--url", "amqp://127.0.0.1:9"]] {
-        let output = farm.output(&[&["call", "fail", message], local].concat());
+        let output = cluster.output(&[&["call", "fail", message], local].concat());
         let odd = |c: char| c != '\n' && !simple_dist_protocol::text::is_plain(c);
         assert!(!words(&output).contains(odd), "{:?}", words(&output));
         assert!(words(&output).contains(r"\u{1b}]0;title\u{7}"), "{:?}", words(&output));

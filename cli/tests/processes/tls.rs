@@ -33,7 +33,7 @@ mod built_in {
     use simple_dist_e2e::{Authority, Secured};
 
     use super::{call, said};
-    use crate::farm::{Farm, Role};
+    use crate::cluster::{Cluster, Role};
 
     /// Files of one test, deleted with it.
     struct Folder(PathBuf);
@@ -62,10 +62,10 @@ mod built_in {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn every_role_takes_the_files_of_tls() {
-        let (farm, folder) = (Farm::new().await, Folder::new("roles"));
+        let (cluster, folder) = (Cluster::new().await, Folder::new("roles"));
         let (authority, people) = (Authority::new(), Authority::new());
         let shown = authority.sign("127.0.0.1");
-        let door = Secured::before(&farm.site.url, &shown, Some(&people)).await;
+        let door = Secured::before(&cluster.site.url, &shown, Some(&people)).await;
         let mine = people.sign("a-role");
         let (ca, certificate, key) = (
             folder.file("ca.pem", &authority.pem),
@@ -74,7 +74,7 @@ mod built_in {
         );
         let flags =
             ["--url", door.url(), "--ca", &ca, "--certificate", &certificate, "--key", &key];
-        let start = |role: &str| -> Role { farm.start(&[&[role], &flags[..]].concat()) };
+        let start = |role: &str| -> Role { cluster.start(&[&[role], &flags[..]].concat()) };
         let (_distributor, _worker) = (start("distributor"), start("worker"));
 
         let called = tokio::task::spawn_blocking(move || {
@@ -83,7 +83,7 @@ mod built_in {
                 ("AMQP_CA_FILE", &ca),
                 ("AMQP_CERTIFICATE_FILE", &certificate),
                 ("AMQP_KEY_FILE", &key),
-                ("SIMPLE_DIST_PREFIX", &farm.site.prefix),
+                ("SIMPLE_DIST_PREFIX", &cluster.site.prefix),
             ];
             loop {
                 let output = call(&variables);

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::farm::{free_port, now};
+use crate::cluster::{free_port, now};
 
 /// Two processes and a broker start meanwhile, beside other tests.
 const START: Duration = Duration::from_secs(30);

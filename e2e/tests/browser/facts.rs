@@ -7,7 +7,7 @@ use fantoccini::error::CmdError;
 use serde_json::Value;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{FAIL, FIB, SLEEP};
-use simple_dist_e2e::System;
+use simple_dist_e2e::Cluster;
 use tokio::task::JoinSet;
 
 use crate::browser::Browser;
@@ -20,12 +20,12 @@ const STATES: &str = "#workers .state";
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<(), CmdError> {
-    let (system, address) = System::with_page("node-1").await;
+    let (cluster, address) = Cluster::with_page("node-1").await;
     let browser = Browser::new().await;
     browser.page.goto(&address).await?;
     browser.sees("#age", "live", SOON).await;
     browser.sees("#workers .idle", "2 idle", SOON).await;
-    let client = system.client();
+    let client = cluster.client();
     let mut calls = JoinSet::new();
     calls.spawn(client.function(SLEEP).call(2500).fallback(Fallback::Never));
     browser.sees(CHIPS, "sleep@1", Duration::from_secs(1)).await;
@@ -36,15 +36,15 @@ async fn a_job_appears_within_a_second_and_vanishes_when_it_is_done() -> Result<
     browser.misses(CHIPS, "sleep@1", Duration::from_secs(1)).await;
     browser.sees("#jobs tr", "sleep@1", SOON).await;
     browser.close().await;
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdError> {
-    let (mut system, address) = System::with_page("stays").await;
-    let killed = system.worker("goes");
+    let (mut cluster, address) = Cluster::with_page("stays").await;
+    let killed = cluster.worker("goes");
     let browser = Browser::new().await;
     browser.page.goto(&address).await?;
     browser.sees("#workers tr", "goes", SOON).await;
@@ -54,15 +54,15 @@ async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdE
     assert_eq!(browser.texts("#workers tr.gone").await.len(), 1);
     assert!(browser.text("#workers tr.gone").await.contains("goes"));
     browser.close().await;
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
-    let (system, address) = System::with_page("node-1").await;
-    let client = system.client();
+    let (cluster, address) = Cluster::with_page("node-1").await;
+    let client = cluster.client();
     for message in ["a broken pipe", "no paper"] {
         let failed = client.function(FAIL).call(message.to_owned()).await;
         assert!(failed.is_err());
@@ -84,14 +84,14 @@ async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
     // What is on the screen is in the address, so it can be loaded again and passed on.
     assert_eq!(browser.page.current_url().await?.query(), Some("failed=on"));
     browser.close().await;
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdError> {
-    let (system, address) = System::with_page("node-1").await;
+    let (cluster, address) = Cluster::with_page("node-1").await;
     let browser = Browser::new().await;
     browser.page.goto(&address).await?;
     browser.sees(STATES, "live", SOON).await;
@@ -110,7 +110,7 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
     browser.page.find(Locator::Css("#token")).await?.send_keys("not it").await?;
     browser.page.find(Locator::Css("form.login button")).await?.click().await?;
     browser.sees("[role=alert]", "not the token", SOON).await;
-    browser.page.find(Locator::Css("#token")).await?.send_keys(System::TOKEN).await?;
+    browser.page.find(Locator::Css("#token")).await?.send_keys(Cluster::TOKEN).await?;
     browser.page.find(Locator::Css("form.login button")).await?.click().await?;
     browser.sees("#workers button", "Drain", SOON).await;
     browser.page.find(Locator::Css("#workers button")).await?.click().await?;
@@ -119,7 +119,7 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
     browser.page.find(Locator::Css("#workers button")).await?.click().await?;
     browser.sees(STATES, "live", SOON).await;
     browser.close().await;
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }
 
@@ -128,8 +128,8 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
 async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
     let evil =
         "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
-    let (system, address) = System::with_page(evil).await;
-    let failed = system.client().function(FAIL).call(evil.to_owned()).await;
+    let (cluster, address) = Cluster::with_page(evil).await;
+    let failed = cluster.client().function(FAIL).call(evil.to_owned()).await;
     assert!(failed.is_err());
     let browser = Browser::new().await;
     for path in ["/", "/jobs", "/workers"] {
@@ -141,15 +141,15 @@ async fn hostile_names_and_messages_stay_text() -> Result<(), CmdError> {
         assert!(!browser.page.title().await?.contains("owned"), "{path}");
     }
     browser.close().await;
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
-    let (system, address) = System::with_page("node-1").await;
-    let client = system.client();
+    let (cluster, address) = Cluster::with_page("node-1").await;
+    let client = cluster.client();
     let failed = client.function(FAIL).call("no paper".to_owned()).await;
     assert!(failed.is_err());
     let mut calls = JoinSet::new();
@@ -180,6 +180,6 @@ async fn without_scripts_the_page_shows_the_same() -> Result<(), CmdError> {
     plain.close().await;
     calls.shutdown().await;
     assert_eq!(client.function(FIB).call(10).await.ok(), Some(55));
-    system.stop().await;
+    cluster.stop().await;
     Ok(())
 }

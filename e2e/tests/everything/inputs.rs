@@ -6,7 +6,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use simple_dist_client::{CallError, Fallback, Ran, Reason};
 use simple_dist_demo::functions::{ECHO, FIB};
-use simple_dist_e2e::{System, remote};
+use simple_dist_e2e::{Cluster, remote};
 use simple_dist_protocol::{Function, PureFunction};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
@@ -32,8 +32,8 @@ fn signed() -> BasicProperties {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_types_are_typed_errors() {
-    let system = System::start().await;
-    let client = system.client();
+    let cluster = Cluster::start().await;
+    let client = cluster.client();
 
     let wrong = client.function(FIB_OF_TEXT).call("twenty".to_owned()).await;
     assert!(matches!(wrong, Err(CallError::BadArguments { .. })), "{wrong:?}");
@@ -47,16 +47,16 @@ async fn wrong_types_are_typed_errors() {
 
     let answer = client.function(FIB).call(20).fallback(Fallback::Never).await;
     assert_eq!(answer.expect("nothing died"), 6765);
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_no_worker_can_send_is_made_here_or_is_an_error_that_says_so() {
-    let system = System::start().await;
+    let cluster = Cluster::start().await;
     let shutdown = CancellationToken::new();
-    let worker = Worker::builder(&system.site.url).prefix(&system.site.prefix).serve_pure(ODD);
+    let worker = Worker::builder(&cluster.site.url).prefix(&cluster.site.prefix).serve_pure(ODD);
     let mut roles = JoinSet::from_iter([worker.run(shutdown.clone().cancelled_owned())]);
-    let client = system.client();
+    let client = cluster.client();
     let odd = client.function(ODD);
     remote(&odd, 1).await;
 
@@ -71,41 +71,41 @@ async fn a_value_that_no_worker_can_send_is_made_here_or_is_an_error_that_says_s
     shutdown.cancel();
     let ended = roles.join_next().await.expect("it was started").expect("it does not panic");
     ended.expect("the settings are usable");
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_is_parked_and_nothing_dies() {
-    let system = System::start().await;
+    let cluster = Cluster::start().await;
     let garbage: [&[u8]; 5] =
         [b"", b"\x00", b"\xdd\xff\xff\xff\xff", &[0x91; 5_000], b"\x81\xa6Submit\x01"];
     for body in garbage {
         for key in ["submit", "control"] {
-            system.site.publish("submit", key, body, signed()).await.expect("it is taken");
+            cluster.site.publish("submit", key, body, signed()).await.expect("it is taken");
         }
     }
     let parked = async {
-        while system.site.depth("parked").await.expect("it can be looked at") < 10 {
+        while cluster.site.depth("parked").await.expect("it can be looked at") < 10 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(5), parked).await.expect("all are parked");
-    assert_eq!(system.site.take("parked").await.expect("it is there").as_deref(), Some(&b""[..]));
+    assert_eq!(cluster.site.take("parked").await.expect("it is there").as_deref(), Some(&b""[..]));
 
-    let answer = system.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Never).await;
     assert_eq!(answer.expect("nothing died"), 6765);
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_sender_is_dropped() {
-    let system = System::start().await;
+    let cluster = Cluster::start().await;
     for key in ["submit", "control"] {
         let unsigned = BasicProperties::default();
-        system.site.publish("submit", key, b"anything", unsigned).await.expect("it is taken");
+        cluster.site.publish("submit", key, b"anything", unsigned).await.expect("it is taken");
     }
-    let answer = system.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Never).await;
     assert_eq!(answer.expect("nothing died"), 6765);
-    assert_eq!(system.site.depth("parked").await.expect("it can be looked at"), 0);
-    system.stop().await;
+    assert_eq!(cluster.site.depth("parked").await.expect("it can be looked at"), 0);
+    cluster.stop().await;
 }

@@ -11,7 +11,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use simple_dist_client::{CallError, Fallback};
 use simple_dist_demo::functions::FIB;
-use simple_dist_e2e::System;
+use simple_dist_e2e::Cluster;
 use simple_dist_protocol::message::{
     Answer, Answers, Control, Delivered, Deliveries, Delivery, End, Ended, FromClient, FromWorker,
     Ids, Marks, Place, Submission, Submit, WorkerBeat, WorkerState,
@@ -37,9 +37,9 @@ struct Stranger {
 }
 
 impl Stranger {
-    async fn at(system: &System, queue: &str, arguments: FieldTable) -> Self {
-        let prefix = system.site.prefix.clone();
-        let connection = Connection::connect(&system.site.url, ConnectionProperties::default())
+    async fn at(cluster: &Cluster, queue: &str, arguments: FieldTable) -> Self {
+        let prefix = cluster.site.prefix.clone();
+        let connection = Connection::connect(&cluster.site.url, ConnectionProperties::default())
             .await
             .expect("the broker is there");
         let channel = connection.create_channel().await.expect("it has channels");
@@ -87,13 +87,13 @@ struct Client {
 }
 
 impl Client {
-    async fn at(system: &System) -> Self {
+    async fn at(cluster: &Cluster) -> Self {
         let id = ClientId::new();
         let mut arguments = FieldTable::default();
         arguments.insert(short("x-expires"), AMQPValue::LongInt(60_000));
         arguments.insert(short("x-max-length-bytes"), AMQPValue::LongInt(64 << 20));
         arguments.insert(short("x-overflow"), AMQPValue::LongString("reject-publish".into()));
-        let stranger = Stranger::at(system, &format!("client.guest.{id}.1"), arguments).await;
+        let stranger = Stranger::at(cluster, &format!("client.guest.{id}.1"), arguments).await;
         Self { id, stranger }
     }
 
@@ -150,20 +150,20 @@ fn value(value: u64) -> Answer {
     Answer::Value(codec::encode(&value).expect("it can be written").into())
 }
 
-async fn parked(system: &System, count: u32) {
+async fn parked(cluster: &Cluster, count: u32) {
     let parked = async {
-        while system.site.depth("parked").await.expect("it can be looked at") < count {
+        while cluster.site.depth("parked").await.expect("it can be looked at") < count {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, parked).await.expect("all are parked");
-    assert_eq!(system.site.depth("parked").await.expect("it can be looked at"), count);
+    assert_eq!(cluster.site.depth("parked").await.expect("it can be looked at"), count);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_version_is_an_integer_of_any_type_and_nothing_else() {
-    let system = System::start().await;
-    let mut client = Client::at(&system).await;
+    let cluster = Cluster::start().await;
+    let mut client = Client::at(&cluster).await;
     let job = JobId::new();
     let ask = codec::encode(&FromClient::Ask(client.ids(vec![job]))).expect("it can be written");
     let integers = [
@@ -190,30 +190,30 @@ async fn the_version_is_an_integer_of_any_type_and_nothing_else() {
     for version in others {
         client.stranger.publish("submit", "control", &ask, version).await;
     }
-    parked(&system, count).await;
-    system.stop().await;
+    parked(&cluster, count).await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_with_an_impossible_list_is_parked_whole() {
-    let system = System::start().await;
-    let mut client = Client::at(&system).await;
+    let cluster = Cluster::start().await;
+    let mut client = Client::at(&cluster).await;
     client.submit(vec![]).await;
     client.submit((0..257).map(|_| fib(1)).collect()).await;
     client.say("control", &FromClient::Cancel(client.ids(vec![]))).await;
     client.say("control", &FromClient::Ask(client.ids(vec![JobId::new(); 257]))).await;
-    parked(&system, 4).await;
+    parked(&cluster, 4).await;
     // Nothing of them was taken: this is the first that it hears.
     let job = fib(20);
     client.submit(vec![job.clone()]).await;
     assert_eq!(client.is_answered(job.id).await, value(6765));
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_much_is_clamped() {
-    let system = System::start().await;
-    let mut client = Client::at(&system).await;
+    let cluster = Cluster::start().await;
+    let mut client = Client::at(&cluster).await;
     let job = Submission {
         function: "fib@01".to_owned(),
         budget_ms: u64::MAX,
@@ -223,13 +223,13 @@ async fn what_is_too_much_is_clamped() {
     };
     client.submit(vec![job.clone()]).await;
     assert_eq!(client.is_answered(job.id).await, value(6765));
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancel_is_not_answered_and_its_job_stays_cancelled() {
-    let system = System::start().await;
-    let mut client = Client::at(&system).await;
+    let cluster = Cluster::start().await;
+    let mut client = Client::at(&cluster).await;
     let job = fib(20);
     client.say("control", &FromClient::Cancel(client.ids(vec![job.id]))).await;
     // Both lie in one queue, so this comes behind it.
@@ -237,13 +237,13 @@ async fn a_cancel_is_not_answered_and_its_job_stays_cancelled() {
     assert_eq!(client.is_answered(job.id).await, Answer::Cancelled);
     client.submit(vec![job.clone()]).await;
     assert_eq!(client.is_answered(job.id).await, Answer::Cancelled);
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_job_is_answered_again_to_whoever_of_its_login_wants_to_know() {
-    let system = System::start().await;
-    let (mut first, mut second) = (Client::at(&system).await, Client::at(&system).await);
+    let cluster = Cluster::start().await;
+    let (mut first, mut second) = (Client::at(&cluster).await, Client::at(&cluster).await);
     let job = fib(20);
     first.submit(vec![job.clone()]).await;
     assert_eq!(first.is_answered(job.id).await, value(6765));
@@ -253,7 +253,7 @@ async fn an_ended_job_is_answered_again_to_whoever_of_its_login_wants_to_know() 
     assert_eq!(second.is_answered(job.id).await, value(6765));
     first.ask(job.id).await;
     assert_eq!(first.is_answered(job.id).await, value(6765));
-    system.stop().await;
+    cluster.stop().await;
 }
 
 /// A worker of [`ODD`], welcome and consuming.
@@ -264,7 +264,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn at(system: &System) -> Self {
+    async fn at(cluster: &Cluster) -> Self {
         let mut beat = WorkerBeat {
             worker: WorkerId::new(),
             seq: 0,
@@ -278,7 +278,7 @@ impl Worker {
             leaves: false,
         };
         let queue = format!("worker.guest.{}.1", beat.worker);
-        let mut stranger = Stranger::at(system, &queue, FieldTable::default()).await;
+        let mut stranger = Stranger::at(cluster, &queue, FieldTable::default()).await;
         let ours = PoolId::of(&beat.functions);
         loop {
             beats(&stranger, &mut beat).await;
@@ -323,9 +323,9 @@ async fn beats(stranger: &Stranger, beat: &mut WorkerBeat) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_worker_says_beyond_the_limits_does_not_reach_the_caller() {
-    let system = System::start().await;
-    let mut worker = Worker::at(&system).await;
-    let client = system.client();
+    let cluster = Cluster::start().await;
+    let mut worker = Worker::at(&cluster).await;
+    let client = cluster.client();
     let odd = client.function(ODD);
     let call = |n| odd.call(n).fallback(Fallback::Never);
 
@@ -347,25 +347,25 @@ async fn what_a_worker_says_beyond_the_limits_does_not_reach_the_caller() {
     assert_eq!(result.expect("nothing died"), 4);
     let fib = client.function(FIB).call(20).fallback(Fallback::Never).await;
     assert_eq!(fib.expect("nobody else noticed"), 6765);
-    system.stop().await;
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs python3 with pika and msgpack: cargo test -- --ignored"]
 async fn the_client_in_python_runs_as_it_stands() {
-    let system = System::start().await;
+    let cluster = Cluster::start().await;
     let page = include_str!("../../../docs/PROTOCOL.md");
     let (_, script) = page.split_once("```python\n").expect("the page has a client");
     let (script, _) = script.split_once("```").expect("it ends");
     let url = "amqp://guest:guest@localhost/%2f";
     assert!(script.contains(url));
-    let script = script.replace(url, &system.site.url);
-    let script = script.replace("sd.", &format!("{}.", system.site.prefix));
+    let script = script.replace(url, &cluster.site.url);
+    let script = script.replace("sd.", &format!("{}.", cluster.site.prefix));
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let running =
         tokio::task::spawn_blocking(move || Command::new(python).args(["-c", &script]).output());
     let output = running.await.expect("it is waited for").expect("python can be started");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said.trim(), r"{'Value': b'\xcd\x1am'}", "{output:?}");
-    system.stop().await;
+    cluster.stop().await;
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are to be seen")]
 
 use lapin::{Connection, ConnectionProperties};
-use simple_dist_e2e::House;
+use simple_dist_e2e::Vhost;
 use simple_dist_protocol::topology::{Role, Topology};
 
 use crate::object::{Access, Exchange, Names, Queue};
@@ -17,13 +17,13 @@ async fn connect(url: &str) -> Connection {
 /// Tries everything as a user of this role: what was let, what was not, and what came out wrong.
 async fn check(role: Role) {
     let topology = Topology::default();
-    let mut house = House::new();
-    let user = house.user(role, &topology);
+    let mut vhost = Vhost::new();
+    let user = vhost.user(role, &topology);
     let access = Access::of(role);
     let names = Names::new(topology, user);
-    let administrator = connect(&house.url()).await;
+    let administrator = connect(&vhost.url()).await;
     furnish(&names, &administrator).await.expect("the administrator may do everything");
-    let connection = connect(&house.url_of(&names.user)).await;
+    let connection = connect(&vhost.url_of(&names.user)).await;
 
     let promises = promised_to_be_refused(role);
     let (mut allowed, mut refused, mut wrong) = (0, 0, Vec::new());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use simple_dist_client::{Client, Ran};
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
-use simple_dist_e2e::{Authority, Relay, Secured, Signed, Site, remote};
+use simple_dist_e2e::{Authority, BrokerSite, Relay, Secured, Signed, remote};
 use simple_dist_link::{Certificates, Reason};
 use simple_dist_worker::Worker;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ fn and(certificates: Certificates, identity: &Signed) -> Certificates {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_go_over_tls_with_certificates_on_both_sides_also_after_a_cut() {
-    let (site, authority, people) = (Site::new().await, Authority::new(), Authority::new());
+    let (site, authority, people) = (BrokerSite::new().await, Authority::new(), Authority::new());
     let relay = Relay::before(&site.url).await;
     let shown = authority.sign("127.0.0.1");
     let door = Secured::before(&relay.url(&site.url), &shown, Some(&people)).await;
@@ -58,7 +58,7 @@ async fn calls_go_over_tls_with_certificates_on_both_sides_also_after_a_cut() {
 
 #[tokio::test]
 async fn a_broker_signed_by_another_is_not_trusted_and_calls_run_here() {
-    let site = Site::new().await;
+    let site = BrokerSite::new().await;
     let (known, other) = (Authority::new(), Authority::new());
     let door = Secured::before(&site.url, &other.sign("127.0.0.1"), None).await;
 
@@ -77,7 +77,7 @@ async fn a_broker_signed_by_another_is_not_trusted_and_calls_run_here() {
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_not_trusted() {
-    let (site, authority) = (Site::new().await, Authority::new());
+    let (site, authority) = (BrokerSite::new().await, Authority::new());
     let door = Secured::before(&site.url, &authority.sign("elsewhere.example"), None).await;
     let reason = problem(door.url(), with(&authority)).await;
     assert!(matches!(reason, Reason::Tls { .. }), "{reason}");
@@ -85,7 +85,7 @@ async fn a_certificate_for_another_host_is_not_trusted() {
 
 #[tokio::test]
 async fn a_broker_that_wants_a_certificate_lets_nobody_in_without_the_right_one() {
-    let (site, authority, people) = (Site::new().await, Authority::new(), Authority::new());
+    let (site, authority, people) = (BrokerSite::new().await, Authority::new(), Authority::new());
     let shown = authority.sign("127.0.0.1");
     let door = Secured::before(&site.url, &shown, Some(&people)).await;
 
@@ -99,7 +99,7 @@ async fn a_broker_that_wants_a_certificate_lets_nobody_in_without_the_right_one(
 
 #[tokio::test]
 async fn a_peer_without_tls_is_told_from_one_that_says_nothing() {
-    let (site, authority) = (Site::new().await, Authority::new());
+    let (site, authority) = (BrokerSite::new().await, Authority::new());
     let plain = site.url.replacen("amqp:", "amqps:", 1);
     let reason = problem(&plain, with(&authority)).await;
     assert!(matches!(reason, Reason::Tls { .. }), "{reason}");

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A prefix at a broker; what was declared under it is deleted when it is dropped.
 #[derive(Debug)]
-pub struct Site {
+pub struct BrokerSite {
     /// Where the broker is.
     pub url: String,
     /// The prefix of all names.
@@ -25,7 +25,7 @@ pub struct Site {
     embedded: Option<Handle>,
 }
 
-impl Site {
+impl BrokerSite {
     /// A new, empty one: on the broker of `AMQP_URL`, or on an embedded one of its own.
     ///
     /// # Panics
@@ -160,7 +160,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Drop for BrokerSite {
     fn drop(&mut self) {
         if self.embedded.is_some() {
             return;

@@ -8,16 +8,16 @@ use simple_dist_protocol::topology::{Rights, Role, Topology};
 
 /// A virtual host and its users. Both are deleted when it is dropped.
 #[derive(Debug)]
-pub struct House {
+pub struct Vhost {
     /// `user:password` of the administrator that `AMQP_URL` names.
     administrator: String,
     /// Host and port.
     address: String,
-    vhost: String,
+    name: String,
     users: Vec<UserName>,
 }
 
-impl House {
+impl Vhost {
     /// A new, empty one on the RabbitMQ of `AMQP_URL`.
     ///
     /// # Panics
@@ -29,23 +29,23 @@ impl House {
         let (administrator, rest) = rest.split_once('@').expect("AMQP_URL names a user");
         let address = rest.split(['/', '?']).next().expect("there is a first part").to_owned();
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        let vhost = format!("test-{}", &unique[..12]);
+        let name = format!("test-{}", &unique[..12]);
         let administrator = administrator.to_owned();
-        let house = Self { administrator, address, vhost, users: Vec::new() };
-        rabbitmqctl(&["add_vhost", &house.vhost]);
-        let (name, _) = house.administrator.split_once(':').expect("AMQP_URL has a password");
-        house.grant(name, [".*", ".*", ".*"]);
-        house
+        let vhost = Self { administrator, address, name, users: Vec::new() };
+        rabbitmqctl(&["add_vhost", &vhost.name]);
+        let (name, _) = vhost.administrator.split_once(':').expect("AMQP_URL has a password");
+        vhost.grant(name, [".*", ".*", ".*"]);
+        vhost
     }
 
     /// The administrator's URL.
     pub fn url(&self) -> String {
-        format!("amqp://{}@{}/{}", self.administrator, self.address, self.vhost)
+        format!("amqp://{}@{}/{}", self.administrator, self.address, self.name)
     }
 
     /// A user's URL.
     pub fn url_of(&self, user: &UserName) -> String {
-        format!("amqp://{user}:secret@{}/{}", self.address, self.vhost)
+        format!("amqp://{user}:secret@{}/{}", self.address, self.name)
     }
 
     /// A user with the rights of a role under this prefix.
@@ -53,7 +53,7 @@ impl House {
     /// # Panics
     /// When `rabbitmqctl` fails.
     pub fn user(&mut self, role: Role, topology: &Topology) -> UserName {
-        let name = format!("{}-{}", self.vhost, role.as_str());
+        let name = format!("{}-{}", self.name, role.as_str());
         let user: UserName = name.parse().expect("the name of a test's user fits");
         rabbitmqctl(&["add_user", user.as_str(), "secret"]);
         self.users.push(user.clone());
@@ -67,20 +67,20 @@ impl House {
     /// # Panics
     /// When `rabbitmqctl` fails.
     pub fn cut(&self) {
-        rabbitmqctl(&["close_all_connections", "--vhost", &self.vhost, "a test"]);
+        rabbitmqctl(&["close_all_connections", "--vhost", &self.name, "a test"]);
     }
 
     fn grant(&self, user: &str, [configure, write, read]: [&str; 3]) {
-        rabbitmqctl(&["set_permissions", "--vhost", &self.vhost, user, configure, write, read]);
+        rabbitmqctl(&["set_permissions", "--vhost", &self.name, user, configure, write, read]);
     }
 }
 
-impl Drop for House {
+impl Drop for Vhost {
     fn drop(&mut self) {
         for user in &self.users {
             rabbitmqctl(&["delete_user", user.as_str()]);
         }
-        rabbitmqctl(&["delete_vhost", &self.vhost]);
+        rabbitmqctl(&["delete_vhost", &self.name]);
     }
 }
 

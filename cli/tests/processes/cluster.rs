@@ -8,7 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
 use simple_dist_demo::functions::FIB;
-use simple_dist_e2e::Site;
+use simple_dist_e2e::BrokerSite;
 use simple_dist_protocol::WorkerId;
 use ureq::Agent;
 
@@ -16,8 +16,8 @@ use ureq::Agent;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Processes at a place of their own at the broker.
-pub(crate) struct Farm {
-    pub(crate) site: Site,
+pub(crate) struct Cluster {
+    pub(crate) site: BrokerSite,
 }
 
 /// A process, killed when it is dropped.
@@ -103,12 +103,12 @@ impl Role {
     }
 }
 
-impl Farm {
+impl Cluster {
     pub(crate) async fn new() -> Self {
-        Self { site: Site::new().await }
+        Self { site: BrokerSite::new().await }
     }
 
-    /// A command of the binary at this farm.
+    /// A command of the binary at this cluster.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
         command
@@ -137,7 +137,7 @@ impl Farm {
         Role::run(command.env("AMQP_URL", url))
     }
 
-    /// A client of this farm.
+    /// A client of this cluster.
     pub(crate) fn client(&self) -> Client {
         self.client_at(&self.site.url)
     }

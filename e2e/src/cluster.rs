@@ -11,7 +11,7 @@ use simple_dist_worker::Worker;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Site, remote};
+use crate::{BrokerSite, remote};
 
 /// How long the roles may take to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,14 +20,14 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Roles at a place of their own at the broker.
 #[derive(Debug)]
-pub struct System {
+pub struct Cluster {
     shutdown: CancellationToken,
     roles: JoinSet<()>,
     /// Where they are.
-    pub site: Site,
+    pub site: BrokerSite,
 }
 
-impl System {
+impl Cluster {
     /// Who has it may act on the page.
     pub const TOKEN: &str = "a token of this test";
 
@@ -52,16 +52,16 @@ impl System {
 
     async fn of(page: Option<Settings>, host: &str) -> Self {
         let (shutdown, roles) = (CancellationToken::new(), JoinSet::new());
-        let mut system = Self { shutdown, roles, site: Site::new().await };
-        let mut distributor = Distributor::builder(&system.site.url).prefix(&system.site.prefix);
+        let mut cluster = Self { shutdown, roles, site: BrokerSite::new().await };
+        let mut distributor = Distributor::builder(&cluster.site.url).prefix(&cluster.site.prefix);
         if let Some(settings) = page {
             distributor = distributor.http(settings);
         }
-        let role = distributor.run(system.shutdown.clone().cancelled_owned());
-        system.roles.spawn(async { role.await.expect("the settings are usable") });
-        system.worker(host);
-        remote(&system.client().function(FIB), 1).await;
-        system
+        let role = distributor.run(cluster.shutdown.clone().cancelled_owned());
+        cluster.roles.spawn(async { role.await.expect("the settings are usable") });
+        cluster.worker(host);
+        remote(&cluster.client().function(FIB), 1).await;
+        cluster
     }
 
     /// One more worker; its handle kills it.
