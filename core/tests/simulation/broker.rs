@@ -136,7 +136,7 @@ pub(crate) struct Broker {
     tags: u64,
     until: BTreeMap<Trouble, Duration>,
     stirred: BTreeSet<Name>,
-    /// Jobs that may run once more: their placement is there twice, or what was to count their run
+    /// Jobs that may run once more: their placement is there twice, or what was to tell of their run
     /// was confirmed and dropped.
     pub(crate) excused: Vec<JobId>,
 }
@@ -253,6 +253,9 @@ impl Broker {
                 }
                 (0, Body::Worker(FromWorker::Started(started))) if route != Route::Beats => {
                     self.excused.extend(started.jobs.iter().map(|job| job.key.id));
+                }
+                (0, Body::Worker(FromWorker::Answers(answers))) => {
+                    self.excused.extend(answers.jobs.iter().map(|job| job.key.id));
                 }
                 _ => {}
             }

@@ -1,13 +1,13 @@
 //! A worker: `worker/src/service.rs`, `requests.rs`, `wire.rs`, and the threads of `slots.rs`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use simple_dist_core::worker::{
     Consumer, DeliveryId, Effect, Event, Executor, Profile, Publication, Token, Work,
 };
 use simple_dist_protocol::message::{Answer, Answers, End, FromWorker, WorkerBeat};
-use simple_dist_protocol::{Address, Generation, WorkerId};
+use simple_dist_protocol::{Address, Generation, JobKey, Outcome, WorkerId};
 
 use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
 use crate::broker::{Body, Name, Route};
@@ -28,6 +28,8 @@ pub(crate) struct Worker {
     tags: HashMap<DeliveryId, u64>,
     pub(crate) last_beat: Option<WorkerBeat>,
     has_left: bool,
+    /// The ends of attempts that are published and not confirmed.
+    unsettled: BTreeMap<u64, JobKey>,
     /// When the last news of a thread is looked at.
     news: Duration,
 }
@@ -58,6 +60,7 @@ impl Worker {
             tags: HashMap::new(),
             last_beat: None,
             has_left: false,
+            unsettled: BTreeMap::new(),
             news: Duration::ZERO,
         }
     }
@@ -73,6 +76,9 @@ impl Worker {
             Happening::Heard(down) => self.hear(down, site),
             Happening::Settled(tokens, outcome) => {
                 for token in tokens.into_iter().map(Token::from) {
+                    if outcome == Outcome::Confirmed {
+                        self.unsettled.remove(&token.into());
+                    }
                     self.apply(Event::Settled { token, outcome }, site);
                 }
             }
@@ -192,6 +198,9 @@ impl Worker {
         let token = publication.token();
         let (lane, route, message) = match publication {
             Publication::Beat(beat) => {
+                let is_named = |key: &JobKey| beat.held.iter().any(|held| held.key == *key);
+                let unnamed = self.unsettled.values().find(|key| !is_named(key));
+                site.judge.demand(unnamed.is_none(), || format!("no beat names {unnamed:?}"));
                 self.last_beat = Some(beat.clone());
                 (CONTROL, Route::Beats, FromWorker::Beat(beat))
             }
@@ -199,7 +208,8 @@ impl Worker {
             Publication::Begins { started, .. } => {
                 (JOBS, Route::To(Name::Answers), FromWorker::Started(started))
             }
-            Publication::Ended { ended, .. } => {
+            Publication::Ended { ended, token } => {
+                self.unsettled.insert(token.into(), ended.key.clone());
                 if matches!(ended.end, End::Returned { .. }) {
                     site.judge.handed_back(ended.key.id);
                     let runs = |slot: &Slot| slot.run.front().is_some_and(|it| it.key == ended.key);
