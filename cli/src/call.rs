@@ -5,8 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use simple_dist_client::{Answer, CallError, Client, Dynamic, Fallback, Ran};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, Fallback, Ran, Reason};
 use simple_dist_demo::functions;
+use simple_dist_link as link;
 use simple_dist_protocol::{Erased, Selector, text};
 
 use crate::broker_args::Broker;
@@ -65,7 +66,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     };
     let ended = match ended {
         Ok(Ok(answer)) => tokio::select! {
-            told = tell(&answer, options.json) => told,
+            told = tell(&answer, client.problem(), options.json) => told,
             failure = interrupts.first() => Err(failure),
         },
         Ok(Err(error)) => Err(failure(&client, &options.name, error).await),
@@ -75,24 +76,31 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     ended
 }
 
-async fn tell(answer: &Answer<Value>, json: bool) -> Result<(), Failure> {
+async fn tell(
+    answer: &Answer<Value>,
+    problem: Option<link::Reason>,
+    json: bool,
+) -> Result<(), Failure> {
     let writer = Writer::start(ProgressBar::hidden())?;
     let value = if json { &as_json(answer) } else { &answer.value };
     writer.line(text::json(value).map_err(Failure::function)?).await;
     writer.finish().await?;
     if !json {
-        say(origin(answer));
+        say(origin(answer, problem.as_ref()));
     }
     Ok(())
 }
 
 /// A call's failure, with what the function may be called if there is none of this name.
 async fn failure(client: &Client, name: &str, error: CallError) -> Failure {
-    let hint = match error {
-        CallError::Unavailable { .. } => suggestion::hint(client, name).await,
-        _ => None,
-    };
-    Failure::from(error).with(hint.as_deref())
+    match error {
+        CallError::Unavailable { reason } => {
+            let hint = suggestion::hint(client, name).await;
+            let why = why(reason, client.problem().as_ref());
+            Failure::unavailable(format_args!("unavailable: {why}")).with(hint.as_deref())
+        }
+        error => Failure::from(error),
+    }
 }
 
 /// A function by its name, with the demo's own as the fallback.
@@ -108,6 +116,9 @@ pub(crate) fn dynamic(client: &Client, name: &str) -> Result<Dynamic, Failure> {
 
 /// One argument of the command line.
 fn argument(text: &str) -> Result<Value, Failure> {
+    if text.trim().is_empty() {
+        return Err(Failure::usage("an argument is empty: an empty text is '\"\"'"));
+    }
     parse(text.as_bytes()).map_err(|problem| {
         Failure::usage(format_args!("the argument {} is {problem}", text::line(text, SHOWN)))
     })
@@ -117,18 +128,39 @@ fn argument(text: &str) -> Result<Value, Failure> {
 pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(text)
         .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to() + 1))?;
-    serde_json::from_str(text).map_err(|error| {
+    let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let problem = error.to_string();
         let problem = problem.trim_end_matches(&format!(" at line {line} column {column}"));
         let bare = text.trim_start().starts_with(char::is_alphabetic);
         let hint = if bare { "; text is quoted: '\"text\"'" } else { "" };
         format!("not JSON at column {column}: {problem}{hint}")
-    })
+    })?;
+    let digits = text.trim();
+    let digits = digits.strip_prefix('-').unwrap_or(digits);
+    match value {
+        Value::Number(number)
+            if number.is_f64() && digits.bytes().all(|it| it.is_ascii_digit()) =>
+        {
+            Err("beyond the integers that can be sent, -2^63 to 2^64 - 1".to_owned())
+        }
+        value => Ok(value),
+    }
+}
+
+/// Why a call did not go to a worker, in the broker's words where it has said some.
+pub(crate) fn why(reason: Reason, problem: Option<&link::Reason>) -> String {
+    match (reason, problem) {
+        (
+            Reason::NoConnection | Reason::Refused | Reason::Tls | Reason::Mismatch,
+            Some(problem),
+        ) => problem.to_string(),
+        _ => reason.to_string(),
+    }
 }
 
 /// Where an answer came from, for people.
-pub(crate) fn origin(answer: &Answer<Value>) -> String {
+pub(crate) fn origin(answer: &Answer<Value>, problem: Option<&link::Reason>) -> String {
     let took = answer.took;
     match &answer.ran {
         Ran::Remote { worker, attempt: 1 } => {
@@ -137,7 +169,7 @@ pub(crate) fn origin(answer: &Answer<Value>) -> String {
         Ran::Remote { worker, attempt } => {
             format!("from worker {}, attempt {attempt}, {took:.1?}", worker.short())
         }
-        Ran::Local { reason } => format!("local ({reason}), {took:.1?}"),
+        Ran::Local { reason } => format!("local ({}), {took:.1?}", why(*reason, problem)),
     }
 }
 
@@ -173,6 +205,7 @@ mod tests {
             (b"", "not JSON at column 0: EOF while parsing a value"),
             (b"20 30", "not JSON at column 4: trailing characters"),
             (b"\"\xff\"", "not UTF-8 at byte 2"),
+            (b"-99999999999999999999", "beyond the integers that can be sent, -2^63 to 2^64 - 1"),
         ] {
             assert_eq!(parse(text), Err(problem.to_owned()));
         }

@@ -1,7 +1,7 @@
 //! Where logs go: stderr, as text for a person and as JSON for a collector.
 
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use simple_dist_protocol::{panic_log, text};
 use tracing::field::{Field, Visit};
@@ -23,11 +23,7 @@ pub(crate) fn start(service: bool) {
     if std::io::stderr().is_terminal() {
         for_people(filter, std::io::stderr).init();
     } else {
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .json()
-            .init();
+        for_collectors(filter, std::io::stderr).init();
     }
     if service {
         panic_log::everything();
@@ -39,6 +35,36 @@ type ForPeople<W> = tracing_subscriber::fmt::SubscriberBuilder<Shown, format::Fo
 fn for_people<W: for<'a> MakeWriter<'a> + 'static>(filter: EnvFilter, writer: W) -> ForPeople<W> {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     log.fmt_fields(Shown).with_writer(writer)
+}
+
+type ForCollectors<W> = tracing_subscriber::fmt::SubscriberBuilder<
+    format::JsonFields,
+    format::Format<format::Json>,
+    EnvFilter,
+    W,
+>;
+
+/// JSON, in which what would steer the terminal of somebody who reads it is an escape.
+fn for_collectors<W: io::Write>(
+    filter: EnvFilter,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+) -> ForCollectors<impl for<'a> MakeWriter<'a> + 'static> {
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    log.with_writer(move || Escaping(writer())).json()
+}
+
+/// Writes lines of JSON, each in one piece.
+struct Escaping<W>(W);
+
+impl<W: io::Write> io::Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(text::escape_json(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Writes fields as a person may be shown them, whoever wrote what is in them.
@@ -91,7 +117,6 @@ impl Visit for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
@@ -142,9 +167,11 @@ mod tests {
     fn a_log_for_collectors_has_the_escapes_of_json_alone() {
         let written = Written::default();
         let writer = written.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).json();
+        let log = for_collectors(EnvFilter::new("info"), move || writer.clone());
         tracing::subscriber::with_default(log.finish(), || tracing::warn!(text = EVIL, "{EVIL}"));
-        let line: serde_json::Value = serde_json::from_str(&written.text()).unwrap();
+        let text = written.text();
+        assert!(text.trim_end().chars().all(text::is_plain), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (&line["fields"]["text"], &line["fields"]["message"]),
             (&EVIL.into(), &EVIL.into())

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use simple_dist_client::{Answer, CallError, Dynamic, Ran};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, Ran};
 use simple_dist_protocol::text;
 
 use self::input::{Entry, Input};
@@ -78,6 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let progress = progress(input.count());
     let mut run = Run {
         function: call::dynamic(&client, &options.name)?,
+        client: client.clone(),
         progress: progress.clone(),
         begun: begun(),
         calls: FuturesUnordered::new(),
@@ -116,6 +117,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 /// All calls of one run.
 struct Run {
+    client: Client,
     options: Options,
     function: Dynamic,
     progress: ProgressBar,
@@ -194,7 +196,8 @@ impl Run {
                 match ran {
                     Ran::Remote { .. } => self.tally.remote += 1,
                     Ran::Local { reason } => {
-                        *self.tally.local.entry(reason.to_string()).or_insert(0) += 1;
+                        let why = call::why(reason, self.client.problem().as_ref());
+                        *self.tally.local.entry(why).or_insert(0) += 1;
                     }
                 }
                 text::json(&value)

@@ -206,6 +206,9 @@ pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
 
 /// `1.5s`, `250ms`, `2m`, `1h`, or bare seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text.starts_with('-') {
+        return Err("a duration is not negative".to_owned());
+    }
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let unit = match unit {

@@ -35,11 +35,19 @@ pub fn all() -> Vec<Erased> {
     ]
 }
 
+/// The last number whose value is a `u64`: one that is far larger would take the stack as well.
+const LAST_FIB: u64 = 93;
+
 fn fib(n: u64) -> u64 {
+    assert!(n <= LAST_FIB, "fib of {n} is larger than a u64: {LAST_FIB} is the last");
     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
 }
 
+/// Beyond that it takes hours.
+const MOST_PRIMES: u64 = 1_000_000_000;
+
 fn primes(below: u64) -> u64 {
+    assert!(below <= MOST_PRIMES, "primes are counted up to {MOST_PRIMES}, not {below}");
     let is_prime = |n: u64| (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     (2..below).filter(|n| is_prime(*n)).fold(0, |count, _| count + 1)
 }
@@ -92,6 +100,18 @@ mod tests {
         let row = MANDELBROT.run((50, 100, 100));
         assert_eq!(row.len(), 100);
         assert!(row.contains(&1000) && row[99] < 1000);
+    }
+
+    #[test]
+    #[should_panic(expected = "larger than a u64")]
+    fn a_number_that_would_take_the_stack_is_refused() {
+        FIB.run(100_000_000);
+    }
+
+    #[test]
+    #[should_panic(expected = "counted up to")]
+    fn primes_have_a_bound() {
+        PRIMES.run(u64::MAX);
     }
 
     #[test]

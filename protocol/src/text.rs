@@ -80,6 +80,21 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     Ok(String::from_utf8(written).expect("JSON is UTF-8"))
 }
 
+/// The same of lines of JSON that somebody else has written.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_plain(c) || c == '\n' {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}").expect("text takes any text");
+            }
+        }
+    }
+    escaped
+}
+
 /// The same, written as it is made.
 pub(crate) fn write_json<T: Serialize + ?Sized>(
     value: &T,
@@ -96,17 +111,10 @@ impl Formatter for Escaping {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(|c| !is_plain(c)) {
-            let (plain, odd) = rest.split_at(at);
-            self.0.write_string_fragment(writer, plain)?;
-            let c = odd.chars().next().unwrap_or_default();
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = &odd[c.len_utf8()..];
+        match fragment.chars().all(is_plain) {
+            true => self.0.write_string_fragment(writer, fragment),
+            false => self.0.write_string_fragment(writer, &escape_json(fragment)),
         }
-        self.0.write_string_fragment(writer, rest)
     }
 }
 

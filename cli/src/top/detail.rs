@@ -56,7 +56,7 @@ fn worker(worker: &Worker) -> Vec<Vec<Piece>> {
             Piece::new(format!("{:<15} ", job.function), colour(&job.function)),
             Piece::new(format!("{:>5} ", span(job.age)), Tone::Plain),
             Piece::new(format!("attempt {} ", job.attempt), attempt),
-            Piece::new(if job.abandoned { "cancelled, still running " } else { "" }, Tone::Look),
+            Piece::new(if job.abandoned { "abandoned, still running " } else { "" }, Tone::Look),
             Piece::new(format!("{} of {}", job.id, job.user), Tone::Dim),
         ]
     }));

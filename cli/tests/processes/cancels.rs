@@ -38,7 +38,7 @@ async fn cancelled_jobs_are_not_begun_and_an_honest_one_waits_only_for_what_runs
         }
     };
     assert!(runs_on.0 >= runs_on.1 && runs_on.1 > Some(0), "{runs_on:?}");
-    assert!(get(&site, "/").contains("cancelled, still running"));
+    assert!(get(&site, "/").contains("abandoned, still running"));
     let workers = json(&site, "/api/v1/workers");
     let held = workers.as_array().expect("a list").iter().flat_map(|it| it["held"].as_array());
     let held: Vec<&Value> = held.flatten().filter(|it| it["abandoned"] == true).collect();

@@ -85,8 +85,8 @@ impl fmt::Display for Reason {
         let text = match self {
             Self::Busy(bound) => return write!(f, "there is no room for the job: {bound}"),
             Self::NoConnection => "no connection to the broker",
-            Self::Refused => "the broker refuses the login, or a right that it needs",
-            Self::Tls => "no TLS with the broker: its certificate or ours is not trusted",
+            Self::Refused => "the broker refuses the login, or a right or limit that it needs",
+            Self::Tls => "no TLS with the broker",
             Self::Mismatch => "the broker has another installation under this prefix",
             Self::Blocked => "the broker takes no messages for now",
             Self::Unconfirmed => "the broker does not confirm messages",

@@ -238,7 +238,8 @@ impl Rooms {
         let time = budget(submission.budget_ms);
         let (resolved, live) = self.fleet.resolve(&selector);
         // A marked job is not told so: its client might run it at once.
-        if suspicion.is_none() && !live && self.now >= self.hopeless_at(resolved) {
+        let known = resolved.or_else(|| self.fleet.last_served(selector.name()));
+        if suspicion.is_none() && !live && self.now >= self.hopeless_at(known) {
             return Err(plain(Answer::NotServed));
         }
         let function = match resolved {

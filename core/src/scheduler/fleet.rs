@@ -429,8 +429,16 @@ impl Fleet {
     /// When a worker of the function was last heard that takes jobs.
     pub(crate) fn served(&self, function: FunctionRef) -> Option<Duration> {
         let function = self.functions.get(function);
+        if function.address.is_none() {
+            return self.last_served(function.selector.name()).and_then(|it| self.served(it));
+        }
         let pools = function.pools.iter().filter_map(|pool| self.pools.get(pool));
         pools.filter_map(|pool| pool.heard).max().max(function.served)
+    }
+
+    /// The version of this name that was served last.
+    pub(crate) fn last_served(&self, name: &str) -> Option<FunctionRef> {
+        self.functions.versions(name).max_by_key(|version| self.served(*version))
     }
 
     /// The link is gone: nobody is known to live, and what was served is expected back.

@@ -259,7 +259,7 @@ fn title(bar: &Bar) -> String {
     let mut title = bar.function.to_string();
     let written = match (bar.count, bar.end) {
         (_, BarEnd::Running) => write!(title, " · runs for {span}"),
-        (_, BarEnd::Abandoned) => write!(title, " · cancelled, still running for {span}"),
+        (_, BarEnd::Abandoned) => write!(title, " · abandoned, still running for {span}"),
         (0 | 1, BarEnd::Value) => write!(title, " · {span}"),
         (0 | 1, BarEnd::Failed) => write!(title, " · failed after {span}"),
         (count, BarEnd::Value) => write!(title, " · {count} runs in {span}"),

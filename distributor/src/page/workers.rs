@@ -142,7 +142,7 @@ fn chip(job: &HeldJob, colours: &Colours) -> Chip {
         age: age(job.age),
         title: job.slot.map_or_else(String::new, |slot| format!("slot {}", slot + 1)),
         note: if job.abandoned {
-            Some("cancelled, still running".to_owned())
+            Some("abandoned, still running".to_owned())
         } else {
             (job.attempt > 1).then(|| format!("{} try", nth(job.attempt)))
         },

@@ -121,6 +121,16 @@ fn without_a_version_a_job_waits_for_whatever_comes() {
         // It was live, if late, and there was room.
         [place(1, 1)],
     );
+    // Its only worker stops taking jobs, and another one comes in time.
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.1, drains(1)),
+            at(1.0, submit_as(1, Submission { function: "fib".into(), ..submission(1) })),
+            at(2.0, lives(2, 1)),
+        ],
+        [place(1, 1)],
+    );
     check(
         [
             at(0.0, lives(1, 1)),
