@@ -2,7 +2,7 @@
 
 # The acceptance story, on the broker of AMQP_URL
 demo:
-    cargo run --release -- demo
+    cargo run -- demo
 
 # All tests
 test:
