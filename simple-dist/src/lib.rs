@@ -8,7 +8,7 @@
 //!  fib(20)
 //! ```
 //!
-//! A function is declared once, with its name and version; a [`Worker`] serves it, a [`Client`]
+//! A function is declared once, with its name and version; a `Worker` serves it, a [`Client`]
 //! calls it. The value comes from a worker when one can be had, else from the function itself.
 //!
 //! ```no_run
@@ -35,7 +35,7 @@
 //! | `worker` | serving them |
 //! | `distributor` | a distributor inside a program of one's own; most run the binary `simple-dist` |
 //! | `tls` | `amqps://` URLs |
-//! | `testing` | [`testing::Cluster`], everything inside a test |
+//! | `testing` | `testing::Cluster`: everything inside a test |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Clients in full: builders, maps, options, errors.
