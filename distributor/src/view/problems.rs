@@ -170,9 +170,14 @@ fn of_functions(view: &View) -> Vec<Problem> {
         }
         if let Some((names, said)) = named(&quiet) {
             let (verb, them) = if names.len() == 1 { ("has", "it") } else { ("have", "them") };
+            // Whose jobs were refused is not told by function.
+            let calm = match refused_lately(view) {
+                0 => format!("; nobody calls {them} now"),
+                _ => String::new(),
+            };
             problems.push(
                 Problem::new(Unserved, Severity::Info, headline)
-                    .saying(format!("{said} {verb} no worker; nobody calls {them} now."))
+                    .saying(format!("{said} {verb} no worker{calm}."))
                     .about(names),
             );
         }
@@ -236,9 +241,12 @@ fn abandoned(view: &View) -> Option<Problem> {
     Some(Problem::new(ProblemKind::Abandoned, Severity::Info, headline).saying(text))
 }
 
+fn refused_lately(view: &View) -> u64 {
+    view.series.iter().rev().take(LATELY).map(|sample: &Sample| sample.refused).sum()
+}
+
 fn refused(view: &View) -> Option<Problem> {
-    let newest = view.series.iter().rev().take(LATELY);
-    let refused: u64 = newest.map(|sample: &Sample| sample.refused).sum();
+    let refused = refused_lately(view);
     (refused > 0).then(|| {
         let were = if refused == 1 { "was" } else { "were" };
         Problem::new(ProblemKind::Refused, Severity::Warning, "Jobs are refused.")
@@ -334,6 +342,13 @@ mod tests {
         let quiet = with(sample::idle, |view| view.functions[0].workers = 0);
         check(&quiet, [(Kind::Unserved, Severity::Info)]);
         says(&quiet, "fib@1 has no worker; nobody calls it now.");
+        let refused = with(sample::idle, |view| {
+            view.functions[0].workers = 0;
+            view.series.last_mut().unwrap().refused = 1;
+        });
+        let found =
+            check(&refused, [(Kind::Refused, Severity::Warning), (Kind::Unserved, Severity::Info)]);
+        assert_eq!(found[1].text, "fib@1 has no worker.");
     }
 
     #[test]
