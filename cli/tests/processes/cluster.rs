@@ -8,6 +8,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
 use simple_dist_demo::functions::FIB;
+use simple_dist_distributor::view;
 use simple_dist_e2e::BrokerSite;
 use simple_dist_protocol::WorkerId;
 use ureq::Agent;
@@ -171,6 +172,8 @@ pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // A call may be faster than the next view, by which page and API know of it.
+    tokio::time::sleep(view::EVERY * 2).await;
     workers
 }
 
