@@ -6,6 +6,7 @@ use std::time::Duration;
 use simple_dist_client::Client;
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
+use simple_dist_distributor::view;
 use simple_dist_distributor::web::{Secret, Settings};
 use simple_dist_worker::Worker;
 use tokio::task::{AbortHandle, JoinSet};
@@ -61,6 +62,8 @@ impl Cluster {
         cluster.roles.spawn(async { role.await.expect("the settings are usable") });
         cluster.worker(host);
         remote(&cluster.client().function(FIB), 1).await;
+        // A call may be faster than the next view, by which page and API know of it.
+        tokio::time::sleep(view::EVERY * 2).await;
         cluster
     }
 
