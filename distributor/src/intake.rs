@@ -92,11 +92,9 @@ pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
     }
     match intake {
         Some(Intake::Submissions) => match decode(&delivery.body)? {
-            FromClient::Submit(mut submit) => {
+            FromClient::Submit(submit) => {
                 list(submit.jobs.len())?;
-                if delivery.redelivered {
-                    hold_back(&mut submit);
-                }
+                let submit = surely_first(submit, delivery.redelivered);
                 Ok(Event::Submitted { user, submit })
             }
             FromClient::Cancel(_)
@@ -123,9 +121,11 @@ pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
     }
 }
 
-/// The leader before us may have had these, and died before it acked: none of them is surely new.
-fn hold_back(submit: &mut Submit) {
-    submit.jobs.iter_mut().for_each(|job| job.first = false);
+/// What was delivered before, the leader before us may have had, and died before it acked: none of
+/// its jobs is surely new.
+fn surely_first(mut submit: Submit, redelivered: bool) -> Submit {
+    submit.jobs.iter_mut().for_each(|job| job.first &= !redelivered);
+    submit
 }
 
 fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, Unfit> {
@@ -184,8 +184,8 @@ fn list(length: usize) -> Result<(), Unfit> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use simple_dist_protocol::message::Ended;
-    use simple_dist_protocol::{Attempt, JobId, JobKey, Term, WorkerId};
+    use simple_dist_protocol::message::{Ended, Marks, Submission};
+    use simple_dist_protocol::{Attempt, ClientId, Generation, JobId, JobKey, Term, WorkerId};
 
     use super::*;
 
@@ -207,6 +207,27 @@ mod tests {
         assert_eq!(curb(&mut event), oversized);
         let Event::Answers { answers: curbed, .. } = event else { panic!("another event") };
         assert_eq!(curbed.jobs[0].end, End::Answer(after));
+    }
+
+    #[test]
+    fn a_redelivered_job_is_not_surely_new() {
+        let job = |first| Submission {
+            id: JobId::from_u128(1),
+            function: "f@1".to_owned(),
+            args: Bytes::new(),
+            budget_ms: 1,
+            priority: 4,
+            marks: Marks::default(),
+            trace: None,
+            first,
+        };
+        for (said, redelivered, first) in
+            [(true, false, true), (true, true, false), (false, false, false)]
+        {
+            let (client, generation) = (ClientId::from_u128(1), Generation(1));
+            let submit = Submit { client, generation, jobs: vec![job(said)] };
+            assert_eq!(surely_first(submit, redelivered).jobs[0].first, first);
+        }
     }
 
     #[test]

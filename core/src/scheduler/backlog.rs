@@ -66,7 +66,7 @@ impl Backlog {
         self.users.waits_no_more(place.user, place.client);
     }
 
-    /// The calm jobs that wait for a function, the oldest first.
+    /// The jobs without marks that wait for a function.
     pub(crate) fn calm(&self, function: FunctionRef) -> impl Iterator<Item = JobRef> {
         let lines = self.lines.get(function.place()).into_iter();
         lines.flat_map(|lines| lines.calm.jobs().chain(lines.resent.jobs()))
