@@ -1,5 +1,5 @@
-// Keeps the page as the service is: takes the parts that changed and touches what differs in them.
-// Without it the page shows the same, as of the moment it was loaded.
+// Keeps the page up to date: receives the parts that changed and touches only what differs in them.
+// Without this script the page shows the same, as of the moment it was loaded.
 "use strict";
 
 const STALE_MS = 2500;
@@ -8,11 +8,11 @@ const SELF_MS = 900;
 
 const parts = document.body.dataset.parts;
 let source = null;
-let madeAt = null; // by this machine's own clock, since the other's may differ
+let madeAt = null; // by this machine's clock, since the other's may differ
 let again = 0;
 
-// Makes `old` like `fresh` and leaves alone what is alike already: focus, selection, scroll and
-// open details live in nodes that stay.
+// Makes `old` equal to `fresh` and leaves alone what already is: focus, selection, scroll position
+// and open details live in nodes that stay.
 function morph(old, fresh) {
   if (old.isEqualNode(fresh) || old.hasAttribute("data-own")) return;
   for (const { name } of [...old.attributes]) {
@@ -63,7 +63,7 @@ function morphChildren(old, fresh) {
   }
 }
 
-// A person who marks text is reading it: the part waits until it is let go.
+// Someone who selects text is reading it: the part is updated once the selection is cleared.
 function isRead(element) {
   const selection = document.getSelection();
   return !selection.isCollapsed && element.contains(selection.anchorNode);
@@ -101,7 +101,7 @@ function connect() {
     else if (filtered) refreshJobs();
   });
   source.addEventListener("error", () => {
-    // The browser tries again by itself where the connection broke, not where it was refused.
+    // The browser retries by itself after a broken connection, but not after a refused one.
     if (source && source.readyState === EventSource.CLOSED) {
       disconnect();
       again = setTimeout(connect, AGAIN_MS);
@@ -133,12 +133,12 @@ function sayAge() {
   const isOpen = source && source.readyState === EventSource.OPEN;
   const text = isOpen
     ? "These numbers are " + span(old) + " old: the distributor is not producing newer ones."
-    : "These numbers are " + span(old) + " old: the connection to the distributor is cut. Trying again.";
+    : "These numbers are " + span(old) + " old: the connection to the distributor is lost. Reconnecting.";
   if (cut.hidden !== !stale) cut.hidden = !stale;
   if (stale) cut.textContent = text;
 }
 
-// Pages whose content is their own: the job's, the worker's, the lists.
+// Pages with their own content: a job's, a worker's, the lists.
 let asking = false;
 let askedAt = 0;
 async function refreshSelf(now) {
@@ -154,7 +154,7 @@ async function refreshSelf(now) {
     const foot = fresh.getElementById("foot");
     if (foot) put(document.importNode(foot, true));
   } catch {
-    // The age of the page tells it.
+    // The age shown on the page reveals it.
   } finally {
     asking = false;
   }
@@ -178,14 +178,14 @@ let jobsShown = 0;
 async function refreshJobs(now) {
   if (!now && performance.now() - askedAt < SELF_MS) return;
   askedAt = performance.now();
-  const turn = ++jobsAsked;
+  const request = ++jobsAsked;
   try {
     const answer = await fetch("/page/jobs?" + query());
-    if (!answer.ok || turn < jobsShown) return;
-    jobsShown = turn;
+    if (!answer.ok || request < jobsShown) return;
+    jobsShown = request;
     put(parse(await answer.text()).firstElementChild);
   } catch {
-    // The age of the page tells it.
+    // The age shown on the page reveals it.
   }
 }
 
@@ -207,7 +207,7 @@ if (parts !== undefined) {
     });
     filter.addEventListener("input", refine);
   }
-  // A hidden page needs no news, and a browser has few connections to one host.
+  // A hidden page needs no updates, and a browser allows few connections to one host.
   document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
   setInterval(sayAge, 250);
   sayAge();

@@ -12,14 +12,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
-use crate::intake::Source;
+use crate::handle::Handle;
 use crate::service::{Parts, Service};
-use crate::view::Maker;
+use crate::view::ViewBuilder;
 use crate::web;
+use crate::wire::decode::Source;
 use simple_dist_core::scheduler::Config;
 
-/// Why a distributor cannot start. Once started it goes on until it is told to stop.
+/// Why a distributor cannot start. Once started, it runs until its shutdown future completes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The broker's URL is unusable.
@@ -28,15 +28,15 @@ pub enum Error {
     /// The prefix is unusable.
     #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
-    /// The settings of the page and the API cannot be followed.
+    /// The settings of the page and the API are invalid.
     #[error(transparent)]
     Http(#[from] web::SettingsError),
     /// The page and the API cannot listen at this address.
-    #[error("cannot listen on {address} ({reason}): give another address, or `none`")]
+    #[error("cannot listen on {address} ({reason}): use another address, or `none`")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The reason.
         reason: io::Error,
     },
 }
@@ -59,7 +59,7 @@ impl Distributor {
     }
 }
 
-/// Settings of a distributor.
+/// A distributor's settings; [`run`](Self::run) starts it.
 #[derive(Clone)]
 pub struct Builder {
     url: String,
@@ -70,7 +70,7 @@ pub struct Builder {
     http: Option<web::Settings>,
 }
 
-// By hand: the URL holds a password.
+// Written by hand: the URL contains a password.
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
@@ -88,44 +88,50 @@ impl Builder {
         self
     }
 
-    /// How the broker keeps the shared queues; classic by default.
+    /// The type of the shared queues; classic by default.
     #[must_use]
     pub fn queues(mut self, queues: QueueKind) -> Self {
         self.queues = queues;
         self
     }
 
-    /// Whether the beginnings of jobs' arguments are kept for the page. Off by default: arguments
-    /// are opaque to a distributor, and may be nobody else's business.
+    /// Whether the page shows the beginning of each job's arguments. Off by default: arguments may
+    /// be confidential.
     #[must_use]
     pub fn preview_arguments(mut self, preview: bool) -> Self {
         self.preview = preview;
         self
     }
 
-    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
+    /// The certificates to trust and to present over TLS, for an `amqps://` URL and the feature
+    /// `tls`.
     #[must_use]
     pub fn certificates(mut self, certificates: Certificates) -> Self {
         self.certificates = certificates;
         self
     }
 
-    /// Serves the page, the API and the metrics; nowhere by default.
+    /// Serves the page, the API and the metrics; off by default.
     #[must_use]
     pub fn http(mut self, settings: web::Settings) -> Self {
         self.http = Some(settings);
         self
     }
 
-    /// Runs it until `shutdown` ends; then closes its link, within two seconds. Jobs under way are
-    /// taken over by the next active distributor.
+    /// Runs until `shutdown` completes, then closes the link, within two seconds. The next active
+    /// distributor takes over unfinished jobs.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the URL, the prefix or the HTTP settings are invalid, or if the HTTP address cannot
+    /// be bound. A broker that cannot be reached is not an error: the link retries forever.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let topology = Topology::new(&self.prefix, self.queues)?;
         let http = listen(self.http)?;
         let id = DistributorId::new();
         tracing::info!(distributor.id = %id, broker = %url, "starting");
-        let maker = Maker::new(id, &self.prefix, &url);
+        let view_builder = ViewBuilder::new(id, &self.prefix, &url);
         let (link, events) = Link::start(Options {
             url,
             name: format!("simple-dist distributor {id}"),
@@ -133,16 +139,16 @@ impl Builder {
             plan: plan(topology.clone(), id),
         });
         let (view, views) = watch::channel(Arc::default());
-        let (desk, requests) = Desk::open(views);
+        let (handle, requests) = Handle::open(views);
         let config = Config { preview: self.preview, ..Config::new(id) };
-        let parts = Parts { topology, config, events, requests, maker, view };
+        let parts = Parts { topology, config, events, requests, view_builder, view };
         let service = Service::new(parts);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         if let Some((listener, settings)) = http {
-            tasks.spawn(web::serve(listener, settings, desk, stop.clone()));
+            tasks.spawn(web::serve(listener, settings, handle, stop.clone()));
         }
         Box::pin(service.run(shutdown)).await;
-        // HTTP callers that still wait were answered just now: nobody is at the desk any more.
+        // HTTP callers that were still waiting have just been answered.
         stop.cancel();
         while tasks.join_next().await.is_some() {}
         link.close().await;
@@ -160,7 +166,7 @@ fn listen(settings: Option<web::Settings>) -> Result<Option<(TcpListener, web::S
     Ok(listener.map(|listener| (listener, settings)))
 }
 
-/// Everybody hears beats and presence; only the leader consumes the intakes.
+/// Every distributor consumes beats and presence; only the active one consumes the rest.
 fn plan(
     topology: Topology,
     id: DistributorId,

@@ -1,15 +1,15 @@
-//! The distributor: takes jobs in, places them in pools, knows who runs what, answers clients.
+//! The distributor: accepts jobs, places them in pools, tracks which worker runs what, answers
+//! clients.
 //!
 //! ```text
 //!              deliveries             events                effects             publishes
-//!  broker link ----------> [intake] ----------> Scheduler ----------> [wire]-- ----------> broker link
+//!  broker link ----------> [wire::decode] ----> Scheduler ----------> [wire] ------------> broker link
 //!                             |                 (pure, in core)
-//!                             +--> what cannot be understood: parked, counted
+//!                             +--> undecodable messages are parked and counted
 //! ```
 
 mod builder;
-mod desk;
-mod intake;
+mod handle;
 mod page;
 mod service;
 pub mod view;
@@ -17,4 +17,4 @@ pub mod web;
 mod wire;
 
 pub use builder::{Builder, Distributor, Error};
-pub use desk::{Desk, HttpCall, Refused};
+pub use handle::{Handle, HttpCall, Refused};

@@ -1,14 +1,15 @@
-//! The status page: rendered here, complete without a script; with one it follows the service.
+//! The status page: rendered on the server and complete without scripts; with scripts it updates
+//! live.
 //!
 //! ```text
 //!  View ---> view-models (sentence, tiles, stream, workers, ..: pure) ---> templates ---> HTML
-//!    \-----> live: the same parts, drawn once for all who look -----> /page/events
+//!    \-----> live: the same parts, rendered once for all viewers -----> /page/events
 //! ```
 
 mod actions;
 mod assets;
 mod colour;
-mod foot;
+mod footer;
 mod functions;
 mod job;
 mod jobs;
@@ -32,7 +33,7 @@ use simple_dist_protocol::{JobId, WorkerId, text};
 use tokio_util::sync::CancellationToken;
 
 use self::colour::Colours;
-use self::foot::Foot;
+use self::footer::Footer;
 use self::functions::FunctionRow;
 use self::job::{Fact, JobCard};
 use self::jobs::{Ended, Filter, WayRow};
@@ -42,32 +43,33 @@ use self::status::Status;
 use self::stream::Picture;
 use self::tiles::Tile;
 use self::workers::{WorkerRow, fate};
-use crate::desk::{Desk, Refused};
-use crate::view::words::count;
+use crate::handle::{Handle, Refused};
+use crate::view::format::count;
 use crate::view::{View, Worker};
 
-/// The most jobs of each kind on the page of jobs.
+/// The most jobs of each kind on the jobs page.
 const JOBS_SHOWN: usize = 200;
 
-/// What the page must know of the server around it.
+/// What the page needs to know about the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// A token is configured: who has it may drain workers and cancel jobs.
+    /// Whether a token is configured, so that a visitor who has it may drain workers and cancel
+    /// jobs.
     pub(crate) actions: bool,
     /// Ends the event streams.
     pub(crate) shutdown: CancellationToken,
 }
 
-/// Who asks, as the guard in front of the page found out.
+/// The visitor, as identified by the middleware.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Visitor {
-    /// It has shown the token.
+    /// Whether it has shown the token.
     pub(crate) may_act: bool,
 }
 
-/// All of the page.
-pub(crate) fn router(desk: Desk, options: Options) -> Router {
-    let live = Live::new(desk.clone(), &options);
+/// The routes of the page.
+pub(crate) fn router(handle: Handle, options: Options) -> Router {
+    let live = Live::new(handle.clone(), &options);
     Router::new()
         .route("/", get(now))
         .route("/functions", get(functions))
@@ -82,13 +84,13 @@ pub(crate) fn router(desk: Desk, options: Options) -> Router {
         .route("/workers/{id}/drain", post(actions::drain))
         .route("/workers/{id}/resume", post(actions::resume))
         .route("/jobs/{id}/cancel", post(actions::cancel))
-        .with_state(Page { desk, live, actions: options.actions })
+        .with_state(Page { handle, live, actions: options.actions })
 }
 
-/// The page for what is not there; for the router that this one becomes a part of.
+/// The page for unknown addresses; the outer router uses it as its fallback.
 pub(crate) fn not_found() -> Response {
     let problem = ProblemPage {
-        title: "There is no such page".to_owned(),
+        title: "Page not found".to_owned(),
         text: "The address may have been mistyped.".to_owned(),
     };
     (StatusCode::NOT_FOUND, html(problem.render())).into_response()
@@ -96,7 +98,7 @@ pub(crate) fn not_found() -> Response {
 
 #[derive(Clone)]
 struct Page {
-    desk: Desk,
+    handle: Handle,
     live: Live,
     actions: bool,
 }
@@ -107,17 +109,17 @@ impl FromRef<Page> for Live {
     }
 }
 
-/// What every page has: its head and its foot.
+/// What every page has: its header and its footer.
 struct Frame {
     title: String,
-    /// The part of the navigation that is underlined.
+    /// The current entry of the navigation.
     here: &'static str,
-    /// The parts that the script follows; empty: it asks for the whole page again instead.
+    /// The parts that the script updates live; if empty, it reloads the whole page instead.
     parts: &'static str,
     status: Status,
     sentence: Sentence,
-    foot: Foot,
-    /// There are actions, and this visitor has not logged in for them.
+    foot: Footer,
+    /// Whether the visitor may log in to perform actions.
     may_log_in: bool,
     may_log_out: bool,
 }
@@ -213,7 +215,7 @@ impl Page {
             parts: "",
             status: Status::of(view, age),
             sentence: Sentence::of(view, age),
-            foot: Foot::of(view),
+            foot: Footer::of(view),
             may_log_in: self.actions && !may_act,
             may_log_out: may_act,
         }
@@ -227,8 +229,8 @@ impl Page {
     fn no_such(&self, thing: &str) -> Response {
         self.problem(
             StatusCode::NOT_FOUND,
-            &format!("There is no such {thing}"),
-            "It may have been forgotten: what has ended is kept only for a while.",
+            &format!("No such {thing}"),
+            "It may be too old: what has ended is kept only for a while.",
         )
     }
 
@@ -250,7 +252,7 @@ impl Page {
             Refused::NotActive | Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Refused::Unknown => StatusCode::NOT_FOUND,
         };
-        self.problem(status, "That could not be done", text)
+        self.problem(status, "That did not work", text)
     }
 }
 
@@ -259,7 +261,7 @@ fn html(page: askama::Result<String>) -> Response {
     match page {
         Ok(page) => (uncached, Html(page)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a page could not be drawn");
+            tracing::error!(%error, "cannot render a page");
             (StatusCode::INTERNAL_SERVER_ERROR, uncached).into_response()
         }
     }
@@ -271,7 +273,7 @@ async fn now(
     Query(filter): Query<Filter>,
 ) -> Response {
     let may_act = page.may_act(visitor);
-    let view = page.desk.view();
+    let view = page.handle.view();
     let colours = Colours::of(&view);
     let mut frame = page.frame(&view, "now", String::new(), may_act);
     frame.title = frame.sentence.title(&view);
@@ -295,7 +297,7 @@ async fn now(
 }
 
 async fn functions(State(page): State<Page>, visitor: Option<Extension<Visitor>>) -> Response {
-    let view = page.desk.view();
+    let view = page.handle.view();
     let frame = page.frame(&view, "functions", "Functions".to_owned(), page.may_act(visitor));
     let functions = functions::rows(&view, &Colours::of(&view));
     html(FunctionsPage { frame, functions: &functions }.render())
@@ -303,7 +305,7 @@ async fn functions(State(page): State<Page>, visitor: Option<Extension<Visitor>>
 
 async fn workers(State(page): State<Page>, visitor: Option<Extension<Visitor>>) -> Response {
     let may_act = page.may_act(visitor);
-    let view = page.desk.view();
+    let view = page.handle.view();
     let frame = page.frame(&view, "workers", "Workers".to_owned(), may_act);
     let workers = &workers::rows(&view, &Colours::of(&view));
     let unlisted = &workers::unlisted(&view);
@@ -316,7 +318,7 @@ async fn worker(
     Path(id): Path<String>,
 ) -> Response {
     let may_act = page.may_act(visitor);
-    let view = page.desk.view();
+    let view = page.handle.view();
     let found = id.parse::<WorkerId>().ok();
     let found = found.and_then(|id| view.workers.iter().find(|worker| worker.id == id));
     let Some(worker) = found else { return page.no_such("worker") };
@@ -371,10 +373,10 @@ async fn jobs(
     visitor: Option<Extension<Visitor>>,
     Query(filter): Query<Filter>,
 ) -> Response {
-    let view = page.desk.view();
+    let view = page.handle.view();
     let colours = Colours::of(&view);
-    // One that does not lead, or is too busy, has none to show; the template says so.
-    let list = page.desk.list(JOBS_SHOWN).await.ok();
+    // A distributor that is not active, or is too busy, lists none; the template says so.
+    let list = page.handle.list(JOBS_SHOWN).await.ok();
     html(
         JobsPage {
             frame: page.frame(&view, "jobs", "Jobs".to_owned(), page.may_act(visitor)),
@@ -387,9 +389,9 @@ async fn jobs(
     )
 }
 
-/// The front page's table of jobs, for a person who types into its filter.
+/// The front page's table of jobs, while a visitor types into its filter.
 async fn jobs_part(State(page): State<Page>, Query(filter): Query<Filter>) -> Response {
-    let view = page.desk.view();
+    let view = page.handle.view();
     let ended = jobs::ended(&view, &filter, ENDED_SHOWN, &Colours::of(&view));
     html(JobsPart { ended: &ended, filtered: filter.is_on() }.render())
 }
@@ -400,9 +402,9 @@ async fn job(
     Path(id): Path<String>,
 ) -> Response {
     let may_act = page.may_act(visitor);
-    let view: Arc<View> = page.desk.view();
+    let view: Arc<View> = page.handle.view();
     let Ok(id) = id.parse::<JobId>() else { return page.no_such("job") };
-    let jobs = match page.desk.find(id).await {
+    let jobs = match page.handle.find(id).await {
         Ok(jobs) if jobs.is_empty() => return page.no_such("job"),
         Ok(jobs) => jobs,
         Err(refused) => return page.refused(refused),

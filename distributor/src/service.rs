@@ -1,5 +1,5 @@
-//! The one task that owns the scheduler: it turns what the link brings into events, and the scheduler's
-//! effects into what the link does. Whoever is not on the broker comes to it through the desk.
+//! The one task that owns the scheduler: it turns the link's deliveries and the handle's requests
+//! into events, and the scheduler's effects into messages and broker calls.
 
 mod broker_calls;
 mod http_calls;
@@ -17,39 +17,39 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::desk::Request;
-use crate::intake::{self, Intake, Source, Unfit};
-use crate::view::{self, Maker, View};
+use crate::handle::Request;
+use crate::view::{self, View, ViewBuilder};
 use crate::wire::Wire;
+use crate::wire::decode::{self, DecodeError, LeaderQueue, Source};
 use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token};
 
 use broker_calls::Done;
 use http_calls::HttpCallers;
 
-/// How often a standby asks whether the lock is free.
+/// How often a standby tries to take the lock.
 const CLAIM: Duration = Duration::from_secs(1);
-/// How often all that is shared is declared again: whatever somebody deletes is soon back, and the
-/// workers' beats within their time.
+/// How often the shared topology is declared again, so that whatever somebody deletes is soon back,
+/// and the workers' beats within their limit.
 const UPKEEP: Duration = Duration::from_millis(500);
-/// How often a bound that is reached is logged.
-const TELL: Duration = Duration::from_secs(60);
-/// Deliveries taken in one go, before effects are published: answers then leave as lists.
+/// How often, at most, a reached limit is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+/// The most deliveries handled before effects are published: answers then leave as lists.
 const BATCH: usize = 256;
 
-/// What a service is made of.
+/// What the service is built from.
 pub(crate) struct Parts {
     pub(crate) topology: Topology,
     pub(crate) config: Config,
     pub(crate) events: mpsc::Receiver<link::Event<Source>>,
     pub(crate) requests: mpsc::Receiver<Request>,
-    pub(crate) maker: Maker,
+    pub(crate) view_builder: ViewBuilder,
     pub(crate) view: watch::Sender<Arc<View>>,
 }
 
 type Session = link::Session<Source>;
 
-/// Owns the scheduler. Woken by the link, by the desk, by broker_calls that end, and by its clocks; ends
-/// when it is told to.
+/// Owns the scheduler. Woken by the link, by requests, by finished broker calls, and by its timers;
+/// ends at shutdown.
 pub(crate) struct Service {
     topology: Topology,
     scheduler: Scheduler,
@@ -57,25 +57,25 @@ pub(crate) struct Service {
     events: mpsc::Receiver<link::Event<Source>>,
     requests: mpsc::Receiver<Request>,
     callers: HttpCallers,
-    maker: Maker,
+    view_builder: ViewBuilder,
     view: watch::Sender<Arc<View>>,
     begun: Instant,
     session: Option<Session>,
     leading: bool,
-    /// The lock is being asked for.
+    /// Whether a request for the lock is running.
     claiming: bool,
-    /// Errands under way, each with the generation it was begun in.
+    /// Broker calls in progress, each with the generation it was started in.
     broker_calls: JoinSet<(Generation, Done)>,
-    /// Pools being emptied, and whether each is to be declared again after that: what is placed
-    /// meanwhile would be taken out too.
+    /// Pools being purged, and whether each has to be declared again afterwards: a job placed
+    /// meanwhile would be purged too.
     purging: HashMap<PoolId, bool>,
-    /// Kinds of messages that could not be understood and were logged.
-    unfit: HashSet<(Source, &'static str)>,
-    /// The bounds that were logged: at which count, and when.
-    told: HashMap<String, (u64, Duration)>,
+    /// Kinds of undecodable messages that have been logged.
+    logged_errors: HashSet<(Source, &'static str)>,
+    /// The limits that have been logged: at which count, and when.
+    logged_limits: HashMap<String, (u64, Duration)>,
     /// Events that effects gave rise to.
     pending: VecDeque<Event>,
-    /// Its room is used again and again.
+    /// Reused between events to save allocations.
     effects: Vec<Effect>,
 }
 
@@ -88,7 +88,7 @@ impl Service {
             events: parts.events,
             requests: parts.requests,
             callers: HttpCallers::new(),
-            maker: parts.maker,
+            view_builder: parts.view_builder,
             view: parts.view,
             begun: Instant::now(),
             session: None,
@@ -96,8 +96,8 @@ impl Service {
             claiming: false,
             broker_calls: JoinSet::new(),
             purging: HashMap::new(),
-            unfit: HashSet::new(),
-            told: HashMap::new(),
+            logged_errors: HashSet::new(),
+            logged_limits: HashMap::new(),
             pending: VecDeque::new(),
             effects: Vec::new(),
         }
@@ -106,9 +106,9 @@ impl Service {
     pub(crate) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = std::pin::pin!(shutdown);
         let mut tick = interval(TICK);
-        let (mut claim, mut look) = (interval(CLAIM), interval(view::EVERY));
+        let (mut claim, mut views) = (interval(CLAIM), interval(view::EVERY));
         let mut upkeep = interval(UPKEEP);
-        for clock in [&mut tick, &mut claim, &mut look, &mut upkeep] {
+        for clock in [&mut tick, &mut claim, &mut views, &mut upkeep] {
             clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut batch = Vec::with_capacity(BATCH);
@@ -128,29 +128,29 @@ impl Service {
                 _ = tick.tick() => self.feed(Event::Tick),
                 _ = claim.tick() => self.claim(),
                 _ = upkeep.tick() => self.session.iter().for_each(Session::declare_again),
-                _ = look.tick() => self.show(),
+                _ = views.tick() => self.publish_view(),
             }
         }
         self.broker_calls.shutdown().await;
     }
 
-    /// Lets everybody see how things are.
-    fn show(&mut self) {
-        let view = self.maker.make(&self.scheduler, self.begun.elapsed(), unix_now());
-        self.warn_of_turned_away(&view);
+    /// Publishes a new view.
+    fn publish_view(&mut self) {
+        let view = self.view_builder.build(&self.scheduler, self.begun.elapsed(), unix_now());
+        self.log_reached_limits(&view);
         self.view.send_replace(Arc::new(view));
     }
 
-    /// Each bound that is reached is logged, at most once a minute.
-    fn warn_of_turned_away(&mut self, view: &View) {
+    /// Logs each reached limit, at most once a minute.
+    fn log_reached_limits(&mut self, view: &View) {
         let now = self.begun.elapsed();
         for turned in &view.turned_away {
-            let (told, at) = self.told.entry(turned.bound.clone()).or_default();
-            let due = *told == 0 || now.saturating_sub(*at) >= TELL;
-            if turned.count > *told && due {
-                (*told, *at) = (turned.count, now);
+            let (logged, at) = self.logged_limits.entry(turned.bound.clone()).or_default();
+            let due = *logged == 0 || now.saturating_sub(*at) >= LOG_INTERVAL;
+            if turned.count > *logged && due {
+                (*logged, *at) = (turned.count, now);
                 let (bound, count) = (&turned.bound, turned.count);
-                tracing::warn!(bound, count, "somebody was turned away: {}", turned.reason);
+                tracing::warn!(bound, count, "a limit is reached: {}", turned.reason);
             }
         }
     }
@@ -166,7 +166,7 @@ impl Service {
             link::Event::Unblocked => self.feed(Event::Unblocked),
             link::Event::Down(_) => {
                 if self.leading {
-                    tracing::warn!("the link is down: this term is over");
+                    tracing::warn!("the broker link is down: this term has ended");
                 }
                 self.session = None;
                 (self.leading, self.claiming) = (false, false);
@@ -182,38 +182,39 @@ impl Service {
         }
     }
 
-    /// Acked on receipt: what is lost from here on, its sender sends again.
+    /// Acks on receipt: the sender sends again whatever is lost from here on.
     fn delivery(&mut self, delivery: Delivery<Source>) {
-        match intake::event(&delivery) {
+        match decode::event(&delivery) {
             Ok(mut event) => {
-                if intake::curb(&mut event) > 0 {
-                    self.complain(&delivery, Unfit::Oversized);
+                if decode::enforce_limits(&mut event) > 0 {
+                    self.count_undecodable(&delivery, DecodeError::Oversized);
                 }
                 self.feed(event);
             }
-            Err(unfit) => self.refuse(&delivery, unfit),
+            Err(error) => self.park(&delivery, error),
         }
         delivery.receipt.ack();
     }
 
-    /// Counted each time, logged the first: garbage comes in floods.
-    fn complain(&mut self, delivery: &Delivery<Source>, unfit: Unfit) {
-        metrics::counter!("simple_dist_unfit_total", "reason" => unfit.label()).increment(1);
-        if self.unfit.insert((delivery.source, unfit.label())) {
+    /// Counts each undecodable message, but logs only the first of a kind: garbage comes in floods.
+    fn count_undecodable(&mut self, delivery: &Delivery<Source>, error: DecodeError) {
+        metrics::counter!("simple_dist_unfit_total", "reason" => error.label()).increment(1);
+        if self.logged_errors.insert((delivery.source, error.label())) {
             tracing::warn!(
                 source = ?delivery.source,
-                reason = unfit.label(),
+                reason = error.label(),
                 user = delivery.user.as_ref().map(tracing::field::display),
                 bytes = delivery.body.len(),
-                "{unfit}; further messages like this one are only counted"
+                "{error}; further messages like this one are only counted"
             );
         }
     }
 
-    fn refuse(&mut self, delivery: &Delivery<Source>, unfit: Unfit) {
-        self.complain(delivery, unfit);
-        if let (Some(session), false) = (&self.session, unfit == Unfit::Anonymous) {
-            // A full publisher loses it; it is counted, and was of use to nobody but a person.
+    fn park(&mut self, delivery: &Delivery<Source>, error: DecodeError) {
+        self.count_undecodable(delivery, error);
+        if let (Some(session), false) = (&self.session, error == DecodeError::Anonymous) {
+            // A full publisher drops it; it has been counted, and only an operator would have read
+            // it.
             let _full = session.publish(self.wire.park(delivery.body.clone()));
         }
     }
@@ -253,8 +254,10 @@ impl Service {
             Effect::Presence(presence) => (self.wire.presence(&presence), None),
             Effect::DeclarePool(pool) => return self.declare(session, pool),
             Effect::Purge(pool) => return self.purge(session, pool),
-            Effect::AskDepths { asked_at, pools } => return self.look(session, asked_at, pools),
-            Effect::StepDown => return session.give_up("another distributor leads now"),
+            Effect::AskDepths { asked_at, pools } => {
+                return self.ask_depths(session, asked_at, pools);
+            }
+            Effect::StepDown => return session.give_up("another distributor is active now"),
         };
         if let (Err(_), Some(token)) = (session.publish(message), token) {
             let settled = Event::Settled { tokens: vec![token], outcome: Outcome::Refused };
@@ -262,18 +265,18 @@ impl Service {
         }
     }
 
-    fn lead(&mut self, session: Session) {
+    fn start_term(&mut self, session: Session) {
         let term = Term::random();
-        tracing::info!(%term, "active from now on");
+        tracing::info!(%term, "this distributor is now active");
         self.leading = true;
         self.feed(Event::Leading { term });
-        for intake in [Intake::Answers, Intake::Submissions, Intake::ClientControl] {
-            self.consume(session.clone(), intake, Duration::ZERO);
+        for queue in [LeaderQueue::Answers, LeaderQueue::Submissions, LeaderQueue::ClientControl] {
+            self.consume(session.clone(), queue, Duration::ZERO);
         }
     }
 }
 
 fn unix_now() -> Duration {
-    // A clock before 1970 shows wrong times, and nothing else.
+    // A clock before 1970 only shows wrong times.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,28 +1,29 @@
 //! The page, the API and the metrics over HTTP.
 //!
 //! ```text
-//!  TCP --> [server]  --> [gate]  --> router: the page, [api], [login], [health], [metrics]
-//!          so many       host, site, token;          |
-//!          connections   time, streams, panics       +--> Desk: views, calls, wishes
+//!  TCP --> [server]  --> [middleware]  --> router: the page, [api], [login], [health], [metrics]
+//!          limited       host, site, token;          |
+//!          connections   time, streams, panics       +--> Handle: views, calls, operator actions
 //! ```
 
+mod access;
 mod api;
-mod gate;
-mod guard;
+mod connections;
 mod health;
+mod host;
 mod json;
+mod json_body;
 mod login;
+mod memory;
 mod metrics;
+mod middleware;
 mod openapi;
-mod patience;
 pub(crate) mod peers;
 mod problem;
-mod room;
-mod seats;
 mod server;
 mod session;
 mod settings;
-mod sheets;
+mod write_timeout;
 
 use std::io;
 
@@ -30,19 +31,19 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
+use crate::handle::Handle;
 use crate::page;
 
 pub use settings::{LISTEN, Secret, Settings, SettingsError};
 
-/// Takes the address; none if it is taken and not required.
+/// Binds the address; `None` if it is taken and not required.
 pub(crate) fn listen(settings: &Settings) -> io::Result<Option<TcpListener>> {
     match server::listen(settings.listen) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if settings.required => Err(error),
         Err(error) => {
             let address = settings.listen;
-            tracing::warn!(%error, %address, "no page and no API; give an address with --listen");
+            tracing::warn!(%error, %address, "the page and the API are off: cannot listen; give another address with --listen");
             Ok(None)
         }
     }
@@ -52,30 +53,30 @@ pub(crate) fn listen(settings: &Settings) -> io::Result<Option<TcpListener>> {
 pub(crate) async fn serve(
     listener: TcpListener,
     settings: Settings,
-    desk: Desk,
+    handle: Handle,
     shutdown: CancellationToken,
 ) {
-    let app = router(settings, desk, room::Bounds::default(), shutdown.clone());
+    let app = router(settings, handle, memory::Limits::default(), shutdown.clone());
     server::accept(listener, app, server::Limits::default(), shutdown).await;
 }
 
-/// Everything that is served; `shutdown` ends its event streams.
+/// The routes; `shutdown` ends their event streams.
 fn router(
     settings: Settings,
-    desk: Desk,
-    bounds: room::Bounds,
+    handle: Handle,
+    limits: memory::Limits,
     shutdown: CancellationToken,
 ) -> Router {
-    let scrape = metrics::Scrape::new(desk.clone());
+    let scrape = metrics::Scrape::new(handle.clone());
     let options = page::Options { actions: settings.token.is_some(), shutdown: shutdown.clone() };
     let routes = Router::new()
-        .merge(health::router(desk.clone()))
+        .merge(health::router(handle.clone()))
         .merge(metrics::router(scrape))
         .merge(openapi::router())
-        .merge(page::router(desk.clone(), options))
+        .merge(page::router(handle.clone(), options))
         .merge(login::router(settings.clone()))
-        .nest("/api/v1", api::router(desk, shutdown));
-    gate::close(routes, settings, bounds)
+        .nest("/api/v1", api::router(handle, shutdown));
+    middleware::apply(routes, settings, limits)
 }
 
 #[cfg(test)]

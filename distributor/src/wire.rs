@@ -1,4 +1,6 @@
-//! Effects become messages: routes are looked up, bodies written.
+//! Encodes effects into messages, and looks up where they go; [`decode`] is the way in.
+
+pub(crate) mod decode;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
 
 use simple_dist_core::scheduler::{Origin, Token};
 
-/// Routes kept at hand; with more than this all are forgotten and made again.
+/// The most routes kept in the cache; beyond this it is cleared.
 const ROUTES: usize = 4096;
 
-/// Writes messages for one term.
+/// Encodes messages.
 #[derive(Debug)]
 pub(crate) struct Wire {
     topology: Topology,
@@ -70,7 +72,7 @@ impl Wire {
         }
     }
 
-    /// News for a client.
+    /// An answer or notice for a client.
     pub(crate) fn deliver(
         &mut self,
         to: Origin,
@@ -96,7 +98,7 @@ impl Wire {
         }
     }
 
-    /// Nothing, to a client's queue.
+    /// An empty message to a client's queue: it is returned if the queue is gone.
     pub(crate) fn probe_client(&self, to: &Origin, term: Term, token: Token) -> Outgoing {
         let queue = self.topology.client(&to.user, to.client, to.generation);
         Outgoing {
@@ -108,7 +110,7 @@ impl Wire {
         }
     }
 
-    /// Word for a worker.
+    /// A control message for a worker.
     pub(crate) fn control(
         &self,
         user: &UserName,
@@ -127,19 +129,19 @@ impl Wire {
         }
     }
 
-    /// Word for everybody.
+    /// The active distributor's beat, for everyone.
     pub(crate) fn presence(&self, presence: &Presence) -> Outgoing {
-        untold(&self.presence, write(presence), Lane::Control)
+        unconfirmed(&self.presence, write(presence), Lane::Control)
     }
 
-    /// What could not be understood, for a person to look at. Floods of it are not to fill the way
-    /// of what keeps everybody going.
+    /// An undecodable message, kept for an operator to look at. It uses the lane of the jobs, so
+    /// that a flood of it does not delay control messages.
     pub(crate) fn park(&self, body: Bytes) -> Outgoing {
-        untold(&self.parked, body, Lane::Jobs)
+        unconfirmed(&self.parked, body, Lane::Jobs)
     }
 }
 
-fn untold(route: &Arc<Route>, body: Bytes, lane: Lane) -> Outgoing {
+fn unconfirmed(route: &Arc<Route>, body: Bytes, lane: Lane) -> Outgoing {
     let route = Arc::clone(route);
     Outgoing { route, body, work: Duration::ZERO, token: None, lane }
 }

@@ -1,5 +1,5 @@
-//! What a person may do: drain and resume a worker, cancel a job. Who may is checked before a
-//! request comes here; without a token configured nobody may.
+//! Operator actions: drain and resume a worker, cancel a job. The middleware has checked that the
+//! visitor may act; without a configured token nobody may.
 
 use axum::Extension;
 use axum::extract::{Path, Query, State};
@@ -9,17 +9,17 @@ use serde::Deserialize;
 use simple_dist_protocol::{JobId, JobKey, WorkerId};
 
 use super::{Page, Visitor};
-use crate::desk::Refused;
+use crate::handle::Refused;
 use crate::view::Job;
 
-/// The page a button was on, to which its presser returns.
+/// The page the button was on, to which the visitor returns.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct From {
     #[serde(default)]
     from: String,
 }
 
-/// Whose job, where two users chose the same id.
+/// Whose job to cancel, if several users chose the same id.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Whose {
     user: Option<String>,
@@ -56,7 +56,7 @@ async fn set_drain(
     let Ok(worker) = worker.parse::<WorkerId>() else {
         return page.no_such("worker");
     };
-    match page.desk.drain(worker, drain).await {
+    match page.handle.drain(worker, drain).await {
         Ok(()) if from.from == "now" => Redirect::to("/#workers").into_response(),
         Ok(()) if from.from == "workers" => Redirect::to("/workers").into_response(),
         Ok(()) => Redirect::to(&format!("/workers/{worker}")).into_response(),
@@ -77,7 +77,7 @@ pub(super) async fn cancel(
     let Ok(id) = job.parse::<JobId>() else {
         return page.no_such("job");
     };
-    let jobs = match page.desk.find(id).await {
+    let jobs = match page.handle.find(id).await {
         Ok(jobs) => jobs,
         Err(refused) => return page.refused(refused),
     };
@@ -91,8 +91,8 @@ pub(super) async fn cancel(
     let mut any = false;
     for key in wanted {
         any = true;
-        match page.desk.cancel(key).await {
-            // One that ended meanwhile is shown as it ended.
+        match page.handle.cancel(key).await {
+            // A job that has ended in the meantime is shown as it ended.
             Ok(()) | Err(Refused::Unknown) => {}
             Err(refused) => return page.refused(refused),
         }
@@ -102,7 +102,7 @@ pub(super) async fn cancel(
     }
     page.problem(
         StatusCode::NOT_FOUND,
-        "There is no such job under way",
-        "It may have ended meanwhile, or it was never here.",
+        "No such job in progress",
+        "It may have ended in the meantime.",
     )
 }

@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon: part of the program, and nothing else is loaded.
+//! The style sheet, the script and the icon: compiled into the program; nothing else is loaded.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -12,7 +12,7 @@ const ASSETS: [(&str, &str, &str); 3] = [
     ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 
-/// One of them; a browser that has it already is told so.
+/// Serves an asset; a browser that has it already gets 304.
 pub(super) async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some((_, kind, text)) = ASSETS.into_iter().find(|(asset, ..)| *asset == name) else {
         return StatusCode::NOT_FOUND.into_response();

@@ -1,21 +1,21 @@
-//! Which look is which function's, everywhere on the page: a class `f0` to `f47`, since the page
-//! allows no style of its own. The first twelve are plain colours; beyond them the same colours
-//! come striped, barred and dotted.
+//! Assigns each function a look, the same everywhere on the page: a class `f0` to `f47`, since the
+//! content security policy forbids inline styles. The first twelve are plain colours; the rest are
+//! the same colours striped, barred and dotted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::view::View;
 
-/// How many colours there are in the style sheet.
+/// The number of colours in the style sheet.
 const COLOURS: usize = 12;
-/// Colours, and what is done to each of them.
+/// The number of looks: plain, striped, barred and dotted.
 const LOOKS: usize = 4 * COLOURS;
-/// The first of them are told from each other best.
+/// The first colours, which are easiest to tell apart.
 const FIRST: usize = 6;
 
-/// The looks of a view's functions. A name's own colour follows from its letters; where two meet,
-/// the later one takes the next that is free, and all are plain while there are few.
+/// The looks of a view's functions. A hash of the name picks the colour; on a collision the later
+/// function takes the next free look, and all are plain while there are few.
 pub(super) struct Colours(HashMap<Arc<str>, usize>);
 
 impl Colours {
@@ -26,7 +26,7 @@ impl Colours {
             let own = own(&function.name);
             let mut all =
                 (0..LOOKS).map(|step| step / COLOURS * COLOURS + (own + step % COLOURS) % COLOURS);
-            // More than there are looks: then only their names tell some from each other.
+            // With more functions than looks, only the names tell some of them apart.
             let look = all.find(|look| !taken[*look]).unwrap_or(own);
             taken[look] = true;
             looks.insert(Arc::clone(&function.name), look);
@@ -38,7 +38,7 @@ impl Colours {
         format!("f{}", self.0.get(function).copied().unwrap_or_else(|| own(function)))
     }
 
-    /// The looks that are no plain colour: a picture must bring what they are filled with.
+    /// The patterned looks in use: a picture must define their fill patterns.
     pub(super) fn patterns(&self) -> Vec<Pattern> {
         let mut patterns: Vec<usize> =
             self.0.values().copied().filter(|look| *look >= COLOURS).collect();
@@ -53,7 +53,7 @@ impl Colours {
     }
 }
 
-/// What bars of one function are filled with.
+/// The fill pattern for one function's bars.
 pub(super) struct Pattern {
     pub(super) class: String,
     /// `stripes`, `bars` or `dots`.

@@ -1,9 +1,9 @@
-//! The functions: who serves them, how long they wait and run, how they end.
+//! The table of functions: workers, queue, wait and run times, outcomes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::colour::Colours;
-use crate::view::words::{Measure, count, percentiles};
+use crate::view::format::{Measure, count, percentiles};
 use crate::view::{Function, ProblemKind, Severity, View};
 
 /// A row of the table of functions.
@@ -12,9 +12,9 @@ pub(super) struct FunctionRow {
     pub(super) name: String,
     pub(super) workers: String,
     pub(super) slots: String,
-    /// Nobody serves it: how bad that is.
+    /// The tone of the note that no worker serves it, if so.
     pub(super) unserved: Option<&'static str>,
-    /// Other versions of it are served too: which.
+    /// The versions served, if more than one.
     pub(super) skew: Option<String>,
     pub(super) queued: String,
     pub(super) running: String,
@@ -27,11 +27,11 @@ pub(super) struct FunctionRow {
     pub(super) other_ends: Vec<String>,
     pub(super) has_failed: bool,
     pub(super) local: String,
-    /// Its callers run it themselves, all of it.
+    /// Whether practically all its calls run locally.
     pub(super) is_all_local: bool,
-    /// `value 1,204 · panicked 2`.
+    /// `value 1,204 · panicked 2`: how its jobs ended.
     pub(super) answers: String,
-    /// `not served 12`: why clients ran it themselves.
+    /// `not served 12`: why clients ran it locally.
     pub(super) reasons: String,
 }
 
@@ -79,7 +79,7 @@ fn skew(function: &Function) -> Option<String> {
     (versions.len() > 1).then(|| format!("{} served", versions.join(" and ")))
 }
 
-/// `value 1,204 · panicked 2`: what is meant to be first.
+/// `value 1,204 · panicked 2`, with `value` first.
 fn kinds(counts: &BTreeMap<String, u64>) -> String {
     let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
     counts.sort_by_key(|(kind, _)| kind.as_str() != "value");

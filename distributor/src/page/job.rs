@@ -1,13 +1,13 @@
-//! One job: what is known of it, and what happened to it from its submission on.
+//! The page of one job: its details and its timeline.
 
 use simple_dist_protocol::text;
 
 use super::colour::Colours;
 use super::jobs::{answer, label, place, tone};
-use crate::view::words::{ago, nth, time_of_day};
+use crate::view::format::{ago, nth, time_of_day};
 use crate::view::{Job, Moment, Place, RecentJob, Seconds, View, What};
 
-/// All that is known of one job.
+/// Everything known about one job.
 pub(super) struct JobCard {
     pub(super) id: String,
     pub(super) label: String,
@@ -23,14 +23,14 @@ pub(super) struct JobCard {
     pub(super) may_be_cancelled: bool,
 }
 
-/// A name, what it is, and where more is told.
+/// A named detail, with a link to more.
 pub(super) struct Fact {
     pub(super) name: &'static str,
     pub(super) text: String,
     pub(super) path: Option<String>,
 }
 
-/// A stretch of its time, in percent of all of it.
+/// A section of the job's time, in percent of the whole.
 pub(super) struct Span {
     pub(super) x: String,
     pub(super) width: String,
@@ -38,7 +38,7 @@ pub(super) struct Span {
     pub(super) title: String,
 }
 
-/// Something that happened.
+/// An entry of the timeline.
 pub(super) struct Line {
     pub(super) after: String,
     pub(super) text: String,
@@ -63,7 +63,7 @@ impl JobCard {
                     facts.push(fact("Worker", worker.short(), path));
                 }
                 if job.mark || !job.strikes.is_empty() {
-                    facts.push(fact("Suspicion", suspicion(job.mark, &job.strikes), None));
+                    facts.push(fact("Strikes", suspicion(job.mark, &job.strikes), None));
                 }
                 facts.extend(job.arguments.as_deref().map(arguments));
                 let says = format!("It is {} for {}.", place(job.place), job.place_age);
@@ -151,7 +151,7 @@ fn suspicion(mark: bool, strikes: &[String]) -> String {
     [marked, struck].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// The same of a job that has ended: its last line says how.
+/// The timeline of an ended job: its last line says how it ended.
 fn ended_lines(job: &RecentJob) -> Vec<Line> {
     let mut lines = lines(&job.timeline);
     if let Some(last) = lines.last_mut()
@@ -162,7 +162,7 @@ fn ended_lines(job: &RecentJob) -> Vec<Line> {
     lines
 }
 
-/// What happened, in words.
+/// The timeline in words.
 fn lines(timeline: &[Moment]) -> Vec<Line> {
     timeline
         .iter()
@@ -202,7 +202,8 @@ fn has_started(timeline: &[Moment]) -> bool {
     timeline.iter().any(|moment| matches!(moment.what, What::Started { .. }))
 }
 
-/// What is known of a job whose start nobody saw: a worker tells how long it ran when it has.
+/// The bars of a job whose start was never reported: its worker reports the run time when the job
+/// has ended.
 fn waited_and_ran(waited: Seconds, ran: Seconds, has_failed: bool) -> Vec<Span> {
     let whole = (waited.0 + ran.0).max(1e-6);
     let at = |span: Seconds| format!("{:.2}%", span.0 / whole * 100.0);
@@ -214,7 +215,7 @@ fn waited_and_ran(waited: Seconds, ran: Seconds, has_failed: bool) -> Vec<Span> 
     ]
 }
 
-/// The stretches between the moments: waiting, running, and how each run ended.
+/// The sections between the moments: waiting, running, and how each run ended.
 fn spans(timeline: &[Moment], whole: Seconds, is_running: bool, has_failed: bool) -> Vec<Span> {
     let whole = whole.0.max(timeline.last().map_or(0.0, |last| last.after.0)).max(1e-6);
     let ends = timeline.iter().skip(1).map(|moment| (moment.after.0, Some(moment.what)));

@@ -1,4 +1,4 @@
-//! The jobs that ended last and those under way, and the filter over them.
+//! The recently ended jobs, the unfinished jobs, and the filter over both.
 
 use std::fmt::Write;
 
@@ -6,21 +6,21 @@ use serde::Deserialize;
 use simple_dist_protocol::{JobId, WorkerId, text};
 
 use super::colour::Colours;
-use crate::view::words::{age, ago, coarse, count, nth};
+use crate::view::format::{age, ago, coarse, count, nth};
 use crate::view::{By, Job, JobUnderWay, Place, RecentJob, View};
 
-/// The most characters of what an answer says beyond its kind.
+/// The most characters shown of an answer's detail.
 const DETAIL: usize = 300;
-/// The longest text that is looked for.
+/// The most characters of a filter's text.
 const TEXT: usize = 100;
 
-/// What a person wants to see of the jobs; comes as the query of the page's address.
+/// What to show of the jobs; parsed from the query of the page's address.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Filter {
-    /// Text that the job's line, or its full ids, must contain.
+    /// Text that the job's row or its full ids must contain.
     #[serde(default)]
     pub(super) q: String,
-    /// Anything: only failed ones.
+    /// If present, only failed jobs are shown.
     #[serde(default)]
     pub(super) failed: Option<String>,
 }
@@ -39,14 +39,14 @@ impl Filter {
     }
 }
 
-/// The table of the jobs that ended.
+/// The table of ended jobs.
 pub(super) struct Ended {
     pub(super) rows: Vec<JobRow>,
     /// `showing 25 of 1,000`.
     pub(super) showing: String,
 }
 
-/// A job that has ended, as a row.
+/// An ended job, as a row.
 pub(super) struct JobRow {
     pub(super) id: String,
     pub(super) label: String,
@@ -62,7 +62,7 @@ pub(super) struct JobRow {
     pub(super) when: String,
 }
 
-/// A job under way, as a row.
+/// An unfinished job, as a row.
 pub(super) struct WayRow {
     pub(super) id: String,
     pub(super) label: String,
@@ -77,12 +77,12 @@ pub(super) struct WayRow {
     pub(super) left: String,
 }
 
-/// At most so many of the jobs that ended and pass the filter.
+/// At most `most` of the ended jobs that pass the filter.
 pub(super) fn ended(view: &View, filter: &Filter, most: usize, colours: &Colours) -> Ended {
     ended_of(view, filter, most, colours, |_| true)
 }
 
-/// Those of one worker.
+/// At most `most` of the jobs that ended on one worker.
 pub(super) fn ended_by(view: &View, worker: WorkerId, most: usize, colours: &Colours) -> Ended {
     ended_of(view, &Filter::default(), most, colours, |job| job.worker == Some(worker))
 }
@@ -150,7 +150,7 @@ fn row(job: &RecentJob, now: u64, colours: &Colours) -> JobRow {
     }
 }
 
-/// Enough of an id to tell few from each other: ids made at one time begin alike.
+/// Enough of an id to tell a few apart: ids made at the same time begin alike.
 pub(super) fn label(id: JobId) -> String {
     let text = id.to_string();
     format!("{}…{}", &text[..6], &text[text.len() - 4..])
@@ -180,7 +180,7 @@ pub(super) fn answer(job: &RecentJob) -> String {
     }
 }
 
-/// Red for what failed, amber for what ran out of time, dim for what nobody wanted any more.
+/// Red for failed jobs, amber for timeouts, dim for cancelled ones.
 pub(super) fn tone(job: &RecentJob) -> &'static str {
     match job.answer.as_str() {
         "value" => "",
@@ -194,7 +194,7 @@ fn again(attempts: u32) -> Option<String> {
     (attempts > 1).then(|| format!("{} try", nth(attempts)))
 }
 
-/// The jobs under way that pass the filter: those that run first, then the oldest.
+/// The unfinished jobs that pass the filter: running ones first, then the oldest.
 pub(super) fn under_way(
     jobs: &[Job],
     filter: &Filter,

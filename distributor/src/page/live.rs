@@ -1,5 +1,4 @@
-//! The parts of the page that follow the service: each view is drawn once, for all who look, and
-//! only while somebody does.
+//! Live updates: each view is rendered once for all viewers, and only while there are any.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::colour::Colours;
-use super::foot::Foot;
+use super::footer::Footer;
 use super::functions::{self, FunctionRow};
 use super::jobs::{self, Ended, Filter};
 use super::sentence::Sentence;
@@ -27,39 +26,40 @@ use super::stream::Picture;
 use super::tiles::{self, Tile};
 use super::workers::{self, WorkerRow};
 use super::{Options, Visitor};
-use crate::desk::Desk;
+use crate::handle::Handle;
 use crate::view::{Seconds, View};
 
-/// A page is drawn anew this often at most: faster is not seen, slower is felt.
+/// How often a page is rendered at most: faster would not be noticed, slower would.
 const EVERY: Duration = Duration::from_millis(450);
-/// A comment is sent where nothing changed for so long, so that a cut is noticed on both sides.
+/// How long a stream may be silent before a comment is sent, so that both sides notice a dead
+/// connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// The jobs that ended, as the front page shows them.
+/// The most ended jobs on the front page.
 pub(super) const ENDED_SHOWN: usize = 15;
 
-/// The parts a page may follow, in the order they stand on the front page.
+/// The parts that can be updated, in the order of the front page.
 const PARTS: [&str; 8] =
     ["status", "sentence", "tiles", "stream", "workers", "functions", "jobs", "foot"];
 const WORKERS: usize = 4;
-/// All of them, as a page asks for them.
+/// All parts, as the query of the front page.
 pub(super) const ALL: &str = "status,sentence,tiles,stream,workers,functions,jobs,foot";
 
-/// Whoever follows the page gets its parts from here; cheap to clone.
+/// Renders parts for all viewers; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Live {
-    desk: Desk,
+    handle: Handle,
     drawn: Arc<watch::Sender<Arc<Drawn>>>,
     actions: bool,
     shutdown: CancellationToken,
 }
 
-/// All parts of one view.
+/// All parts of one view, rendered.
 #[derive(Debug, Default)]
 struct Drawn {
     unix_ms: u64,
     sequence: u64,
     parts: [Arc<str>; PARTS.len()],
-    /// The workers for those who may act: with buttons.
+    /// The table of workers with buttons, for visitors who may act.
     buttons: Arc<str>,
 }
 
@@ -111,13 +111,13 @@ pub(super) struct JobsPart<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "part/foot.html")]
-struct FootPart<'a> {
-    foot: &'a Foot,
+#[template(path = "part/footer.html")]
+struct FooterPart<'a> {
+    foot: &'a Footer,
 }
 
 impl Drawn {
-    /// Draws every part; both lists of workers, since not everybody may act.
+    /// Renders every part, and the table of workers both with and without buttons.
     fn of(view: &View, age: Seconds, actions: bool) -> Result<Self, askama::Error> {
         let colours = Colours::of(view);
         let sentence = Sentence::of(view, age);
@@ -135,7 +135,7 @@ impl Drawn {
             list(false)?,
             FunctionsPart { functions: &functions }.render()?,
             JobsPart { ended: &ended, filtered: false }.render()?,
-            FootPart { foot: &Foot::of(view) }.render()?,
+            FooterPart { foot: &Footer::of(view) }.render()?,
         ];
         Ok(Self {
             unix_ms: view.unix_ms,
@@ -147,18 +147,19 @@ impl Drawn {
 }
 
 impl Live {
-    pub(super) fn new(desk: Desk, options: &Options) -> Self {
+    pub(super) fn new(handle: Handle, options: &Options) -> Self {
         Self {
-            desk,
+            handle,
             drawn: Arc::new(watch::Sender::new(Arc::default())),
             actions: options.actions,
             shutdown: options.shutdown.clone(),
         }
     }
 
-    /// The newest parts. Whoever comes first after a new view draws it; the others get a copy.
+    /// The newest parts. The first viewer to ask after a new view renders it; the others get a
+    /// copy.
     fn drawn(&self) -> Arc<Drawn> {
-        let view = self.desk.view();
+        let view = self.handle.view();
         self.drawn.send_if_modified(|drawn| {
             let is_new = view.sequence != drawn.sequence || drawn.unix_ms == 0;
             if !is_new || view.unix_ms.abs_diff(drawn.unix_ms) < EVERY.as_millis() as u64 {
@@ -166,20 +167,20 @@ impl Live {
             }
             match Drawn::of(&view, age(&view), self.actions) {
                 Ok(new) => *drawn = Arc::new(new),
-                Err(error) => tracing::error!(%error, "the page's parts could not be drawn"),
+                Err(error) => tracing::error!(%error, "cannot render the parts of the page"),
             }
             true
         });
         self.drawn.borrow().clone()
     }
 
-    /// What has changed, again and again, until the distributor stops.
+    /// A stream of the changed parts, until the distributor stops.
     fn follow(
         self,
         wanted: [bool; PARTS.len()],
         buttons: bool,
     ) -> impl Stream<Item = Result<Event, Infallible>> {
-        let mut views = self.desk.views();
+        let mut views = self.handle.views();
         views.mark_changed();
         let shutdown = self.shutdown.clone();
         let follower = Follower {
@@ -197,19 +198,19 @@ impl Live {
     }
 }
 
-/// One page that follows.
+/// One page that is being updated.
 struct Follower {
     live: Live,
     views: watch::Receiver<Arc<View>>,
     wanted: [bool; PARTS.len()],
     buttons: bool,
-    /// What it has been sent.
+    /// The parts it has.
     sent: Arc<Drawn>,
     next: Instant,
 }
 
 impl Follower {
-    /// The parts that differ from those it has; none when there will be no more views.
+    /// The parts that differ from those it has; `None` when there will be no more views.
     async fn changed(&mut self) -> Option<Event> {
         let drawn = loop {
             sleep_until(self.next).await;
@@ -236,12 +237,12 @@ impl Follower {
     }
 }
 
-/// How old a view is.
+/// The age of a view.
 pub(super) fn age(view: &View) -> Seconds {
     view.age(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Which parts a page follows: `?of=status,workers`; all if it does not say.
+/// Which parts a page wants: `?of=status,workers`; all by default.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Of {
     of: Option<String>,
@@ -254,7 +255,7 @@ impl Of {
     }
 }
 
-/// The stream of changes. The gate before it lets only so many follow.
+/// The stream of changes. The middleware limits how many are open at once.
 pub(super) async fn events(
     State(live): State<Live>,
     Query(of): Query<Of>,

@@ -1,21 +1,21 @@
-//! The state of the service in words: what is wrong first, then what is.
+//! The state of the service in words: the problems first, then the facts.
 
-use crate::view::words::{age, coarse, count, many};
+use crate::view::format::{age, coarse, count, many};
 use crate::view::{self, Phase, Seconds, Severity, View};
 
-/// What the page says before anything else.
+/// What the page says at the top.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sentence {
-    /// What is wrong, the worst first.
+    /// The problems, worst first.
     pub(super) wrong: Vec<Wrong>,
-    /// What is.
+    /// How many workers, slots and queued jobs there are.
     pub(super) facts: String,
-    /// What will be.
+    /// What to expect, or what has been done so far.
     pub(super) outlook: String,
     headline: String,
 }
 
-/// Something that a person should know of.
+/// A problem that a visitor should know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) text: String,
@@ -23,7 +23,7 @@ pub(super) struct Wrong {
 }
 
 impl Sentence {
-    /// What to say of a view of this age.
+    /// The sentence for a view of this age.
     pub(super) fn of(view: &View, age: Seconds) -> Self {
         let problems = || view::stale(age).into_iter().chain(view.problems.iter().cloned());
         let wrong = problems().map(|problem| Wrong {
@@ -42,12 +42,12 @@ impl Sentence {
         Self { wrong: wrong.collect(), facts: facts(view), outlook: outlook(view), headline }
     }
 
-    /// What a screen reader says when it changes: it names no number that grows by itself.
+    /// What a screen reader announces on a change: without numbers that grow by themselves.
     pub(super) fn headline(&self) -> &str {
         &self.headline
     }
 
-    /// What stands in the browser's tab.
+    /// The title of the browser tab.
     pub(super) fn title(&self, view: &View) -> String {
         let worst = view.problems.first().filter(|worst| worst.severity == Severity::Critical);
         let said = match worst {
@@ -107,7 +107,7 @@ fn outlook(view: &View) -> String {
     format!("{} done so far{ends}.", many(books.done, "job"))
 }
 
-/// What those wait for that wait while nothing ends: what runs may take long.
+/// What is running while nothing ends: some runs may take long.
 fn running(view: &View) -> Option<String> {
     let held = view.workers.iter().flat_map(|worker| &worker.held);
     let runs = held.filter(|job| job.slot.is_some()).map(|job| job.age);

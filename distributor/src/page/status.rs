@@ -1,11 +1,11 @@
-//! The small line at the head: from when the numbers are, and whose.
+//! The small line in the header: the time of the numbers and the distributor they come from.
 
-use crate::view::words::time_of_day;
+use crate::view::format::time_of_day;
 use crate::view::{Phase, Seconds, View};
 
-/// The head's small line.
+/// The header's status line.
 pub(super) struct Status {
-    /// How far the view was from being new when it was drawn, in milliseconds.
+    /// The age of the view when it was rendered, in milliseconds.
     pub(super) age_ms: u64,
     pub(super) at: String,
     pub(super) distributor: String,

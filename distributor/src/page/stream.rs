@@ -1,26 +1,26 @@
 //! The job stream as a picture: one lane for each slot, two minutes from left to right.
 //!
-//! A bar's place is counted from a fixed moment, and the whole is shifted as time passes: so a
-//! bar that has ended stays as it is from one picture to the next, and only new ones are drawn.
+//! A bar's position is relative to a fixed moment, and the whole picture is shifted as time passes:
+//! a bar that has ended stays the same from one picture to the next, and only new ones are sent.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::colour::{Colours, Pattern};
-use crate::view::words::coarse;
+use crate::view::format::coarse;
 use crate::view::{Bar, BarEnd, Lane, View, WINDOW, Worker, WorkerState};
 use simple_dist_protocol::WorkerId;
 
-/// The most bars of a picture: what a browser draws anew twice a second without being felt.
+/// The most bars of a picture that a browser redraws twice a second without lag.
 const BARS: usize = 2000;
-/// The moment that bars are counted from changes this often.
+/// How often the fixed moment changes.
 const ERA_MS: u64 = 600_000;
-/// Above the lanes: the scale.
+/// The height of the scale above the lanes.
 const TOP: u32 = 20;
-/// Between the lanes of two workers.
+/// The gap between the lanes of two workers.
 const GAP: u32 = 8;
 
-/// The job stream, in pixels downwards and in percent of the window's width across.
+/// The job stream: pixels vertically, percent of the window's width horizontally.
 pub(super) struct Picture {
     pub(super) height: u32,
     /// How far the bars are shifted, in percent.
@@ -30,17 +30,17 @@ pub(super) struct Picture {
     pub(super) lanes: Vec<Row>,
     pub(super) cuts: Vec<Cut>,
     pub(super) legend: Vec<(String, String)>,
-    /// What the bars of some functions are filled with.
+    /// The fill patterns of some functions' bars.
     pub(super) patterns: Vec<Pattern>,
-    /// Slots that are not shown.
+    /// How many slots are not shown.
     pub(super) more: usize,
-    /// The picture in words.
+    /// A description for screen readers.
     pub(super) summary: String,
-    /// Bars nearer than this are drawn as one, if there are too many.
+    /// If there were too many bars: those nearer to each other than this are merged.
     pub(super) merged: Option<String>,
 }
 
-/// What stands left of a worker's lanes.
+/// The label of a worker's lanes.
 pub(super) struct Name {
     pub(super) y: u32,
     pub(super) text: String,
@@ -52,7 +52,7 @@ pub(super) struct Name {
 pub(super) struct Tick {
     pub(super) x: String,
     pub(super) text: String,
-    /// Only where the picture is stretched to the last half minute.
+    /// Shown only when the picture is stretched to the last half minute.
     pub(super) is_fine: bool,
 }
 
@@ -72,42 +72,42 @@ pub(super) struct Shape {
     pub(super) title: String,
 }
 
-/// Where a worker was lost.
+/// A mark where a worker was lost.
 pub(super) struct Cut {
     pub(super) x: String,
     pub(super) from: u32,
     pub(super) to: u32,
     pub(super) middle: u32,
     pub(super) text: String,
-    /// What became of its jobs: told where there is room.
+    /// What happened to its jobs; shown if there is space.
     pub(super) more: String,
-    /// The text stands left of the mark, since there is no room on its right.
+    /// Whether the text is left of the mark, for lack of space on its right.
     pub(super) is_late: bool,
-    /// Not within the last half minute.
+    /// Whether it is older than the last half minute.
     pub(super) is_far: bool,
 }
 
-/// How the time of a picture becomes a place in it.
+/// Maps time to horizontal positions.
 struct Scale {
-    /// Milliseconds from the fixed moment to the picture's own.
+    /// Milliseconds from the fixed moment to the picture's time.
     now: f64,
 }
 
 impl Scale {
-    /// Percent of the window, rounded to a tenth of a pixel of a wide one.
+    /// Percent of the window, rounded to a tenth of a pixel on a wide screen.
     fn percent(milliseconds: f64) -> String {
         let text = format!("{:.2}", milliseconds / WINDOW.as_millis() as f64 * 100.0);
         format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
 
-    /// The place of a moment so many seconds before the picture's.
+    /// The position of a moment `before` seconds before the picture's time.
     fn at(&self, before: f64) -> String {
         Self::percent(self.now - before.max(0.0) * 1e3)
     }
 }
 
 impl Picture {
-    /// The lanes of every worker, or of one.
+    /// The picture of all workers, or of one.
     pub(super) fn of(view: &View, colours: &Colours, only: Option<WorkerId>) -> Self {
         let wanted = |lane: &&Lane| only.is_none_or(|worker| lane.worker == worker);
         let lanes: Vec<&Lane> = view.stream.lanes.iter().filter(wanted).collect();
@@ -171,7 +171,7 @@ impl Picture {
                 middle,
                 text,
                 more,
-                // The text of a worker that gave back jobs is as wide as 21 s at the usual width.
+                // The text of a worker that returned jobs is as wide as 21 s at the usual width.
                 is_late: lost.0 < 21.0,
                 is_far: lost.0 > 28.0,
             });
@@ -214,7 +214,7 @@ fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> (String, St
     }
 }
 
-/// The height of a lane: fewer pixels the more there are.
+/// The height of a lane in pixels: less the more there are.
 fn pitch(lanes: usize) -> u32 {
     match lanes {
         0..=4 => 17,
@@ -238,7 +238,7 @@ fn ticks() -> Vec<Tick> {
 }
 
 fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -> Shape {
-    // One that leaves the window on the left is cut off by it, and so stays as it is here.
+    // A bar that leaves the window on the left is clipped by it, so it stays as it is here.
     let (from, to) = (bar.from.0, bar.to.0);
     let long = (from - to).max(0.15);
     let mut class = match bar.end {
@@ -290,13 +290,14 @@ fn summary(view: &View, lanes: &[&Lane]) -> String {
     let local: u64 = view.stream.local.iter().map(|bar| bar.count).sum();
     format!(
         "What each of {} slots ran in the last two minutes: {} run a job now, {failed} runs \
-         failed, {local} runs were made by the callers. The table of workers says what runs now.",
+         failed, {local} runs were local to the callers. The table of workers shows what is running now.",
         lanes.len(),
         running.count(),
     )
 }
 
-/// The bars of all lanes, so coarse that they are not too many, and how coarse.
+/// The bars of all lanes, merged until there are few enough, and the gap below which they were
+/// merged.
 fn fitting(lanes: &[&Lane]) -> (Vec<Vec<Bar>>, f64) {
     let mut nearer = 0.0;
     loop {
@@ -308,8 +309,8 @@ fn fitting(lanes: &[&Lane]) -> (Vec<Vec<Bar>>, f64) {
     }
 }
 
-/// Bars of one lane, where those nearer to each other than `nearer`, and shorter than that, are
-/// one: that of the function which took the most of it.
+/// The bars of one lane, where bars nearer to each other than `nearer`, and shorter than that,
+/// become one: that of the function with the longest run.
 fn merge(bars: &[Bar], nearer: f64) -> Vec<Bar> {
     if nearer == 0.0 {
         return bars.to_vec();

@@ -1,4 +1,4 @@
-//! The router, asked as a browser asks it; and a server of samples for a person to look at.
+//! The router, asked as a browser asks it; and a server of sample views to look at.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::*;
-use crate::desk::Request;
+use crate::handle::Request;
 use crate::view::{self, Job, sample};
 
-/// What was asked of the scheduler beside looking.
+/// The actions that reached the scheduler.
 #[derive(Debug, PartialEq)]
 enum Asked {
     Drain(WorkerId, bool),
@@ -21,7 +21,7 @@ enum Asked {
 }
 
 /// A page over one view, whose scheduler knows the sample's jobs.
-struct Stage {
+struct Fixture {
     views: watch::Sender<Arc<View>>,
     asked: mpsc::Receiver<Asked>,
     shutdown: CancellationToken,
@@ -35,12 +35,12 @@ fn now_ms() -> u64 {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "it ends with the desk, and the test's runtime owns it"
+    reason = "the task ends with the handle, and the test's runtime owns it"
 )]
-fn stage(mut view: View, actions: bool) -> Stage {
+fn fixture(mut view: View, actions: bool) -> Fixture {
     view.problems = view::diagnose(&view);
     let (views, view) = watch::channel(Arc::new(view));
-    let (desk, mut requests) = Desk::open(view.clone());
+    let (handle, mut requests) = Handle::open(view.clone());
     let (say, asked) = mpsc::channel(16);
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
@@ -66,16 +66,16 @@ fn stage(mut view: View, actions: bool) -> Stage {
                 Request::List(most, answer) => {
                     let _gone = answer.send(jobs.into_iter().take(most).collect());
                 }
-                Request::Call(..) | Request::GiveUp(_) => {}
+                Request::Call(..) | Request::CallerGone(_) => {}
             }
         }
     });
     let shutdown = CancellationToken::new();
-    let router = router(desk, Options { actions, shutdown: shutdown.clone() });
-    Stage { views, asked, shutdown, router }
+    let router = router(handle, Options { actions, shutdown: shutdown.clone() });
+    Fixture { views, asked, shutdown, router }
 }
 
-impl Stage {
+impl Fixture {
     async fn ask(&self, method: &str, path: &str, may_act: bool) -> Response {
         let request = HttpRequest::builder().method(method).uri(path);
         let mut request = request.body(Body::empty()).unwrap();
@@ -108,13 +108,13 @@ fn job_of(view: &View) -> JobId {
 async fn every_page_says_who_tells_and_from_when() {
     let view = sample::lost(now_ms());
     let (worker, job) = (view.workers[0].id, job_of(&view));
-    let stage = stage(view, false);
+    let fixture = fixture(view, false);
     for path in ["/", "/functions", "/workers", "/jobs"]
         .map(str::to_owned)
         .into_iter()
         .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
     {
-        let page = stage.get(&path).await;
+        let page = fixture.get(&path).await;
         assert!(page.contains("d-4be19a77") && page.contains("as of "), "{path}");
         assert!(page.contains("accepted 3,8") && page.contains("</html>"), "{path}");
         assert!(page.contains("lost 34 s ago"), "{path}");
@@ -126,14 +126,14 @@ async fn hostile_text_stays_text_on_every_page() {
     let view = sample::hostile(now_ms());
     let (worker, job) = (view.workers[0].id, view.recent[0].id);
     let under_way = job_of(&view);
-    let stage = stage(view, true);
+    let fixture = fixture(view, true);
     for path in ["/", "/?q=%22%3E%3Cscript%3E", "/functions", "/workers", "/jobs", "/page/jobs"]
         .map(str::to_owned)
         .into_iter()
         .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
         .chain([format!("/jobs/{under_way}")])
     {
-        let page = stage.get(&path).await;
+        let page = fixture.get(&path).await;
         let ours = page.matches("<script src=\"/assets/page.js\" defer></script>").count();
         assert_eq!(page.matches("<script").count(), ours, "{path}");
         assert!(!page.contains("<img") && !page.contains("<b>panicked"), "{path}");
@@ -147,12 +147,12 @@ async fn hostile_text_stays_text_on_every_page() {
 
 #[tokio::test]
 async fn the_filter_works_without_a_script() {
-    let stage = stage(sample::busy(now_ms()), false);
-    let failed = stage.get("/jobs?failed=on&q=WIDTH").await;
+    let fixture = fixture(sample::busy(now_ms()), false);
+    let failed = fixture.get("/jobs?failed=on&q=WIDTH").await;
     assert!(failed.contains("panicked: width is 0"));
     assert!(!failed.contains("ran out of time"));
     assert!(failed.contains("value=\"WIDTH\"") && failed.contains("checked"));
-    let none = stage.get("/?q=no-such-thing").await;
+    let none = fixture.get("/?q=no-such-thing").await;
     assert!(none.contains("No recent job matches."));
 }
 
@@ -160,33 +160,33 @@ async fn the_filter_works_without_a_script() {
 async fn buttons_are_there_for_who_may_act_only() {
     let view = sample::busy(now_ms());
     let (worker, job) = (view.workers[0].id, job_of(&view));
-    let stage = stage(view, true);
+    let fixture = fixture(view, true);
     for path in ["/".to_owned(), format!("/workers/{worker}"), format!("/jobs/{job}")] {
-        let without = text(stage.ask("GET", &path, false).await).await;
+        let without = text(fixture.ask("GET", &path, false).await).await;
         assert!(!without.contains("method=\"post\"") && without.contains("href=\"/login\""));
-        let with = text(stage.ask("GET", &path, true).await).await;
+        let with = text(fixture.ask("GET", &path, true).await).await;
         assert!(with.contains("method=\"post\"") && !with.contains("href=\"/login\""), "{path}");
         assert!(with.contains("action=\"/logout\""), "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_drain_reaches_the_ledger_with_the_token_and_not_without() {
+async fn a_drain_reaches_the_scheduler_with_the_token_and_not_without() {
     let view = sample::busy(now_ms());
     let worker = view.workers[0].id;
-    let mut stage = stage(view, true);
+    let mut fixture = fixture(view, true);
     let path = format!("/workers/{worker}/drain?from=now");
-    let refused = stage.ask("POST", &path, false).await;
+    let refused = fixture.ask("POST", &path, false).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    let done = stage.ask("POST", &path, true).await;
+    let done = fixture.ask("POST", &path, true).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
     assert_eq!(done.headers()[header::LOCATION], "/#workers");
-    assert_eq!(stage.asked.recv().await, Some(Asked::Drain(worker, true)));
-    assert!(stage.asked.try_recv().is_err());
-    let resumed = stage.ask("POST", &format!("/workers/{worker}/resume"), true).await;
+    assert_eq!(fixture.asked.recv().await, Some(Asked::Drain(worker, true)));
+    assert!(fixture.asked.try_recv().is_err());
+    let resumed = fixture.ask("POST", &format!("/workers/{worker}/resume"), true).await;
     assert_eq!(resumed.headers()[header::LOCATION], format!("/workers/{worker}"));
-    assert_eq!(stage.asked.recv().await, Some(Asked::Drain(worker, false)));
-    let unknown = stage.ask("POST", "/workers/w-11/drain", true).await;
+    assert_eq!(fixture.asked.recv().await, Some(Asked::Drain(worker, false)));
+    let unknown = fixture.ask("POST", "/workers/w-11/drain", true).await;
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
 }
 
@@ -194,43 +194,43 @@ async fn a_drain_reaches_the_ledger_with_the_token_and_not_without() {
 async fn a_cancelled_job_is_that_of_the_named_user() {
     let view = sample::busy(now_ms());
     let job = job_of(&view);
-    let mut stage = stage(view, true);
-    let other = stage.ask("POST", &format!("/jobs/{job}/cancel?user=mallory"), true).await;
+    let mut fixture = fixture(view, true);
+    let other = fixture.ask("POST", &format!("/jobs/{job}/cancel?user=mallory"), true).await;
     assert_eq!(other.status(), StatusCode::NOT_FOUND);
-    let done = stage.ask("POST", &format!("/jobs/{job}/cancel?user=guest"), true).await;
+    let done = fixture.ask("POST", &format!("/jobs/{job}/cancel?user=guest"), true).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
-    assert_eq!(stage.asked.recv().await, Some(Asked::Cancel(job)));
+    assert_eq!(fixture.asked.recv().await, Some(Asked::Cancel(job)));
 }
 
 #[tokio::test]
 async fn without_a_token_there_are_no_actions() {
     let view = sample::busy(now_ms());
     let worker = view.workers[0].id;
-    let stage = stage(view, false);
-    let answer = stage.ask("POST", &format!("/workers/{worker}/drain"), true).await;
+    let fixture = fixture(view, false);
+    let answer = fixture.ask("POST", &format!("/workers/{worker}/drain"), true).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert!(!text(stage.ask("GET", "/", true).await).await.contains("method=\"post\""));
+    assert!(!text(fixture.ask("GET", "/", true).await).await.contains("method=\"post\""));
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_a_page_too() {
-    let stage = stage(sample::busy(now_ms()), false);
+    let fixture = fixture(sample::busy(now_ms()), false);
     for path in ["/jobs/x", "/jobs/0193c1a2700000000000000000000000", "/workers/nobody"] {
-        let answer = stage.ask("GET", path, false).await;
+        let answer = fixture.ask("GET", path, false).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
-        assert!(text(answer).await.contains("Back to the page"));
+        assert!(text(answer).await.contains("Back to the status page"));
     }
 }
 
 #[tokio::test]
 async fn an_asset_that_the_browser_has_is_not_sent_again() {
-    let stage = stage(sample::idle(now_ms()), false);
-    let first = stage.ask("GET", "/assets/page.css", false).await;
+    let fixture = fixture(sample::idle(now_ms()), false);
+    let first = fixture.ask("GET", "/assets/page.css", false).await;
     let tag = first.headers()[header::ETAG].clone();
     let request = HttpRequest::builder().uri("/assets/page.css").header(header::IF_NONE_MATCH, tag);
-    let again = stage.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let again = fixture.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(stage.ask("GET", "/assets/passwd", false).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(fixture.ask("GET", "/assets/passwd", false).await.status(), StatusCode::NOT_FOUND);
 }
 
 /// The next event of a stream, keep-alives apart.
@@ -247,8 +247,8 @@ async fn event(stream: &mut axum::body::BodyDataStream) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn a_follower_gets_what_changed_and_nothing_else() {
     let at = now_ms();
-    let stage = stage(sample::idle(at), false);
-    let answer = stage.ask("GET", "/page/events?of=status,sentence,workers", false).await;
+    let fixture = fixture(sample::idle(at), false);
+    let answer = fixture.ask("GET", "/page/events?of=status,sentence,workers", false).await;
     let mut events = answer.into_body().into_data_stream();
     let first = event(&mut events).await.unwrap();
     assert!(first.starts_with("event: view\n"));
@@ -256,19 +256,19 @@ async fn a_follower_gets_what_changed_and_nothing_else() {
         assert!(first.contains(part), "{part}");
     }
     assert!(!first.contains("id=\"stream\""));
-    // Later, but alike: nothing but the time.
-    stage.views.send_replace(Arc::new(sample::idle(at + 1000)));
+    // Later, but otherwise equal: only the time changed.
+    fixture.views.send_replace(Arc::new(sample::idle(at + 1000)));
     let second = event(&mut events).await.unwrap();
     assert!(second.contains("id=\"status\"") && !second.contains("id=\"workers\""));
-    stage.views.send_replace(Arc::new(sample::lost(at + 2000)));
+    fixture.views.send_replace(Arc::new(sample::lost(at + 2000)));
     let third = event(&mut events).await.unwrap();
     assert!(third.contains("id=\"workers\"") && third.contains("last heard 34 s ago"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn hostile_text_cannot_make_an_event_of_its_own() {
-    let stage = stage(sample::hostile(now_ms()), true);
-    let answer = stage.ask("GET", "/page/events", true).await;
+    let fixture = fixture(sample::hostile(now_ms()), true);
+    let answer = fixture.ask("GET", "/page/events", true).await;
     let event = event(&mut answer.into_body().into_data_stream()).await.unwrap();
     let lines: Vec<&str> = event.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
     assert!(lines.iter().skip(1).all(|line| line.starts_with("data:")));
@@ -277,24 +277,24 @@ async fn hostile_text_cannot_make_an_event_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn streams_end_with_the_distributor() {
-    let stage = stage(sample::idle(now_ms()), false);
-    let answer = stage.ask("GET", "/page/events", false).await;
+    let fixture = fixture(sample::idle(now_ms()), false);
+    let answer = fixture.ask("GET", "/page/events", false).await;
     assert_eq!(answer.status(), StatusCode::OK);
     let mut stream = answer.into_body().into_data_stream();
     assert!(event(&mut stream).await.is_some());
-    stage.shutdown.cancel();
+    fixture.shutdown.cancel();
     while event(&mut stream).await.is_some() {}
 }
 
 #[tokio::test]
 async fn the_largest_service_is_drawn_small_enough_to_follow() {
-    let stage = stage(sample::large(now_ms()), false);
-    let page = stage.get("/").await;
+    let fixture = fixture(sample::large(now_ms()), false);
+    let page = fixture.get("/").await;
     assert!(page.matches("<rect").count() <= 2000);
     assert!(page.len() < 600_000, "{}", page.len());
 }
 
-/// What the guard in front of the page allows a browser.
+/// The security headers that the middleware sets.
 async fn guarded(mut answer: Response) -> Response {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                   connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -302,11 +302,11 @@ async fn guarded(mut answer: Response) -> Response {
     answer
 }
 
-/// Serves the samples for a person to look at, each on a port of its own from 8090 on, and prints
-/// where. They move.
+/// Serves the sample views to look at, each on its own port from 8090 on, and prints the URLs. The
+/// samples change with time.
 #[tokio::test]
 #[ignore = "serves the samples until it is stopped"]
-#[expect(clippy::print_stderr, reason = "it tells a person where to look")]
+#[expect(clippy::print_stderr, reason = "it prints the URLs")]
 async fn serve_samples() {
     type Sample = (&'static str, fn(u64) -> View);
     let samples: [Sample; 12] = [
@@ -328,9 +328,9 @@ async fn serve_samples() {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 8090 + place as u16));
         let listener = listener.await.unwrap();
         eprintln!("http://{} {name}", listener.local_addr().unwrap());
-        let stage = stage(sample(now_ms()), true);
+        let fixture = fixture(sample(now_ms()), true);
         let may_act = name.ends_with("logged in");
-        let router = stage.router.clone().layer(Extension(Visitor { may_act }));
+        let router = fixture.router.clone().layer(Extension(Visitor { may_act }));
         let router = router.layer(axum::middleware::map_response(guarded));
         all.spawn(async move { axum::serve(listener, router).await });
         all.spawn(async move {
@@ -339,7 +339,7 @@ async fn serve_samples() {
                 ticks.tick().await;
                 let mut view = sample(now_ms());
                 view.problems = view::diagnose(&view);
-                stage.views.send_replace(Arc::new(view));
+                fixture.views.send_replace(Arc::new(view));
             }
         });
     }

@@ -1,9 +1,9 @@
-//! The five numbers that say most, each with its curve over the last two minutes.
+//! The five most important numbers, each with its curve over the last two minutes.
 
-use crate::view::words::{Measure, count};
+use crate::view::format::{Measure, count};
 use crate::view::{Sample, View};
 
-/// A curve is drawn into a box of this size and stretched to the tile's width.
+/// The size of the box of a curve, which is stretched to the tile's width.
 const BOX: (f64, f64) = (120.0, 24.0);
 
 /// A number, its unit, its curve.
@@ -13,7 +13,7 @@ pub(super) struct Tile {
     pub(super) unit: String,
     /// The points of a polyline, the newest on the right.
     pub(super) curve: String,
-    /// The curve in words.
+    /// A description of the curve for screen readers.
     pub(super) range: String,
 }
 
@@ -71,7 +71,7 @@ fn highest(series: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
     series.iter().map(value).fold(0.0, f64::max)
 }
 
-/// The points of one value; the top is the highest of them, or `top` if that is more.
+/// The points of one value's curve; its top is the highest value, or `top` if that is higher.
 fn curve(series: &[Sample], top: f64, value: impl Fn(&Sample) -> f64) -> String {
     let (width, height) = BOX;
     let top = highest(series, &value).max(top);

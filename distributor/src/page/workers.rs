@@ -1,16 +1,16 @@
-//! The workers, and what each of their slots runs.
+//! The table of workers, and what each of their slots runs.
 
 use simple_dist_protocol::{WorkerId, text};
 
 use super::colour::Colours;
-use crate::view::words::{age, coarse, count, many, nth};
+use crate::view::format::{age, coarse, count, many, nth};
 use crate::view::{HeldJob, View, Worker, WorkerState, placed_again};
 
-/// The most jobs shown of one worker in the table; its own page shows more.
+/// The most jobs shown per worker in the table; its own page shows more.
 const CHIPS: usize = 16;
-/// The most characters of what a worker says of its host and version.
+/// The most characters shown of a worker's host and version.
 pub(super) const NAMED: usize = 40;
-/// The most on its own page.
+/// The most jobs shown on a worker's own page.
 const ALL_CHIPS: usize = 64;
 
 /// A row of the table of workers.
@@ -20,13 +20,13 @@ pub(super) struct WorkerRow {
     pub(super) host: String,
     pub(super) version: String,
     pub(super) state: &'static str,
-    /// Lost or gone: it stays for a while, greyed.
+    /// Lost or left: it stays for a while, greyed out.
     pub(super) is_gone: bool,
     pub(super) chips: Vec<Chip>,
-    /// What stands after the chips, such as `3 idle`.
+    /// Idle slots, shown after the chips: `3 idle`.
     pub(super) idle: Option<String>,
     pub(super) more: Option<String>,
-    /// What is to be said instead of chips.
+    /// What happened to it, shown instead of chips.
     pub(super) fate: Option<String>,
     pub(super) done: String,
     pub(super) failed: Option<String>,
@@ -41,13 +41,13 @@ pub(super) struct Chip {
     pub(super) class: String,
     pub(super) function: String,
     pub(super) age: String,
-    /// `slot 2`: which of its slots.
+    /// `slot 2`: where it runs.
     pub(super) title: String,
-    /// What is unusual about it.
+    /// What is unusual about it, such as a retry.
     pub(super) note: Option<String>,
 }
 
-/// What a button does.
+/// The action of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     Drain,
@@ -78,21 +78,21 @@ impl Act {
     }
 }
 
-/// The rows: those that live first, each group in the order it came.
+/// The rows: live workers first.
 pub(super) fn rows(view: &View, colours: &Colours) -> Vec<WorkerRow> {
     let (alive, gone): (Vec<_>, Vec<_>) =
         view.workers.iter().partition(|worker| worker.state.is_alive());
     alive.into_iter().chain(gone).map(|worker| row(worker, CHIPS, colours)).collect()
 }
 
-/// Lost workers that are counted and not listed.
+/// A note about lost workers that are counted but not listed.
 pub(super) fn unlisted(view: &View) -> Option<String> {
     let listed = view.workers.iter().filter(|worker| worker.state == WorkerState::Lost).count();
     let more = view.totals.lost.saturating_sub(listed);
-    (more > 0).then(|| format!("and {} more that were lost", count(more as u64)))
+    (more > 0).then(|| format!("and {} more lost workers", count(more as u64)))
 }
 
-/// A worker as its own page shows it.
+/// The row of a worker for its own page.
 pub(super) fn alone(worker: &Worker, colours: &Colours) -> WorkerRow {
     row(worker, ALL_CHIPS, colours)
 }
@@ -157,7 +157,7 @@ fn idle(worker: &Worker) -> Option<String> {
     }
 }
 
-/// What became of a worker that is gone, and of its jobs.
+/// What happened to a worker that is gone, and to its jobs.
 pub(super) fn fate(worker: &Worker) -> String {
     match worker.state {
         WorkerState::Left => format!("left {} ago, drained", coarse(worker.silent)),

@@ -1,5 +1,4 @@
-//! What the service asks of the broker beside publishing: each call runs by itself, and what it
-//! came to is told to the scheduler.
+//! Questions to the broker: each runs in its own task, and its result becomes an event.
 
 use std::time::Duration;
 
@@ -12,24 +11,24 @@ use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
 use simple_dist_core::scheduler::Event;
 
 use super::{Service, Session};
-use crate::intake::{Intake, Source};
+use crate::wire::decode::{LeaderQueue, Source};
 
-/// The queues asked about at once: the way there and back counts once for all of them.
+/// How many queues are asked about at once: they share one round trip.
 const TOGETHER: usize = 32;
-/// How soon a refused consumer is tried again: the last leader's may not be gone yet.
+/// How soon a refused consumer is tried again: the previous leader's may not be gone yet.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// What a call came to.
+/// The result of a broker call.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// The lock of the active distributor was asked for.
+    /// Whether we got the lock of the active distributor.
     Claimed(Result<bool, Reason>),
-    /// An intake is consumed, or not yet.
-    Consumed(Intake, Result<(), Reason>),
+    /// Whether a queue is being consumed now.
+    Consumed(LeaderQueue, Result<(), Reason>),
     /// A pool's queue was declared.
     Declared(PoolId, Result<(), Reason>),
-    /// Queues were looked at.
-    Looked { asked_at: Duration, depths: Result<Depths, Reason> },
+    /// How deep the queues are.
+    Depths { asked_at: Duration, depths: Result<Depths, Reason> },
     /// A pool's queue was emptied.
     Purged(PoolId, Result<Vec<Drained>, Reason>),
 }
@@ -60,19 +59,19 @@ impl Service {
         }
     }
 
-    pub(super) fn consume(&mut self, session: Session, intake: Intake, delay: Duration) {
-        let queue = match intake {
-            Intake::Answers => self.topology.answers(),
-            Intake::Submissions => self.topology.submissions(),
-            Intake::ClientControl => self.topology.control(),
+    pub(super) fn consume(&mut self, session: Session, source: LeaderQueue, delay: Duration) {
+        let queue = match source {
+            LeaderQueue::Answers => self.topology.answers(),
+            LeaderQueue::Submissions => self.topology.submissions(),
+            LeaderQueue::ClientControl => self.topology.control(),
         };
-        let source = Source::Leader(intake);
         let prefetch = limits::INTAKE_PREFETCH;
         let asking = session.clone();
         self.broker_call(&session, async move {
             tokio::time::sleep(delay).await;
-            let consume = Consume { source, queue, prefetch, exclusive: false };
-            Done::Consumed(intake, asking.consume(consume).await)
+            let consume =
+                Consume { source: Source::Leader(source), queue, prefetch, exclusive: false };
+            Done::Consumed(source, asking.consume(consume).await)
         });
     }
 
@@ -99,11 +98,11 @@ impl Service {
         );
     }
 
-    pub(super) fn look(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
+    pub(super) fn ask_depths(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
         let topology = self.topology.clone();
         let asking = session.clone();
         self.broker_call(&session, async move {
-            Done::Looked { asked_at, depths: depths(&asking, &topology, pools).await }
+            Done::Depths { asked_at, depths: depths(&asking, &topology, pools).await }
         });
     }
 
@@ -116,33 +115,33 @@ impl Service {
             Done::Claimed(claimed) => {
                 self.claiming = false;
                 match claimed {
-                    Ok(true) => self.lead(session),
+                    Ok(true) => self.start_term(session),
                     Ok(false) => tracing::debug!("another distributor is active"),
-                    Err(error) => tracing::warn!(%error, "the lock is not ours"),
+                    Err(error) => tracing::warn!(%error, "cannot ask for the lock"),
                 }
             }
-            Done::Consumed(intake, Ok(())) => tracing::debug!(?intake, "consuming"),
-            Done::Consumed(intake, Err(error)) => {
-                tracing::warn!(%error, ?intake, "an intake cannot be consumed yet");
-                self.consume(session, intake, RETRY);
+            Done::Consumed(queue, Ok(())) => tracing::debug!(?queue, "consuming"),
+            Done::Consumed(queue, Err(error)) => {
+                tracing::warn!(%error, ?queue, "cannot consume yet");
+                self.consume(session, queue, RETRY);
             }
             Done::Declared(pool, result) => {
                 if let Err(error) = &result {
-                    tracing::warn!(%error, %pool, "a pool's queue is not there");
+                    tracing::warn!(%error, %pool, "cannot declare a pool's queue");
                 }
                 self.feed(Event::PoolDeclared { pool, declared: result.is_ok() });
             }
-            Done::Looked { asked_at, depths: Ok(Depths { pools, answers }) } => {
+            Done::Depths { asked_at, depths: Ok(Depths { pools, answers }) } => {
                 self.feed(Event::Depths { asked_at, pools, answers });
             }
-            Done::Looked { asked_at, depths: Err(error) } => {
-                tracing::warn!(%error, "queues unseen");
+            Done::Depths { asked_at, depths: Err(error) } => {
+                tracing::warn!(%error, "cannot read the depths of the queues");
                 self.feed(Event::DepthsUnseen { asked_at });
             }
             Done::Purged(pool, taken) => {
                 match taken {
                     Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
-                    Err(error) => tracing::warn!(%error, %pool, "not purged"),
+                    Err(error) => tracing::warn!(%error, %pool, "cannot purge a pool's queue"),
                 }
                 if self.purging.remove(&pool) == Some(true) {
                     self.declare(session, pool);
@@ -152,10 +151,10 @@ impl Service {
     }
 }
 
-/// The attempts in messages that nobody ever had.
+/// The attempts in messages that no worker ever received.
 fn untouched(taken: &[Drained]) -> Vec<(JobKey, Attempt)> {
     let places = taken.iter().filter(|message| !message.redelivered);
-    // Anybody with the right to write there may have put something else: it is nobody's attempt.
+    // Anybody with the right to write there may have put something else into the queue.
     let places = places.filter_map(|message| codec::decode::<Place>(&message.body).ok());
     let attempts = places.flat_map(|Place { term, jobs }| {
         jobs.into_iter().map(move |job| (job.key, Attempt { term, number: job.attempt }))
@@ -163,7 +162,7 @@ fn untouched(taken: &[Drained]) -> Vec<(JobKey, Attempt)> {
     attempts.collect()
 }
 
-/// How many messages wait in the pools' queues and in the answers, asked together.
+/// How many messages wait in the pools' queues and in the answers; asked concurrently.
 async fn depths(
     session: &Session,
     topology: &Topology,

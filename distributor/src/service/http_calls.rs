@@ -1,9 +1,8 @@
-//! What comes to the scheduler's task through the desk: calls by HTTP, and the wishes of people.
+//! Requests that reach the scheduler's task through the handle: HTTP calls and operator actions.
 //!
-//! To the scheduler an HTTP caller is a client like any other, whose user is
-//! [`UserName::http`]: what is to be delivered to that user goes to the callers that wait here
-//! instead of to the broker. Their connection is the custody of their jobs: when a term ends,
-//! they are told at once and try again.
+//! To the scheduler an HTTP caller is a client like any other, with the user [`UserName::http`]:
+//! deliveries to that user go to the callers waiting here instead of to the broker. A caller's
+//! connection holds its job: when a term ends, the caller gets an error at once and tries again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,27 +15,27 @@ use simple_dist_protocol::message::{
 use simple_dist_protocol::{ClientId, Generation, JobId, UserName};
 use tokio::sync::oneshot;
 
-use crate::desk::{HttpCall, Refused, Request};
-use crate::web::peers::place;
+use crate::handle::{HttpCall, Refused, Request};
+use crate::web::peers::network;
 
 use super::{Service, unix_now};
 
 /// The generation of a client that has no link.
 const NO_LINK: Generation = Generation(0);
 
-/// The callers by HTTP that wait for an answer.
+/// The HTTP callers that wait for an answer.
 #[derive(Debug)]
 pub(super) struct HttpCallers {
     user: UserName,
-    /// What the ids of the callers' addresses are drawn from.
+    /// Seeds the client ids, which are derived from callers' addresses.
     seed: ClientId,
     waiting: HashMap<JobId, (ClientId, oneshot::Sender<Result<Answered, Refused>>)>,
 }
 
-/// Who an effect is for.
+/// Whom an effect is for.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// It was for a caller here, and these events follow from it.
+    /// It was for a caller here, and gave rise to these events.
     ForHttp(Vec<Event>),
     /// It is for the broker.
     ForBroker(Effect),
@@ -47,7 +46,7 @@ impl HttpCallers {
         Self { user: UserName::http(), seed: ClientId::new(), waiting: HashMap::new() }
     }
 
-    /// A caller waits from now on for what this event brings.
+    /// Registers a caller; the event submits its job.
     fn submit(
         &mut self,
         call: HttpCall,
@@ -69,23 +68,23 @@ impl HttpCallers {
         Event::Submitted { user: self.user.clone(), submit }
     }
 
-    /// A caller is gone.
+    /// Forgets a caller that went away; the event cancels its job.
     fn give_up(&mut self, id: JobId) -> Option<Event> {
         let (client, _) = self.waiting.remove(&id)?;
         let ids = Ids { client, generation: NO_LINK, ids: vec![id] };
         Some(Event::Cancelled { user: self.user.clone(), ids })
     }
 
-    /// The client that all callers from one address are: they share what one client has.
+    /// The client id shared by all callers at one address: they share what one client gets.
     fn client_at(&self, peer: Option<IpAddr>) -> ClientId {
-        let peer = peer.map(place);
+        let peer = peer.map(network);
         let digest = blake3::hash(format!("{} {peer:?}", self.seed).as_bytes());
         let mut first = [0; 16];
         first.copy_from_slice(&digest.as_bytes()[..16]);
         ClientId::from_u128(u128::from_be_bytes(first))
     }
 
-    /// Takes an effect that is for a caller here.
+    /// Handles an effect that is for a caller here.
     pub(super) fn take(&mut self, effect: Effect) -> Taken {
         match effect {
             Effect::Deliver { to, delivery, token, .. } if to.user == self.user => {
@@ -100,7 +99,7 @@ impl HttpCallers {
     }
 
     fn deliver(&mut self, client: ClientId, Delivery { id, body }: Delivery) -> Option<Event> {
-        let news = match body {
+        let result = match body {
             Delivered::Answer(answered) => Ok(answered),
             Delivered::Unknown => Err(Refused::NotActive),
             Delivered::Struck(marks) => {
@@ -109,13 +108,13 @@ impl HttpCallers {
             }
         };
         if let Some((_, caller)) = self.waiting.remove(&id) {
-            // Whoever is gone by now has given up, or is about to.
-            let _gone = caller.send(news);
+            // A caller that is gone has given up, or is about to.
+            let _gone = caller.send(result);
         }
         None
     }
 
-    /// The scheduler has forgotten all jobs.
+    /// Fails all waiting calls: the scheduler has forgotten their jobs.
     pub(super) fn end_term(&mut self) {
         for (_, (_, caller)) in self.waiting.drain() {
             let _gone = caller.send(Err(Refused::NotActive));
@@ -126,7 +125,7 @@ impl HttpCallers {
 impl Service {
     pub(super) fn request(&mut self, request: Request) {
         let now = self.begun.elapsed();
-        // Whoever does not wait for an answer any more does not get one.
+        // A requester that no longer waits gets no reply.
         match request {
             Request::Call(call, answer) => {
                 if self.scheduler.term().is_none() {
@@ -136,7 +135,7 @@ impl Service {
                     self.feed(event);
                 }
             }
-            Request::GiveUp(id) => {
+            Request::CallerGone(id) => {
                 if let Some(event) = self.callers.give_up(id) {
                     self.feed(event);
                 }
@@ -144,11 +143,11 @@ impl Service {
             Request::Drain(worker, drain, answer) => {
                 let known = self.scheduler.has_worker(worker);
                 let event = if drain { Event::Drain(worker) } else { Event::Resume(worker) };
-                let _gone = answer.send(self.wish(known, event));
+                let _gone = answer.send(self.operator_request(known, event));
             }
             Request::Cancel(key, answer) => {
                 let known = self.scheduler.holds(&key);
-                let _gone = answer.send(self.wish(known, Event::CancelJob(key)));
+                let _gone = answer.send(self.operator_request(known, Event::CancelJob(key)));
             }
             Request::Find(id, answer) => {
                 let _gone = answer.send(self.scheduler.find(id, now, unix_now()));
@@ -160,7 +159,7 @@ impl Service {
         }
     }
 
-    fn wish(&mut self, known: bool, event: Event) -> Result<(), Refused> {
+    fn operator_request(&mut self, known: bool, event: Event) -> Result<(), Refused> {
         if self.scheduler.term().is_none() {
             return Err(Refused::NotActive);
         }

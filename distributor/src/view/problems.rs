@@ -1,20 +1,20 @@
-//! What is wrong with the service: one diagnosis, made with the view, for whoever shows how things
-//! are: the page, the API, `simple-dist top`, the probes.
+//! Diagnoses what is wrong with the service, once per view, for the page, the API, `simple-dist
+//! top` and the probes alike.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::words::{coarse, count, list, many};
+use super::format::{coarse, count, list, many};
 use super::{
     Function, Phase, Problem, ProblemKind, Sample, Seconds, Severity, View, Worker, WorkerState,
 };
 
-/// The seconds over which refusals are counted.
+/// How many seconds refusals count as recent.
 const LATELY: usize = 60;
-/// From this age on a view is stale.
+/// The age from which a view is stale.
 const STALE: Seconds = Seconds(2.5);
 
-/// What is wrong, the worst first.
+/// The problems, worst first.
 pub(crate) fn diagnose(view: &View) -> Vec<Problem> {
     let mut problems: Vec<Problem> = [of_link(view), of_workers(view), of_functions(view)]
         .into_iter()
@@ -24,12 +24,12 @@ pub(crate) fn diagnose(view: &View) -> Vec<Problem> {
         .chain(turned_away(view))
         .chain((!view.books.balance()).then(unbalanced))
         .collect();
-    // Stable: what is equally bad stays in this order.
+    // The sort is stable: problems of equal severity keep this order.
     problems.sort_by_key(|problem| problem.severity);
     problems
 }
 
-/// Whether a view of this age is too old, which none can tell of itself.
+/// The problem of a view this old, if it is too old; a view cannot tell by itself.
 pub(crate) fn stale(age: Seconds) -> Option<Problem> {
     let old = coarse(age);
     (age > STALE).then(|| {
@@ -128,7 +128,7 @@ fn of_workers(view: &View) -> Vec<Problem> {
     let late =
         |worker: &&Worker| matches!(worker.state, WorkerState::Late | WorkerState::Unreachable);
     let late = view.workers.iter().filter(late).count();
-    // Without a link nobody can be heard.
+    // Without a link no beat can arrive.
     if late > 0 && view.broker.up {
         let text = match late {
             1 => "One worker's beat is late.".to_owned(),
@@ -140,7 +140,7 @@ fn of_workers(view: &View) -> Vec<Problem> {
     problems
 }
 
-/// What became of the jobs of lost workers.
+/// Says how many jobs of lost workers were placed again.
 pub(crate) fn placed_again(jobs: u64) -> String {
     match jobs {
         0 => "no job was placed again".to_owned(),
@@ -154,11 +154,11 @@ type Number = fn(&Function) -> u64;
 fn of_functions(view: &View) -> Vec<Problem> {
     use ProblemKind::{Failing, Skew, TimingOut, Unserved};
     let mut problems = Vec::new();
-    // Without a link, or with no workers at all, that is what is wrong.
+    // Without a link, or without any worker, that is the problem to report.
     let judged = if view.distributor.phase == Phase::Down { &[] } else { &*view.functions };
     if view.totals.workers > 0 {
         let unserved = || judged.iter().filter(|function| function.workers == 0);
-        let (called, quiet): (Vec<_>, Vec<_>) = unserved().partition(|it| is_called(it));
+        let (called, uncalled): (Vec<_>, Vec<_>) = unserved().partition(|it| is_called(it));
         let headline = "A function has no worker.";
         if let Some((names, said)) = named(&called) {
             let (verb, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
@@ -168,16 +168,16 @@ fn of_functions(view: &View) -> Vec<Problem> {
                     .about(names),
             );
         }
-        if let Some((names, said)) = named(&quiet) {
+        if let Some((names, said)) = named(&uncalled) {
             let (verb, them) = if names.len() == 1 { ("has", "it") } else { ("have", "them") };
-            // Whose jobs were refused is not told by function.
-            let calm = match refused_lately(view) {
+            // Refusals are not counted per function.
+            let unused = match refused_lately(view) {
                 0 => format!("; nobody calls {them} now"),
                 _ => String::new(),
             };
             problems.push(
                 Problem::new(Unserved, Severity::Info, headline)
-                    .saying(format!("{said} {verb} no worker{calm}."))
+                    .saying(format!("{said} {verb} no worker{unused}."))
                     .about(names),
             );
         }
@@ -220,7 +220,7 @@ fn named(functions: &[&Function]) -> Option<(Vec<Arc<str>>, String)> {
     (!names.is_empty()).then_some((names, said))
 }
 
-/// Somebody wants it now, or did of late.
+/// Whether the function is wanted now, or was recently.
 fn is_called(function: &Function) -> bool {
     let waits = function.queued + function.placed > 0;
     waits || function.local_share > 0.0 || function.lately.failed > 0

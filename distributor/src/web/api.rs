@@ -1,57 +1,57 @@
-//! The JSON API: what the view shows, calls, and people's wishes.
+//! The JSON API: reading the view, calling functions, operator actions.
 
-mod act;
+mod actions;
 mod call;
 mod events;
-mod look;
+mod reads;
 
 use axum::Router;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
+use crate::handle::Handle;
 
-/// All that is under `/api/v1`.
-pub(super) fn router(desk: Desk, shutdown: CancellationToken) -> Router {
+/// Everything under `/api/v1`.
+pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
     let events = Router::new()
         .route("/events", get(events::events))
-        .with_state(events::Source { desk: desk.clone(), shutdown });
+        .with_state(events::Source { handle: handle.clone(), shutdown });
     Router::new()
-        .route("/status", get(look::status))
-        .route("/workers", get(look::workers))
-        .route("/workers/{id}", get(look::worker))
-        .route("/workers/{id}/drain", post(act::drain))
-        .route("/workers/{id}/resume", post(act::resume))
-        .route("/functions", get(look::functions))
-        .route("/functions/{name}", get(look::function))
+        .route("/status", get(reads::status))
+        .route("/workers", get(reads::workers))
+        .route("/workers/{id}", get(reads::worker))
+        .route("/workers/{id}/drain", post(actions::drain))
+        .route("/workers/{id}/resume", post(actions::resume))
+        .route("/functions", get(reads::functions))
+        .route("/functions/{name}", get(reads::function))
         .route("/functions/{name}/call", post(call::call))
-        .route("/jobs", get(look::jobs))
-        .route("/jobs/{id}", get(look::job))
-        .route("/jobs/{id}/cancel", post(act::cancel))
-        .route("/stream", get(look::stream))
-        .route("/clients", get(look::clients))
-        .with_state(desk)
+        .route("/jobs", get(reads::jobs))
+        .route("/jobs/{id}", get(reads::job))
+        .route("/jobs/{id}/cancel", post(actions::cancel))
+        .route("/stream", get(reads::stream))
+        .route("/clients", get(reads::clients))
+        .with_state(handle)
         .merge(events)
 }
 
 /// The handlers, for the documentation.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    components(schemas(look::JobState)),
+    components(schemas(reads::JobState)),
     paths(
-        look::status,
-        look::workers,
-        look::worker,
-        look::functions,
-        look::function,
-        look::jobs,
-        look::job,
-        look::stream,
-        look::clients,
+        reads::status,
+        reads::workers,
+        reads::worker,
+        reads::functions,
+        reads::function,
+        reads::jobs,
+        reads::job,
+        reads::stream,
+        reads::clients,
         call::call,
-        act::drain,
-        act::resume,
-        act::cancel,
+        actions::drain,
+        actions::resume,
+        actions::cancel,
         events::events,
     )
 )]

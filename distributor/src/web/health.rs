@@ -1,4 +1,4 @@
-//! For whoever starts, stops and balances processes: does it live, can it work.
+//! Probes for process managers and load balancers: is it alive, is it ready.
 
 use axum::Router;
 use axum::extract::State;
@@ -7,28 +7,28 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::gate::unix_time;
 use super::json::Json;
-use crate::desk::Desk;
+use super::middleware::unix_time;
+use crate::handle::Handle;
 use crate::view::{self, Phase, Seconds, View};
 
 /// `/healthz` and `/readyz`.
-pub(super) fn router(desk: Desk) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(desk)
+pub(super) fn router(handle: Handle) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(handle)
 }
 
 /// Whether this distributor can have jobs run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether it can.
+    /// True if it can.
     ready: bool,
     /// `active`, `standby` or `down`.
     phase: String,
-    /// Why it cannot.
+    /// Why it cannot, one sentence each.
     reasons: Vec<String>,
 }
 
-/// Whether the process answers. A restart mends nothing that this does not tell.
+/// Whether the process answers. If this succeeds, a restart would not help.
 #[utoipa::path(get, path = "/healthz",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn healthz() -> &'static str {
@@ -38,8 +38,8 @@ pub(super) async fn healthz() -> &'static str {
 /// Whether jobs can be run: an active distributor with a link to the broker and a worker.
 #[utoipa::path(get, path = "/readyz",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
-pub(super) async fn readyz(State(desk): State<Desk>) -> (StatusCode, Json<Readiness>) {
-    let view = desk.view();
+pub(super) async fn readyz(State(handle): State<Handle>) -> (StatusCode, Json<Readiness>) {
+    let view = handle.view();
     let readiness = readiness(&view, view.age(unix_time()));
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness))

@@ -1,5 +1,5 @@
-//! JSON that is safe wherever it is shown: what others wrote bears nothing but visible characters
-//! and escapes.
+//! JSON that is safe to show anywhere: text from others contains visible characters and escapes
+//! only.
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -9,7 +9,7 @@ use simple_dist_protocol::text;
 
 use super::problem::{Kind, Problem};
 
-/// The answer with this value.
+/// A response with this value as its body.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {

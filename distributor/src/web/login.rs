@@ -1,4 +1,4 @@
-//! In and out: the token becomes a session's cookie. The form itself is a page.
+//! Logging in and out: the token becomes a session cookie. The form itself is a page.
 
 use axum::Router;
 use axum::extract::rejection::FormRejection;
@@ -8,7 +8,7 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::post;
 use serde::Deserialize;
 
-use super::gate::unix_time;
+use super::middleware::unix_time;
 use super::problem::{Kind, Problem};
 use super::session;
 use super::settings::Settings;

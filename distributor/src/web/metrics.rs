@@ -18,10 +18,10 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use self::text::Text;
-use super::gate::{RESULTS, unix_time};
-use crate::desk::Desk;
-use crate::intake::Unfit;
+use super::middleware::{RESULTS, unix_time};
+use crate::handle::Handle;
 use crate::view::{Distribution, Function, Phase, View, WorkerState};
+use crate::wire::decode::DecodeError;
 
 /// The functions with numbers of their own: the first by name.
 const FUNCTIONS: usize = 100;
@@ -38,29 +38,29 @@ pub(super) fn router(scrape: Scrape) -> Router {
 /// Where the numbers come from.
 #[derive(Clone)]
 pub(super) struct Scrape {
-    desk: Desk,
+    handle: Handle,
     counted: PrometheusHandle,
 }
 
 impl Scrape {
     /// Counts from here on, if nobody did so before.
-    pub(super) fn new(desk: Desk) -> Self {
+    pub(super) fn new(handle: Handle) -> Self {
         let counted = recorder().clone();
         begin();
-        Self { desk, counted }
+        Self { handle, counted }
     }
 }
 
 /// What counts rare things shall be seen at nought: a rise from nothing is none to Prometheus.
 fn begin() {
-    for reason in Unfit::ALL.map(Unfit::label) {
+    for reason in DecodeError::ALL.map(DecodeError::label) {
         ::metrics::counter!("simple_dist_unfit_total", "reason" => reason).increment(0);
     }
     for name in [
         "simple_dist_http_wrong_tokens_total",
         "simple_dist_http_turned_away_total",
-        super::room::ARGUMENTS_REFUSED,
-        super::room::ANSWERS_REFUSED,
+        super::memory::ARGUMENTS_REFUSED,
+        super::memory::ANSWERS_REFUSED,
     ] {
         ::metrics::counter!(name).increment(0);
     }
@@ -91,9 +91,9 @@ pub(super) async fn metrics(
     State(scrape): State<Scrape>,
 ) -> ([(HeaderName, &'static str); 1], String) {
     let mut text = Text::default();
-    show(&mut text, &scrape.desk.view());
+    show(&mut text, &scrape.handle.view());
     let now_ms = unix_time().as_secs_f64() * 1e3;
-    let age = (now_ms - scrape.desk.view().unix_ms as f64).max(0.0) / 1e3;
+    let age = (now_ms - scrape.handle.view().unix_ms as f64).max(0.0) / 1e3;
     text.gauge("simple_dist_view_age_seconds", "How old these numbers are", age);
     if let Some(bytes) = resident() {
         text.gauge("process_resident_memory_bytes", "Memory of the process", bytes);

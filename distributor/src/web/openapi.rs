@@ -35,7 +35,7 @@ pub(super) fn documentation() -> OpenApi {
     Documentation::openapi()
 }
 
-/// What every route can answer: the gate stands before them all.
+/// What every route can answer: the middleware stands before them all.
 struct Common;
 
 const EVERYWHERE: [(&str, &str); 7] = [

@@ -1,4 +1,4 @@
-//! Every error of the API in one shape: `application/problem+json` (RFC 9457).
+//! Every error of the API has one shape: `application/problem+json` (RFC 9457).
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -9,32 +9,32 @@ use serde::Serialize;
 use simple_dist_protocol::{JobId, WorkerId, text};
 use utoipa::ToSchema;
 
-use crate::desk::Refused;
+use crate::handle::Refused;
 
 /// The media type of an error.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-/// What a type begins with; the rest is the kind: `urn:simple-dist:problem:not-served`.
+/// The prefix of every `type`; the rest is the kind: `urn:simple-dist:problem:not-served`.
 const TYPES: &str = "urn:simple-dist:problem:";
-/// When to try again what there was no room for, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const SOON: u32 = 1;
 
-/// What went wrong, for programs by its `type` and for people by its `detail`.
+/// What went wrong: `type` for programs, `detail` for people.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// `urn:simple-dist:problem:` and the kind: it never changes.
+    /// `urn:simple-dist:problem:` and the kind. A kind never changes its name.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The kind in words.
     pub(crate) title: &'static str,
-    /// The status of the answer.
+    /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     pub(crate) status: u16,
-    /// What went wrong this time.
+    /// What went wrong this time, as a sentence.
     pub(crate) detail: String,
-    /// The job, where one was made.
+    /// The id of the job, if one was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<String>,
-    /// The workers that were lost with the job.
+    /// The ids of the workers that were lost while running the job.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     #[schema(value_type = Vec<String>, required = false)]
     pub(crate) workers: Box<[String]>,
@@ -45,27 +45,27 @@ pub(crate) struct Problem {
 /// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The request is not what the documentation asks for.
+    /// The request is malformed.
     BadRequest,
-    /// A token is needed, and none or a wrong one came.
+    /// The token is missing or wrong.
     TokenNeeded,
-    /// Without a token set, people cannot change anything.
+    /// No token is configured, so nothing can be changed.
     ActionsOff,
-    /// Another site sent this.
+    /// A page of another site sent the request.
     ForeignOrigin,
-    /// There is no such thing.
+    /// It does not exist.
     NotFound,
-    /// There is, but it cannot be asked this.
+    /// It exists, but does not support this method.
     MethodNotAllowed,
-    /// The request did not come in time.
+    /// The request did not arrive in time.
     Slow,
-    /// The job has ended already, or was cancelled.
+    /// The job has already ended.
     Conflict,
-    /// The job was cancelled before it had ended.
+    /// The job was cancelled before it ended.
     Cancelled,
     /// Arguments or value are over the limit.
     TooLarge,
-    /// The body is not JSON by its own word.
+    /// The content type is not JSON.
     NotJson,
     /// The request was for another host.
     WrongHost,
@@ -73,24 +73,25 @@ pub(crate) enum Kind {
     Panicked,
     /// The function does not take these arguments.
     BadArguments,
-    /// Workers were lost with the job, so nobody may run it again.
+    /// Workers were lost while running the job, so it is not run again.
     Poisoned,
-    /// We failed.
+    /// A bug in the distributor.
     Internal,
-    /// The value cannot be sent, or has no counterpart in JSON.
+    /// The value cannot be encoded, or has no counterpart in JSON.
     BadValue,
-    /// Nobody serves the function now.
+    /// No live worker serves the function.
     NotServed,
-    /// There is no room.
+    /// A limit is reached.
     Busy,
-    /// This distributor does not lead.
+    /// This distributor is not the active one.
     NotActive,
-    /// The call's time passed.
+    /// The call's timeout elapsed.
     Expired,
 }
 
 impl Kind {
-    /// Status, name and title. What a retry cannot mend is no 503: proxies would try again.
+    /// Status, name and title. An error that a retry cannot fix is never a 503: proxies would retry
+    /// it.
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as Code;
         match self {
@@ -98,16 +99,16 @@ impl Kind {
             Self::TokenNeeded => (Code::UNAUTHORIZED, "token-needed", "a token is needed"),
             Self::ActionsOff => (Code::FORBIDDEN, "actions-off", "actions are off"),
             Self::ForeignOrigin => (Code::FORBIDDEN, "foreign-origin", "sent by another site"),
-            Self::NotFound => (Code::NOT_FOUND, "not-found", "there is no such thing"),
+            Self::NotFound => (Code::NOT_FOUND, "not-found", "not found"),
             Self::MethodNotAllowed => {
                 (Code::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed")
             }
-            Self::Slow => (Code::REQUEST_TIMEOUT, "slow", "the request did not come in time"),
-            Self::Conflict => (Code::CONFLICT, "ended", "it has ended already"),
+            Self::Slow => (Code::REQUEST_TIMEOUT, "slow", "the request took too long"),
+            Self::Conflict => (Code::CONFLICT, "ended", "the job has already ended"),
             Self::Cancelled => (Code::CONFLICT, "cancelled", "the job was cancelled"),
             Self::TooLarge => (Code::PAYLOAD_TOO_LARGE, "too-large", "over the limit"),
             Self::NotJson => (Code::UNSUPPORTED_MEDIA_TYPE, "not-json", "the body is not JSON"),
-            Self::WrongHost => (Code::MISDIRECTED_REQUEST, "wrong-host", "not our name"),
+            Self::WrongHost => (Code::MISDIRECTED_REQUEST, "wrong-host", "unknown host name"),
             Self::Panicked => {
                 (Code::UNPROCESSABLE_ENTITY, "panicked", "the function panicked on these arguments")
             }
@@ -115,16 +116,20 @@ impl Kind {
                 (Code::BAD_REQUEST, "bad-arguments", "the function does not take these arguments")
             }
             Self::Poisoned => {
-                (Code::INTERNAL_SERVER_ERROR, "poisoned", "workers were lost with the job")
+                (Code::INTERNAL_SERVER_ERROR, "poisoned", "workers were lost while running the job")
             }
             Self::Internal => (Code::INTERNAL_SERVER_ERROR, "internal", "the distributor failed"),
-            Self::BadValue => (Code::BAD_GATEWAY, "bad-value", "the value cannot be passed on"),
-            Self::NotServed => (Code::SERVICE_UNAVAILABLE, "not-served", "nobody serves it now"),
-            Self::Busy => (Code::SERVICE_UNAVAILABLE, "busy", "there is no room now"),
-            Self::NotActive => {
-                (Code::SERVICE_UNAVAILABLE, "not-active", "this distributor does not lead")
+            Self::BadValue => {
+                (Code::BAD_GATEWAY, "bad-value", "the value cannot be returned as JSON")
             }
-            Self::Expired => (Code::GATEWAY_TIMEOUT, "expired", "the call's time passed"),
+            Self::NotServed => {
+                (Code::SERVICE_UNAVAILABLE, "not-served", "no live worker serves the function")
+            }
+            Self::Busy => (Code::SERVICE_UNAVAILABLE, "busy", "too busy"),
+            Self::NotActive => {
+                (Code::SERVICE_UNAVAILABLE, "not-active", "this distributor is not active")
+            }
+            Self::Expired => (Code::GATEWAY_TIMEOUT, "expired", "the call timed out"),
         }
     }
 }
@@ -144,13 +149,13 @@ impl Problem {
         }
     }
 
-    /// The job it is about.
+    /// Adds the job it is about.
     pub(crate) fn of(mut self, job: JobId) -> Self {
         self.job = Some(job.to_string());
         self
     }
 
-    /// The workers it took.
+    /// Adds the workers that were lost.
     pub(crate) fn naming(mut self, workers: &[WorkerId]) -> Self {
         self.workers = workers.iter().map(ToString::to_string).collect();
         self
@@ -168,7 +173,7 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
-            // Not `Basic`: browsers would ask in a window of their own, over our login page.
+            // Not `Basic`: browsers would open their own dialog over our login page.
             headers.insert(
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer realm="simple-dist""#),

@@ -1,5 +1,5 @@
-//! The loop that takes connections in: so many at once, none that only sits there, and always one
-//! more for a probe.
+//! The accept loop: a limited number of connections, idle ones evicted for new ones, and always a
+//! spare one for a probe.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,25 +23,26 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::guard::Wish;
-use super::patience::Patience;
+use super::access::Access;
+use super::connections::{Activity, Allowed, ConnectionSlot, Connections};
+use super::memory::hold_until_sent;
 use super::peers::{Peer, Peers};
 use super::problem::{Kind, Problem};
-use super::room::until_taken;
-use super::seats::{Admission, Doing, Seat, Seats};
+use super::write_timeout::WriteTimeout;
 
 /// The bounds of a server; tests use shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Connections at once. An HTTP call holds one while it waits.
     pub(crate) connections: usize,
-    /// Connections beyond those: for probes, when all others are at work.
+    /// Extra connections, for probes only, when all others are busy.
     pub(crate) probes: usize,
-    /// A request's head, and the pause before it on a connection that is kept.
+    /// How long a client may take to send a request's head, counted from the previous answer on a
+    /// kept-alive connection.
     pub(crate) head: Duration,
-    /// A client that does not take what its connection has of an answer for this long is gone.
+    /// A client that does not read the buffered part of an answer for this long is cut off.
     pub(crate) write: Duration,
-    /// After the word to stop, until connections are cut.
+    /// How long requests may take to finish at shutdown before their connections are cut.
     pub(crate) stop: Duration,
 }
 
@@ -57,74 +58,74 @@ impl Default for Limits {
     }
 }
 
-/// The bytes of a request's head, of what is read ahead, and of an answer that a connection has
-/// while it waits to be taken.
+/// The limit, in bytes, of a request's head, of the read buffer, and of the part of an answer that
+/// waits in the write buffer.
 const HEAD_BYTES: usize = 64 * 1024;
-/// The same in the system, for each connection: it takes megabytes if nobody says.
+/// The kernel's send buffer for each connection; by default it grows to megabytes.
 const SEND_BUFFER: u32 = 256 * 1024;
-/// Connections that the system takes before we do.
+/// The kernel's queue of connections not yet accepted.
 const BACKLOG: u32 = 1024;
-/// The head of a probe beyond the other connections.
+/// How long a client on a probe-only connection may take to send its request's head.
 const PROBE: Duration = Duration::from_secs(2);
-/// The pause after the system gave no connection: it is out of something.
+/// The pause after a failed accept: the system has run out of some resource.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// Takes the address.
+/// Binds the address.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
-    // What is taken from the listener has it too.
+    // Accepted connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Serves until `shutdown`, then lets requests end for a moment.
+/// Serves until `shutdown`, then gives running requests a moment to finish.
 pub(crate) async fn accept(
     listener: TcpListener,
     app: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let (mut connections, mut seats) = (JoinSet::new(), Seats::default());
+    let (mut tasks, mut connections) = (JoinSet::new(), Connections::default());
     let mut peers = Peers::default();
     let open = metrics::gauge!("simple_dist_http_connections");
     loop {
-        open.set(connections.len() as f64);
+        open.set(tasks.len() as f64);
         tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(ended) = connections.join_next_with_id() => {
-                seats.leave(ended.map_or_else(|failed| failed.id(), |(id, ())| id));
+            Some(ended) = tasks.join_next_with_id() => {
+                connections.remove(ended.map_or_else(|failed| failed.id(), |(id, ())| id));
             }
             accepted = listener.accept() => {
-                let Some((stream, peer)) = taken(accepted).await else { continue };
-                let Some(seat) = seats.free(limits.connections, limits.probes) else {
+                let Some((stream, peer)) = configured(accepted).await else { continue };
+                let Some(slot) = connections.admit(limits.connections, limits.probes) else {
                     metrics::counter!("simple_dist_http_turned_away_total").increment(1);
                     continue;
                 };
-                let peer = peers.meet(peer);
-                let served = serve((stream, peer), app.clone(), seat.clone(), limits, shutdown.clone());
-                seats.take(connections.spawn(served).id(), seat);
+                let peer = peers.connected(peer);
+                let served = serve((stream, peer), app.clone(), slot.clone(), limits, shutdown.clone());
+                connections.insert(tasks.spawn(served).id(), slot);
             }
         }
     }
     drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    // Those that are not done by now are cut with the set.
+    let all = async { while tasks.join_next().await.is_some() {} };
+    // Connections still open now are cut by the shutdown below.
     let _cut = timeout(limits.stop, all).await;
-    connections.shutdown().await;
+    tasks.shutdown().await;
     open.set(0.0);
 }
 
-async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, IpAddr)> {
+async fn configured(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, IpAddr)> {
     match accepted {
         Ok((stream, peer)) => {
-            // Answers and events are small and shall not wait for each other.
+            // Answers and events are small and must not wait for each other.
             let _old = stream.set_nodelay(true);
             Some((stream, peer.ip()))
         }
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be taken");
+            tracing::warn!(%error, "cannot accept a connection");
             sleep(BREATHER).await;
             None
         }
@@ -134,27 +135,27 @@ async fn taken(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStre
 async fn serve(
     (stream, peer): (TcpStream, Peer),
     app: Router,
-    seat: Seat,
+    slot: ConnectionSlot,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
     let mut builder = http1::Builder::new();
-    let (head, keep) = match seat.admission {
-        Admission::All => (limits.head, true),
-        Admission::Probes => (limits.head.min(PROBE), false),
+    let (head, keep) = match slot.allowed {
+        Allowed::All => (limits.head, true),
+        Allowed::Probes => (limits.head.min(PROBE), false),
     };
     builder.timer(TokioTimer::new()).header_read_timeout(head).keep_alive(keep);
     builder.max_buf_size(HEAD_BYTES);
-    let stream = TokioIo::new(Patience::new(stream, limits.write));
-    let sitting = seat.clone();
+    let stream = TokioIo::new(WriteTimeout::new(stream, limits.write));
+    let of_service = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        answer(app.clone(), sitting.clone(), request)
+        answer(app.clone(), of_service.clone(), request)
     });
     let mut connection = pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = seat.can_leave() => return,
+        () = slot.evicted() => return,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -165,30 +166,30 @@ async fn serve(
     }
 }
 
-/// Answers a request; the seat is at work until its connection has all of the answer.
+/// Answers a request; the connection counts as busy until it has sent the whole answer.
 async fn answer(
     app: Router,
-    seat: Seat,
+    slot: ConnectionSlot,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    seat.doing.send_replace(Doing::Works);
-    let is_probe = || Wish::of(request.method(), request.uri().path()) == Wish::Probe;
-    let may = seat.admission == Admission::All || is_probe();
+    slot.activity.send_replace(Activity::Busy);
+    let is_probe = || Access::of(request.method(), request.uri().path()) == Access::Probe;
+    let may = slot.allowed == Allowed::All || is_probe();
     let response = if may {
         app.oneshot(request.map(Body::new)).await?
     } else {
-        let full = "every connection is at work; only probes are answered now";
+        let full = "every connection is busy; only probes are answered now";
         Problem::new(Kind::Busy, full).into_response()
     };
-    Ok(until_taken(response, Work(seat.doing)))
+    Ok(hold_until_sent(response, BusyGuard(slot.activity)))
 }
 
-/// Work that ends when this is dropped.
-struct Work(Arc<watch::Sender<Doing>>);
+/// Marks the connection idle again when it is dropped.
+struct BusyGuard(Arc<watch::Sender<Activity>>);
 
-impl Drop for Work {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
-        self.0.send_replace(Doing::Waits { since: Instant::now() });
+        self.0.send_replace(Activity::Idle { since: Instant::now() });
     }
 }
 

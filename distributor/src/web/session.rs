@@ -1,6 +1,6 @@
-//! A person's session in a browser: a cookie that says until when, sealed with a key made of the
-//! token. Nothing is kept here, so it survives a restart and holds at every distributor with the
-//! same token; a new token ends all sessions.
+//! A browser session: a cookie with its expiry time, authenticated with a key derived from the
+//! token. Nothing is stored here, so a session survives a restart and holds at every distributor
+//! with the same token; a new token ends all sessions.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::settings::Secret;
 pub(crate) const COOKIE: &str = "simple-dist-session";
 /// How long a session lasts: a working day.
 pub(crate) const LASTS: Duration = Duration::from_secs(12 * 3600);
-/// What the key is for; another use of the token makes another key.
+/// What the key is for; each use of the token derives its own key.
 const PURPOSE: &str = "simple-dist 2026 session cookie";
 
 /// The cookie of a session that begins now; `now` is the time since 1970.
@@ -27,7 +27,7 @@ pub(crate) fn end() -> String {
     set("", Duration::ZERO)
 }
 
-/// Whether one of a request's cookies is a session that lasts.
+/// Whether one of a request's cookies is a session that has not expired.
 pub(crate) fn lasts(token: &Secret, cookies: &str, now: Duration) -> bool {
     cookies
         .split(';')
@@ -46,7 +46,7 @@ fn seal(token: &Secret, until: u64) -> String {
     blake3::keyed_hash(&token.key(PURPOSE), &until.to_be_bytes()).to_hex().to_string()
 }
 
-/// Not `Secure`: we speak plain HTTP, on loopback or behind whoever speaks TLS for us.
+/// Not `Secure`: we speak plain HTTP, on loopback or behind a proxy that terminates TLS.
 fn set(value: &str, lasts: Duration) -> String {
     let seconds = lasts.as_secs();
     format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict")

@@ -1,11 +1,11 @@
-//! What a person sets: where to listen, and who may do what there.
+//! Settings: where to listen, and who may do what there.
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use subtle::ConstantTimeEq;
 
-/// Where the page and the API are when nobody says.
+/// The default address of the page and the API.
 pub const LISTEN: &str = "127.0.0.1:8080";
 
 /// How the page and the API are served.
@@ -21,43 +21,49 @@ pub const LISTEN: &str = "127.0.0.1:8080";
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen. On loopback reading and calling are free, elsewhere they need the token.
+    /// The address to listen on. On loopback, reading and calling are free; elsewhere they need the
+    /// token.
     pub listen: SocketAddr,
-    /// What people and programs show to be let in; without one nothing can be changed.
+    /// The secret that grants access; without one nothing can be changed.
     pub token: Option<Secret>,
-    /// Names under which it is reached, beside the loopback ones and the address itself.
+    /// Host names to accept, besides the loopback ones and IP addresses.
     pub hosts: Vec<String>,
-    /// Whether reading needs no token, wherever it listens.
+    /// Whether reading needs no token, on any address.
     pub open_reads: bool,
-    /// Whether a distributor that cannot listen there shall not start; else it warns and goes on
-    /// without.
+    /// Whether the distributor must not start if it cannot listen there. Otherwise it warns and
+    /// runs without the page and the API.
     pub required: bool,
 }
 
-/// Settings that cannot be followed.
+/// Why settings are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// An address that others can reach, and no token.
+    /// The address is reachable from other machines, but there is no token.
     #[error(
-        "{0} can be reached from other machines: set a token (SIMPLE_DIST_TOKEN_FILE), or listen \
+        "{0} is reachable from other machines: set a token (SIMPLE_DIST_TOKEN_FILE), or listen \
          on 127.0.0.1"
     )]
     Open(SocketAddr),
-    /// A token that is empty or cannot be sent in a header.
-    #[error("a token is 1 to 256 visible ASCII characters or blanks")]
+    /// The token is empty or cannot be sent in a header.
+    #[error("a token must be 1 to 256 visible ASCII characters or spaces")]
     Token,
-    /// A name that is no host.
-    #[error("{0:?} is not the name of a host; write it without a scheme or a path")]
+    /// The name is not a host name.
+    #[error("{0:?} is not a host name; write it without a scheme or a path")]
     Host(String),
 }
 
 impl Settings {
-    /// Listens there; without a token.
+    /// Settings that listen on this address, without a token.
     pub fn new(listen: SocketAddr) -> Self {
         Self { listen, token: None, hosts: Vec::new(), open_reads: false, required: true }
     }
 
-    /// Whether they can be followed.
+    /// Checks the settings against each other.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the address is reachable from other machines and there is no token, or if a host
+    /// name is invalid.
     pub fn check(&self) -> Result<(), SettingsError> {
         if !self.is_loopback() && self.token.is_none() {
             return Err(SettingsError::Open(self.listen));
@@ -80,12 +86,17 @@ impl Settings {
     }
 }
 
-/// A text that is never shown, and compared in a time that tells nothing of it.
+/// A text that is never printed, and is compared in constant time.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Checks that it can be sent in a header.
+    /// A secret that can be sent in a header.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`SettingsError::Token`] unless the text is 1 to 256 visible ASCII characters or
+    /// spaces, with no space at either end.
     pub fn new(text: impl Into<String>) -> Result<Self, SettingsError> {
         let text = text.into();
         let fits = (1..=256).contains(&text.len())
@@ -94,13 +105,13 @@ impl Secret {
         if fits { Ok(Self(text)) } else { Err(SettingsError::Token) }
     }
 
-    /// Whether this is it. The hashes are compared, so that its length does not show either.
+    /// Whether this is the secret. Compares hashes, so that its length does not leak either.
     pub(crate) fn is(&self, offered: &[u8]) -> bool {
         let (ours, theirs) = (blake3::hash(self.0.as_bytes()), blake3::hash(offered));
         ours.as_bytes().ct_eq(theirs.as_bytes()).into()
     }
 
-    /// A key for one use, which tells nothing of the secret.
+    /// A key for one purpose, from which the secret cannot be derived.
     pub(crate) fn key(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, self.0.as_bytes())
     }

@@ -1,7 +1,7 @@
 //! The whole router by `oneshot`, with the test in the scheduler's place.
 
+mod access;
 mod calls;
-mod door;
 mod reads;
 pub(super) mod sample;
 
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::desk::Request;
+use crate::handle::Request;
 use crate::view::View;
 
-/// The served routes, and the scheduler's end of the desk.
+/// The served routes, and the scheduler's end of the handle.
 struct Fixture {
     app: Router,
     requests: mpsc::Receiver<Request>,
@@ -32,18 +32,18 @@ fn fixture() -> Fixture {
 }
 
 fn on(listen: &str, token: Option<&str>) -> Fixture {
-    within(room::Bounds::default(), listen, token)
+    within(memory::Limits::default(), listen, token)
 }
 
-fn within(bounds: room::Bounds, listen: &str, token: Option<&str>) -> Fixture {
+fn within(limits: memory::Limits, listen: &str, token: Option<&str>) -> Fixture {
     let (view, views) = watch::channel(Arc::new(sample::view()));
-    let (desk, requests) = Desk::open(views);
+    let (handle, requests) = Handle::open(views);
     let shutdown = CancellationToken::new();
     let settings = Settings {
         token: token.map(|token| Secret::new(token).unwrap()),
         ..Settings::new(listen.parse().unwrap())
     };
-    Fixture { app: router(settings, desk, bounds, shutdown.clone()), requests, view, shutdown }
+    Fixture { app: router(settings, handle, limits, shutdown.clone()), requests, view, shutdown }
 }
 
 struct Answer {
@@ -89,15 +89,15 @@ impl Fixture {
         self.ask(&format!("GET {path}"), &[]).await
     }
 
-    /// Sends a request, and lets `scheduler` see what comes of it to the desk.
-    async fn with_ledger(
+    /// Sends a request, and lets `scheduler` see what comes of it to the handle.
+    async fn with_scheduler(
         &mut self,
         request: HttpRequest<Body>,
         scheduler: impl FnOnce(Request),
     ) -> Answer {
         let app = self.app.clone();
-        let at_desk = async { scheduler(self.requests.recv().await.expect("a request")) };
-        let (response, ()) = tokio::join!(app.oneshot(request), at_desk);
+        let at_scheduler = async { scheduler(self.requests.recv().await.expect("a request")) };
+        let (response, ()) = tokio::join!(app.oneshot(request), at_scheduler);
         let (parts, body) = response.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }

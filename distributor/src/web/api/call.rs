@@ -1,5 +1,4 @@
-//! Calling a function: the connection is the caller's custody of its job, so whoever hangs up
-//! cancels it.
+//! Calling a function over HTTP: if the caller hangs up, the job is cancelled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,27 +21,29 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use crate::desk::{Desk, HttpCall};
+use crate::handle::{Handle, HttpCall};
 use crate::view::View;
+use crate::web::json_body;
+use crate::web::memory::{
+    BODY_BYTES, MemoryBudget, MemoryReserved, Permit, Reservation, UNBUDGETED,
+};
 use crate::web::peers::Peer;
 use crate::web::problem::{Kind, Problem};
-use crate::web::room::{BODY_BYTES, HasRoom, Held, Part, Room, SMALL};
-use crate::web::sheets;
 
-/// How long a body may take to come, and to find room.
+/// How long a body may take to arrive, including the wait for memory.
 const READING: Duration = Duration::from_secs(30);
-/// What an object takes in memory beside its text, and an item of a list or object.
+/// The bytes that a parsed object takes besides its text, and an item of a list or object.
 const OBJECT: usize = 640;
 const ITEM: usize = 64;
 
-/// How to call.
+/// Options of a call.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct How {
-    /// Seconds until the caller gives up; 60 if nothing is said.
+    /// Seconds until the caller gives up; 60 by default.
     #[param(minimum = 0.001, maximum = 3600.0, example = 5.0)]
     timeout: Option<f64>,
-    /// 9 is first; 4 if nothing is said.
+    /// The priority, highest first; 4 by default.
     #[param(minimum = 0, maximum = 9)]
     priority: Option<u8>,
 }
@@ -50,11 +51,11 @@ pub(super) struct How {
 /// Calls a function and waits for its value.
 ///
 /// The body is the JSON array of its arguments: `[20]` is `fib(20)`, `[1,0]` are two arguments,
-/// `[]` is none, `[[1,2]]` is one list. Bytes are `{"$bytes": "<base64>"}`. Whoever hangs up
+/// `[]` is none, `[[1,2]]` is one list. Bytes are `{"$bytes": "<base64>"}`. Closing the connection
 /// cancels the job. A header `traceparent` is passed on to the worker.
 #[utoipa::path(post, path = "/functions/{name}/call", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "`fib`, or `fib@1` for that version alone", example = "fib",
+        ("name" = String, Path, description = "`fib`, or `fib@1` for that version only", example = "fib",
             min_length = 1, max_length = 70, pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$"),
         How),
     request_body(content = Vec<Value>, content_type = "application/json", example = json!([20])),
@@ -63,24 +64,24 @@ pub(super) struct How {
             headers(
                 ("x-simple-dist-job" = String, description = "The job's id"),
                 ("x-simple-dist-worker" = String, description = "The worker that ran it"),
-                ("x-simple-dist-attempt" = u32, description = "The attempt that ended it, from 1"),
+                ("x-simple-dist-attempt" = u32, description = "The number of the attempt that gave the value, from 1"),
                 ("x-simple-dist-waited" = f64, description = "Seconds from submission to start"),
-                ("x-simple-dist-took" = f64, description = "Seconds of running"))),
-        (status = 400, description = "`bad-request`: no JSON array, or a parameter beyond its limits; `bad-arguments`: the function does not take these", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not-found`: nobody was ever heard to serve it", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`cancelled`: a person cancelled the job", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`too-large`: the arguments or the value", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`not-json`: the content type is another", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`panicked`: it would do so again on these arguments", body = Problem, content_type = "application/problem+json"),
-        (status = 500, description = "`poisoned`: workers were lost with the job; `internal`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`bad-value`: the value has no counterpart in JSON, or cannot be sent at all", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`not-served`: its workers are gone for now; `busy`; `not-active`: ask another distributor", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`expired`: its time passed, and the job is cancelled", body = Problem, content_type = "application/problem+json")))]
+                ("x-simple-dist-took" = f64, description = "Seconds the function ran"))),
+        (status = 400, description = "`bad-request`: not a JSON array, or a parameter out of range; `bad-arguments`: the function does not take these", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not-found`: no worker has ever served it", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`cancelled`: an operator cancelled the job", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`too-large`: the arguments or the value are too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`not-json`: the content type is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`panicked`: the function panicked, and would again on these arguments", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "`poisoned`: workers were lost while running the job; `internal`: a bug in the distributor", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "`bad-value`: the value has no counterpart in JSON, or cannot be encoded at all", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`not-served`: no live worker serves it; `busy`: a limit is reached; `not-active`: use the active distributor", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "`expired`: the call timed out, and the job is cancelled", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn call(
-    State(desk): State<Desk>,
+    State(handle): State<Handle>,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<How>, QueryRejection>,
-    Extension(room): Extension<Room>,
+    Extension(memory): Extension<MemoryBudget>,
     peer: Option<Extension<Peer>>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -98,13 +99,13 @@ pub(super) async fn call(
     let timeout = time(how.timeout).ok_or_else(|| bad("`timeout` is 0.001 to 3600".to_owned()))?;
     is_json(request.headers())?;
     let trace = trace(request.headers());
-    let (args, waits) = arguments(&room, request).await?;
+    let (args, waits) = arguments(&memory, request).await?;
     let id = JobId::new();
     let peer = peer.map(|Extension(Peer { address, .. })| address);
     let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace, peer };
-    let answered = desk.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
+    let answered = handle.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
     drop(waits);
-    let mut response = match answer(&desk, &room, &function, id, &answered).await {
+    let mut response = match answer(&handle, &memory, &function, id, &answered).await {
         Ok(response) => response,
         Err(problem) => problem.of(id).into_response(),
     };
@@ -119,7 +120,7 @@ fn time(seconds: Option<f64>) -> Option<Duration> {
         .then(|| Duration::from_secs_f64(seconds))
 }
 
-/// A browser sends other types to foreign sites without asking them.
+/// Browsers send other content types to foreign sites without a preflight request.
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
@@ -129,7 +130,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(Kind::NotJson, "send `content-type: application/json`, as curl's --json does"))
 }
 
-/// A W3C `traceparent`; what is none is not passed on.
+/// A W3C `traceparent`; a malformed one is not passed on.
 fn trace(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("traceparent")?.to_str().ok()?;
     let parts: Vec<&str> = text.split('-').collect();
@@ -138,49 +139,55 @@ fn trace(headers: &HeaderMap) -> Option<String> {
     (lengths == [2, 32, 16, 2] && parts.iter().all(is_hex)).then(|| text.to_owned())
 }
 
-/// Reads the body, and turns its arguments into MessagePack: beside the runtime, which has links to
-/// keep, unless they are small.
-async fn arguments(room: &Room, request: Request) -> Result<(Bytes, Option<Part>), Problem> {
-    let slow = |_| Problem::new(Kind::Slow, "the body took too long to come");
-    let (_room, body) = timeout(READING, read(room, request)).await.map_err(slow)??;
-    if body.len() <= SMALL {
+/// Reads the body and turns its arguments into MessagePack. Large ones are converted off the
+/// runtime, which has to keep the broker link alive.
+async fn arguments(
+    memory: &MemoryBudget,
+    request: Request,
+) -> Result<(Bytes, Option<Reservation>), Problem> {
+    let slow = |_| Problem::new(Kind::Slow, "the body took too long to arrive");
+    let (_reserved, body) = timeout(READING, read(memory, request)).await.map_err(slow)??;
+    if body.len() <= UNBUDGETED {
         return Ok((encode(&body)?, None));
     }
-    let _values = room.value(weight(&body)).await?;
-    let turn = room.turn().await?;
+    let _values = memory.value(weight(&body)).await?;
+    let slot = memory.value_slot().await?;
     let args = spawn_blocking(move || {
-        let _turn = turn;
+        let _slot = slot;
         encode(&body)
     });
     let args = args.await.map_err(lost)??;
-    let waits = room.arguments(args.len())?;
+    let waits = memory.arguments(args.len())?;
     Ok((args, Some(waits)))
 }
 
-/// The small ones need no room; of the others each has room for what it says it is.
-async fn read(room: &Room, request: Request) -> Result<(Option<Held>, Vec<u8>), Problem> {
+/// Reads a body; a large one reserves memory for its declared length.
+async fn read(
+    memory: &MemoryBudget,
+    request: Request,
+) -> Result<(Option<Permit>, Vec<u8>), Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse().ok()).unwrap_or(BODY_BYTES);
     let (mut held, mut body) = (None, Vec::new());
-    let mut pieces = request.into_body().into_data_stream();
-    while let Some(piece) = pieces.next().await {
-        let broken = |_| Problem::new(Kind::BadRequest, "the body broke off");
-        let piece = piece.map_err(broken)?;
-        let bytes = body.len() + piece.len();
+    let mut chunks = request.into_body().into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let broken = |_| Problem::new(Kind::BadRequest, "the body ended early");
+        let chunk = chunk.map_err(broken)?;
+        let bytes = body.len() + chunk.len();
         if bytes > BODY_BYTES {
             return Err(too_large(bytes as u64, BODY_BYTES as u64));
         }
-        if bytes > SMALL && held.is_none() {
+        if bytes > UNBUDGETED && held.is_none() {
             let length = length.clamp(bytes, BODY_BYTES);
-            held = Some(room.body(length).await?);
+            held = Some(memory.body(length).await?);
             body.reserve_exact(length - body.len());
         }
-        body.extend_from_slice(&piece);
+        body.extend_from_slice(&chunk);
     }
     Ok((held, body))
 }
 
-/// About what the values of a text take in memory.
+/// Roughly the bytes that the parsed values of a JSON text take in memory.
 fn weight(json: &[u8]) -> usize {
     let (mut bytes, mut is_text, mut is_escaped) = (json.len(), false, false);
     for byte in json {
@@ -198,7 +205,10 @@ fn weight(json: &[u8]) -> usize {
 
 fn encode(body: &[u8]) -> Result<Bytes, Problem> {
     let arguments: Vec<Value> = serde_json::from_slice(body).map_err(|error| {
-        Problem::new(Kind::BadRequest, format!("the body is no JSON array of arguments: {error}"))
+        Problem::new(
+            Kind::BadRequest,
+            format!("the body is not a JSON array of arguments: {error}"),
+        )
     })?;
     let args = arguments_from_json(&arguments)
         .map_err(|error| Problem::new(Kind::BadRequest, error.to_string()))?;
@@ -209,71 +219,71 @@ fn encode(body: &[u8]) -> Result<Bytes, Problem> {
     Ok(args.into())
 }
 
-/// The value as JSON: what is large as it goes, with room for it until it is taken.
-async fn decode(room: &Room, value: Bytes) -> Result<Response, Problem> {
+/// The value as JSON; a large one is written in chunks, with memory reserved until it is sent.
+async fn decode(memory: &MemoryBudget, value: Bytes) -> Result<Response, Problem> {
     let media = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let bad = |error: JsonError| Problem::new(Kind::BadValue, error.to_string());
-    if value.len() <= SMALL {
+    if value.len() <= UNBUDGETED {
         let mut json = Vec::new();
         write_value_as_json(&value, &mut json).map_err(bad)?;
         return Ok((media, Body::from(json)).into_response());
     }
-    let whole = room.answer(value.len())?;
-    let (turn, room) = (room.turn().await?, room.clone());
+    let whole = memory.answer(value.len())?;
+    let (slot, memory) = (memory.value_slot().await?, memory.clone());
     let body = spawn_blocking(move || {
-        let _turn = turn;
-        let more = sheets::measure(&value).map_err(bad)?.saturating_sub(value.len());
-        sheets::body(&value, [whole, room.answer(more)?]).map_err(bad)
+        let _slot = slot;
+        let more = json_body::measure(&value).map_err(bad)?.saturating_sub(value.len());
+        json_body::body(&value, [whole, memory.answer(more)?]).map_err(bad)
     });
     let body = body.await.map_err(lost)??;
-    Ok((media, Extension(HasRoom), body).into_response())
+    Ok((media, Extension(MemoryReserved), body).into_response())
 }
 
 fn lost(_: tokio::task::JoinError) -> Problem {
-    Problem::new(Kind::Internal, "this is a fault of ours; its log says more")
+    Problem::new(Kind::Internal, "this is a bug in the distributor; its log has the details")
 }
 
 fn too_large(bytes: u64, limit: u64) -> Problem {
     Problem::new(Kind::TooLarge, format!("{bytes} bytes; the limit is {limit}"))
 }
 
-/// How the job ended, for HTTP.
+/// The response for a job's answer.
 async fn answer(
-    desk: &Desk,
-    room: &Room,
+    handle: &Handle,
+    memory: &MemoryBudget,
     function: &Selector,
     id: JobId,
     answered: &Answered,
 ) -> Result<Response, Problem> {
     let problem = match &answered.answer {
-        Answer::Value(value) => return decode(room, value.clone()).await,
+        Answer::Value(value) => return decode(memory, value.clone()).await,
         Answer::Panicked { message, unsendable: true } => {
             Problem::new(Kind::BadValue, message.clone())
         }
         Answer::Panicked { message, .. } => Problem::new(Kind::Panicked, message.clone()),
         Answer::Poisoned { workers } => {
-            Problem::new(Kind::Poisoned, "it is not run again, so that no further worker is lost")
+            Problem::new(Kind::Poisoned, "it is not run again, so that no more workers are lost")
                 .naming(workers)
         }
-        Answer::NotServed if was_served(&desk.view(), function) => {
+        Answer::NotServed if was_served(&handle.view(), function) => {
             Problem::new(Kind::NotServed, format!("no live worker serves {function}"))
         }
         Answer::NotServed => {
-            Problem::new(Kind::NotFound, format!("no worker was heard to serve {function}"))
+            Problem::new(Kind::NotFound, format!("no worker has ever served {function}"))
         }
         Answer::BadArguments { message } => Problem::new(Kind::BadArguments, message.clone()),
         Answer::TooLarge { bytes, limit } => too_large(*bytes, *limit),
         Answer::Busy => {
             let bound = answered.bound.unwrap_or(Bound::Other);
-            Problem::new(Kind::Busy, format!("there is no room for the job: {bound}"))
+            Problem::new(Kind::Busy, format!("the job was refused: {bound}"))
         }
-        Answer::Cancelled => Problem::new(Kind::Cancelled, "a person cancelled it"),
-        Answer::Expired => Problem::new(Kind::Expired, "its time passed, and it is cancelled"),
+        Answer::Cancelled => Problem::new(Kind::Cancelled, "an operator cancelled it"),
+        Answer::Expired => Problem::new(Kind::Expired, "it timed out and was cancelled"),
     };
     Err(problem.of(id))
 }
 
-/// Whether a worker is known that served it, or one must have, since it was run.
+/// Whether a known worker served it, or one must have, because the function has run.
 fn was_served(view: &View, asked: &Selector) -> bool {
     let is = |name: &Arc<str>| name.parse::<Address>().is_ok_and(|address| asked.matches(&address));
     let ran = |function: &crate::view::Function| {
@@ -284,7 +294,7 @@ fn was_served(view: &View, asked: &Selector) -> bool {
         || view.functions.iter().any(|function| is(&function.name) && ran(function))
 }
 
-/// Where it ran, and how long that took.
+/// Adds headers that say where the job ran and how long it took.
 fn tell(headers: &mut HeaderMap, id: JobId, answered: &Answered) {
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {

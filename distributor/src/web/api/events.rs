@@ -13,35 +13,34 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
+use crate::handle::Handle;
 use crate::view::{Status, View};
 
-/// The least pause between two events.
+/// The shortest pause between two events.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How soon a client shall come back when the stream broke.
+/// How soon a client should reconnect after the stream broke.
 const RETRY: Duration = Duration::from_secs(2);
-/// A comment this often tells both ends that the other is there.
+/// How often a comment is sent, so that both ends notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A stream's whole life: its client comes back, if it still is one.
+/// How long a stream lives: a client that is still there reconnects.
 const LIFE: Duration = Duration::from_secs(600);
 
-/// Where events come from, and what ends them.
+/// What a stream needs.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
-    pub(super) desk: Desk,
+    pub(super) handle: Handle,
     pub(super) shutdown: CancellationToken,
 }
 
-/// The status, now and whenever it is made anew, at most twice a second: each event is named
-/// `status`, and its data is what `/api/v1/status` gives. After ten minutes it ends; follow it
-/// anew.
+/// The status, now and at each new view, at most twice a second. Each event is named `status`, and
+/// its data is what `/api/v1/status` returns. The stream ends after ten minutes; reconnect then.
 #[utoipa::path(get, path = "/events",
     responses((status = 200, content_type = "text/event-stream", body = String),
         (status = 503, body = super::super::problem::Problem, content_type = "application/problem+json")))]
 pub(super) async fn events(
     State(source): State<Source>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let mut views = source.desk.views();
+    let mut views = source.handle.views();
     views.mark_changed();
     let ends = async move {
         tokio::select! {
@@ -70,6 +69,6 @@ async fn next(
 
 fn event(view: &View) -> Event {
     let event = Event::default().event("status").retry(RETRY).id(view.sequence.to_string());
-    // Numbers and text always have JSON.
+    // The status is numbers and text, so it can always be encoded.
     event.data(text::json(&Status::from(view)).unwrap_or_default())
 }

@@ -14,8 +14,8 @@ const ALERTS: &str = include_str!("../../../../deploy/alerts.yaml");
 
 async fn scraped(view: View) -> String {
     let (_view, views) = watch::channel(Arc::new(view));
-    let (desk, _requests) = Desk::open(views);
-    metrics(State(Scrape::new(desk))).await.1
+    let (handle, _requests) = Handle::open(views);
+    metrics(State(Scrape::new(handle))).await.1
 }
 
 /// The names of samples, and those that are declared as families.

@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::desk::{HttpCall, Refused};
+use crate::handle::{HttpCall, Refused};
 
 const TEST: Duration = Duration::from_secs(10);
 
@@ -38,7 +38,7 @@ async fn called_with(
 ) -> (HttpCall, Answer) {
     let mut asked = None;
     let answer = fixture()
-        .with_ledger(request, |request| match request {
+        .with_scheduler(request, |request| match request {
             Request::Call(call, answer) => {
                 asked = Some(call);
                 answer.send(result).expect("it waits");
@@ -217,9 +217,9 @@ async fn wrong_base64_is_told_in_one_sentence() {
 #[tokio::test]
 async fn arguments_that_wait_are_bounded() {
     const MIB: usize = 1024 * 1024;
-    let bounds = room::Bounds { arguments: 8 * MIB, ..room::Bounds::default() };
-    let Fixture { app, mut requests, .. } = within(bounds, "127.0.0.1:8080", None);
-    let peer = peers::Peers::default().meet([127, 0, 0, 1].into());
+    let limits = memory::Limits { arguments: 8 * MIB, ..memory::Limits::default() };
+    let Fixture { app, mut requests, .. } = within(limits, "127.0.0.1:8080", None);
+    let peer = peers::Peers::default().connected([127, 0, 0, 1].into());
     let large = |mib| {
         let mut request = call("echo/call", format!("[\"{}\"]", "x".repeat(mib * MIB)));
         request.extensions_mut().insert(peer.clone());
@@ -267,8 +267,8 @@ async fn first_line_from(from: [u8; 4], at: SocketAddr) -> (TcpStream, String) {
 #[expect(clippy::disallowed_methods, reason = "the test waits for what it spawns")]
 async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     const MIB: usize = 1024 * 1024;
-    let bounds = room::Bounds { answers: 16 * MIB, ..room::Bounds::default() };
-    let Fixture { app, mut requests, shutdown, .. } = within(bounds, "127.0.0.1:8080", None);
+    let limits = memory::Limits { answers: 16 * MIB, ..memory::Limits::default() };
+    let Fixture { app, mut requests, shutdown, .. } = within(limits, "127.0.0.1:8080", None);
     let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let at = listener.local_addr().unwrap();
     let limits = server::Limits { write: Duration::from_millis(500), ..server::Limits::default() };
@@ -309,7 +309,7 @@ async fn who_hangs_up_cancels_the_job() {
     let Some(Request::Call(call, _answer)) = asked else { panic!("{asked:?}") };
     drop(caller);
     let then = timeout(TEST, requests.recv()).await.expect("it is told");
-    assert!(matches!(then, Some(Request::GiveUp(id)) if id == call.id), "{then:?}");
+    assert!(matches!(then, Some(Request::CallerGone(id)) if id == call.id), "{then:?}");
 
     let mut patient = TcpStream::connect(at).await.unwrap();
     patient.write_all(format!("{head}connection: close\r\n{body}").as_bytes()).await.unwrap();

@@ -74,7 +74,7 @@ async fn jobs_are_filtered() {
         let answer = if query.contains("ended") || query.contains("failed=true") {
             fixture.send(request).await
         } else {
-            fixture.with_ledger(request, list).await
+            fixture.with_scheduler(request, list).await
         };
         assert_eq!(ids(&answer), expected, "{query}");
     }
@@ -106,9 +106,9 @@ async fn a_job_is_found_or_not() {
     let path = format!("GET /api/v1/jobs/{}", JobId::from_u128(11));
     let request = || head(&path, &[]).body(Body::empty()).unwrap();
     let jobs = vec![sample::under_way(11, "fib@1", Place::Running)];
-    let answer = fixture().with_ledger(request(), find(jobs)).await;
+    let answer = fixture().with_scheduler(request(), find(jobs)).await;
     assert_eq!(answer.json()[0]["place"], "running");
-    let answer = fixture().with_ledger(request(), find(Vec::new())).await;
+    let answer = fixture().with_scheduler(request(), find(Vec::new())).await;
     assert_eq!(answer.problem(), "not-found");
     assert_eq!(fixture().get("/api/v1/jobs/x").await.problem(), "not-found");
 }
@@ -130,7 +130,7 @@ async fn with_the_token_a_worker_drains_and_resumes() {
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(fixture.with_ledger(wish(&path), scheduler).await.status, 204);
+        assert_eq!(fixture.with_scheduler(wish(&path), scheduler).await.status, 204);
     }
 }
 
@@ -139,8 +139,8 @@ async fn with_the_token_a_job_is_cancelled_unless_it_has_ended() {
     let path = format!("jobs/{}/cancel", JobId::from_u128(11));
     let mut fixture = on("127.0.0.1:8080", Some("abc"));
     let ended = vec![Job::Ended(sample::ended(11, "fib@1", "value", None))];
-    assert_eq!(fixture.with_ledger(wish(&path), find(ended)).await.problem(), "ended");
-    assert_eq!(fixture.with_ledger(wish(&path), find(Vec::new())).await.problem(), "not-found");
+    assert_eq!(fixture.with_scheduler(wish(&path), find(ended)).await.problem(), "ended");
+    assert_eq!(fixture.with_scheduler(wish(&path), find(Vec::new())).await.problem(), "not-found");
     let scheduler = async {
         let found = fixture.requests.recv().await.unwrap();
         find(vec![sample::under_way(11, "fib@1", Place::Running)])(found);

@@ -1,4 +1,4 @@
-//! A stream whose writes end: a client that does not take what there is for a while is gone.
+//! A stream whose writes time out: a client that stops reading is cut off.
 
 use std::future::Future as _;
 use std::io;
@@ -9,23 +9,23 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// A stream with a limit to how long what is written may wait before all of it is taken.
+/// A stream that limits how long written bytes may wait until all of them are sent.
 #[derive(Debug)]
-pub(crate) struct Patience<T> {
+pub(crate) struct WriteTimeout<T> {
     stream: T,
     limit: Duration,
-    /// Runs from the first write that waits until all is flushed.
+    /// Runs from the first write that has to wait until everything is flushed.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Patience<T> {
+impl<T> WriteTimeout<T> {
     pub(crate) fn new(stream: T, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 
-    /// One deadline until all of it is taken: who takes a byte now and then is as slow as who
-    /// takes nothing.
-    fn held<R>(
+    /// One deadline for all of it: a client that reads a byte now and then is as slow as one that
+    /// reads nothing.
+    fn timed<R>(
         &mut self,
         context: &mut Context<'_>,
         polled: Poll<io::Result<R>>,
@@ -38,7 +38,7 @@ impl<T> Patience<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Patience<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -48,14 +48,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patience<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Patience<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.held(context, polled)
+        self.timed(context, polled)
     }
 
     fn poll_write_vectored(
@@ -64,7 +64,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patience<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.held(context, polled)
+        self.timed(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -76,11 +76,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patience<T> {
         if polled.is_ready() {
             self.waiting = None;
         }
-        self.held(context, polled)
+        self.timed(context, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.held(context, polled)
+        self.timed(context, polled)
     }
 }

@@ -1,20 +1,19 @@
-//! Who is let in: the host that was meant, the site that sent it, the token.
+//! Which requests are allowed, by what they ask for, where they come from, and the token.
 //!
 //! ```text
 //!            reading                    calling                    changing (drain, cancel)
 //! loopback   free                       free                       token; off without one
 //! elsewhere  token, or `open_reads`     token                      token
 //! ```
-//! Probes are free everywhere. A browser that lacks the token is led to the login page. What is
-//! not there is said to be missing, and asked for in the wrong way to be so, before any token is
-//! wanted: `/openapi.json` tells as much to everybody who reads the source.
+//! Probes are free everywhere. A browser without the token is redirected to the login page. A
+//! missing route (404) or a wrong method (405) is reported without asking for a token:
+//! `/openapi.json` reveals as much to anybody who reads the source.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use axum::http::header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, Uri, Version};
+use axum::http::{HeaderMap, Method, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -24,29 +23,29 @@ use super::settings::Settings;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What a request wants, as far as it matters who sends it.
+/// What a request asks for, as far as access depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Whether this process lives and can work: for machines, which name it as they please.
+pub(crate) enum Access {
+    /// Whether this process is alive and ready; sent by machines, under any host name.
     Probe,
-    /// The login page, what it is made of, and logging out.
-    Door,
-    /// To look.
+    /// The login page, its assets, and logging out.
+    Login,
+    /// Reading anything else.
     Read,
-    /// To have a function called.
+    /// Calling a function.
     Call,
-    /// To change something.
+    /// Changing something.
     Change,
 }
 
-impl Wish {
-    /// By method and path. What is not known to be harmless is a change.
+impl Access {
+    /// Decides by method and path. Whatever is not known to be harmless counts as a change.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
         match path {
             "/healthz" | "/readyz" if reads => Self::Probe,
-            "/login" | "/logout" => Self::Door,
-            _ if reads && path.starts_with("/assets/") => Self::Door,
+            "/login" | "/logout" => Self::Login,
+            _ if reads && path.starts_with("/assets/") => Self::Login,
             _ if reads => Self::Read,
             _ if path.starts_with("/api/v1/functions/") && path.ends_with("/call") => Self::Call,
             _ => Self::Change,
@@ -54,109 +53,64 @@ impl Wish {
     }
 }
 
-/// What the guard has to say.
+/// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Let it in.
+pub(crate) enum Decision {
+    /// Allow it.
     Pass,
     /// Show the login page instead.
-    Login,
+    LoginPage,
     /// Refuse it, for this reason.
     Refuse(Kind, &'static str),
 }
 
-/// Whom a request was meant for, as its head says; judged before anything is known of its route.
-/// Probes may name us as they please.
-pub(crate) fn misdirected(
-    settings: &Settings,
-    method: &Method,
-    uri: &Uri,
-    version: Version,
-    headers: &HeaderMap,
-) -> Option<(Kind, &'static str)> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => return Some((Kind::BadRequest, "there is more than one `Host`")),
-        (None, _) if version == Version::HTTP_11 => {
-            return Some((Kind::BadRequest, "there is no `Host`"));
-        }
-        (None, _) => None,
-        (Some(host), None) if host.is_empty() => None,
-        (Some(host), None) => match host.to_str().ok().and_then(plain) {
-            Some(host) => Some(host),
-            None => return Some((Kind::BadRequest, "`Host` is no name or address with a port")),
-        },
-    };
-    if Wish::of(method, uri.path()) == Wish::Probe {
-        return None;
-    }
-    // Who names a host in the request's target too must mean us by both.
-    let ours =
-        |host: Option<&str>| host.and_then(plain).is_some_and(|host| is_ours(settings, host));
-    let target = uri.authority().map(Authority::as_str);
-    let is_ours = match (target, host) {
-        (Some(target), Some(host)) => ours(Some(target)) && ours(Some(host)),
-        (target, host) => ours(target.or(host)),
-    };
-    (!is_ours)
-        .then_some((Kind::WrongHost, "this host name is not one of ours; --allow-host adds one"))
-}
-
-/// A host and perhaps a port, and nothing else.
-fn plain(host: &str) -> Option<&str> {
-    let parsed: Authority = host.parse().ok()?;
-    let port = host.strip_prefix(parsed.host())?;
-    let is_port = port.strip_prefix(':').is_none_or(|port| {
-        port.bytes().all(|digit| digit.is_ascii_digit())
-            && (port.is_empty() || parsed.port_u16().is_some())
-    });
-    (is_port && !host.contains('@')).then_some(host)
-}
-
-/// Judges a request for a route that there is; `now` is the time since 1970.
-pub(crate) fn judge(
+/// Decides about a request for an existing route; `now` is the time since 1970.
+pub(crate) fn authorize(
     settings: &Settings,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     now: Duration,
-) -> Verdict {
-    let wish = Wish::of(method, uri.path());
-    if wish == Wish::Probe {
-        return Verdict::Pass;
+) -> Decision {
+    let access = Access::of(method, uri.path());
+    if access == Access::Probe {
+        return Decision::Pass;
     }
     let target = uri.authority().map(Authority::as_str);
     let host = target.or(text(headers, HOST)).unwrap_or_default();
-    if !method.is_safe() && is_foreign(headers, host) {
-        return Verdict::Refuse(Kind::ForeignOrigin, "another site sent this, so nothing was done");
+    if !method.is_safe() && is_cross_site(headers, host) {
+        return Decision::Refuse(
+            Kind::ForeignOrigin,
+            "another site sent this request, so nothing was done",
+        );
     }
-    let free = match wish {
-        Wish::Probe | Wish::Door => true,
-        Wish::Read => settings.is_loopback() || settings.open_reads,
-        Wish::Call => settings.is_loopback(),
-        Wish::Change => false,
+    let free = match access {
+        Access::Probe | Access::Login => true,
+        Access::Read => settings.is_loopback() || settings.open_reads,
+        Access::Call => settings.is_loopback(),
+        Access::Change => false,
     };
-    if free || is_known(settings, headers, now) {
-        return Verdict::Pass;
+    if free || is_authenticated(settings, headers, now) {
+        return Decision::Pass;
     }
     if settings.token.is_none() {
-        return Verdict::Refuse(
+        return Decision::Refuse(
             Kind::ActionsOff,
             "this distributor has no token, so nothing can be changed here; set \
              SIMPLE_DIST_TOKEN_FILE",
         );
     }
     if wants_page(headers) {
-        return Verdict::Login;
+        return Decision::LoginPage;
     }
-    Verdict::Refuse(
+    Decision::Refuse(
         Kind::TokenNeeded,
         "send the token as `Authorization: Bearer <token>`, or as the password of a basic login",
     )
 }
 
-/// Whether it bears the token, or a session made with it.
-pub(crate) fn is_known(settings: &Settings, headers: &HeaderMap, now: Duration) -> bool {
+/// Whether the request carries the token, or a session cookie made with it.
+pub(crate) fn is_authenticated(settings: &Settings, headers: &HeaderMap, now: Duration) -> bool {
     let Some(token) = &settings.token else { return false };
     let shown = text(headers, AUTHORIZATION).and_then(credentials);
     let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
@@ -178,35 +132,9 @@ fn credentials(authorization: &str) -> Option<Vec<u8>> {
     Some(login[colon + 1..].to_vec())
 }
 
-/// Whether a request for this host is for us. Another site can have its own name resolve to our
-/// address, and its page would then be of one origin with us; it cannot do that with an address
-/// in digits.
-fn is_ours(settings: &Settings, host: &str) -> bool {
-    let name = name_of(host);
-    let is_digits = name.parse::<Ipv4Addr>().is_ok()
-        || name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'))
-            .is_some_and(|name| name.parse::<Ipv6Addr>().is_ok());
-    is_digits
-        || name == "localhost"
-        || name.ends_with(".localhost")
-        || settings.hosts.iter().any(|allowed| name_of(allowed) == name)
-}
-
-/// A host without its port, as it is compared.
-fn name_of(host: &str) -> String {
-    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if digits(port) => name,
-        Some(_) | None => host,
-    };
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
-}
-
-/// Whether a browser says that a page of another site sent it. Who sends neither header is no
-/// browser, and then nobody else's login can be abused.
-fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
+/// Whether a page of another site sent this, as browsers report. A client that sends neither header
+/// is not a browser, so it has no stored login to abuse.
+fn is_cross_site(headers: &HeaderMap, host: &str) -> bool {
     let site = text(headers, SEC_FETCH_SITE);
     if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return true;
@@ -260,35 +188,25 @@ mod tests {
         on("0.0.0.0:8080", Some("abc"))
     }
 
-    fn verdict(settings: &Settings, request: &str, headers: &[(&'static str, &str)]) -> Verdict {
+    fn decision(settings: &Settings, request: &str, headers: &[(&'static str, &str)]) -> Decision {
         let (method, path) = request.split_once(' ').unwrap();
         let mut map = HeaderMap::new();
         map.insert("host", "localhost:8080".parse().unwrap());
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        judge(settings, &method.parse().unwrap(), &path.parse().unwrap(), &map, NOW)
-    }
-
-    fn misdirected_by(request: &str, hosts: &[&str], version: Version) -> Option<Kind> {
-        let (method, target) = request.split_once(' ').unwrap();
-        let mut map = HeaderMap::new();
-        for host in hosts {
-            map.append("host", host.parse().unwrap());
-        }
-        let (method, uri) = (method.parse().unwrap(), target.parse().unwrap());
-        misdirected(&loopback(), &method, &uri, version, &map).map(|(kind, _)| kind)
+        authorize(settings, &method.parse().unwrap(), &path.parse().unwrap(), &map, NOW)
     }
 
     #[track_caller]
     fn passes(settings: &Settings, request: &str, headers: &[(&'static str, &str)]) {
-        assert_eq!(verdict(settings, request, headers), Verdict::Pass, "{request} {headers:?}");
+        assert_eq!(decision(settings, request, headers), Decision::Pass, "{request} {headers:?}");
     }
 
     #[track_caller]
     fn refused(settings: &Settings, request: &str, headers: &[(&'static str, &str)], why: Kind) {
-        match verdict(settings, request, headers) {
-            Verdict::Refuse(kind, _) => assert_eq!(kind, why, "{request} {headers:?}"),
+        match decision(settings, request, headers) {
+            Decision::Refuse(kind, _) => assert_eq!(kind, why, "{request} {headers:?}"),
             other => panic!("{request} {headers:?}: {other:?}"),
         }
     }
@@ -368,77 +286,8 @@ mod tests {
     #[test]
     fn a_browser_is_led_to_the_login_page() {
         let html = ("accept", "text/html,application/xhtml+xml");
-        assert_eq!(verdict(&everywhere(), "GET /jobs", &[html]), Verdict::Login);
-        assert_eq!(verdict(&everywhere(), "POST /workers/1/drain", &[html]), Verdict::Login);
-    }
-
-    #[test]
-    fn only_our_names_are_answered() {
-        let meant = |host: &str| misdirected_by(READ, &[host], Version::HTTP_11);
-        for host in [
-            "localhost",
-            "LOCALHOST:8080",
-            "localhost:",
-            "simple.localhost:1",
-            "127.0.0.1:8080",
-            "192.168.1.7:8080",
-            "[::1]:8080",
-            "dist.example",
-            "Dist.Example.:443",
-        ] {
-            assert_eq!(meant(host), None, "{host}");
-        }
-        for host in [
-            "evil.example",
-            "localhost.evil.example",
-            "dist.example.evil",
-            "",
-            "localhost..",
-            ":80",
-        ] {
-            assert_eq!(meant(host), Some(Kind::WrongHost), "{host}");
-        }
-        for host in [
-            "evil@localhost",
-            "localhost:x",
-            "localhost:99999",
-            "localhost:80:80",
-            "localhost/",
-            "local host",
-            "localhost, localhost",
-        ] {
-            assert_eq!(meant(host), Some(Kind::BadRequest), "{host}");
-        }
-    }
-
-    #[test]
-    fn a_request_names_one_host() {
-        let (old, new) = (Version::HTTP_10, Version::HTTP_11);
-        let (two, both) = (["localhost", "localhost"], ["localhost", "evil.example"]);
-        for request in [READ, CALL, "GET /healthz", "GET /nowhere"] {
-            for hosts in [two, both] {
-                assert_eq!(misdirected_by(request, &hosts, new), Some(Kind::BadRequest));
-            }
-            assert_eq!(misdirected_by(request, &[], new), Some(Kind::BadRequest), "{request}");
-        }
-        assert_eq!(misdirected_by("GET /healthz", &["10.1.2.3.nip.example"], new), None);
-        assert_eq!(misdirected_by("GET /healthz", &[], old), None);
-        assert_eq!(misdirected_by(READ, &[], old), Some(Kind::WrongHost));
-    }
-
-    #[test]
-    fn a_host_in_the_target_must_be_ours_too() {
-        let meant = |target: &str, host| {
-            misdirected_by(&format!("GET {target}"), &[host], Version::HTTP_11)
-        };
-        assert_eq!(meant("http://localhost/api/v1/status", "localhost"), None);
-        for (target, host) in [
-            ("http://evil.example/", "localhost"),
-            ("http://localhost/", "evil.example"),
-            ("http://evil@localhost/", "localhost"),
-        ] {
-            assert_eq!(meant(target, host), Some(Kind::WrongHost), "{target}");
-        }
+        assert_eq!(decision(&everywhere(), "GET /jobs", &[html]), Decision::LoginPage);
+        assert_eq!(decision(&everywhere(), "POST /workers/1/drain", &[html]), Decision::LoginPage);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! From the scheduler to a view: what only the process knows is added, and what was last known of
-//! the workers is kept while there is no link.
+//! Builds views: adds what only the process knows to the scheduler's view, and keeps the last known
+//! workers while there is no link.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use simple_dist_core::scheduler::Scheduler;
 
 use super::{Phase, Seconds, View, Worker, WorkerState};
 
-/// Makes one view after the other.
+/// Builds one view after another.
 #[derive(Debug)]
-pub(crate) struct Maker {
+pub(crate) struct ViewBuilder {
     id: DistributorId,
     prefix: String,
     address: String,
     sequence: u64,
     connections: u32,
-    /// Whether the link was up, and since when that is so.
+    /// Whether the link was up, and since when.
     link: (bool, Duration),
-    /// The workers when the link was up last, and when that was.
+    /// The live workers when the link was last up, and when that was.
     last: (Vec<Worker>, Duration),
 }
 
-impl Maker {
-    /// For this distributor on this broker.
+impl ViewBuilder {
+    /// A builder for this distributor on this broker.
     pub(crate) fn new(id: DistributorId, prefix: &str, broker: &BrokerUrl) -> Self {
         Self {
             id,
@@ -38,8 +38,9 @@ impl Maker {
         }
     }
 
-    /// The scheduler at this time since the process began, which is `unix_now` in Unix time.
-    pub(crate) fn make(
+    /// A view of the scheduler. `now` is the time since the process started, `unix_now` the same
+    /// moment in Unix time.
+    pub(crate) fn build(
         &mut self,
         scheduler: &Scheduler,
         now: Duration,
@@ -68,7 +69,7 @@ impl Maker {
         view
     }
 
-    /// Who lived when we heard anybody last. Nobody knows how they are now.
+    /// The workers that were alive before the link went down, as unreachable.
     fn last_known(&self, now: Duration) -> impl Iterator<Item = Worker> {
         let (workers, at) = &self.last;
         let since = Seconds::from(now.saturating_sub(*at)).0;

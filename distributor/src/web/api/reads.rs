@@ -1,4 +1,4 @@
-//! Reading: every answer is one view's, so its numbers fit each other.
+//! Reading: each response comes from one view, so its numbers are consistent.
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{Address, JobId, Selector, WorkerId};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::desk::Desk;
+use crate::handle::Handle;
 use crate::view::{Client, Function, Job, Place, RECENT, Status, Stream, View, Worker};
 use crate::web::json::Json;
 use crate::web::problem::{Kind, Problem};
 
-/// The service in numbers.
+/// The state of the service.
 #[utoipa::path(get, path = "/status", responses((status = 200, body = Status)))]
-pub(super) async fn status(State(desk): State<Desk>) -> Json<Status> {
-    Json(Status::from(&*desk.view()))
+pub(super) async fn status(State(handle): State<Handle>) -> Json<Status> {
+    Json(Status::from(&*handle.view()))
 }
 
-/// Every worker; for a while also those that were lost or left.
+/// Every worker; for a while also those that were lost or have left.
 #[utoipa::path(get, path = "/workers", responses((status = 200, body = [Worker])))]
-pub(super) async fn workers(State(desk): State<Desk>) -> Json<Vec<Worker>> {
-    Json(desk.view().workers.clone())
+pub(super) async fn workers(State(handle): State<Handle>) -> Json<Vec<Worker>> {
+    Json(handle.view().workers.clone())
 }
 
 /// One worker.
@@ -28,33 +28,33 @@ pub(super) async fn workers(State(desk): State<Desk>) -> Json<Vec<Worker>> {
     params(("id" = String, Path, description = "The worker's id", example = "w-8cf0e2a4bd1f4c2a9f3de1f7a5b60c11")),
     responses((status = 200, body = Worker), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn worker(
-    State(desk): State<Desk>,
+    State(handle): State<Handle>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Worker>, Problem> {
     let Path(id) = path?;
     let id = worker_id(&id)?;
-    let view = desk.view();
+    let view = handle.view();
     let found = view.workers.iter().find(|worker| worker.id == id);
     found.cloned().map(Json).ok_or_else(no_worker)
 }
 
-/// Every function that is served or was asked for.
+/// Every function that is served or has been called.
 #[utoipa::path(get, path = "/functions", responses((status = 200, body = [Function])))]
-pub(super) async fn functions(State(desk): State<Desk>) -> Json<Vec<Function>> {
-    Json(desk.view().functions.clone())
+pub(super) async fn functions(State(handle): State<Handle>) -> Json<Vec<Function>> {
+    Json(handle.view().functions.clone())
 }
 
-/// One function; without a version the highest that is served, else the highest there was.
+/// One function; without a version the highest served, else the highest known.
 #[utoipa::path(get, path = "/functions/{name}",
     params(("name" = String, Path, description = "`fib` or `fib@1`", example = "fib")),
     responses((status = 200, body = Function), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn function(
-    State(desk): State<Desk>,
+    State(handle): State<Handle>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Function>, Problem> {
     let Path(name) = path?;
     let asked: Selector = name.parse().map_err(|_| no_function())?;
-    let view = desk.view();
+    let view = handle.view();
     let addressed = |function: &&Function| {
         function.name.parse::<Address>().is_ok_and(|address| asked.matches(&address))
     };
@@ -67,21 +67,21 @@ pub(super) async fn function(
     best.or_else(waiting).cloned().map(Json).ok_or_else(no_function)
 }
 
-/// Which jobs.
+/// Filters for jobs.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Of this function: `fib@1`, or `fib` for all its versions.
+    /// Only jobs of this function: `fib@1`, or `fib` for all its versions.
     #[param(pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$")]
     function: Option<String>,
-    /// Of this worker.
+    /// Only jobs of this worker.
     #[param(pattern = "^w-[0-9a-f]{32}$")]
     worker: Option<String>,
-    /// Only those that failed (`true`), or only the others.
+    /// Only jobs that failed (`true`), or only those that did not (`false`).
     failed: Option<bool>,
-    /// Only those in this state.
+    /// Only jobs in this state.
     state: Option<JobState>,
-    /// At most so many of each, under way and ended; 100 if nothing is said.
+    /// The most jobs to return of each, unfinished and ended; 100 by default.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
@@ -92,9 +92,9 @@ pub(super) struct Which {
 pub(super) enum JobState {
     /// It has not ended.
     UnderWay,
-    /// It waits in the distributor.
+    /// It waits in the distributor's queue.
     Queued,
-    /// It is with a pool.
+    /// It is in a pool's queue at the broker.
     Placed,
     /// A worker runs it.
     Running,
@@ -102,16 +102,16 @@ pub(super) enum JobState {
     Ended,
 }
 
-/// Unless a caller says how many.
+/// The default limit.
 const LISTED: usize = 100;
 
-/// Some of the jobs under way, then those that ended last. While more than 1,000 are under way, the
-/// filters see 1,000 of them.
+/// Some of the unfinished jobs, then the jobs that ended last. While more than 1,000 jobs are
+/// unfinished, the filters see only 1,000 of them.
 #[utoipa::path(get, path = "/jobs", params(Which),
     responses((status = 200, body = [Job]), (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn jobs(
-    State(desk): State<Desk>,
+    State(handle): State<Handle>,
     query: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Vec<Job>>, Problem> {
     let Query(which) = query?;
@@ -122,17 +122,17 @@ pub(super) async fn jobs(
     let wanted = Wanted::read(which)?;
     let mut jobs = Vec::new();
     if wanted.state != Some(JobState::Ended) && wanted.failed != Some(true) {
-        jobs = desk.list(RECENT).await?;
+        jobs = handle.list(RECENT).await?;
         jobs.retain(|job| wanted.has(job));
         jobs.truncate(limit);
     }
-    let view: &View = &desk.view();
+    let view: &View = &handle.view();
     let ended = view.recent.iter().filter(|job| wanted.has_ended(job)).take(limit);
     jobs.extend(ended.cloned().map(Job::Ended));
     Ok(Json(jobs))
 }
 
-/// [`Which`], understood.
+/// [`Which`], parsed.
 struct Wanted {
     function: Option<Selector>,
     worker: Option<WorkerId>,
@@ -185,30 +185,30 @@ impl Wanted {
     }
 }
 
-/// The jobs of this id, under way or ended lately: one, unless two users chose the same.
+/// The jobs with this id, unfinished or recently ended: one, unless two users chose the same id.
 #[utoipa::path(get, path = "/jobs/{id}",
     params(("id" = String, Path, description = "The job's id", example = "0190163d8694739b9ecb1e6ffb4c5c2b")),
     responses((status = 200, body = [Job]), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn job(
-    State(desk): State<Desk>,
+    State(handle): State<Handle>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Vec<Job>>, Problem> {
     let Path(id) = path?;
-    let jobs = desk.find(job_id(&id)?).await?;
+    let jobs = handle.find(job_id(&id)?).await?;
     if jobs.is_empty() { Err(no_job()) } else { Ok(Json(jobs)) }
 }
 
 /// What each slot ran in the last two minutes.
 #[utoipa::path(get, path = "/stream", responses((status = 200, body = Stream)))]
-pub(super) async fn stream(State(desk): State<Desk>) -> Json<Stream> {
-    Json(desk.view().stream.clone())
+pub(super) async fn stream(State(handle): State<Handle>) -> Json<Stream> {
+    Json(handle.view().stream.clone())
 }
 
-/// The clients heard of late.
+/// The clients heard from recently.
 #[utoipa::path(get, path = "/clients", responses((status = 200, body = [Client])))]
-pub(super) async fn clients(State(desk): State<Desk>) -> Json<Vec<Client>> {
-    Json(desk.view().clients.clone())
+pub(super) async fn clients(State(handle): State<Handle>) -> Json<Vec<Client>> {
+    Json(handle.view().clients.clone())
 }
 
 pub(super) fn worker_id(text: &str) -> Result<WorkerId, Problem> {
@@ -220,13 +220,13 @@ pub(super) fn job_id(text: &str) -> Result<JobId, Problem> {
 }
 
 fn no_worker() -> Problem {
-    Problem::new(Kind::NotFound, "no worker of this id is known")
+    Problem::new(Kind::NotFound, "there is no known worker with this id")
 }
 
 pub(super) fn no_job() -> Problem {
-    Problem::new(Kind::NotFound, "no job of this id is under way or ended lately")
+    Problem::new(Kind::NotFound, "no job with this id is unfinished or recently ended")
 }
 
 fn no_function() -> Problem {
-    Problem::new(Kind::NotFound, "no such function is served or was asked for")
+    Problem::new(Kind::NotFound, "no such function is served or has been called")
 }

@@ -1,4 +1,4 @@
-//! The JSON of a large value: in sheets, each of which is freed when it is taken.
+//! A large value as a JSON response body, in chunks that are freed as they are sent.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,24 +9,25 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 use simple_dist_protocol::{JsonError, write_value_as_json};
 
-use super::room::Part;
+use super::memory::Reservation;
 
-/// So large that the system gets the memory of each back, and so small that little is.
-const SHEET: usize = 256 * 1024;
+/// Large enough that the allocator returns each chunk to the system, small enough to waste little.
+const CHUNK: usize = 256 * 1024;
 
-/// How many bytes the JSON of a value has.
+/// The length, in bytes, of a value's JSON.
 pub(crate) fn measure(value: &[u8]) -> Result<usize, JsonError> {
     let mut length = Length(0);
     write_value_as_json(value, &mut length).map(|()| length.0)
 }
 
-/// The JSON of a value as a body, with the room for it.
-pub(crate) fn body(value: &[u8], room: [Part; 2]) -> Result<Body, JsonError> {
-    let mut sheets = Sheets { written: VecDeque::new(), last: Vec::new(), _room: room };
-    write_value_as_json(value, &mut sheets)?;
-    let last = std::mem::take(&mut sheets.last);
-    sheets.written.push_back(last.into());
-    Ok(Body::new(sheets))
+/// A value's JSON as a body that holds its memory reservations.
+pub(crate) fn body(value: &[u8], reserved: [Reservation; 2]) -> Result<Body, JsonError> {
+    let mut json_body =
+        JsonBody { written: VecDeque::new(), last: Vec::new(), _reserved: reserved };
+    write_value_as_json(value, &mut json_body)?;
+    let last = std::mem::take(&mut json_body.last);
+    json_body.written.push_back(last.into());
+    Ok(Body::new(json_body))
 }
 
 struct Length(usize);
@@ -42,21 +43,21 @@ impl Write for Length {
     }
 }
 
-struct Sheets {
+struct JsonBody {
     written: VecDeque<Bytes>,
     last: Vec<u8>,
-    _room: [Part; 2],
+    _reserved: [Reservation; 2],
 }
 
-impl Write for Sheets {
+impl Write for JsonBody {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.last.len() == SHEET {
+        if self.last.len() == CHUNK {
             self.written.push_back(std::mem::take(&mut self.last).into());
         }
         if self.last.is_empty() {
-            self.last.reserve_exact(SHEET);
+            self.last.reserve_exact(CHUNK);
         }
-        let fitting = bytes.len().min(SHEET - self.last.len());
+        let fitting = bytes.len().min(CHUNK - self.last.len());
         self.last.extend_from_slice(&bytes[..fitting]);
         Ok(fitting)
     }
@@ -66,7 +67,7 @@ impl Write for Sheets {
     }
 }
 
-impl hyper::body::Body for Sheets {
+impl hyper::body::Body for JsonBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -74,7 +75,7 @@ impl hyper::body::Body for Sheets {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(self.written.pop_front().map(|sheet| Ok(Frame::data(sheet))))
+        Poll::Ready(self.written.pop_front().map(|chunk| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -82,7 +83,7 @@ impl hyper::body::Body for Sheets {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.written.iter().map(|sheet| sheet.len() as u64).sum())
+        SizeHint::with_exact(self.written.iter().map(|chunk| chunk.len() as u64).sum())
     }
 }
 
@@ -91,15 +92,16 @@ mod tests {
     use simple_dist_protocol::codec;
 
     use super::*;
-    use crate::web::room::{Bounds, Room};
+    use crate::web::memory::{Limits, MemoryBudget};
 
     #[tokio::test]
     async fn a_body_is_the_json_however_many_sheets_it_takes() {
-        let room = Room::new(Bounds::default());
-        for length in [1, SHEET - 2, SHEET - 1, 3 * SHEET + 7] {
+        let reserved = MemoryBudget::new(Limits::default());
+        for length in [1, CHUNK - 2, CHUNK - 1, 3 * CHUNK + 7] {
             let value = codec::encode(&"x".repeat(length)).unwrap();
             let body =
-                body(&value, [room.answer(length).unwrap(), room.answer(0).unwrap()]).unwrap();
+                body(&value, [reserved.answer(length).unwrap(), reserved.answer(0).unwrap()])
+                    .unwrap();
             assert_eq!(hyper::body::Body::size_hint(&body).exact(), Some(length as u64 + 2));
             let read = axum::body::to_bytes(body, usize::MAX).await.unwrap();
             assert_eq!(measure(&value).unwrap(), read.len());

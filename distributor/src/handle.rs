@@ -1,6 +1,6 @@
-//! Where whoever is not on the broker comes to the scheduler: HTTP callers with their calls, people
-//! with their wishes. They read the [`View`](crate::view::View) and never wait for the scheduler to
-//! do that; everything else is a request through a bounded queue, and every wait has a limit.
+//! How HTTP reaches the scheduler's task. Reads use the latest [`View`](crate::view::View) and
+//! never wait for the task; everything else is a request through a bounded queue, and every wait
+//! has a limit.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,70 +16,70 @@ use crate::view::{Job, View};
 
 /// The most requests that wait for the scheduler's task: more mean that it is stuck or flooded.
 pub(crate) const REQUESTS: usize = 4096;
-/// How long the scheduler's task may take for anything but a call.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long past its time a call may take: the scheduler gives half a second of grace.
+/// How long the scheduler's task may take to reply to anything but a call.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long past its timeout a call may take: the scheduler allows itself half a second.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The way to the scheduler from outside the broker; cheap to clone.
+/// A handle to the scheduler's task; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct Handle {
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<Arc<View>>,
 }
 
-/// A call by HTTP.
+/// A call over HTTP.
 #[derive(Debug, Clone)]
 pub struct HttpCall {
-    /// Made for this request.
+    /// Created for this request.
     pub id: JobId,
     /// `fib@1` or `fib`.
     pub function: Selector,
-    /// In MessagePack.
+    /// The arguments, encoded as MessagePack.
     pub args: Bytes,
-    /// Until its caller gives up.
+    /// How long its caller waits.
     pub timeout: Duration,
-    /// 0 to 9, 9 first.
+    /// 0 to 9; 9 is first.
     pub priority: u8,
-    /// A W3C `traceparent`.
+    /// A W3C `traceparent`, passed on to the worker.
     pub trace: Option<String>,
-    /// Where it comes from: callers share the workers by address.
+    /// The caller's address: workers are shared fairly between addresses.
     pub peer: Option<IpAddr>,
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// This distributor does not lead, or its term ended under the call.
+    /// This distributor is not active, or its term ended during the call.
     #[error("this distributor is not the active one")]
     NotActive,
-    /// The queue of requests is full, or its answer did not come in time.
+    /// The queue of requests is full, or no reply came in time.
     #[error("the distributor is too busy")]
     Busy,
-    /// There is no such worker or job, or it has gone.
-    #[error("there is no such thing")]
+    /// There is no such worker or unfinished job.
+    #[error("there is no such worker or job")]
     Unknown,
 }
 
 /// What is asked of the scheduler's task.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A call; its answer comes when it comes.
+    /// A call; the reply is its answer.
     Call(HttpCall, oneshot::Sender<Result<Answered, Refused>>),
-    /// The caller is gone.
-    GiveUp(JobId),
-    /// A worker shall finish what it holds (true), or take jobs again.
+    /// The caller of this job is gone.
+    CallerGone(JobId),
+    /// Make a worker finish what it holds (true), or take jobs again.
     Drain(WorkerId, bool, oneshot::Sender<Result<(), Refused>>),
-    /// A job shall end.
+    /// Cancel a job.
     Cancel(JobKey, oneshot::Sender<Result<(), Refused>>),
-    /// Jobs of this id, whosever they are.
+    /// Find the jobs with this id, of any user.
     Find(JobId, oneshot::Sender<Vec<Job>>),
-    /// Some of the jobs under way.
+    /// List some of the unfinished jobs, at most this many.
     List(usize, oneshot::Sender<Vec<Job>>),
 }
 
-impl Desk {
-    /// A desk, and what comes to it.
+impl Handle {
+    /// A handle, and the requests sent through it.
     pub(crate) fn open(view: watch::Receiver<Arc<View>>) -> (Self, mpsc::Receiver<Request>) {
         let (requests, received) = mpsc::channel(REQUESTS);
         (Self { requests, view }, received)
@@ -90,17 +90,22 @@ impl Desk {
         self.view.borrow().clone()
     }
 
-    /// The views to come.
+    /// A receiver of the views to come.
     pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
     }
 
-    /// Calls a function and waits for the answer. Dropped, it cancels the job. Ends at the latest
-    /// two seconds past the call's timeout.
+    /// Calls a function and waits for the answer, at most two seconds past the call's timeout.
+    /// Dropping the future cancels the job.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not take the call or does not answer in time;
+    /// [`Refused::NotActive`] if this distributor is on standby or its term ends during the call.
     pub async fn call(&self, call: HttpCall) -> Result<Answered, Refused> {
         let limit = call.timeout.saturating_add(GRACE);
         let (answer, answered) = oneshot::channel();
-        let mut hold = GiveUp { requests: &self.requests, id: Some(call.id) };
+        let mut hold = CancelOnDrop { requests: &self.requests, id: Some(call.id) };
         self.requests.try_send(Request::Call(call, answer)).map_err(|_| Refused::Busy)?;
         let answer = timeout(limit, answered).await;
         let Ok(Ok(answer)) = answer else { return Err(Refused::Busy) };
@@ -109,21 +114,40 @@ impl Desk {
     }
 
     /// Makes a worker finish what it holds and take no more (`true`), or take jobs again.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unknown`] if there is no such worker, [`Refused::NotActive`] on standby,
+    /// [`Refused::Busy`] if the task does not reply in time.
     pub async fn drain(&self, worker: WorkerId, drain: bool) -> Result<(), Refused> {
         self.ask(|answer| Request::Drain(worker, drain, answer)).await?
     }
 
-    /// Ends a job: its caller gets `Cancelled`.
+    /// Cancels a job: its caller gets `Cancelled`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Unknown`] if the job has ended or never was, [`Refused::NotActive`] on standby,
+    /// [`Refused::Busy`] if the task does not reply in time.
     pub async fn cancel(&self, job: JobKey) -> Result<(), Refused> {
         self.ask(|answer| Request::Cancel(job, answer)).await?
     }
 
-    /// The jobs of this id, under way or ended lately: one, unless two users chose the same.
+    /// The jobs with this id, unfinished or recently ended: one, unless two users chose the same
+    /// id.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not reply in time.
     pub async fn find(&self, job: JobId) -> Result<Vec<Job>, Refused> {
         self.ask(|answer| Request::Find(job, answer)).await
     }
 
-    /// At most so many of the jobs under way, in no order that matters.
+    /// At most `most` of the unfinished jobs, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not reply in time.
     pub async fn list(&self, most: usize) -> Result<Vec<Job>, Refused> {
         self.ask(|answer| Request::List(most, answer)).await
     }
@@ -134,24 +158,24 @@ impl Desk {
     ) -> Result<T, Refused> {
         let (answer, answered) = oneshot::channel();
         self.requests.try_send(request(answer)).map_err(|_| Refused::Busy)?;
-        match timeout(PATIENCE, answered).await {
+        match timeout(REPLY_TIMEOUT, answered).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) | Err(_) => Err(Refused::Busy),
         }
     }
 }
 
-/// Cancels a call whose caller went before its answer came.
-struct GiveUp<'a> {
+/// Cancels a call whose caller went away before its answer came.
+struct CancelOnDrop<'a> {
     requests: &'a mpsc::Sender<Request>,
     id: Option<JobId>,
 }
 
-impl Drop for GiveUp<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            // Full: the job ends at its deadline.
-            let _full = self.requests.try_send(Request::GiveUp(id));
+            // If the queue is full, the job ends at its deadline.
+            let _full = self.requests.try_send(Request::CallerGone(id));
         }
     }
 }

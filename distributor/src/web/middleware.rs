@@ -1,4 +1,4 @@
-//! What stands before every route: the guard, the limits, the headers that bind a browser.
+//! The layers around every route: access checks, limits, security headers.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,20 +16,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::page::{self, Visitor};
 
-use super::guard::{self, Verdict, Wish};
+use super::access::{self, Access, Decision};
+use super::host;
+use super::memory::{Limits, MemoryBudget, hold_until_sent};
 use super::peers::Peer;
 use super::problem::{Kind, Problem};
-use super::room::{Bounds, Room, until_taken};
 use super::settings::Settings;
 
-/// The body of a request; calls have a limit of their own.
+/// The most bytes in the body of a request; calls have their own limit.
 const BODY_BYTES: usize = 64 * 1024;
-/// Any request but a call, which has its own time, and a stream of events.
+/// How long any request may take, except a call, which has its own timeout, and an event stream.
 const REQUEST: Duration = Duration::from_secs(30);
-/// Pages and programs that follow the events at once.
+/// The most event streams open at once.
 const STREAMS: usize = 64;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame. Not `no-referrer`: browsers would
+/// No resources from elsewhere, no inline scripts, no framing. Not `no-referrer`: browsers would
 /// then send our own forms with `Origin: null`.
 const HEADERS: [(&str, &str); 6] = [
     (
@@ -44,72 +45,81 @@ const HEADERS: [(&str, &str); 6] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// Puts it before these routes.
-pub(crate) fn close(routes: Router, settings: Settings, bounds: Bounds) -> Router {
+/// Wraps these routes in all layers.
+pub(crate) fn apply(routes: Router, settings: Settings, bounds: Limits) -> Router {
     let (streams, settings) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(settings));
     routes
         .route_layer(from_fn_with_state(streams, limit))
-        .route_layer(from_fn_with_state(Arc::clone(&settings), let_in))
-        // Only routes that there are, asked as they can be, are behind the two above.
-        .fallback(nowhere)
+        .route_layer(from_fn_with_state(Arc::clone(&settings), require_access))
+        // The two layers above run only for existing routes asked with the right method.
+        .fallback(not_found)
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "see the header `allow`")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn_with_state(Room::new(bounds), make_room))
+        .layer(from_fn_with_state(MemoryBudget::new(bounds), limit_memory))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(settings, direct))
-        .layer(from_fn(bind))
+        .layer(from_fn_with_state(settings, require_host))
+        .layer(from_fn(add_headers))
 }
 
-async fn nowhere(headers: HeaderMap) -> Response {
-    if guard::wants_page(&headers) {
+async fn not_found(headers: HeaderMap) -> Response {
+    if access::wants_page(&headers) {
         return page::not_found();
     }
     Problem::new(Kind::NotFound, "no such page; see /openapi.json").into_response()
 }
 
-/// What was said is in the log, where only we read it.
+/// The panic message goes to the log only, never to the client.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request made the distributor panic");
-    Problem::new(Kind::Internal, "this is a fault of ours; its log says more").into_response()
+    Problem::new(Kind::Internal, "this is a bug in the distributor; its log has the details")
+        .into_response()
 }
 
-/// The handlers find the room among the request's extensions.
-async fn make_room(State(room): State<Room>, mut request: Request, next: Next) -> Response {
+/// Handlers find the memory budget among the request's extensions.
+async fn limit_memory(
+    State(memory): State<MemoryBudget>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let share = request.extensions().get().map(|peer: &Peer| Arc::clone(&peer.share));
-    let room = room.shared_by(share.unwrap_or_default());
-    request.extensions_mut().insert(room.clone());
-    room.hold(next.run(request).await)
+    let memory = memory.shared_by(share.unwrap_or_default());
+    request.extensions_mut().insert(memory.clone());
+    memory.hold(next.run(request).await)
 }
 
-async fn direct(State(settings): State<Arc<Settings>>, request: Request, next: Next) -> Response {
+async fn require_host(
+    State(settings): State<Arc<Settings>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (method, uri, version) = (request.method(), request.uri(), request.version());
-    match guard::misdirected(&settings, method, uri, version, request.headers()) {
+    match host::check(&settings, method, uri, version, request.headers()) {
         Some((kind, detail)) => Problem::new(kind, detail).into_response(),
         None => next.run(request).await,
     }
 }
 
-async fn let_in(
+async fn require_access(
     State(settings): State<Arc<Settings>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let now = unix_time();
-    let may_act = guard::is_known(&settings, headers, now);
-    match guard::judge(&settings, method, uri, headers, now) {
-        Verdict::Pass => {
+    let may_act = access::is_authenticated(&settings, headers, now);
+    match access::authorize(&settings, method, uri, headers, now) {
+        Decision::Pass => {
             request.extensions_mut().insert(Visitor { may_act });
             next.run(request).await
         }
-        Verdict::Login => Redirect::to("/login").into_response(),
-        Verdict::Refuse(kind, detail) => Problem::new(kind, detail).into_response(),
+        Decision::LoginPage => Redirect::to("/login").into_response(),
+        Decision::Refuse(kind, detail) => Problem::new(kind, detail).into_response(),
     }
 }
 
-/// Now, as sessions count it.
+/// The time since 1970, as sessions count it.
 pub(crate) fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -117,12 +127,12 @@ pub(crate) fn unix_time() -> Duration {
 async fn limit(State(streams): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     if matches!(request.uri().path(), "/api/v1/events" | "/page/events") {
         let Ok(permit) = streams.try_acquire_owned() else {
-            let full = format!("{STREAMS} others follow the events; ask for the status instead");
+            let full = format!("{STREAMS} event streams are open already; poll the status instead");
             return Problem::new(Kind::Busy, full).into_response();
         };
-        return until_taken(next.run(request).await, permit);
+        return hold_until_sent(next.run(request).await, permit);
     }
-    if Wish::of(request.method(), request.uri().path()) == Wish::Call {
+    if Access::of(request.method(), request.uri().path()) == Access::Call {
         return next.run(request).await;
     }
     timeout(REQUEST, next.run(request))
@@ -130,7 +140,7 @@ async fn limit(State(streams): State<Arc<Semaphore>>, request: Request, next: Ne
         .unwrap_or_else(|_| Problem::new(Kind::Slow, "the request took too long").into_response())
 }
 
-async fn bind(request: Request, next: Next) -> Response {
+async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
@@ -142,7 +152,7 @@ async fn bind(request: Request, next: Next) -> Response {
     response
 }
 
-/// How requests end, for the metrics.
+/// How requests end: the values of the metric's label.
 pub(crate) const RESULTS: [&str; 3] = ["ok", "refused", "failed"];
 
 fn count(status: StatusCode) {

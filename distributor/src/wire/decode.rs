@@ -1,6 +1,6 @@
-//! Deliveries become events. What cannot be understood is parked and counted, what has no
-//! checked sender is dropped and counted, and neither ever comes back. What is too large to be
-//! passed on is answered in its place.
+//! Decodes deliveries into events. What cannot be decoded is parked and counted; what has no sender
+//! checked by the broker is dropped and counted; neither is redelivered. A value too large to pass
+//! on is replaced by `TooLarge`.
 
 use simple_dist_link::Delivery;
 use simple_dist_protocol::message::{
@@ -10,53 +10,53 @@ use simple_dist_protocol::{UserName, codec, limits};
 
 use simple_dist_core::scheduler::{Event, Via};
 
-/// What a distributor consumes.
+/// The queues that a distributor consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
-    /// What only the leader does.
-    Leader(Intake),
+    /// A queue that only the active distributor consumes.
+    Leader(LeaderQueue),
     /// The workers' beats.
     Beats,
-    /// The active distributor's beat.
+    /// The active distributor's presence.
     Presence,
 }
 
-/// What the leader consumes.
+/// The queues that only the active distributor consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Intake {
+pub(crate) enum LeaderQueue {
     /// Submitted jobs.
     Submissions,
-    /// Cancels, questions, receipts.
+    /// Cancels, questions (`Ask`) and receipts (`Noted`) of clients.
     ClientControl,
     /// The workers' answers.
     Answers,
 }
 
-/// Why a delivery is no event.
+/// Why a delivery cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unfit {
-    /// The broker did not check who sent it: nobody can be answered.
+pub(crate) enum DecodeError {
+    /// The broker did not check the sender, so there is nobody to answer.
     #[error("no sender")]
     Anonymous,
-    /// It is of another version of the wire.
+    /// Another version of the wire protocol.
     #[error("another version")]
     Version,
-    /// It is not the message that belongs there.
+    /// Not a message that belongs in this queue.
     #[error("not decodable")]
     Undecodable,
     /// Its list is empty or too long.
     #[error("an impossible list")]
     List,
-    /// A worker's answer is over the limit: its caller is told so instead.
+    /// A worker's value is over the limit; its caller gets `TooLarge` instead.
     #[error("an answer over the limit")]
     Oversized,
-    /// It is larger than it may be.
+    /// The beat is larger than allowed.
     #[error("too large")]
     Large,
 }
 
-impl Unfit {
-    /// Every kind.
+impl DecodeError {
+    /// Every kind, for registering counters.
     pub(crate) const ALL: [Self; 6] = [
         Self::Anonymous,
         Self::Version,
@@ -79,31 +79,31 @@ impl Unfit {
     }
 }
 
-/// The event that a delivery is.
-pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
-    let intake = match delivery.source {
+/// The event that a delivery carries.
+pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, DecodeError> {
+    let queue = match delivery.source {
         Source::Presence => return decode::<Presence>(&delivery.body).map(Event::Seen),
         Source::Beats => None,
-        Source::Leader(intake) => Some(intake),
+        Source::Leader(queue) => Some(queue),
     };
-    let user = delivery.user.clone().ok_or(Unfit::Anonymous)?;
+    let user = delivery.user.clone().ok_or(DecodeError::Anonymous)?;
     if delivery.version != Some(VERSION) {
-        return Err(Unfit::Version);
+        return Err(DecodeError::Version);
     }
-    match intake {
-        Some(Intake::Submissions) => match decode(&delivery.body)? {
+    match queue {
+        Some(LeaderQueue::Submissions) => match decode(&delivery.body)? {
             FromClient::Submit(submit) => {
                 list(submit.jobs.len())?;
-                let submit = surely_first(submit, delivery.redelivered);
+                let submit = clear_first(submit, delivery.redelivered);
                 Ok(Event::Submitted { user, submit })
             }
             FromClient::Cancel(_)
             | FromClient::Ask(_)
             | FromClient::Noted(_)
-            | FromClient::Report(_) => Err(Unfit::Undecodable),
+            | FromClient::Report(_) => Err(DecodeError::Undecodable),
         },
-        Some(Intake::ClientControl) => match decode(&delivery.body)? {
-            FromClient::Submit(_) => Err(Unfit::Undecodable),
+        Some(LeaderQueue::ClientControl) => match decode(&delivery.body)? {
+            FromClient::Submit(_) => Err(DecodeError::Undecodable),
             FromClient::Cancel(ids) => {
                 list(ids.ids.len())?;
                 Ok(Event::Cancelled { user, ids })
@@ -115,20 +115,20 @@ pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, Unfit> {
             FromClient::Noted(noted) => Ok(Event::Noted { user, noted }),
             FromClient::Report(report) => Ok(Event::Reported { user, report }),
         },
-        Some(Intake::Answers) => from_worker(user, &delivery.body, Via::Results),
-        None if delivery.body.len() > limits::BEAT_BYTES => Err(Unfit::Large),
+        Some(LeaderQueue::Answers) => from_worker(user, &delivery.body, Via::Results),
+        None if delivery.body.len() > limits::BEAT_BYTES => Err(DecodeError::Large),
         None => from_worker(user, &delivery.body, Via::Beats),
     }
 }
 
-/// What was delivered before, the leader before us may have had, and died before it acked: none of
-/// its jobs is surely new.
-fn surely_first(mut submit: Submit, redelivered: bool) -> Submit {
+/// A previous leader may have read a redelivered message and died before it acked it, so none of
+/// its jobs is known to be new.
+fn clear_first(mut submit: Submit, redelivered: bool) -> Submit {
     submit.jobs.iter_mut().for_each(|job| job.first &= !redelivered);
     submit
 }
 
-fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, Unfit> {
+fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, DecodeError> {
     match decode(body)? {
         FromWorker::Answers(answers) => {
             list(answers.jobs.len())?;
@@ -142,9 +142,9 @@ fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, Unfit> {
     }
 }
 
-/// Puts `TooLarge` in the place of values over the limit, and cuts long messages: workers that
-/// keep the limits send neither. How many values there were.
-pub(crate) fn curb(event: &mut Event) -> usize {
+/// Replaces values over the limit by `TooLarge` and cuts long messages, which only a misbehaving
+/// worker sends. Returns how many values were too large.
+pub(crate) fn enforce_limits(event: &mut Event) -> usize {
     let Event::Answers { answers: Answers { jobs, .. }, .. } = event else { return 0 };
     let mut oversized = 0;
     for ended in jobs {
@@ -173,12 +173,12 @@ pub(crate) fn curb(event: &mut Event) -> usize {
     oversized
 }
 
-fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Unfit> {
-    codec::decode(body).map_err(|_| Unfit::Undecodable)
+fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+    codec::decode(body).map_err(|_| DecodeError::Undecodable)
 }
 
-fn list(length: usize) -> Result<(), Unfit> {
-    if (1..=limits::LIST_JOBS).contains(&length) { Ok(()) } else { Err(Unfit::List) }
+fn list(length: usize) -> Result<(), DecodeError> {
+    if (1..=limits::LIST_JOBS).contains(&length) { Ok(()) } else { Err(DecodeError::List) }
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
     #[track_caller]
     fn check(before: Answer, after: Answer, oversized: usize) {
         let mut event = answers([before]);
-        assert_eq!(curb(&mut event), oversized);
+        assert_eq!(enforce_limits(&mut event), oversized);
         let Event::Answers { answers: curbed, .. } = event else { panic!("another event") };
         assert_eq!(curbed.jobs[0].end, End::Answer(after));
     }
@@ -226,7 +226,7 @@ mod tests {
         {
             let (client, generation) = (ClientId::from_u128(1), Generation(1));
             let submit = Submit { client, generation, jobs: vec![job(said)] };
-            assert_eq!(surely_first(submit, redelivered).jobs[0].first, first);
+            assert_eq!(clear_first(submit, redelivered).jobs[0].first, first);
         }
     }
 

@@ -1,14 +1,14 @@
-//! The line at the foot of every page: the books, whose they are, and when they were read.
+//! The footer of every page: the job counts, the distributor they come from, and their time.
 
-use crate::view::words::{count, time_of_day};
+use crate::view::format::{count, time_of_day};
 use crate::view::{Phase, View};
 
-/// The foot of a page.
-pub(super) struct Foot {
-    /// `accepted 1,234 = queued 3 + ..`; none at a distributor that keeps no books.
+/// The footer of a page.
+pub(super) struct Footer {
+    /// `accepted 1,234 = queued 3 + ..`; `None` on a distributor that counts nothing.
     pub(super) books: Option<String>,
     pub(super) balance: bool,
-    /// What was turned away at the door, counted apart.
+    /// Refused jobs, which are not among the accepted.
     pub(super) refused: Option<String>,
     pub(super) distributor: String,
     pub(super) version: String,
@@ -16,7 +16,7 @@ pub(super) struct Foot {
     pub(super) at: String,
 }
 
-impl Foot {
+impl Footer {
     pub(super) fn of(view: &View) -> Self {
         let books = &view.books;
         let refused: u64 = books.refused_by.values().sum();
@@ -40,7 +40,7 @@ impl Foot {
         Self {
             books: keeps_books.then_some(line),
             balance: books.balance(),
-            refused: (refused > 0).then(|| format!("refused apart: {}", count(refused))),
+            refused: (refused > 0).then(|| format!("refused: {}", count(refused))),
             distributor: view.distributor.id.short(),
             version: view.distributor.version.clone(),
             up: view.distributor.up.to_string(),

@@ -1,4 +1,4 @@
-//! How numbers are said to a person: the same width for the same kind, so that nothing jumps about.
+//! Formats numbers for people, with a stable width per kind so that a live display does not jump.
 
 use super::{Percentiles, Seconds};
 
@@ -47,14 +47,14 @@ pub(crate) fn nth(number: u32) -> String {
     format!("{number}{ending}")
 }
 
-/// A number and its unit apart, so that the unit can be set smaller.
+/// A number with its unit apart, so that the unit can be set smaller.
 pub(crate) struct Measure {
     pub(crate) number: String,
     pub(crate) unit: &'static str,
 }
 
 impl Measure {
-    /// `4.6` `/s`; slow ones by the minute.
+    /// `4.6` `/s`; slow rates per minute.
     pub(crate) fn rate(per_second: f64) -> Self {
         if per_second >= 99.5 {
             Self { number: count(per_second.round() as u64), unit: "/s" }
@@ -84,7 +84,7 @@ impl Measure {
         Self { number, unit: "%" }
     }
 
-    /// `1.4` `s`; a dash where nothing was measured.
+    /// `1.4` `s`; a dash if nothing was measured.
     pub(crate) fn span(span: Option<Seconds>) -> Self {
         let Some(span) = span else { return Self { number: "-".to_owned(), unit: "" } };
         let text = span.to_string();
@@ -103,7 +103,7 @@ impl std::fmt::Display for Measure {
     }
 }
 
-/// `0.4 / 1.4 / 2.2 s`: one unit for the three where they are near each other.
+/// `0.4 / 1.4 / 2.2 s`: with one unit if the three are of similar size.
 pub(crate) fn percentiles(of: &Percentiles) -> Option<String> {
     let [p50, p95, p99] = [of.p50?, of.p95?, of.p99?];
     let near = p99.0 < 1.0 || (p50.0 >= 0.05 && p99.0 < 100.0);
@@ -118,12 +118,12 @@ pub(crate) fn percentiles(of: &Percentiles) -> Option<String> {
     Some(format!("{} / {} / {} {unit}", figures(p50), figures(p95), figures(p99)))
 }
 
-/// An age that grows while it is looked at, to a tenth of a second: `0.4 s`, `34 s`.
+/// A live age, to a tenth of a second: `0.4 s`, `34 s`.
 pub(crate) fn age(span: Seconds) -> String {
     if span.0 < 9.95 { format!("{:.1} s", span.0.max(0.0)) } else { span.to_string() }
 }
 
-/// The same in whole seconds, where a line should rather stand still.
+/// An age in whole units, for lines that should change rarely.
 pub(crate) fn coarse(span: Seconds) -> String {
     match span.0.max(0.0) {
         short if short < 59.5 => format!("{short:.0} s"),
@@ -132,13 +132,13 @@ pub(crate) fn coarse(span: Seconds) -> String {
     }
 }
 
-/// The time of day of milliseconds of Unix time: `14:02:11 UTC`.
+/// The time of day of a Unix time in milliseconds: `14:02:11 UTC`.
 pub(crate) fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-/// How long before `now` something was; clocks may differ, so never less than nothing.
+/// How long before `now` something was; never negative, since clocks may differ.
 pub(crate) fn ago(now_unix_ms: u64, unix_ms: u64) -> Seconds {
     Seconds(now_unix_ms.saturating_sub(unix_ms) as f64 / 1e3)
 }

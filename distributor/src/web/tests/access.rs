@@ -3,7 +3,7 @@
 use axum::routing::get;
 
 use super::*;
-use crate::web::room::Bounds;
+use crate::web::memory::Limits;
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer abc");
 
@@ -140,7 +140,7 @@ async fn a_panic_is_a_problem_and_not_an_end() {
         panic!("secret")
     }
     let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
-    let app = gate::close(Router::new().route("/", get(panics)), settings, Bounds::default());
+    let app = middleware::apply(Router::new().route("/", get(panics)), settings, Limits::default());
     let fixture = Fixture { app, ..fixture() };
     let answer = fixture.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "internal"));
@@ -151,7 +151,7 @@ async fn a_panic_is_a_problem_and_not_an_end() {
 async fn no_request_is_waited_for_for_ever() {
     let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
     let pending = Router::new().route("/", get(std::future::pending::<()>));
-    let app = gate::close(pending, settings, Bounds::default());
+    let app = middleware::apply(pending, settings, Limits::default());
     let stuck = Fixture { app, ..fixture() };
     assert_eq!(stuck.get("/").await.problem(), "slow");
     let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, io::Error>>());
