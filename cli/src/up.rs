@@ -18,13 +18,14 @@ use simple_dist_worker::shutdown_signal;
 Examples:
   simple-dist up                            AMQP on 127.0.0.1:5672, the page on port 8080
   simple-dist up --workers 4 --listen 127.0.0.1:5673
+  simple-dist up --workers 0                workers of your own: it prints what they need
   simple-dist call fib 30                   in another terminal
 
 With AMQP_URL set, no broker is started and everything runs on that one. A process that is killed is
 replaced.")]
 pub(crate) struct Up {
-    /// Workers to start, each in its own process
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Workers of the demo's functions to start, each in its own process; 0 to 64
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=64))]
     workers: u8,
     /// Where the embedded broker listens
     #[arg(long, default_value = "127.0.0.1:5672", value_name = "ADDRESS")]
@@ -77,11 +78,17 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     for _ in 0..options.workers {
         roles.push(Role::start(&url, &files, &["worker"], prefix)?);
     }
-    let workers = some(options.workers.into(), "worker");
+    let workers = match options.workers {
+        0 => "no workers".to_owned(),
+        count => some(count.into(), "worker"),
+    };
     print(format_args!("a distributor and {workers}; Ctrl-C stops everything"))?;
     if let http::Listen::At(page) = options.page {
         print(format_args!("status page on http://{page}"))?;
     }
+    // The password of somebody's broker is not printed; the embedded one has none to keep.
+    let url = if own.is_some() { &url } else { "(the URL that this was given)" };
+    print(your_own(url, &options.broker.prefix))?;
     let ended = tokio::select! {
         () = shutdown_signal() => Ok(()),
         cannot_be_kept = keep(&mut roles) => Err(cannot_be_kept),
@@ -93,6 +100,19 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
         broker.stop().await;
     }
     ended
+}
+
+/// What a worker and a client of the reader's own need.
+fn your_own(url: &str, prefix: &str) -> impl std::fmt::Display {
+    let prefix = match prefix {
+        "sd" => String::new(),
+        other => format!(" SIMPLE_DIST_PREFIX={other}"),
+    };
+    format!(
+        "\nyour own worker or client: AMQP_URL={url}{prefix} cargo run\n  \
+         Worker::from_env()?.serve(F, f).run(shutdown_signal()).await\n  \
+         Client::from_env()?.connect()?.function(F).call(argument).await"
+    )
 }
 
 /// Runs a broker until it is told to stop.

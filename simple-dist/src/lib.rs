@@ -61,6 +61,8 @@ pub use simple_dist_distributor::Distributor;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+/// Bytes as arguments and values: one byte each on the wire, where a `Vec<u8>` is a list of numbers.
+pub use bytes::Bytes;
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
     Address, Argument, Callee, Erased, Function, JobId, PureFunction, Selector, WorkerId, limits,

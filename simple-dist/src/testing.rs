@@ -117,6 +117,17 @@ impl Builder {
         self.serve_erased(function.erased(body))
     }
 
+    /// Serves a function with a state for each slot, as [`simple_dist_worker::Builder::serve_with`]
+    /// does.
+    pub fn serve_with<S: 'static, A: Argument, R: Argument>(
+        self,
+        function: Function<A, R>,
+        init: impl Fn() -> S + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.serve_erased(function.erased_with(init, body))
+    }
+
     /// Serves a function that brings its body.
     pub fn serve_pure<A: Argument, R: Argument>(self, function: PureFunction<A, R>) -> Self {
         self.serve_erased(function.erased())

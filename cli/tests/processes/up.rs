@@ -97,6 +97,20 @@ fn up_replaces_a_worker_that_was_killed() {
     assert_ne!(worker_of(up.0.id()), worker.as_raw_nonzero().get());
 }
 
+#[test]
+fn up_without_workers_prints_what_a_worker_of_ones_own_needs() {
+    let arguments = ["--workers", "0", "--prefix", "mine", "--listen", "127.0.0.1:0"];
+    let page = free_port();
+    let mut up = Up(up(&[&arguments[..], &["--page", &page]].concat()).spawn().unwrap());
+    let mut said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = said.find_map(|line| line.split_once("client: ").map(|(_, rest)| rest.to_owned()));
+    let line = line.expect("it prints the variables");
+    let variables = line.split(' ').filter_map(|word| word.split_once('='));
+    let simple_dist = env!("CARGO_BIN_EXE_simple-dist");
+    let _worker = Up(Command::new(simple_dist).arg("worker").envs(variables).spawn().unwrap());
+    assert!(answered(&page).ends_with("6765"));
+}
+
 /// The child of `up` that was started last.
 fn worker_of(up: u32) -> i32 {
     let children = std::fs::read_to_string(format!("/proc/{up}/task/{up}/children"));
