@@ -85,6 +85,7 @@ impl Actor {
             pool,
             wire: None,
             unreadable: HashSet::new(),
+            left_behind: false,
             upkeep: Upkeep::default(),
         };
         let mut looks = interval(LOOK);
@@ -137,6 +138,8 @@ struct Desk {
     wire: Option<Wire>,
     /// Where messages came from that could not be read and were logged.
     unreadable: HashSet<Source>,
+    /// Whether a run was left behind, and that was logged.
+    left_behind: bool,
     upkeep: Upkeep,
 }
 
@@ -286,6 +289,7 @@ impl Desk {
             }
             Effect::Run { id, args, reason } => self.run(id, args, reason),
             Effect::End { id, end } => self.end(id, end),
+            Effect::LeftBehind(id) => self.left_behind(id),
             Effect::NoRoom(bound) => {
                 tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");
             }
@@ -295,6 +299,20 @@ impl Desk {
                 wire.into_iter().for_each(|wire| wire.noted(id, marks.clone()));
             }
             Effect::Report(runs) => wire.into_iter().for_each(|wire| wire.report(runs.clone())),
+        }
+    }
+
+    /// A run here goes on without its call, which cannot stop it: counted, and logged the first time.
+    fn left_behind(&mut self, id: JobId) {
+        metrics::counter!("simple_dist_client_left_behind_total").increment(1);
+        let function = self.calls.get(&id).map(|call| &call.callable);
+        if !replace(&mut self.left_behind, true) {
+            tracing::warn!(
+                job.id = %id,
+                ?function,
+                "its deadline has passed while it runs here: it goes on, as will any further one, \
+                 and keeps a local slot until it returns"
+            );
         }
     }
 

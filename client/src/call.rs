@@ -25,9 +25,18 @@ macro_rules! options {
     ($pending:ident) => {
         /// How long to wait for workers: 60 s by default, an hour at most. Where it does not run
         /// in this process, the call has ended 2 s later. Where it does, the wait for a local slot
-        /// and the run itself come on top, and nothing cuts that run short: see [`Fallback`].
+        /// and the run itself come on top, which only a [deadline](Self::deadline) ends.
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.$pending.options.timeout = timeout;
+            self
+        }
+
+        /// When the call ends at the latest, from its beginning, whatever happens: with
+        /// [`CallError::Deadline`] if nothing came before. Workers do not begin it later, nor does
+        /// this process. What runs here then cannot be stopped: it goes on without the call, and
+        /// keeps its local slot until it returns. None by default.
+        pub fn deadline(mut self, deadline: Duration) -> Self {
+            self.$pending.options.deadline = Some(deadline);
             self
         }
 
@@ -55,8 +64,9 @@ pub(crate) use options;
 /// A call of a function: a future of its value. It begins when it is first polled; dropping it
 /// cancels it.
 ///
-/// It always ends: by its [`timeout`](Self::timeout) + 2 s with [`Fallback::Never`] or for a
-/// function that is not known here; else by the timeout + the wait for a local slot + the run itself.
+/// It always ends: by its [`deadline`](Self::deadline), if it has one. Without, by its
+/// [`timeout`](Self::timeout) + 2 s where it does not run in this process, as with [`Fallback::Never`]
+/// and [`Fallback::Wait`]; else by the timeout + the wait for a local slot + the run itself.
 ///
 /// ```no_run
 /// # use std::time::Duration;

@@ -94,6 +94,30 @@ async fn without_a_fallback_it_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_deadline_ends_a_call_whose_run_here_goes_on() {
+    const STUCK: PureFunction<u8, u8> = Function::pure("stuck", 1, |n| {
+        TOGETHER.wait();
+        n
+    });
+    static TOGETHER: Barrier = Barrier::new(2);
+    let (client, _link) = offline_with(1);
+    let soon = Duration::from_millis(50);
+    let stuck = client.function(STUCK).call(1).deadline(soon);
+    assert_eq!(stuck.await, Err(CallError::Deadline));
+    let waits = client.function(DOUBLE).call(1).deadline(soon);
+    assert_eq!(waits.await, Err(CallError::Deadline));
+    TOGETHER.wait(); // the slot is free again
+    assert_eq!(client.function(DOUBLE).call(4).await, Ok(8));
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_out_and_never_unavailable() {
+    let (client, _link) = offline();
+    let call = client.function(DOUBLE).call(1).fallback(Fallback::Wait);
+    assert_eq!(call.timeout(Duration::from_millis(50)).await, Err(CallError::Timeout));
+}
+
+#[tokio::test]
 async fn a_panic_here_is_an_error() {
     let (client, _link) = offline();
     let end = client.function(NEVER).call(3).await;

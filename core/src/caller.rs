@@ -183,7 +183,8 @@ impl Caller {
         } else {
             (self.bytes + job.args.len() > most_bytes).then_some(Bound::Arguments)
         };
-        if let Some(bound) = full {
+        // One that waits would be held by its caller instead.
+        if let Some(bound) = full.filter(|_| !job.waits()) {
             let end = Err(CallError::Unavailable { reason: Reason::Busy(bound) });
             self.effects.push(Effect::End { id, end });
             return;
@@ -197,6 +198,7 @@ impl Caller {
         }
         match self.destination(id, now) {
             Destination::Remote => self.try_remote(id, now),
+            Destination::Later => self.retry_later(id, now),
             elsewhere @ (Destination::Local(_) | Destination::Nowhere(_)) => {
                 self.put(id, elsewhere)
             }
@@ -252,7 +254,7 @@ impl Caller {
     /// Carries a destination out.
     fn put(&mut self, id: JobId, destination: Destination) {
         match destination {
-            Destination::Remote => {}
+            Destination::Remote | Destination::Later => {}
             Destination::Local(reason) => self.go_local(id, reason),
             Destination::Nowhere(reason) => self.end(id, Err(CallError::Unavailable { reason })),
         }
@@ -335,15 +337,18 @@ impl Caller {
             .iter()
             .filter(|(_, job)| job.local == Local::Not)
             .map(|(id, _)| (*id, self.destination(*id, now)))
-            .filter(|(_, destination)| *destination != Destination::Remote)
+            .filter(|(_, to)| !matches!(to, Destination::Remote | Destination::Later))
             .collect();
         for (id, destination) in elsewhere {
             self.put(id, destination);
         }
     }
 
-    /// What waits for a local slot and was never sent may go to a worker now.
+    /// What waits for better times, or for a local slot and was never sent, may go to a worker now.
     fn offer_waiting(&mut self, now: Duration) {
+        for (due, _) in &mut self.retries {
+            *due = now.min(*due);
+        }
         for id in self.local_slots.waiting() {
             let unsent = self.jobs.get(&id).is_some_and(|job| job.remote == Remote::Unsent);
             if unsent && self.destination(id, now) == Destination::Remote {

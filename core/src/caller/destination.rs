@@ -61,6 +61,8 @@ pub(super) enum SendState {
 pub(super) enum Destination {
     /// To a worker; or it waits to be sent.
     Remote,
+    /// It is held until that is over.
+    Later,
     /// Into this process.
     Local(Reason),
     /// The call ends as unavailable.
@@ -70,12 +72,10 @@ pub(super) enum Destination {
 /// Where a call goes now.
 pub(super) fn destination(reach: &Reachability, policy: &CallPolicy) -> Destination {
     let Some(reason) = unavailable(reach, policy.sent) else { return Destination::Remote };
-    let may_run_here = match policy.fallback {
-        Fallback::WhenUnavailable | Fallback::After(_) => policy.local && !policy.struck,
-        Fallback::Never => false,
-    };
+    let may_run_here = policy.local && !policy.struck && policy.fallback.runs_here();
     match policy.sent {
         _ if may_run_here => Destination::Local(reason),
+        SendState::New if policy.fallback == Fallback::Wait => Destination::Later,
         SendState::New if !policy.struck => Destination::Nowhere(reason),
         // Somebody may be on it: it is held, and sent again, until its time has passed.
         SendState::New | SendState::Unconfirmed | SendState::UnderWay => Destination::Remote,
@@ -225,6 +225,19 @@ mod tests {
             let held = CallPolicy { sent: SendState::UnderWay, ..policy };
             check(down(60_000), held, Destination::Remote);
         }
+    }
+
+    #[test]
+    fn what_is_to_wait_is_never_unavailable() {
+        let wait = |sent| CallPolicy { fallback: Fallback::Wait, sent, ..NEW };
+        let refused = Reachability { refusal: Some(Reason::NotServed), ..FINE };
+        let full = Reachability { full: Some(Bound::Jobs), ..FINE };
+        for reach in [down(60_000), refused, full] {
+            check(reach, wait(SendState::New), Destination::Later);
+            check(reach, wait(SendState::Unconfirmed), Destination::Remote);
+            check(reach, wait(SendState::UnderWay), Destination::Remote);
+        }
+        check(FINE, wait(SendState::New), Destination::Remote);
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub enum CallError {
     /// The call's time passed.
     #[error("the call's time passed")]
     Timeout,
+    /// The call's deadline came first. A run in this process may still go on.
+    #[error("the call's deadline passed")]
+    Deadline,
     /// It could not go to a worker, and was not to run here.
     #[error("unavailable: {reason}")]
     Unavailable {

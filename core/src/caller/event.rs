@@ -103,6 +103,9 @@ pub enum Effect {
         /// How.
         end: CallEnd,
     },
+    /// A call's deadline has passed while it runs here: what cannot be stopped goes on without it,
+    /// and keeps its slot.
+    LeftBehind(JobId),
     /// Log that calls are refused, since a bound is reached: the first time only.
     NoRoom(Bound),
 }

@@ -34,14 +34,28 @@ pub(super) struct Job {
     fallback: Fallback,
     trace: Option<Box<str>>,
     pub(super) begun: Duration,
-    pub(super) deadline: Duration,
-    /// When something is next to be done about it: its hedge or its deadline.
+    /// Until when workers are waited for.
+    patience: Duration,
+    /// When it ends, whatever happens.
+    deadline: Option<Duration>,
+    /// When something is next due of it.
     pub(super) timer: Option<Duration>,
     pub(super) marks: Marks,
     pub(super) remote: Remote,
     /// Whether the distributor may have heard of it.
     pub(super) known: bool,
     pub(super) local: Local,
+}
+
+/// What is due of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It may run here, beside the worker.
+    Hedge,
+    /// Workers are waited for no longer.
+    Timeout,
+    /// It ends.
+    Deadline,
 }
 
 /// How far a job is on its way to a worker.
@@ -71,11 +85,14 @@ impl Job {
     /// What is held, and why its argument does not travel, if it does not.
     pub(super) fn new(begin: Begin) -> (Self, Option<Obstacle>) {
         let Begin { id: _, target, args, options, at } = begin;
-        let CallOptions { timeout, priority, fallback, trace } = options;
-        let deadline = at + timeout;
+        let CallOptions { timeout, deadline, priority, fallback, trace } = options;
+        let deadline = deadline.and_then(|deadline| at.checked_add(deadline));
+        let patience = deadline.map_or(at + timeout, |deadline| deadline.min(at + timeout));
         let timer = match fallback {
-            Fallback::After(delay) if delay < timeout => at + delay,
-            Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never => deadline,
+            Fallback::After(delay) if delay < patience - at => at + delay,
+            Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never | Fallback::Wait => {
+                patience
+            }
         };
         let (args, obstacle) = match args {
             Ok(args) => (args, None),
@@ -88,6 +105,7 @@ impl Job {
             fallback,
             trace,
             begun: at,
+            patience,
             deadline,
             timer: Some(timer),
             marks: Marks::default(),
@@ -98,9 +116,28 @@ impl Job {
         (job, obstacle)
     }
 
-    /// Whether its time has not passed.
+    /// Whether workers are still waited for.
     pub(super) fn is_in_time(&self) -> bool {
-        self.timer.is_some()
+        self.timer.is_some_and(|at| at <= self.patience)
+    }
+
+    /// Whether its deadline leaves no time after that for anything else.
+    pub(super) fn ends_with_patience(&self) -> bool {
+        self.deadline == Some(self.patience)
+    }
+
+    /// What is due of it, now that its timer is. The next is set.
+    pub(super) fn take_due(&mut self) -> Option<Due> {
+        let at = self.timer?;
+        let (due, next) = if Some(at) == self.deadline {
+            (Due::Deadline, None)
+        } else if at == self.patience {
+            (Due::Timeout, self.deadline)
+        } else {
+            (Due::Hedge, Some(self.patience))
+        };
+        self.timer = next;
+        Some(due)
     }
 
     pub(super) fn is_struck(&self) -> bool {
@@ -110,12 +147,19 @@ impl Job {
     /// Whether it may run in this process.
     pub(super) fn may_run_here(&self, slots: usize) -> bool {
         let policy = self.policy(slots);
-        policy.local && !policy.struck && policy.fallback != Fallback::Never
+        policy.local && policy.fallback.runs_here() && !policy.struck
+    }
+
+    /// Whether it waits for better times when nobody takes it.
+    pub(super) fn waits(&self) -> bool {
+        self.fallback == Fallback::Wait || self.is_struck()
     }
 
     pub(super) fn policy(&self, slots: usize) -> CallPolicy {
         let sent = match self.remote {
             _ if !self.known => SendState::New,
+            // What waits for better times is judged like any that comes then.
+            Remote::Unsent if self.fallback == Fallback::Wait => SendState::New,
             Remote::Unconfirmed { .. } => SendState::Unconfirmed,
             Remote::Unsent | Remote::Queued | Remote::Confirmed { .. } | Remote::Over => {
                 SendState::UnderWay
@@ -130,7 +174,7 @@ impl Job {
     }
 
     pub(super) fn submission(&self, id: JobId, now: Duration) -> Submission {
-        let left = self.deadline.saturating_sub(now).as_millis();
+        let left = self.patience.saturating_sub(now).as_millis();
         Submission {
             id,
             function: self.target.name.as_ref().to_owned(),
@@ -141,5 +185,27 @@ impl Job {
             trace: self.trace.as_deref().map(str::to_owned),
             first: !self.known,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_told_the_nearer_of_timeout_and_deadline() {
+        let budget = |timeout, deadline: Option<u64>| {
+            let [at, timeout] = [7, timeout].map(Duration::from_secs);
+            let deadline = deadline.map(Duration::from_secs);
+            let options = CallOptions { timeout, deadline, ..CallOptions::default() };
+            let target = Arc::new(Target::new("fib@1".parse().unwrap(), LocalRun::No));
+            let id = JobId::from_u128(1);
+            let begin = Begin { id, target, args: Ok(Bytes::new()), options, at };
+            Job::new(begin).0.submission(id, at + Duration::from_secs(1)).budget_ms
+        };
+        assert_eq!(budget(10, None), 9_000);
+        assert_eq!(budget(10, Some(20)), 9_000);
+        assert_eq!(budget(10, Some(5)), 4_000);
+        assert_eq!(budget(10, Some(u64::MAX)), 9_000);
     }
 }

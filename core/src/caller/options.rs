@@ -8,9 +8,9 @@ use super::CallError;
 
 /// When a function runs in this process instead of on a worker.
 ///
-/// A local run ends when the function does, however short the call's timeout: only
-/// [`Never`](Self::Never) makes the timeout the end of the call. Whatever is chosen here, a job that
-/// a worker was lost with never runs in this process.
+/// A local run ends when the function does, however short the call's timeout; a deadline ends the
+/// call nevertheless. Whatever is chosen here, a job that a worker was lost with never runs in this
+/// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Fallback {
@@ -23,6 +23,19 @@ pub enum Fallback {
     /// When no answer has come after this time, beside the worker: the first end wins. And
     /// whenever [`WhenUnavailable`](Self::WhenUnavailable) is.
     After(Duration),
+    /// Never, and an outage is waited out until the call's time has passed: without a connection, a
+    /// distributor or a worker for it, or room, the call waits for them and ends as `Timeout`.
+    Wait,
+}
+
+impl Fallback {
+    /// Whether a call may run in this process at all.
+    pub(super) fn runs_here(self) -> bool {
+        match self {
+            Self::WhenUnavailable | Self::After(_) => true,
+            Self::Never | Self::Wait => false,
+        }
+    }
 }
 
 /// What its caller asks of a call.
@@ -30,6 +43,8 @@ pub enum Fallback {
 pub struct CallOptions {
     /// How long to wait for workers.
     pub timeout: Duration,
+    /// When the call ends at the latest, from its beginning, whatever happens.
+    pub deadline: Option<Duration>,
     /// 0 to 9, 9 first.
     pub priority: u8,
     /// When it runs in this process instead.
@@ -42,6 +57,7 @@ impl Default for CallOptions {
     fn default() -> Self {
         Self {
             timeout: limits::TIMEOUT_DEFAULT,
+            deadline: None,
             priority: limits::PRIORITY_DEFAULT,
             fallback: Fallback::default(),
             trace: None,
@@ -56,6 +72,8 @@ impl CallOptions {
             "a call's time is more than zero"
         } else if self.timeout > limits::TIMEOUT_MAX {
             "a call's time is at most an hour"
+        } else if self.deadline.is_some_and(|deadline| deadline.is_zero()) {
+            "a call's deadline is more than zero"
         } else if self.priority > limits::PRIORITY_MAX {
             "a priority is 0 to 9"
         } else if self.trace.as_ref().is_some_and(|trace| trace.len() > TRACE_BYTES) {
@@ -85,6 +103,7 @@ mod tests {
         for change in [
             (|options| options.timeout = Duration::ZERO) as fn(&mut CallOptions),
             |options| options.timeout = limits::TIMEOUT_MAX + Duration::from_millis(1),
+            |options| options.deadline = Some(Duration::ZERO),
             |options| options.priority = 10,
             |options| options.trace = Some("x".repeat(129).into()),
         ] {

@@ -1,7 +1,9 @@
 //! Stories of calls: what happens, when, and what follows.
 
 mod custody;
+mod deadlines;
 mod fallback;
 mod marks;
 mod story;
 mod trouble;
+mod waiting;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use simple_dist_protocol::{JobId, limits};
 
-use super::job::{Local, Remote};
+use super::destination::Destination;
+use super::job::{Due, Local, Remote};
 use super::{CallError, Caller, Effect, Reason};
 
 /// The most functions in one report.
@@ -18,22 +19,33 @@ impl Caller {
         {
             self.timers.pop_first();
             let Some(job) = self.jobs.get_mut(&id) else { continue };
-            if at < job.deadline {
-                job.timer = Some(job.deadline);
-                self.timers.insert((job.deadline, id));
-                if job.may_run_here(self.local_slots.slots()) {
+            let Some(due) = job.take_due() else { continue };
+            self.timers.extend(job.timer.map(|next| (next, id)));
+            match due {
+                Due::Hedge if job.may_run_here(self.local_slots.slots()) => {
                     self.go_local(id, Reason::After);
                 }
-            } else {
-                job.timer = None;
-                self.timed_out(id);
+                Due::Hedge => {}
+                Due::Timeout => self.timed_out(id),
+                Due::Deadline => self.past_deadline(id),
             }
         }
+    }
+
+    /// A call ends, whatever became of it.
+    fn past_deadline(&mut self, id: JobId) {
+        if let Some(Local::Running { .. }) = self.jobs.get(&id).map(|job| job.local) {
+            self.effects.push(Effect::LeftBehind(id));
+        }
+        self.end(id, Err(CallError::Deadline));
     }
 
     /// A job's time has passed: it runs here, or ends. Past it, only those wait whose turn is sure.
     pub(super) fn timed_out(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
+        if job.ends_with_patience() {
+            return self.past_deadline(id);
+        }
         if job.local == Local::Not && job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, Reason::TimedOut);
         }
@@ -70,10 +82,20 @@ impl Caller {
             && at <= now
         {
             self.retries.pop_front();
-            if self.jobs.get(&id).is_some_and(|job| job.local == Local::Not) {
-                self.enqueue(id);
+            let Some(job) = self.jobs.get(&id) else { continue };
+            if job.local == Local::Not && job.remote == Remote::Unsent {
+                match self.destination(id, now) {
+                    Destination::Later => self.retry_later(id, now),
+                    Destination::Remote | Destination::Local(_) | Destination::Nowhere(_) => {
+                        self.try_remote(id, now);
+                    }
+                }
             }
         }
+    }
+
+    pub(super) fn retry_later(&mut self, id: JobId, now: Duration) {
+        self.retries.push_back((now + limits::RESEND, id));
     }
 
     pub(super) fn send(&mut self, now: Duration) {

@@ -49,7 +49,8 @@ impl Rooms {
             caller,
         })));
         self.backlog.users.ends(gone.key.user);
-        if caller != Caller::Gone {
+        // That nobody served it says nothing of the job: sent again, it is tried again.
+        if caller != Caller::Gone && answered.answer != Answer::NotServed {
             self.jobs.recent.keep(gone.key, answered.clone(), false, self.now);
         }
         if caller == Caller::Waits {

@@ -14,6 +14,8 @@ use crate::script::{CALM, Call, Kind, PATIENT, Way, Who};
 
 /// By so much a call may end after its time.
 const LATE: Duration = Duration::from_secs(2);
+/// By so much after its deadline.
+const GRACE: Duration = Duration::from_millis(100);
 /// A death is made good by then.
 const HEALED: Duration = Duration::from_secs(15);
 /// No death is found sooner: silence counts from the last beat.
@@ -176,11 +178,18 @@ impl Judge {
     /// Its client runs it; how long that takes.
     pub(crate) fn begins_here(&mut self, id: JobId) -> Duration {
         let case = self.case(id);
-        let fine = !case.is_struck && case.call.runs_here && case.call.fallback != Fallback::Never;
+        let fine = !case.is_struck && case.may_run_here();
         case.runs_here = true;
         let span = case.call.span;
         self.demand(fine, || format!("{id} must not run at its client"));
         span
+    }
+
+    /// Its client's run of it goes on when it ends.
+    pub(crate) fn left_behind(&mut self, id: JobId) {
+        let case = self.case(id);
+        let fine = case.runs_here && case.call.deadline.is_some() && !case.is_over;
+        self.demand(fine, || format!("{id} is not to be left behind"));
     }
 
     /// It may run once more without anybody's fault.
@@ -226,11 +235,12 @@ impl Judge {
         let case = self.case(id);
         let again = std::mem::replace(&mut case.is_over, true) && !case.is_dropped;
         let waited = now - case.begun;
-        let Call { timeout, fallback, runs_here, kind, .. } = case.call;
+        let Call { timeout, deadline, fallback, kind, .. } = case.call;
         let in_time = waited < timeout;
         let kills = kind == Kind::Killer;
-        let may_run_here = runs_here && fallback != Fallback::Never && !case.is_struck;
-        let in_calm = calm && case.begun >= since && timeout == PATIENT && !kills;
+        let may_run_here = case.may_run_here() && !case.is_struck;
+        let patient = timeout == PATIENT && deadline.is_none();
+        let in_calm = calm && case.begun >= since && patient && !kills;
         let mut innocents = 0;
         let fine = match &end {
             Ok(Ended { value: Some(it), ran: Ran::Remote { .. }, .. }) => *it == value && !kills,
@@ -242,8 +252,11 @@ impl Judge {
                 innocents += u32::from(!kills);
                 !in_calm
             }
-            Err(CallError::Timeout) => !in_time,
-            Err(CallError::Unavailable { .. }) => !(in_calm || in_time && may_run_here),
+            Err(CallError::Timeout) => !in_time && deadline.is_none_or(|it| it > timeout),
+            Err(CallError::Deadline) => deadline.is_some_and(|deadline| waited >= deadline),
+            Err(CallError::Unavailable { .. }) => {
+                fallback != Fallback::Wait && !(in_calm || in_time && may_run_here)
+            }
             Err(_) => false,
         };
         self.innocents += innocents;
@@ -251,10 +264,20 @@ impl Judge {
     }
 
     /// A call whose time has passed and that goes on: only a run at its client keeps it, or the
-    /// wait for one. `slept` is how long its client has been frozen.
+    /// wait for one, and nothing beyond its deadline. `slept` is how long its client has been frozen.
     pub(crate) fn is_late(case: &Case, now: Duration, slept: Duration, is_full: bool) -> bool {
-        let kept = case.call.runs_here && (case.runs_here || is_full);
-        let by = case.begun + case.call.timeout + LATE + (slept - case.slept);
-        !case.is_over && now > by && !(kept && case.call.fallback != Fallback::Never)
+        let Call { timeout, deadline, .. } = case.call;
+        let kept = case.may_run_here() && (case.runs_here || is_full);
+        let since = case.begun + (slept - case.slept);
+        let late = now > since + timeout + LATE && !kept;
+        let past = deadline.is_some_and(|deadline| now > since + deadline + GRACE);
+        !case.is_over && (late || past)
+    }
+}
+
+impl Case {
+    fn may_run_here(&self) -> bool {
+        let here = matches!(self.call.fallback, Fallback::WhenUnavailable | Fallback::After(_));
+        self.call.runs_here && here
     }
 }

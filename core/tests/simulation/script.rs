@@ -19,6 +19,9 @@ pub(crate) const CALLS_END: Duration = Duration::from_secs(85);
 /// The time of calls that are to end by their answer.
 pub(crate) const PATIENT: Duration = Duration::from_secs(600);
 
+/// Of what these are drawn from, apart from the rest.
+const LIMITS: u64 = 0x11_317;
+
 /// The functions of each pool.
 pub(crate) const POOLS: [&[&str]; 3] =
     [&["mixed@1", "short@1"], &["long@1", "mixed@1"], &["long@1", "short@1", "short@2"]];
@@ -64,6 +67,7 @@ pub(crate) struct Call {
     pub(crate) id: JobId,
     pub(crate) function: &'static str,
     pub(crate) timeout: Duration,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) priority: u8,
     pub(crate) fallback: Fallback,
     pub(crate) runs_here: bool,
@@ -137,8 +141,22 @@ impl Script {
             let fault = script.fault(at, random);
             script.deeds.push((at, Deed::Fault(fault)));
         }
+        script.limit(&mut Random(seed ^ LIMITS));
         script.deeds.sort_by_key(|(at, _)| *at);
         script
+    }
+
+    /// Some calls wait outages out, some have a deadline.
+    fn limit(&mut self, random: &mut Random) {
+        for (_, deed) in &mut self.deeds {
+            let Deed::Call(_, call) = deed else { continue };
+            if random.once_in(8) {
+                call.fallback = Fallback::Wait;
+            }
+            if random.once_in(8) {
+                call.deadline = Some(random.within((200, 8000)));
+            }
+        }
     }
 
     fn call(&mut self, crowds: &[Duration], late_crowd: Duration, random: &mut Random) {
@@ -183,6 +201,7 @@ impl Script {
             id: JobId::from_u128(0),
             function,
             timeout: if hasty { random.within((200, 8000)) } else { PATIENT },
+            deadline: None,
             priority: random.pick(&[4, 4, 4, 0, 9]),
             fallback,
             runs_here: !random.once_in(4),

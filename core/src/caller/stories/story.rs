@@ -57,6 +57,8 @@ pub(super) enum Seen {
     Reported(u64),
     /// A local run begins.
     Runs(u128, Reason),
+    /// It goes on without its call.
+    LeftBehind(u128),
     Value(u128, Ran),
     Failed(u128, CallError),
 }
@@ -120,6 +122,9 @@ impl Teller {
             }
             What::Settle { job, outcome } => {
                 let token = self.tokens[&job];
+                if outcome == Outcome::Returned {
+                    self.tokens.remove(&job); // it was as good as never sent
+                }
                 self.unconfirmed.remove(&token);
                 self.progress = now;
                 Event::Settled { tokens: vec![token], outcome }
@@ -181,6 +186,7 @@ impl Teller {
                     Seen::Reported(runs.values().flat_map(|reasons| reasons.values()).sum())
                 }
                 Effect::Run { id, reason, .. } => Seen::Runs(number(id), reason),
+                Effect::LeftBehind(id) => Seen::LeftBehind(number(id)),
                 Effect::End { id, end: Ok(ended) } => Seen::Value(number(id), ended.ran),
                 Effect::End { id, end: Err(error) } => Seen::Failed(number(id), error),
                 Effect::NoRoom(_) => continue,
@@ -215,6 +221,14 @@ pub(super) fn call(job: u128) -> What {
 pub(super) fn call_as(job: u128, fallback: Fallback, timeout: u64) -> What {
     let timeout = Duration::from_millis(timeout);
     let options = CallOptions { fallback, timeout, ..CallOptions::default() };
+    What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
+}
+
+/// A call with a deadline, in milliseconds as all is.
+pub(super) fn call_until(job: u128, fallback: Fallback, timeout: u64, deadline: u64) -> What {
+    let [timeout, deadline] = [timeout, deadline].map(Duration::from_millis);
+    let options =
+        CallOptions { fallback, timeout, deadline: Some(deadline), ..CallOptions::default() };
     What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
 }
 
@@ -367,6 +381,10 @@ pub(super) fn local(job: u128, reason: Reason) -> Seen {
 
 pub(super) fn unavailable(job: u128, reason: Reason) -> Seen {
     Seen::Failed(job, CallError::Unavailable { reason })
+}
+
+pub(super) fn past_deadline(job: u128) -> Seen {
+    Seen::Failed(job, CallError::Deadline)
 }
 
 pub(super) fn timed_out(job: u128) -> Seen {

@@ -167,6 +167,14 @@ fn a_young_term_waits_for_workers() {
 }
 
 #[test]
+fn what_nobody_served_runs_when_it_is_sent_again_and_somebody_does() {
+    check(
+        [at(0.0, next_term()), at(0.5, submitted(1)), at(6.0, lives(1, 1)), at(6.1, submitted(1))],
+        [answer(1, "not_served"), place(1, 1)],
+    );
+}
+
+#[test]
 fn what_was_placed_after_its_worker_died_goes_back_at_once() {
     check(
         [

@@ -97,6 +97,7 @@ impl Client {
         let selector = call.function.parse().unwrap();
         let options = CallOptions {
             timeout: call.timeout,
+            deadline: call.deadline,
             priority: call.priority,
             fallback: call.fallback,
             ..CallOptions::default()
@@ -149,6 +150,7 @@ impl Client {
                 return site.after(span, Alarm::LocalEnds(id));
             }
             Effect::End { id, end } => return site.judge.ends(id, end),
+            Effect::LeftBehind(id) => return site.judge.left_behind(id),
             Effect::NoRoom(bound) => panic!("{bound}"),
             Effect::Cancel(jobs) => FromClient::Cancel(ids(jobs)),
             Effect::Ask(jobs) => FromClient::Ask(ids(jobs)),
