@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use simple_dist_client::{Answer, CallError, Client, Dynamic, Fallback, Ran, Reason};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Fallback, Ran, Reason};
 use simple_dist_demo::functions;
 use simple_dist_link as link;
 use simple_dist_protocol::{Erased, Selector, text};
@@ -92,7 +92,7 @@ async fn tell(
 }
 
 /// A call's failure, with what the function may be called if there is none of this name.
-async fn failure(client: &Client, name: &str, error: CallError) -> Failure {
+async fn failure(client: &Client, name: &str, error: CallError<DynamicError>) -> Failure {
     match error {
         CallError::Unavailable { reason } => {
             let hint = suggestion::hint(client, name).await;

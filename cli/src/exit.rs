@@ -118,8 +118,8 @@ impl Failure {
     }
 }
 
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
+impl<E: Display> From<CallError<E>> for Failure {
+    fn from(error: CallError<E>) -> Self {
         let code = match &error {
             // The message is a sentence of its own.
             CallError::BadArguments { message } => return Self::usage(message),

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use simple_dist_client::{Answer, CallError, Client, Dynamic, Ran};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Ran};
 use simple_dist_protocol::text;
 
 use self::input::{Entry, Input};
@@ -139,7 +139,7 @@ struct Run {
 struct Called {
     number: u64,
     name: String,
-    ended: Result<Answer<Value>, CallError>,
+    ended: Result<Answer<Value>, CallError<DynamicError>>,
 }
 
 /// What is to be told of it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_core::caller::{Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
+use simple_dist_core::caller::{self, Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
 use simple_dist_link as link;
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::Value;
+use crate::answer::{Failed, Value};
 use crate::call::Arguments;
 use crate::callable::{Callable, Input};
 use crate::client::Shared;
@@ -36,8 +36,8 @@ const RARE: Duration = Duration::from_secs(8);
 /// What is taken in before its consequences are carried out.
 const BATCH: usize = 1024;
 
-/// How a call ends, before its value is read.
-pub(crate) type Outcome = Result<Answer<Value>, CallError>;
+/// How a call ends, before its value or error is read.
+pub(crate) type Outcome = Result<Answer<Value>, CallError<Failed>>;
 
 /// A call that begins.
 #[derive(Debug)]
@@ -178,8 +178,8 @@ enum Local {
     Nothing,
     /// Its argument, which cannot travel.
     Argument(Kept),
-    /// What it gave.
-    Value(Kept),
+    /// What it gave: its value or its error.
+    Given(Value),
 }
 
 impl Desk {
@@ -216,10 +216,16 @@ impl Desk {
 
     fn ran(&mut self, end: LocalEnd) {
         let LocalEnd { id, end, took } = end;
-        let end = end.map(|value| {
+        let mut given = |given| {
             if let Some(call) = self.calls.get_mut(&id) {
-                call.local = Local::Value(value);
+                call.local = Local::Given(given);
             }
+        };
+        let end = end.map(|value| given(Value::Kept(value))).map_err(|error| {
+            error.map(|Failed { text, error }| {
+                given(error);
+                caller::Failed { text, error: None }
+            })
         });
         self.caller.apply(Event::Ran { id, end, took }, self.now());
     }
@@ -321,7 +327,7 @@ impl Desk {
         let callable = Arc::clone(&call.callable);
         let input = match replace(&mut call.local, Local::Nothing) {
             Local::Argument(argument) => Input::Kept(argument),
-            Local::Nothing | Local::Value(_) => Input::Written(args),
+            Local::Nothing | Local::Given(_) => Input::Written(args),
         };
         tracing::debug!(job.id = %id, function = ?callable, %reason, "runs here");
         metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
@@ -336,16 +342,21 @@ impl Desk {
         if let Err(error) = &end {
             tracing::debug!(job.id = %id, %error, "a call has no value");
         }
-        let outcome = end.map(|Ended { value, ran, waited, took }| {
-            let value = match (value, local) {
-                (Some(bytes), _) => Value::Written(bytes),
-                (None, Local::Value(value)) => Value::Kept(value),
-                (None, Local::Nothing | Local::Argument(_)) => {
-                    unreachable!("a run here that ended well gave a value")
+        let given = |written: Option<Bytes>| match (written, local) {
+            (Some(bytes), _) => Value::Written(bytes),
+            (None, Local::Given(given)) => given,
+            (None, Local::Nothing | Local::Argument(_)) => {
+                unreachable!("a run here that ended by itself gave something")
+            }
+        };
+        let outcome =
+            match end {
+                Ok(Ended { value, ran, waited, took }) => {
+                    Ok(Answer { value: given(value), ran, waited, took })
                 }
+                Err(error) => Err(error
+                    .map(|caller::Failed { text, error }| Failed { text, error: given(error) })),
             };
-            Answer { value, ran, waited, took }
-        });
         // A caller that has gone meanwhile wants no answer.
         let _gone = reply.send(outcome);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::{Argument, codec};
+use simple_dist_protocol::{Argument, Failure, codec};
 
 use crate::kept::Kept;
 use crate::{CallError, Ran};
@@ -30,19 +30,48 @@ pub(crate) enum Value {
     Kept(Kept),
 }
 
+/// An error whose type its call knows.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// What it says.
+    pub(crate) text: String,
+    /// The error itself.
+    pub(crate) error: Value,
+}
+
+impl Failed {
+    /// What the call ends with: the error as the function's.
+    pub(crate) fn typed<E: Failure>(self) -> CallError<E> {
+        self.read(|error| match error {
+            Value::Written(bytes) => E::read(&bytes).map_err(|error| error.to_string()),
+            Value::Kept(error) => Ok(error.take()),
+        })
+    }
+
+    pub(crate) fn read<E>(self, read: impl FnOnce(Value) -> Result<E, String>) -> CallError<E> {
+        let Self { text, error } = self;
+        match read(error) {
+            Ok(error) => CallError::Function(error),
+            Err(problem) => CallError::BadValue {
+                message: format!("the function failed: {text}; its error is another: {problem}"),
+            },
+        }
+    }
+}
+
 impl Answer<Value> {
     /// The answer with its value as the function's.
-    pub(crate) fn typed<R: Argument>(self) -> Result<Answer<R>, CallError> {
+    pub(crate) fn typed<R: Argument, E>(self) -> Result<Answer<R>, CallError<E>> {
         self.read(|value| match value {
             Value::Written(bytes) => codec::decode(&bytes).map_err(|error| error.to_string()),
             Value::Kept(value) => Ok(value.take()),
         })
     }
 
-    pub(crate) fn read<R>(
+    pub(crate) fn read<R, E>(
         self,
         read: impl FnOnce(Value) -> Result<R, String>,
-    ) -> Result<Answer<R>, CallError> {
+    ) -> Result<Answer<R>, CallError<E>> {
         let Self { value, ran, waited, took } = self;
         let value = read(value).map_err(|problem| {
             let message = match ran {

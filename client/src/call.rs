@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_core::caller::{CallOptions, Obstacle};
-use simple_dist_protocol::{Argument, JobId, codec, limits};
+use simple_dist_protocol::{Argument, Failure, JobId, NoError, codec, limits};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::actor::{NewCall, Outcome};
+use crate::answer::Failed;
 use crate::callable::Callable;
 use crate::kept::{Kept, drop_here};
 use crate::{Answer, CallError, Client, Fallback, blocking};
@@ -80,16 +81,33 @@ pub(crate) use options;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What a function that can fail returns is told apart from everything else that can go wrong:
+///
+/// ```no_run
+/// # use simple_dist_client::{CallError, Client};
+/// # use simple_dist_protocol::Function;
+/// const HALF: Function<u64, u64, String> = Function::new("half", 1);
+///
+/// # async fn example(client: Client) -> Result<(), CallError<String>> {
+/// match client.function(HALF).call(7).await {
+///     Ok(half) => println!("{half}"),
+///     Err(CallError::Function(error)) => println!("no half: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a call begins when it is awaited"]
-pub struct Call<A, R> {
+pub struct Call<A, R, E = NoError> {
     argument: Option<A>,
     pending: Pending,
-    value: PhantomData<fn() -> R>,
+    end: PhantomData<fn() -> Result<R, E>>,
 }
 
-impl<A: Argument, R: Argument> Call<A, R> {
+impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
     pub(crate) fn new(argument: A, pending: Pending) -> Self {
-        Self { argument: Some(argument), pending, value: PhantomData }
+        Self { argument: Some(argument), pending, end: PhantomData }
     }
 
     options!(pending);
@@ -100,39 +118,42 @@ impl<A: Argument, R: Argument> Call<A, R> {
     }
 
     /// With where it ran and how long it took.
-    pub fn detailed(self) -> Detailed<A, R> {
+    pub fn detailed(self) -> Detailed<A, R, E> {
         Detailed { call: self }
     }
 
     /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
     /// in `block_in_place`. Elsewhere in asynchronous code it is
     /// [`InsideRuntime`](CallError::InsideRuntime).
-    pub fn blocking(self) -> Result<R, CallError> {
-        blocking::check()?;
+    pub fn blocking(self) -> Result<R, CallError<E>> {
+        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError>> {
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError<E>>> {
         let Self { argument, pending, .. } = self;
         let outcome = ready!(pending.poll(context, || {
             Ok(Arguments::of(argument.take().expect("taken once, at the first poll")))
         }));
-        Poll::Ready(outcome.and_then(Answer::typed))
+        Poll::Ready(match outcome {
+            Ok(answer) => answer.typed(),
+            Err(error) => Err(error.and_then(Failed::typed)),
+        })
     }
 }
 
 // Nothing in it is pinned: the argument is only ever moved out.
-impl<A, R> Unpin for Call<A, R> {}
+impl<A, R, E> Unpin for Call<A, R, E> {}
 
-impl<A: Argument, R: Argument> Future for Call<A, R> {
-    type Output = Result<R, CallError>;
+impl<A: Argument, R: Argument, E: Failure> Future for Call<A, R, E> {
+    type Output = Result<R, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_answer(context).map_ok(|answer| answer.value)
     }
 }
 
-impl<A, R> fmt::Debug for Call<A, R> {
+impl<A, R, E> fmt::Debug for Call<A, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("pending", &self.pending).finish_non_exhaustive()
     }
@@ -141,20 +162,20 @@ impl<A, R> fmt::Debug for Call<A, R> {
 /// A call whose future gives an [`Answer`]: see [`Call::detailed`].
 #[must_use = "a call begins when it is awaited"]
 #[derive(Debug)]
-pub struct Detailed<A, R> {
-    call: Call<A, R>,
+pub struct Detailed<A, R, E = NoError> {
+    call: Call<A, R, E>,
 }
 
-impl<A: Argument, R: Argument> Detailed<A, R> {
+impl<A: Argument, R: Argument, E: Failure> Detailed<A, R, E> {
     /// Waits for the answer on this thread: see [`Call::blocking`].
-    pub fn blocking(self) -> Result<Answer<R>, CallError> {
-        blocking::check()?;
+    pub fn blocking(self) -> Result<Answer<R>, CallError<E>> {
+        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 }
 
-impl<A: Argument, R: Argument> Future for Detailed<A, R> {
-    type Output = Result<Answer<R>, CallError>;
+impl<A: Argument, R: Argument, E: Failure> Future for Detailed<A, R, E> {
+    type Output = Result<Answer<R>, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.call.poll_answer(context)
@@ -254,7 +275,7 @@ impl Pending {
                 Ok(state) => state,
                 Err(error) => {
                     self.state = State::Ended;
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(Err(error.widen()));
                 }
             };
         }
@@ -282,7 +303,7 @@ impl Pending {
 
     fn poll_begun(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         if let State::Beginning { begun, .. } = &mut self.state {
-            ready!(begun.as_mut().poll(context))?;
+            ready!(begun.as_mut().poll(context)).map_err(CallError::widen)?;
             if let State::Beginning { id, end, .. } =
                 std::mem::replace(&mut self.state, State::Ended)
             {

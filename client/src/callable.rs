@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use simple_dist_core::caller::{LocalRun, Target};
-use simple_dist_protocol::{Address, Argument, Erased, Function, RunError, Selector};
+use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, RunError, Selector};
 
 use crate::kept::{Kept, drop_here};
 
@@ -24,7 +24,7 @@ pub(crate) struct Body {
     run: Option<Box<Run>>,
 }
 
-type Run = dyn Fn(Input) -> Result<Kept, RunError> + Send + Sync;
+type Run = dyn Fn(Input) -> Result<Kept, RunError<Kept>> + Send + Sync;
 
 /// What a function runs on.
 #[derive(Debug)]
@@ -36,19 +36,23 @@ pub(crate) enum Input {
 }
 
 impl Callable {
-    /// A function that gives what calling it gives: its value, an `R`, is never written.
-    pub(crate) fn typed<A: Argument, R: Argument>(
-        function: Function<A, R>,
-        body: impl Fn(A) -> R + Send + Sync + 'static,
+    /// A function that gives what calling it gives: its value, an `R`, and its error, an `E`, are
+    /// never written.
+    pub(crate) fn typed<A: Argument, R: Argument, E: Failure>(
+        function: Function<A, R, E>,
+        body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Self {
-        let run = move |input| match input {
-            Input::Written(bytes) => function.run_on_bytes(&body, &bytes).map(Kept::new),
-            Input::Kept(argument) => function.run_caught(&body, argument.take()).map(Kept::new),
+        let run = move |input| {
+            let end = match input {
+                Input::Written(bytes) => function.run_on_bytes(&body, &bytes),
+                Input::Kept(argument) => function.run_caught(&body, argument.take()),
+            };
+            end.map(Kept::new).map_err(|error| error.map(Kept::new))
         };
         Self::known(function.address(), LocalRun::Typed, Box::new(run))
     }
 
-    /// A function whose value is `Bytes` of MessagePack, as is its argument.
+    /// A function whose value and error are `Bytes` of MessagePack, as is its argument.
     pub(crate) fn erased(function: Erased) -> Self {
         let address = function.address().clone();
         let run = move |input| {
@@ -56,7 +60,8 @@ impl Callable {
                 Input::Written(bytes) => bytes,
                 Input::Kept(bytes) => bytes.take(),
             };
-            function.run(&bytes).map(|value| Kept::new(Bytes::from(value)))
+            let kept = |bytes| Kept::new(Bytes::from(bytes));
+            function.run(&bytes).map(kept).map_err(|error| error.map(kept))
         };
         Self::known(address, LocalRun::Written, Box::new(run))
     }
@@ -73,7 +78,7 @@ impl Callable {
 
 impl Body {
     /// Runs it on this thread. A panic ends here.
-    pub(crate) fn run(&self, input: Input) -> Result<Kept, RunError> {
+    pub(crate) fn run(&self, input: Input) -> Result<Kept, RunError<Kept>> {
         self.run.as_ref().expect("it is not dropped yet")(input)
     }
 }

@@ -10,7 +10,7 @@ use simple_dist_link::environment::Environment;
 use simple_dist_link::{BrokerUrl, Certificates, Link};
 use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{
-    Address, AddressError, Argument, Callee, ClientId, Erased, JobId, Selector,
+    Address, AddressError, Argument, Callee, ClientId, Erased, Failure, JobId, Selector,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, mpsc, watch};
@@ -169,7 +169,10 @@ impl Client {
     /// A function to call: a [`Function`](simple_dist_protocol::Function) is run by workers alone, a
     /// [`PureFunction`](simple_dist_protocol::PureFunction) in this process too, when no worker can be
     /// had. See [`Handle::locally`] for a body of one's own.
-    pub fn function<A: Argument, R: Argument>(&self, function: impl Callee<A, R>) -> Handle<A, R> {
+    pub fn function<A: Argument, R: Argument, E: Failure>(
+        &self,
+        function: impl Callee<A, R, E>,
+    ) -> Handle<A, R, E> {
         let declaration = function.declaration();
         let callable = match function.body() {
             Some(body) => Callable::typed(declaration, body),

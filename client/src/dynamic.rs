@@ -1,5 +1,6 @@
 //! Functions not known when the caller was compiled: JSON in, JSON out.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,30 +76,55 @@ impl DynamicCall {
     /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
     /// in `block_in_place`. Elsewhere in asynchronous code it is
     /// [`InsideRuntime`](CallError::InsideRuntime).
-    pub fn blocking(self) -> Result<Value, CallError> {
-        blocking::check()?;
+    pub fn blocking(self) -> Result<Value, CallError<DynamicError>> {
+        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<Value>, CallError>> {
+    fn poll_answer(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Answer<Value>, CallError<DynamicError>>> {
         let Self { arguments, pending } = self;
         let outcome = ready!(
             pending.poll(context, || { arguments.take().expect("taken once, at the first poll") })
         );
-        Poll::Ready(outcome.and_then(|answer| {
-            answer.read(|value| {
-                let bytes: Bytes = match value {
-                    Given::Written(bytes) => bytes,
-                    Given::Kept(bytes) => bytes.take(),
-                };
-                value_to_json(&bytes).map_err(|error| error.to_string())
-            })
-        }))
+        Poll::Ready(match outcome {
+            Ok(answer) => answer.read(json),
+            Err(error) => Err(error.and_then(|failed| {
+                let text = failed.text.clone();
+                failed.read(|error| Ok(DynamicError { text, error: json(error)? }))
+            })),
+        })
+    }
+}
+
+fn json(given: Given) -> Result<Value, String> {
+    let bytes: Bytes = match given {
+        Given::Written(bytes) => bytes,
+        Given::Kept(bytes) => bytes.take(),
+    };
+    value_to_json(&bytes).map_err(|error| error.to_string())
+}
+
+/// The error that a function returned, when it was called with JSON.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DynamicError {
+    /// What it says.
+    pub text: String,
+    /// The error itself.
+    pub error: Value,
+}
+
+impl fmt::Display for DynamicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
 impl Future for DynamicCall {
-    type Output = Result<Value, CallError>;
+    type Output = Result<Value, CallError<DynamicError>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_answer(context).map_ok(|answer| answer.value)
@@ -114,14 +140,14 @@ pub struct DetailedDynamic {
 
 impl DetailedDynamic {
     /// Waits for the answer on this thread: see [`DynamicCall::blocking`].
-    pub fn blocking(self) -> Result<Answer<Value>, CallError> {
-        blocking::check()?;
+    pub fn blocking(self) -> Result<Answer<Value>, CallError<DynamicError>> {
+        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 }
 
 impl Future for DetailedDynamic {
-    type Output = Result<Answer<Value>, CallError>;
+    type Output = Result<Answer<Value>, CallError<DynamicError>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.call.poll_answer(context)

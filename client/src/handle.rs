@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use simple_dist_protocol::{Argument, Function};
+use simple_dist_protocol::{Argument, Failure, Function, NoError};
 
 use crate::call::Pending;
 use crate::callable::Callable;
@@ -21,19 +21,23 @@ use crate::{Call, Client, Map};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Handle<A, R> {
+pub struct Handle<A, R, E = NoError> {
     client: Client,
     callable: Arc<Callable>,
-    function: Function<A, R>,
+    function: Function<A, R, E>,
 }
 
-impl<A: Argument, R: Argument> Handle<A, R> {
-    pub(crate) fn new(client: Client, function: Function<A, R>, callable: Arc<Callable>) -> Self {
+impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
+    pub(crate) fn new(
+        client: Client,
+        function: Function<A, R, E>,
+        callable: Arc<Callable>,
+    ) -> Self {
         Self { client, callable, function }
     }
 
     /// With a body that may run in this process, when no worker can be had or as the call's
-    /// [`Fallback`](crate::Fallback) says.
+    /// [`Fallback`](crate::Fallback) says. That of a function that can fail returns a `Result`.
     ///
     /// ```no_run
     /// # use simple_dist_client::Client;
@@ -50,31 +54,31 @@ impl<A: Argument, R: Argument> Handle<A, R> {
     /// # }
     /// ```
     #[must_use]
-    pub fn locally(self, body: impl Fn(A) -> R + Send + Sync + 'static) -> Self {
+    pub fn locally(self, body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static) -> Self {
         let callable = Arc::new(Callable::typed(self.function, body));
         Self { callable, ..self }
     }
 
     /// A call, which begins when it is awaited.
-    pub fn call(&self, argument: A) -> Call<A, R> {
+    pub fn call(&self, argument: A) -> Call<A, R, E> {
         Call::new(argument, Pending::new(self.client.clone(), Arc::clone(&self.callable)))
     }
 
     /// A call for each argument, some of them at once.
-    pub fn map<I: IntoIterator<Item = A>>(&self, arguments: I) -> Map<A, R, I::IntoIter> {
+    pub fn map<I: IntoIterator<Item = A>>(&self, arguments: I) -> Map<A, R, I::IntoIter, E> {
         Map::new(self.clone(), arguments.into_iter())
     }
 }
 
-// By hand: derived, it would ask the same of `A` and `R`.
-impl<A, R> Clone for Handle<A, R> {
+// By hand: derived, it would ask the same of `A`, `R` and `E`.
+impl<A, R, E> Clone for Handle<A, R, E> {
     fn clone(&self) -> Self {
         let (client, callable) = (self.client.clone(), Arc::clone(&self.callable));
         Self { client, callable, function: self.function }
     }
 }
 
-impl<A, R> fmt::Debug for Handle<A, R> {
+impl<A, R, E> fmt::Debug for Handle<A, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Handle({:?})", self.callable)
     }

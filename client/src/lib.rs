@@ -59,7 +59,7 @@ mod tests;
 pub use answer::Answer;
 pub use call::{Call, Detailed};
 pub use client::{Builder, Client};
-pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall};
+pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall, DynamicError};
 pub use error::ConnectError;
 pub use handle::Handle;
 pub use map::{BlockingMap, DetailedMap, Map};

@@ -10,6 +10,7 @@ use simple_dist_protocol::{JobId, RunError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::answer::{Failed, Value};
 use crate::callable::{Callable, Input};
 use crate::kept::Kept;
 use crate::{CallError, Reason};
@@ -41,7 +42,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct LocalEnd {
     pub(crate) id: JobId,
-    pub(crate) end: Result<Kept, CallError>,
+    pub(crate) end: Result<Kept, CallError<Failed>>,
     pub(crate) took: Duration,
 }
 
@@ -102,14 +103,19 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     }
 }
 
-fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError> {
+fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError<Failed>> {
     let Some(body) = &callable.body else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
     let run = Run { job: id, function: body.address.clone(), attempt: None };
     run.log_panics(|| body.run(input)).map_err(|error| match error {
         RunError::Argument { .. } => CallError::BadArguments { message: error.to_string() },
-        RunError::Value(_) => CallError::Unsendable { message: error.to_string() },
+        RunError::Failed { text, error } => {
+            CallError::Function(Failed { text, error: Value::Kept(error) })
+        }
+        RunError::Value(_) | RunError::Error { .. } => {
+            CallError::Unsendable { message: error.to_string() }
+        }
         RunError::Panicked(message) => CallError::Panicked { message },
     })
 }
@@ -144,7 +150,7 @@ mod tests {
         let (mut pool, mut ended) = Pool::new(1);
         assert!(pool.run(work(Function::pure("never", 1, |n| panic!("not {n}")), 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;
-        assert_eq!(end.unwrap_err(), CallError::Panicked { message: "not 1".to_owned() });
+        assert!(matches!(end, Err(CallError::Panicked { message }) if message == "not 1"));
         let sharp = Function::pure("sharp", 1, |_| std::panic::panic_any(Sharp));
         assert!(pool.run(work(sharp, 1)).is_none());
         let end = ended.blocking_recv().unwrap().end;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
 use simple_dist_core::caller::CallOptions;
-use simple_dist_protocol::Argument;
+use simple_dist_protocol::{Argument, Failure, NoError};
 
 use crate::call::Detailed;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
@@ -37,21 +37,21 @@ const IN_FLIGHT: usize = 256;
 /// # }
 /// ```
 #[must_use = "calls begin when the stream is polled"]
-pub struct Map<A: Argument, R: Argument, I> {
-    handle: Handle<A, R>,
+pub struct Map<A: Argument, R: Argument, I, E: Failure = NoError> {
+    handle: Handle<A, R, E>,
     arguments: Fuse<I>,
     options: CallOptions,
     in_flight: usize,
-    running: Running<A, R>,
+    running: Running<A, R, E>,
 }
 
-enum Running<A: Argument, R: Argument> {
-    Ordered(FuturesOrdered<Detailed<A, R>>),
-    Unordered(FuturesUnordered<Detailed<A, R>>),
+enum Running<A: Argument, R: Argument, E: Failure> {
+    Ordered(FuturesOrdered<Detailed<A, R, E>>),
+    Unordered(FuturesUnordered<Detailed<A, R, E>>),
 }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
-    pub(crate) fn new(handle: Handle<A, R>, arguments: I) -> Self {
+impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Map<A, R, I, E> {
+    pub(crate) fn new(handle: Handle<A, R, E>, arguments: I) -> Self {
         Self {
             handle,
             arguments: arguments.fuse(),
@@ -100,7 +100,7 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
     }
 
     /// Answers with where each call ran and how long it took.
-    pub fn detailed(self) -> DetailedMap<A, R, I> {
+    pub fn detailed(self) -> DetailedMap<A, R, I, E> {
         DetailedMap { map: self }
     }
 
@@ -116,14 +116,14 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn blocking(self) -> BlockingMap<A, R, I> {
+    pub fn blocking(self) -> BlockingMap<A, R, I, E> {
         BlockingMap { map: Some(self) }
     }
 
     fn poll_answer(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Answer<R>, CallError>>> {
+    ) -> Poll<Option<Result<Answer<R>, CallError<E>>>> {
         while self.running.len() < self.in_flight {
             let Some(argument) = self.arguments.next() else { break };
             let call = self.handle.call(argument).with(self.options.clone());
@@ -142,7 +142,7 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Map<A, R, I> {
     }
 }
 
-impl<A: Argument, R: Argument> Running<A, R> {
+impl<A: Argument, R: Argument, E: Failure> Running<A, R, E> {
     fn len(&self) -> usize {
         match self {
             Self::Ordered(calls) => calls.len(),
@@ -150,7 +150,7 @@ impl<A: Argument, R: Argument> Running<A, R> {
         }
     }
 
-    fn push(&mut self, call: Detailed<A, R>) {
+    fn push(&mut self, call: Detailed<A, R, E>) {
         match self {
             Self::Ordered(calls) => calls.push_back(call),
             Self::Unordered(calls) => calls.push(call),
@@ -159,10 +159,10 @@ impl<A: Argument, R: Argument> Running<A, R> {
 }
 
 // Nothing in it is pinned: the iterator is only ever asked for the next.
-impl<A: Argument, R: Argument, I> Unpin for Map<A, R, I> {}
+impl<A: Argument, R: Argument, I, E: Failure> Unpin for Map<A, R, I, E> {}
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>> Stream for Map<A, R, I> {
-    type Item = Result<R, CallError>;
+impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Stream for Map<A, R, I, E> {
+    type Item = Result<R, CallError<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let answer = ready!(self.poll_answer(context));
@@ -174,7 +174,7 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Stream for Map<A, R, I> {
     }
 }
 
-impl<A: Argument, R: Argument, I> fmt::Debug for Map<A, R, I> {
+impl<A: Argument, R: Argument, I, E: Failure> fmt::Debug for Map<A, R, I, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map").field("handle", &self.handle).finish_non_exhaustive()
     }
@@ -183,12 +183,14 @@ impl<A: Argument, R: Argument, I> fmt::Debug for Map<A, R, I> {
 /// A stream of [`Answer`]s: see [`Map::detailed`].
 #[must_use = "calls begin when the stream is polled"]
 #[derive(Debug)]
-pub struct DetailedMap<A: Argument, R: Argument, I> {
-    map: Map<A, R, I>,
+pub struct DetailedMap<A: Argument, R: Argument, I, E: Failure = NoError> {
+    map: Map<A, R, I, E>,
 }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>> Stream for DetailedMap<A, R, I> {
-    type Item = Result<Answer<R>, CallError>;
+impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Stream
+    for DetailedMap<A, R, I, E>
+{
+    type Item = Result<Answer<R>, CallError<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.map.poll_answer(context)
@@ -203,18 +205,20 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>> Stream for DetailedMap<A, 
 /// [`InsideRuntime`](CallError::InsideRuntime).
 #[must_use = "calls begin when the iterator is asked for a value"]
 #[derive(Debug)]
-pub struct BlockingMap<A: Argument, R: Argument, I> {
-    map: Option<Map<A, R, I>>,
+pub struct BlockingMap<A: Argument, R: Argument, I, E: Failure = NoError> {
+    map: Option<Map<A, R, I, E>>,
 }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>> Iterator for BlockingMap<A, R, I> {
-    type Item = Result<R, CallError>;
+impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Iterator
+    for BlockingMap<A, R, I, E>
+{
+    type Item = Result<R, CallError<E>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let map = self.map.as_mut()?;
         if let Err(error) = blocking::check() {
             self.map = None;
-            return Some(Err(error));
+            return Some(Err(error.widen()));
         }
         blocking::wait(map.next())
     }

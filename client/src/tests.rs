@@ -12,7 +12,7 @@ use simple_dist_protocol::{Argument, Function, PureFunction, WorkerId, codec, li
 use tokio::sync::mpsc;
 
 use crate::actor::NewCall;
-use crate::answer::Value;
+use crate::answer::{Failed, Value};
 use crate::call::Arguments;
 use crate::client::Shared;
 use crate::kept::tests::Sharp;
@@ -22,7 +22,7 @@ use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
 const LENGTH: PureFunction<Vec<u8>, usize> = Function::pure("length", 1, |bytes| bytes.len());
 const NEVER: PureFunction<u64, u64> = Function::pure("never", 1, |n| panic!("not {n}"));
-const DIV: PureFunction<(i64, i64), Result<i64, String>> =
+const DIV: PureFunction<(i64, i64), i64, String> =
     Function::pure("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
 /// A client whose first connection has failed; it lives as long as the sender.
@@ -125,18 +125,65 @@ async fn a_panic_here_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_error_of_a_fallible_function_is_a_value() {
+async fn an_error_here_is_the_functions_own() {
     let (client, _link) = offline();
     let div = client.function(DIV);
-    assert_eq!(div.call((6, 3)).await, Ok(Ok(2)));
-    assert_eq!(div.call((1, 0)).await, Ok(Err("by zero".to_owned())));
+    assert_eq!(div.call((6, 3)).await, Ok(2));
+    assert_eq!(div.call((1, 0)).await, Err(CallError::Function("by zero".to_owned())));
+    let ends: Vec<_> = div.map([(1, 0), (4, 2)]).collect().await;
+    assert_eq!(ends, [Err(CallError::Function("by zero".to_owned())), Ok(2)]);
+    let local = client.function(DIV.declaration()).locally(|(a, b)| Err(format!("{a} by {b}")));
+    assert_eq!(local.call((6, 3)).await, Err(CallError::Function("6 by 3".to_owned())));
+}
+
+/// An error that cannot travel, of a function that runs here.
+#[tokio::test]
+async fn an_error_here_is_never_written() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Odd(Nested);
+    impl std::fmt::Display for Odd {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("odd")
+        }
+    }
+    const FAIL: PureFunction<Nested, (), Odd> =
+        Function::pure("fail", 1, |nested| Err(Odd(nested)));
+    let (client, _link) = offline();
+    for nested in [None, Some(None)] {
+        let end = client.function(FAIL).call(nested).await;
+        assert_eq!(end, Err(CallError::Function(Odd(nested))));
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_a_worker_is_read_as_what_its_caller_declared() {
+    const FAIL: Function<u64, u64, String> = Function::new("double", 1);
+    let (client, mut seat) = detached();
+    let mut answer = || {
+        let error = Value::Written(codec::encode("no").unwrap().into());
+        let failed = Failed { text: "no".to_owned(), error };
+        seat.begun().pop().unwrap().reply.send(Err(CallError::Function(failed))).unwrap();
+    };
+    let mut declared = client.function(FAIL).call(1);
+    assert!((&mut declared).now_or_never().is_none());
+    answer();
+    assert_eq!(declared.await, Err(CallError::Function("no".to_owned())));
+    let mut undeclared = client.function(DOUBLE).call(1);
+    assert!((&mut undeclared).now_or_never().is_none());
+    answer();
+    let Err(CallError::BadValue { message }) = undeclared.await else { panic!("it cannot fail") };
+    assert!(message.contains("the function failed: no"), "{message}");
 }
 
 #[tokio::test]
 async fn a_call_by_json_runs_here_if_the_function_is_known() {
     let (client, _link) = offline();
     let div = client.dynamic_with(DIV.erased());
-    assert_eq!(div.call_args(&[json!(6), json!(3)]).await, Ok(json!({"Ok": 2})));
+    assert_eq!(div.call_args(&[json!(6), json!(3)]).await, Ok(json!(2)));
+    let Err(CallError::Function(failed)) = div.call_args(&[json!(1), json!(0)]).await else {
+        panic!("it fails")
+    };
+    assert_eq!((failed.text.as_str(), failed.error), ("by zero", json!("by zero")));
     let wrong = div.call(json!("six")).await;
     assert!(matches!(wrong, Err(CallError::BadArguments { .. })), "{wrong:?}");
     let unknown = client.dynamic("div").unwrap().call(json!([6, 3])).await;

@@ -27,7 +27,7 @@ use simple_dist_protocol::message::Bound;
 use simple_dist_protocol::{JobId, limits};
 
 use self::destination::{Destination, destination, trouble};
-pub use self::error::CallError;
+pub use self::error::{CallError, Failed};
 pub use self::event::{Effect, Event, LocalRuns};
 pub use self::job::Begin;
 use self::job::{Job, Local, Remote};
@@ -229,7 +229,7 @@ impl Caller {
         }
     }
 
-    fn ran(&mut self, id: JobId, end: Result<(), CallError>, took: Duration) {
+    fn ran(&mut self, id: JobId, end: Result<(), CallError<Failed>>, took: Duration) {
         self.local_slots.give_back();
         let Some(Local::Running { reason, waited }) = self.jobs.get(&id).map(|job| job.local)
         else {

@@ -1,6 +1,7 @@
 //! Functions as both sides share them: a name, a version and what to run.
 
 mod error;
+mod failure;
 
 use std::any::{Any, type_name};
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::RunError;
 use self::error::given;
+pub use self::failure::{Failure, NoError};
 use crate::{Address, address, codec, limits};
 
 /// What a function may take and return: anything that serde can write and read.
@@ -26,15 +28,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 /// as well, to a handle (`locally`). A function whose body both sides have is a [`PureFunction`],
 /// made by [`Function::pure`].
 ///
-/// Being pure, it may be run any number of times, anywhere. Several arguments are a tuple; a
-/// function that can fail returns `Result<R, E>`, which is a value like any other; bytes are
-/// `serde_bytes::ByteBuf` or `bytes::Bytes`.
+/// Being pure, it may be run any number of times, anywhere. Several arguments are a tuple; bytes are
+/// `serde_bytes::ByteBuf` or `bytes::Bytes`. A function that can fail names its error as a third
+/// type, and its body returns `Result<R, E>`.
 ///
 /// ```
 /// use bytes::Bytes;
 /// use simple_dist_protocol::Function;
 ///
 /// pub const THUMB: Function<Bytes, Bytes> = Function::new("thumb", 1);
+/// pub const LINES: Function<String, u64, String> = Function::new("lines", 1);
 ///
 /// assert_eq!(THUMB.address().to_string(), "thumb@1");
 /// ```
@@ -47,11 +50,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 /// const BAD: Function<u64, u64> = Function::new("Not A Name", 1);
 /// # fn main() { BAD.address(); }
 /// ```
-pub struct Function<A, R> {
+pub struct Function<A, R, E = NoError> {
     name: &'static str,
     version: u32,
     deterministic: bool,
-    types: PhantomData<fn(A) -> R>,
+    types: PhantomData<fn(A) -> Result<R, E>>,
 }
 
 /// A [`Function`] with its body, which workers and callers share.
@@ -68,41 +71,55 @@ pub struct Function<A, R> {
 /// assert_eq!(FIB.run(20), 6765);
 /// assert_eq!(FIB.address().to_string(), "fib@1");
 /// ```
-pub struct PureFunction<A, R> {
-    function: Function<A, R>,
-    body: fn(A) -> R,
+///
+/// One that can fail:
+///
+/// ```
+/// use simple_dist_protocol::{Function, PureFunction};
+///
+/// pub const HALF: PureFunction<u64, u64, String> = Function::pure("half", 1, half);
+///
+/// fn half(n: u64) -> Result<u64, String> {
+///     if n % 2 == 0 { Ok(n / 2) } else { Err(format!("{n} is odd")) }
+/// }
+///
+/// assert_eq!(HALF.run(7), Err("7 is odd".to_owned()));
+/// ```
+pub struct PureFunction<A, R, E: Failure = NoError> {
+    function: Function<A, R, E>,
+    body: fn(A) -> E::Return<R>,
 }
 
-// By hand: derived, they would ask the same of `A` and `R`.
-impl<A, R> Clone for Function<A, R> {
+// By hand: derived, they would ask the same of `A`, `R` and `E`.
+impl<A, R, E> Clone for Function<A, R, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A, R> Copy for Function<A, R> {}
+impl<A, R, E> Copy for Function<A, R, E> {}
 
-impl<A, R> fmt::Debug for Function<A, R> {
+impl<A, R, E> fmt::Debug for Function<A, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, self.version)
     }
 }
 
-impl<A, R> Clone for PureFunction<A, R> {
+impl<A, R, E: Failure> Clone for PureFunction<A, R, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<A, R> Copy for PureFunction<A, R> {}
+impl<A, R, E: Failure> Copy for PureFunction<A, R, E> {}
 
-impl<A, R> fmt::Debug for PureFunction<A, R> {
+impl<A, R, E: Failure> fmt::Debug for PureFunction<A, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.function.fmt(f)
     }
 }
 
-impl<A, R> Function<A, R> {
+impl<A, R, E> Function<A, R, E> {
     /// Declares a function under its name and version. Give a new version whenever the same
     /// arguments may give another value.
     ///
@@ -119,7 +136,14 @@ impl<A, R> Function<A, R> {
     ///
     /// # Panics
     /// As [`new`](Self::new) does.
-    pub const fn pure(name: &'static str, version: u32, body: fn(A) -> R) -> PureFunction<A, R> {
+    pub const fn pure(
+        name: &'static str,
+        version: u32,
+        body: fn(A) -> E::Return<R>,
+    ) -> PureFunction<A, R, E>
+    where
+        E: Failure,
+    {
         PureFunction { function: Self::new(name, version), body }
     }
 
@@ -141,19 +165,27 @@ impl<A, R> Function<A, R> {
     }
 }
 
-impl<A: Argument, R: Argument> Function<A, R> {
+impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
     /// Runs a body on an argument. A panic ends here, be it the body's, or of what drops the
     /// argument.
-    pub fn run_caught(&self, body: impl FnOnce(A) -> R, argument: A) -> Result<R, RunError> {
-        caught(|| Ok(body(argument)))
+    pub fn run_caught(
+        &self,
+        body: impl FnOnce(A) -> E::Return<R>,
+        argument: A,
+    ) -> Result<R, RunError<E>> {
+        caught(|| value(body(argument)))
     }
 
     /// Runs a body on an argument in MessagePack. A panic ends here, also of what reads that.
-    pub fn run_on_bytes(&self, body: impl FnOnce(A) -> R, argument: &[u8]) -> Result<R, RunError> {
-        caught(|| Ok(body(self.read(argument)?)))
+    pub fn run_on_bytes(
+        &self,
+        body: impl FnOnce(A) -> E::Return<R>,
+        argument: &[u8],
+    ) -> Result<R, RunError<E>> {
+        caught(|| value(body(self.read(argument)?)))
     }
 
-    fn read(&self, argument: &[u8]) -> Result<A, RunError> {
+    fn read<F>(&self, argument: &[u8]) -> Result<A, RunError<F>> {
         codec::decode(argument).map_err(|error| RunError::Argument {
             function: self.address(),
             expected: type_name::<A>(),
@@ -163,7 +195,7 @@ impl<A: Argument, R: Argument> Function<A, R> {
     }
 
     /// The function with a body, without its types: bytes in, bytes out.
-    pub fn erased(&self, body: impl Fn(A) -> R + Send + Sync + 'static) -> Erased {
+    pub fn erased(&self, body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static) -> Erased {
         self.erased_with(|| (), move |(), argument| body(argument))
     }
 
@@ -172,7 +204,7 @@ impl<A: Argument, R: Argument> Function<A, R> {
     pub fn erased_with<S: 'static>(
         &self,
         init: impl Fn() -> S + Send + Sync + 'static,
-        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Erased {
         let (function, shared) = (*self, Arc::new((init, body)));
         let start = move || {
@@ -182,9 +214,9 @@ impl<A: Argument, R: Argument> Function<A, R> {
                 let (init, body) = &*shared;
                 let mut state = kept.take().unwrap_or_else(init);
                 match catch_unwind(AssertUnwindSafe(|| body(&mut state, argument))) {
-                    Ok(value) => {
+                    Ok(returned) => {
                         kept = Some(state);
-                        codec::encode_exact(&value).map_err(RunError::Value)
+                        written::<R, E>(returned)
                     }
                     Err(panic) => {
                         // Dropped while a panic unwinds, it could end the process.
@@ -200,7 +232,24 @@ impl<A: Argument, R: Argument> Function<A, R> {
     }
 }
 
-impl<A, R> PureFunction<A, R> {
+/// The value in what a body returned.
+fn value<R, E: Failure>(returned: E::Return<R>) -> Result<R, RunError<E>> {
+    E::into_result(returned)
+        .map_err(|error| RunError::Failed { text: cut(&error.to_string()), error })
+}
+
+/// The same in MessagePack.
+fn written<R: Argument, E: Failure>(returned: E::Return<R>) -> Result<Vec<u8>, RunError> {
+    match value::<R, E>(returned) {
+        Ok(value) => codec::encode_exact(&value).map_err(RunError::Value),
+        Err(error) => Err(error.and_then(|text, error| match E::write(&error) {
+            Ok(error) => RunError::Failed { text, error },
+            Err(error) => RunError::Error { text, error },
+        })),
+    }
+}
+
+impl<A, R, E: Failure> PureFunction<A, R, E> {
     /// Declares that the same arguments always give the same bytes, everywhere.
     #[must_use]
     pub const fn deterministic(mut self) -> Self {
@@ -209,12 +258,12 @@ impl<A, R> PureFunction<A, R> {
     }
 
     /// The declaration alone.
-    pub const fn declaration(&self) -> Function<A, R> {
+    pub const fn declaration(&self) -> Function<A, R, E> {
         self.function
     }
 
     /// The body alone.
-    pub const fn body(&self) -> fn(A) -> R {
+    pub const fn body(&self) -> fn(A) -> E::Return<R> {
         self.body
     }
 
@@ -224,12 +273,12 @@ impl<A, R> PureFunction<A, R> {
     }
 
     /// Runs it here.
-    pub fn run(&self, argument: A) -> R {
+    pub fn run(&self, argument: A) -> E::Return<R> {
         (self.body)(argument)
     }
 }
 
-impl<A: Argument, R: Argument> PureFunction<A, R> {
+impl<A: Argument, R: Argument, E: Failure> PureFunction<A, R, E> {
     /// The function without its types: bytes in, bytes out.
     pub fn erased(&self) -> Erased {
         self.function.erased(self.body)
@@ -240,42 +289,42 @@ impl<A: Argument, R: Argument> PureFunction<A, R> {
 /// run in the caller's process too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a declared function",
-    note = "declare it: `const F: Function<A, R> = Function::new(\"f\", 1)`, or with a body `Function::pure(\"f\", 1, f)`"
+    note = "declare it: `const F: Function<A, R> = Function::new(\"f\", 1)`, or with a body `Function::pure(\"f\", 1, f)`; if it can fail, as `Function<A, R, E>`"
 )]
-pub trait Callee<A, R> {
+pub trait Callee<A, R, E: Failure> {
     /// Its name, version and types.
-    fn declaration(&self) -> Function<A, R>;
+    fn declaration(&self) -> Function<A, R, E>;
 
     /// Its body, where the caller has it.
-    fn body(&self) -> Option<fn(A) -> R>;
+    fn body(&self) -> Option<fn(A) -> E::Return<R>>;
 }
 
-impl<A, R> Callee<A, R> for Function<A, R> {
+impl<A, R, E: Failure> Callee<A, R, E> for Function<A, R, E> {
     fn declaration(&self) -> Self {
         *self
     }
 
-    fn body(&self) -> Option<fn(A) -> R> {
+    fn body(&self) -> Option<fn(A) -> E::Return<R>> {
         None
     }
 }
 
-impl<A, R> Callee<A, R> for PureFunction<A, R> {
-    fn declaration(&self) -> Function<A, R> {
+impl<A, R, E: Failure> Callee<A, R, E> for PureFunction<A, R, E> {
+    fn declaration(&self) -> Function<A, R, E> {
         self.function
     }
 
-    fn body(&self) -> Option<fn(A) -> R> {
+    fn body(&self) -> Option<fn(A) -> E::Return<R>> {
         Some(self.body)
     }
 }
 
-impl<A, R, C: Callee<A, R>> Callee<A, R> for &C {
-    fn declaration(&self) -> Function<A, R> {
+impl<A, R, E: Failure, C: Callee<A, R, E>> Callee<A, R, E> for &C {
+    fn declaration(&self) -> Function<A, R, E> {
         C::declaration(self)
     }
 
-    fn body(&self) -> Option<fn(A) -> R> {
+    fn body(&self) -> Option<fn(A) -> E::Return<R>> {
         C::body(self)
     }
 }
@@ -342,7 +391,7 @@ fn drop_caught<T>(value: T) {
     }
 }
 
-fn caught<T>(run: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+fn caught<T, E>(run: impl FnOnce() -> Result<T, RunError<E>>) -> Result<T, RunError<E>> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|payload| Err(RunError::Panicked(message(payload))))
 }
@@ -357,6 +406,10 @@ fn message(payload: Box<dyn Any + Send>) -> String {
         std::mem::forget(payload);
         return "a value that is not text".to_owned();
     };
+    cut(text)
+}
+
+fn cut(text: &str) -> String {
     text.chars().take(limits::MESSAGE_CHARS).collect()
 }
 
@@ -366,13 +419,50 @@ mod tests {
 
     use super::*;
 
-    const DIV: PureFunction<(i64, i64), Result<i64, String>> =
+    const DIV: PureFunction<(i64, i64), i64, String> =
         Function::pure("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
     #[test]
     fn an_erased_function_runs_on_bytes() {
         let value = DIV.erased().run(&codec::encode(&(6, 3)).unwrap()).unwrap();
-        assert_eq!(codec::decode::<Result<i64, String>>(&value).unwrap(), Ok(2));
+        assert_eq!(codec::decode::<i64>(&value).unwrap(), 2);
+    }
+
+    #[test]
+    fn an_error_is_written_with_its_text() {
+        let Err(RunError::Failed { text, error }) =
+            DIV.erased().run(&codec::encode(&(1, 0)).unwrap())
+        else {
+            panic!("it fails")
+        };
+        assert_eq!(text, "by zero");
+        assert_eq!(<String as Failure>::read(&error).unwrap(), "by zero");
+        assert!(NoError::read(&error).is_err());
+    }
+
+    /// It cannot be written so that it would come back, or it cannot be told.
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Odd(Option<Option<u8>>);
+
+    impl fmt::Display for Odd {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            assert!(self.0.is_some(), "it has no words");
+            f.write_str(&"odd ".repeat(limits::MESSAGE_CHARS))
+        }
+    }
+
+    #[test]
+    fn an_error_that_cannot_be_sent_or_told_harms_nobody() {
+        const FAIL: PureFunction<Odd, (), Odd> = Function::pure("fail", 1, Err);
+        let run = |odd| FAIL.declaration().run_caught(FAIL.body(), odd);
+        let Err(RunError::Failed { text, .. }) = run(Odd(Some(None))) else { panic!("it fails") };
+        assert_eq!(text.chars().count(), limits::MESSAGE_CHARS);
+        assert!(
+            matches!(run(Odd(None)), Err(RunError::Panicked(words)) if words == "it has no words")
+        );
+        const ODD: PureFunction<(), (), Odd> = Function::pure("odd", 1, |()| Err(Odd(Some(None))));
+        let end = ODD.erased().run(&codec::encode(&()).unwrap());
+        assert!(matches!(end, Err(RunError::Error { .. })), "{end:?}");
     }
 
     #[test]

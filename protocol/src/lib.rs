@@ -22,7 +22,9 @@ pub mod text;
 pub mod topology;
 
 pub use address::{Address, AddressError, Selector};
-pub use function::{Argument, Callee, Erased, Function, PureFunction, RunError, Runner};
+pub use function::{
+    Argument, Callee, Erased, Failure, Function, NoError, PureFunction, RunError, Runner,
+};
 pub use id::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
     UserNameError, WorkerId,

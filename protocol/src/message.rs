@@ -4,6 +4,7 @@
 //! A message that carries a list has it as its last field, so that a publisher can join what is
 //! waiting without decoding it: see [`envelope`](crate::codec::envelope).
 
+mod answer;
 mod bound;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::Answer;
 pub use self::bound::Bound;
 use crate::{Address, Attempt, ClientId, Generation, JobId, JobKey, PoolId, Term, WorkerId};
 
@@ -175,65 +177,6 @@ pub struct Answered {
     pub bound: Option<Bound>,
 }
 
-/// How a job ends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Answer {
-    /// The function returned this value, in MessagePack.
-    Value(Bytes),
-    /// The function panicked; or, for readers who know no better, its value cannot be sent.
-    Panicked {
-        /// What it said.
-        message: String,
-        /// Whether it did not panic, but its value cannot be written so that it would be read as it
-        /// is: then the message says why.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        unsendable: bool,
-    },
-    /// The job was struck too often to be run again.
-    Poisoned {
-        /// The workers lost with it.
-        workers: Vec<WorkerId>,
-    },
-    /// No live worker serves the function.
-    NotServed,
-    /// The function, its argument or an option cannot be understood.
-    BadArguments {
-        /// What is wrong.
-        message: String,
-    },
-    /// The argument or value is over the limit.
-    TooLarge {
-        /// Its bytes.
-        bytes: u64,
-        /// The most there may be.
-        limit: u64,
-    },
-    /// There is no room for the job: a [`Bound`] is reached.
-    Busy,
-    /// The caller, or a person at the page, cancelled it.
-    Cancelled,
-    /// The caller's time passed.
-    Expired,
-}
-
-impl Answer {
-    /// The kind in one lower-case word, for counters and pages.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Value(_) => "value",
-            Self::Panicked { unsendable: true, .. } => "unsendable",
-            Self::Panicked { .. } => "panicked",
-            Self::Poisoned { .. } => "poisoned",
-            Self::NotServed => "not_served",
-            Self::BadArguments { .. } => "bad_arguments",
-            Self::TooLarge { .. } => "too_large",
-            Self::Busy => "busy",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-}
-
 /// From the distributor to a pool's queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
@@ -300,7 +243,7 @@ pub struct Ended {
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum End {
-    /// With an answer: `Value`, `Panicked`, `BadArguments`, `TooLarge`, `NotServed`, `Expired` or
+    /// With an answer: `Value`, `Failed`, `Panicked`, `BadArguments`, `TooLarge`, `NotServed`, `Expired` or
     /// `Cancelled`.
     Answer(Answer),
     /// Unstarted: the message came redelivered, or (`willing`) the worker chose to hand it back,

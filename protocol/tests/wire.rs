@@ -161,6 +161,7 @@ fn to_client(checked: &mut Checked) {
     let message = || "why".to_owned();
     for answer in [
         Answer::Value(args()),
+        Answer::Failed { message: message(), error: args() },
         Answer::Panicked { message: message(), unsendable: false },
         Answer::Panicked { message: message(), unsendable: true },
         Answer::Poisoned { workers: vec![worker()] },
@@ -280,17 +281,20 @@ fn an_old_reader_reads_new_fields() {
     tolerant(&FromWorker::Answers(answers.clone()), &answers);
 }
 
-/// Who does not know that a value cannot be sent takes it for a panic, which says so.
+/// Who knows neither errors of functions nor values that cannot be sent takes both for a panic,
+/// which says so.
 #[test]
-fn an_old_reader_of_a_value_that_cannot_be_sent_reads_a_panic() {
+fn an_old_reader_of_a_new_kind_of_answer_reads_a_panic() {
     #[derive(Debug, PartialEq, serde::Deserialize)]
     enum OldAnswer {
         Panicked { message: String },
     }
     let message = || "why".to_owned();
     let new = |unsendable| Answer::Panicked { message: message(), unsendable };
-    let old = codec::decode::<OldAnswer>(&codec::encode(&new(true)).unwrap()).unwrap();
-    assert_eq!(old, OldAnswer::Panicked { message: message() });
+    for answer in [new(true), Answer::Failed { message: message(), error: args() }] {
+        let old = codec::decode::<OldAnswer>(&codec::encode(&answer).unwrap()).unwrap();
+        assert_eq!(old, OldAnswer::Panicked { message: message() });
+    }
     #[derive(Serialize)]
     enum OldWorker {
         Panicked { message: String },

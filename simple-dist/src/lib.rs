@@ -65,7 +65,8 @@ pub mod testing;
 pub use bytes::Bytes;
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
-    Address, Argument, Callee, Erased, Function, JobId, PureFunction, Selector, WorkerId, limits,
+    Address, Argument, Callee, Erased, Failure, Function, JobId, NoError, PureFunction, Selector,
+    WorkerId, limits,
 };
 
 /// The README's programs compile.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use simple_dist_broker::{Broker, Handle};
 use simple_dist_client::Client;
 use simple_dist_distributor::Distributor;
-use simple_dist_protocol::{Address, Argument, Erased, Function, PureFunction, codec};
+use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, PureFunction, codec};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -109,10 +109,10 @@ pub struct Builder {
 
 impl Builder {
     /// Serves a function, as a worker does.
-    pub fn serve<A: Argument, R: Argument>(
+    pub fn serve<A: Argument, R: Argument, E: Failure>(
         self,
-        function: Function<A, R>,
-        body: impl Fn(A) -> R + Send + Sync + 'static,
+        function: Function<A, R, E>,
+        body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased(body))
     }
@@ -129,7 +129,10 @@ impl Builder {
     }
 
     /// Serves a function that brings its body.
-    pub fn serve_pure<A: Argument, R: Argument>(self, function: PureFunction<A, R>) -> Self {
+    pub fn serve_pure<A: Argument, R: Argument, E: Failure>(
+        self,
+        function: PureFunction<A, R, E>,
+    ) -> Self {
         self.serve_erased(function.erased())
     }
 
@@ -191,15 +194,19 @@ impl IntoFuture for Builder {
 /// ```
 ///
 /// # Panics
-/// When two runs on one argument give other bytes, or a value cannot be sent.
+/// When two runs on one argument give other bytes, or a value or an error cannot be sent.
 #[track_caller]
-pub fn assert_pure<A, R>(function: PureFunction<A, R>, arguments: impl IntoIterator<Item = A>)
+pub fn assert_pure<A, R, E>(function: PureFunction<A, R, E>, arguments: impl IntoIterator<Item = A>)
 where
     A: Argument + Clone + Debug,
     R: Argument,
+    E: Failure,
 {
     for argument in arguments {
-        let run = || codec::encode_exact(&function.run(argument.clone()));
+        let run = || match E::into_result(function.run(argument.clone())) {
+            Ok(value) => codec::encode_exact(&value).map(Ok),
+            Err(error) => E::write(&error).map(Err),
+        };
         let (one, other) = (run(), run());
         match (one, other) {
             (Ok(one), Ok(other)) => {

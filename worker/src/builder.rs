@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use simple_dist_link::environment::{Environment, EnvironmentError};
 use simple_dist_link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
-use simple_dist_protocol::{Address, Argument, Erased, Function, PureFunction};
+use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, PureFunction};
 
 use crate::registry::Registry;
 use crate::service::{Options, Service};
@@ -139,10 +139,22 @@ impl Builder {
     /// let worker = Worker::builder("amqp://localhost")
     ///     .serve(LOOK_UP, move |word| table.get(&word).copied());
     /// ```
-    pub fn serve<A: Argument, R: Argument>(
+    ///
+    /// The body of a function that can fail returns a `Result`:
+    ///
+    /// ```
+    /// use simple_dist_protocol::Function;
+    /// use simple_dist_worker::Worker;
+    ///
+    /// const HALF: Function<u64, u64, String> = Function::new("half", 1);
+    ///
+    /// let worker = Worker::builder("amqp://localhost")
+    ///     .serve(HALF, |n| if n % 2 == 0 { Ok(n / 2) } else { Err(format!("{n} is odd")) });
+    /// ```
+    pub fn serve<A: Argument, R: Argument, E: Failure>(
         self,
-        function: Function<A, R>,
-        body: impl Fn(A) -> R + Send + Sync + 'static,
+        function: Function<A, R, E>,
+        body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased(body))
     }
@@ -167,17 +179,20 @@ impl Builder {
     ///     },
     /// );
     /// ```
-    pub fn serve_with<S: 'static, A: Argument, R: Argument>(
+    pub fn serve_with<S: 'static, A: Argument, R: Argument, E: Failure>(
         self,
-        function: Function<A, R>,
+        function: Function<A, R, E>,
         init: impl Fn() -> S + Send + Sync + 'static,
-        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased_with(init, body))
     }
 
     /// Serves a function that brings its body.
-    pub fn serve_pure<A: Argument, R: Argument>(self, function: PureFunction<A, R>) -> Self {
+    pub fn serve_pure<A: Argument, R: Argument, E: Failure>(
+        self,
+        function: PureFunction<A, R, E>,
+    ) -> Self {
         self.serve_erased(function.erased())
     }
 

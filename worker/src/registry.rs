@@ -41,14 +41,19 @@ impl Registry {
             runners.insert(function.clone(), served.runner());
         }
         match runners.get_mut(function).expect("it was put there").run(args) {
-            Ok(value) if value.len() > limits::ARGUMENT_BYTES => {
-                Answer::TooLarge { bytes: value.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
+            Ok(bytes) | Err(RunError::Failed { error: bytes, .. })
+                if bytes.len() > limits::ARGUMENT_BYTES =>
+            {
+                Answer::TooLarge { bytes: bytes.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
             }
             Ok(value) => Answer::Value(Bytes::from(value)),
+            Err(RunError::Failed { text, error }) => {
+                Answer::Failed { message: text, error: Bytes::from(error) }
+            }
             Err(error @ RunError::Argument { .. }) => {
                 Answer::BadArguments { message: error.to_string() }
             }
-            Err(error @ RunError::Value(_)) => {
+            Err(error @ (RunError::Value(_) | RunError::Error { .. })) => {
                 Answer::Panicked { message: error.to_string(), unsendable: true }
             }
             Err(RunError::Panicked(message)) => Answer::Panicked { message, unsendable: false },
@@ -72,8 +77,36 @@ mod tests {
 
     const SOME: PureFunction<(), Option<Option<u8>>> = Function::pure("some", 1, |()| Some(None));
 
+    /// It fails with that many bytes.
+    const FALLIBLE: PureFunction<usize, (), String> =
+        Function::pure("fallible", 1, |length| Err("x".repeat(length)));
+    /// It fails with what cannot be sent.
+    const UNSENT: PureFunction<(), (), Unsent> = Function::pure("unsent", 1, |()| Err(Unsent(())));
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Unsent(());
+
+    impl serde::Serialize for Unsent {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not this one"))
+        }
+    }
+
+    impl std::fmt::Display for Unsent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("broken")
+        }
+    }
+
     fn run<A: serde::Serialize>(function: &str, argument: &A) -> Answer {
-        let functions = vec![CHECKED.erased(), BYTES.erased(), ODD.erased(), SOME.erased()];
+        let functions = vec![
+            CHECKED.erased(),
+            BYTES.erased(),
+            ODD.erased(),
+            SOME.erased(),
+            FALLIBLE.erased(),
+            UNSENT.erased(),
+        ];
         let registry = Registry::new(functions).unwrap();
         let args = codec::encode(argument).unwrap();
         registry.run(&mut Runners::new(), &function.parse().unwrap(), &args)
@@ -82,6 +115,17 @@ mod tests {
     #[test]
     fn a_value_is_an_answer() {
         assert_eq!(run("checked@1", &7_u64), Answer::Value(Bytes::from_static(&[7])));
+    }
+
+    #[test]
+    fn an_error_is_an_answer_with_its_text() {
+        let error = Bytes::from(codec::encode("xx").unwrap());
+        assert_eq!(run("fallible@1", &2), Answer::Failed { message: "xx".to_owned(), error });
+        assert!(matches!(run("fallible@1", &limits::ARGUMENT_BYTES), Answer::TooLarge { .. }));
+        let Answer::Panicked { message, unsendable: true } = run("unsent@1", &()) else {
+            panic!("it is sent, or a panic")
+        };
+        assert!(message.contains("broken") && message.contains("not this one"), "{message}");
     }
 
     #[test]

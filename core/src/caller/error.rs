@@ -1,13 +1,19 @@
 //! How a call can fail.
 
-use simple_dist_protocol::{WorkerId, message};
+use std::fmt;
+
+use bytes::Bytes;
+use simple_dist_protocol::{NoError, WorkerId, message};
 
 use super::Reason;
 
-/// Why a call has no value.
+/// Why a call has no value. `E` is the error of the function itself, if it can fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CallError {
+pub enum CallError<E = NoError> {
+    /// The function returned this error.
+    #[error("the function failed: {0}")]
+    Function(E),
     /// The function panicked.
     #[error("the function panicked: {message}")]
     Panicked {
@@ -38,7 +44,7 @@ pub enum CallError {
         /// What is wrong with it.
         message: String,
     },
-    /// The value is not what the caller expects: the worker has another function of this name.
+    /// The value or the error is not what the caller expects: the worker has another function of this name.
     #[error("bad value: {message}")]
     BadValue {
         /// What is wrong with it.
@@ -50,7 +56,7 @@ pub enum CallError {
         /// Which.
         message: &'static str,
     },
-    /// The argument or the value is over the limit, and the call was not to run here, where there is
+    /// The argument, the value or the error is over the limit, and the call was not to run here, where there is
     /// none.
     #[error(
         "{bytes} bytes are over the limit of {limit}; bytes in a list take up to two each, in \
@@ -62,11 +68,11 @@ pub enum CallError {
         /// The most there may be.
         limit: u64,
     },
-    /// MessagePack cannot carry the argument or the value as it is, and the call was not to run here,
-    /// where nothing needs to be written.
+    /// MessagePack cannot carry the argument, the value or the error as it is, and the call was not
+    /// to run here, where nothing needs to be written.
     #[error("{message}; where the function may run in the caller's process, nothing is sent")]
     Unsendable {
-        /// Which of the two, why, and what to do about it.
+        /// Which of them, why, and what to do about it.
         message: String,
     },
     /// Somebody cancelled the job at the distributor.
@@ -82,9 +88,68 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The same for a function that can fail: so that a function may call others by `?`.
+    ///
+    /// ```
+    /// # use simple_dist_core::caller::CallError;
+    /// fn of_one_that_can_fail(end: Result<u64, CallError>) -> Result<u64, CallError<String>> {
+    ///     Ok(end.map_err(CallError::widen)? + 1)
+    /// }
+    /// ```
+    pub fn widen<E>(self) -> CallError<E> {
+        self.map(|never| match never {})
+    }
+}
+
+impl<E> CallError<E> {
+    /// With another form of the function's own error.
+    pub fn map<F>(self, form: impl FnOnce(E) -> F) -> CallError<F> {
+        self.and_then(|error| CallError::Function(form(error)))
+    }
+
+    /// With what becomes of the function's own error.
+    pub fn and_then<F>(self, failed: impl FnOnce(E) -> CallError<F>) -> CallError<F> {
+        match self {
+            Self::Function(error) => failed(error),
+            Self::Panicked { message } => CallError::Panicked { message },
+            Self::Poisoned { workers } => CallError::Poisoned { workers },
+            Self::Timeout => CallError::Timeout,
+            Self::Deadline => CallError::Deadline,
+            Self::Unavailable { reason } => CallError::Unavailable { reason },
+            Self::BadArguments { message } => CallError::BadArguments { message },
+            Self::BadValue { message } => CallError::BadValue { message },
+            Self::BadOptions { message } => CallError::BadOptions { message },
+            Self::TooLarge { bytes, limit } => CallError::TooLarge { bytes, limit },
+            Self::Unsendable { message } => CallError::Unsendable { message },
+            Self::Cancelled => CallError::Cancelled,
+            Self::InsideRuntime => CallError::InsideRuntime,
+            Self::Closed => CallError::Closed,
+        }
+    }
+}
+
+/// An error of a function's own, whose type only its shell knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What it says.
+    pub text: String,
+    /// The error in MessagePack, if a worker gave it. That of a local run is with the shell.
+    pub error: Option<Bytes>,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl CallError<Failed> {
     /// The error in an answer, if it is one that says how the job itself ended.
     pub(super) fn of(answer: message::Answer) -> Option<Self> {
         match answer {
+            message::Answer::Failed { message, error } => {
+                Some(Self::Function(Failed { text: message, error: Some(error) }))
+            }
             message::Answer::Panicked { message, .. } => Some(Self::Panicked { message }),
             message::Answer::Poisoned { workers } => Some(Self::Poisoned { workers }),
             message::Answer::BadArguments { message } => Some(Self::BadArguments { message }),

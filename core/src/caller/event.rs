@@ -8,7 +8,7 @@ use simple_dist_protocol::JobId;
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submission};
 
-use super::{Begin, CallEnd, CallError, Reason};
+use super::{Begin, CallEnd, CallError, Failed, Reason};
 
 /// Local runs by function and reason.
 pub type LocalRuns = BTreeMap<String, BTreeMap<String, u64>>;
@@ -51,12 +51,12 @@ pub enum Event {
     Deliveries(Deliveries),
     /// The distributor's beat.
     Presence(Presence),
-    /// A local run has ended. Its value is with the shell.
+    /// A local run has ended. Its value or error is with the shell.
     Ran {
         /// Which.
         id: JobId,
         /// How.
-        end: Result<(), CallError>,
+        end: Result<(), CallError<Failed>>,
         /// How long it took.
         took: Duration,
     },

@@ -38,7 +38,7 @@ impl Obstacle {
     }
 }
 
-impl From<Obstacle> for CallError {
+impl<E> From<Obstacle> for CallError<E> {
     fn from(obstacle: Obstacle) -> Self {
         match obstacle {
             Obstacle::TooLarge { bytes, limit } => Self::TooLarge { bytes, limit },

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use simple_dist_protocol::WorkerId;
 use simple_dist_protocol::message::{Answered, Bound};
 
-use super::CallError;
+use super::{CallError, Failed};
 
 /// Where a function ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl fmt::Display for Reason {
 }
 
 /// How a call ends.
-pub type CallEnd = Result<Ended, CallError>;
+pub type CallEnd = Result<Ended, CallError<Failed>>;
 
 /// A call that ended with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -174,9 +174,13 @@ impl Caller {
             }
             message::Answer::Cancelled if given_up => {}
             answer @ (message::Answer::Cancelled
+            | message::Answer::Failed { .. }
             | message::Answer::Panicked { unsendable: false, .. }
             | message::Answer::Poisoned { .. }
             | message::Answer::BadArguments { .. }) => {
+                if let message::Answer::Failed { .. } = answer {
+                    self.remote_state.served(&job.target);
+                }
                 if let Some(error) = CallError::of(answer) {
                     self.end(id, Err(error));
                 }

@@ -110,7 +110,8 @@ impl Rooms {
         answered.attempt = found.runs.max(1);
         let pool = found.out().and_then(|out| out.pool);
         self.ran(job, worker, took, &answered.answer);
-        if matches!(answered.answer, Answer::Value(_) | Answer::Panicked { .. }) {
+        if let Answer::Value(_) | Answer::Failed { .. } | Answer::Panicked { .. } = answered.answer
+        {
             if let Some(pool) = pool.and_then(|pool| self.fleet.pools.get_mut(&pool)) {
                 pool.work.measure(took);
             }

@@ -10,7 +10,7 @@ use simple_dist_protocol::{Attempt, ClientId, Generation, PoolId, WorkerId};
 
 use super::backlog::users::UserRef;
 use super::fact::{Fact, Why};
-use super::jobs::recent::{OVERHEAD, answer_bytes};
+use super::jobs::recent::OVERHEAD;
 use super::jobs::{JobRef, Key};
 use super::{Effect, Token};
 
@@ -108,7 +108,7 @@ impl Outgoing {
 pub(crate) fn weight(news: &Delivered) -> usize {
     OVERHEAD
         + match news {
-            Delivered::Answer(answered) => answer_bytes(&answered.answer),
+            Delivered::Answer(answered) => answered.answer.weight(),
             Delivered::Struck(_) | Delivered::Unknown => 0,
         }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Answer, End, Ended};
+use simple_dist_protocol::message::{End, Ended};
 
 use super::jobs::Number;
 
@@ -135,18 +135,7 @@ impl Outbox {
 fn size(ended: &Ended) -> usize {
     OVERHEAD
         + match &ended.end {
-            End::Answer(Answer::Value(value)) => value.len(),
-            End::Answer(Answer::Panicked { message, .. } | Answer::BadArguments { message }) => {
-                message.len()
-            }
-            End::Answer(
-                Answer::Poisoned { .. }
-                | Answer::NotServed
-                | Answer::TooLarge { .. }
-                | Answer::Busy
-                | Answer::Cancelled
-                | Answer::Expired,
-            )
-            | End::Returned { .. } => 0,
+            End::Answer(answer) => answer.weight(),
+            End::Returned { .. } => 0,
         }
 }

@@ -6,6 +6,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use simple_dist_protocol::{JobId, WorkerId, text};
 use utoipa::ToSchema;
 
@@ -38,8 +39,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     #[schema(value_type = Vec<String>, required = false)]
     pub(crate) workers: Box<[String]>,
-    #[serde(skip)]
-    again: Option<u32>,
+    /// The error that the function returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Box<Value>>,
 }
 
 /// The kinds of problems.
@@ -69,6 +71,8 @@ pub(crate) enum Kind {
     NotJson,
     /// The request was for another host.
     WrongHost,
+    /// The function returned an error.
+    Failed,
     /// The function panicked on these arguments.
     Panicked,
     /// The function does not take these arguments.
@@ -109,6 +113,7 @@ impl Kind {
             Self::TooLarge => (Code::PAYLOAD_TOO_LARGE, "too-large", "over the limit"),
             Self::NotJson => (Code::UNSUPPORTED_MEDIA_TYPE, "not-json", "the body is not JSON"),
             Self::WrongHost => (Code::MISDIRECTED_REQUEST, "wrong-host", "unknown host name"),
+            Self::Failed => (Code::UNPROCESSABLE_ENTITY, "failed", "the function failed"),
             Self::Panicked => {
                 (Code::UNPROCESSABLE_ENTITY, "panicked", "the function panicked on these arguments")
             }
@@ -145,13 +150,19 @@ impl Problem {
             detail: detail.into(),
             job: None,
             workers: Box::default(),
-            again: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON),
+            error: None,
         }
     }
 
     /// Adds the job it is about.
     pub(crate) fn of(mut self, job: JobId) -> Self {
         self.job = Some(job.to_string());
+        self
+    }
+
+    /// Adds the error that the function returned.
+    pub(crate) fn with(mut self, error: Option<Value>) -> Self {
+        self.error = error.map(Box::new);
         self
     }
 
@@ -169,8 +180,8 @@ impl IntoResponse for Problem {
         let mut response = (status, Body::from(body)).into_response();
         let headers: &mut HeaderMap = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = self.again {
-            headers.insert(RETRY_AFTER, seconds.into());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, SOON.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             // Not `Basic`: browsers would open their own dialog over our login page.

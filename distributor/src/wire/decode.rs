@@ -142,7 +142,7 @@ fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, DecodeErr
     }
 }
 
-/// Replaces values over the limit by `TooLarge` and cuts long messages, which only a misbehaving
+/// Replaces values and errors over the limit by `TooLarge` and cuts long messages, which only a misbehaving
 /// worker sends. Returns how many values were too large.
 pub(crate) fn enforce_limits(event: &mut Event) -> usize {
     let Event::Answers { answers: Answers { jobs, .. }, .. } = event else { return 0 };
@@ -150,12 +150,16 @@ pub(crate) fn enforce_limits(event: &mut Event) -> usize {
     for ended in jobs {
         let End::Answer(answer) = &mut ended.end else { continue };
         match answer {
-            Answer::Value(value) if value.len() > limits::ARGUMENT_BYTES => {
+            Answer::Value(value) | Answer::Failed { error: value, .. }
+                if value.len() > limits::ARGUMENT_BYTES =>
+            {
                 let (bytes, limit) = (value.len() as u64, limits::ARGUMENT_BYTES as u64);
                 *answer = Answer::TooLarge { bytes, limit };
                 oversized += 1;
             }
-            Answer::Panicked { message, .. } | Answer::BadArguments { message } => {
+            Answer::Failed { message, .. }
+            | Answer::Panicked { message, .. }
+            | Answer::BadArguments { message } => {
                 if let Some((end, _)) = message.char_indices().nth(limits::MESSAGE_CHARS) {
                     message.truncate(end);
                     message.shrink_to_fit();
@@ -236,7 +240,8 @@ mod tests {
         let (at, over) = (Bytes::from(vec![0; limit]), Bytes::from(vec![0; limit + 1]));
         let too_large = Answer::TooLarge { bytes: over.len() as u64, limit: limit as u64 };
         check(Answer::Value(at.clone()), Answer::Value(at), 0);
-        check(Answer::Value(over), too_large, 1);
+        check(Answer::Value(over.clone()), too_large.clone(), 1);
+        check(Answer::Failed { message: String::new(), error: over }, too_large, 1);
     }
 
     #[test]
@@ -247,6 +252,11 @@ mod tests {
             Answer::Panicked { message, unsendable: true }
         };
         check(panicked(&long), panicked(&cut), 0);
+        let failed = |message: &String| {
+            let (message, error) = (message.clone(), Bytes::new());
+            Answer::Failed { message, error }
+        };
+        check(failed(&long), failed(&cut), 0);
         check(Answer::BadArguments { message: long }, Answer::BadArguments { message: cut }, 0);
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::{Address, codec, text, value_to_json};
 
-/// Why an erased function has no value.
+/// Why a run of a function has no value. An error of the function's own is in MessagePack where the
+/// function is erased.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub enum RunError<E = Vec<u8>> {
     /// The bytes are not the argument that the function takes.
     #[error("{function} takes {}, not {given}{}", words(expected), reason(error))]
     Argument {
@@ -20,9 +21,44 @@ pub enum RunError {
     /// The value cannot be written.
     #[error("the value cannot be sent: {0}")]
     Value(codec::Error),
+    /// The function returned an error.
+    #[error("the function failed: {text}")]
+    Failed {
+        /// What the error says.
+        text: String,
+        /// The error itself.
+        error: E,
+    },
+    /// It did, and that cannot be written.
+    #[error("the function failed: {text}; its error cannot be sent: {error}")]
+    Error {
+        /// What the error says.
+        text: String,
+        /// Why it cannot be written.
+        error: codec::Error,
+    },
     /// The function panicked, with this message.
     #[error("the function panicked: {0}")]
     Panicked(String),
+}
+
+impl<E> RunError<E> {
+    /// With another form of the function's own error.
+    pub fn map<F>(self, form: impl FnOnce(E) -> F) -> RunError<F> {
+        self.and_then(|text, error| RunError::Failed { text, error: form(error) })
+    }
+
+    pub(super) fn and_then<F>(self, failed: impl FnOnce(String, E) -> RunError<F>) -> RunError<F> {
+        match self {
+            Self::Argument { function, expected, given, error } => {
+                RunError::Argument { function, expected, given, error }
+            }
+            Self::Value(error) => RunError::Value(error),
+            Self::Failed { text, error } => failed(text, error),
+            Self::Error { text, error } => RunError::Error { text, error },
+            Self::Panicked(message) => RunError::Panicked(message),
+        }
+    }
 }
 
 /// How many characters of an argument an error repeats, and how many bytes it looks at for that.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{
-    Attempt, Callee, Erased, Function, JobId, JobKey, PureFunction, Term, codec,
+    Attempt, Callee, Erased, Function, JobId, JobKey, NoError, PureFunction, Term, codec,
 };
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ fn serving(count: usize, function: Erased) -> (Slots, mpsc::Receiver<Event>) {
     (Slots::start(count, 1024 * 1024, &registry, &sender).unwrap(), ran)
 }
 
-fn work<A, R>(number: u64, function: impl Callee<A, R>, argument: u64) -> Work {
+fn work<A, R>(number: u64, function: impl Callee<A, R, NoError>, argument: u64) -> Work {
     Work {
         number: Number(number),
         key: JobKey { user: "u".parse().unwrap(), id: JobId::from_u128(number.into()) },

@@ -1,8 +1,9 @@
 //! Nothing is lost: what is unanswered is sent again, asked after, and cancelled when unwanted.
 
+use bytes::Bytes;
 use simple_dist_protocol::message::Answer;
 
-use super::super::{CallError, Fallback};
+use super::super::{self as caller, CallError, Fallback};
 use super::story::Seen::{Asked, Cancelled, Failed, Submitted};
 use super::story::*;
 
@@ -149,6 +150,16 @@ fn a_panic_on_a_worker_is_the_end_of_its_call() {
             at(1, answered(1, Answer::Panicked { message, unsendable: false })),
         ],
         [Submitted(1), Failed(1, CallError::Panicked { message: "no".to_owned() })],
+    );
+}
+
+#[test]
+fn an_error_of_the_function_is_the_end_of_its_call() {
+    let (text, error) = ("no".to_owned(), Bytes::from_static(&[0xc0]));
+    let answer = Answer::Failed { message: text.clone(), error: error.clone() };
+    check(
+        [at(0, up()), at(0, call(1)), at(1, answered(1, answer))],
+        [Submitted(1), Failed(1, CallError::Function(caller::Failed { text, error: Some(error) }))],
     );
 }
 

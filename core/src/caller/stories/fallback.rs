@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 
-use super::super::{CallError, Fallback, LocalRun, Obstacle, Reason};
+use super::super::{self as caller, CallError, Fallback, LocalRun, Obstacle, Reason};
 use super::story::Seen::{Cancelled, Failed, Reported, Runs, Submitted};
 use super::story::*;
 
@@ -152,12 +152,14 @@ fn a_hedge_runs_beside_the_worker_and_the_first_end_cancels_the_other() {
 }
 
 #[test]
-fn a_panic_here_is_the_end_of_its_call() {
-    let panicked = || CallError::Panicked { message: "no".to_owned() };
-    check(
-        [at(0, down()), at(1, call(1)), at(2, ran_badly(1, panicked()))],
-        [Runs(1, Reason::NoConnection), Failed(1, panicked())],
-    );
+fn a_panic_or_an_error_here_is_the_end_of_its_call() {
+    let failed = caller::Failed { text: "no".to_owned(), error: None };
+    for error in [CallError::Panicked { message: "no".to_owned() }, CallError::Function(failed)] {
+        check(
+            [at(0, down()), at(1, call(1)), at(2, ran_badly(1, error.clone()))],
+            [Runs(1, Reason::NoConnection), Failed(1, error)],
+        );
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use simple_dist_protocol::message::{
 use simple_dist_protocol::{DistributorId, JobId, Term, WorkerId};
 
 use super::super::{
-    Begin, CallError, CallOptions, Caller, Effect, Event, Fallback, LocalRun, Obstacle, Ran,
-    Reason, Target,
+    Begin, CallError, CallOptions, Caller, Effect, Event, Failed, Fallback, LocalRun, Obstacle,
+    Ran, Reason, Target,
 };
 
 /// What happens.
@@ -60,7 +60,7 @@ pub(super) enum Seen {
     /// It goes on without its call.
     LeftBehind(u128),
     Value(u128, Ran),
-    Failed(u128, CallError),
+    Failed(u128, CallError<Failed>),
 }
 
 pub(super) type Told = (u64, What);
@@ -332,7 +332,7 @@ pub(super) fn ran(job: u128) -> What {
     What::Event(Event::Ran { id: id(job), end: Ok(()), took: Duration::ZERO })
 }
 
-pub(super) fn ran_badly(job: u128, error: CallError) -> What {
+pub(super) fn ran_badly(job: u128, error: CallError<Failed>) -> What {
     What::Event(Event::Ran { id: id(job), end: Err(error), took: Duration::ZERO })
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use simple_dist_protocol::message::{Answer, Answered, Ended};
+use simple_dist_protocol::message::{Answered, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
 use super::Key;
@@ -189,26 +189,13 @@ impl Recent {
 }
 
 fn cost(answered: &Answered) -> usize {
-    OVERHEAD + answer_bytes(&answered.answer)
+    OVERHEAD + answered.answer.weight()
 }
 
 fn weight(ended: &Ended) -> usize {
     OVERHEAD
         + match &ended.end {
-            simple_dist_protocol::message::End::Answer(answer) => answer_bytes(answer),
+            simple_dist_protocol::message::End::Answer(answer) => answer.weight(),
             simple_dist_protocol::message::End::Returned { .. } => 0,
         }
-}
-
-pub(crate) fn answer_bytes(answer: &Answer) -> usize {
-    match answer {
-        Answer::Value(value) => value.len(),
-        Answer::Panicked { message, .. } | Answer::BadArguments { message } => message.len(),
-        Answer::Poisoned { .. }
-        | Answer::NotServed
-        | Answer::TooLarge { .. }
-        | Answer::Busy
-        | Answer::Cancelled
-        | Answer::Expired => 0,
-    }
 }

@@ -86,7 +86,8 @@ impl Ending {
             Answer::Value(_) => Self::Done,
             Answer::Expired => Self::TimedOut,
             Answer::Cancelled => Self::Cancelled(by),
-            Answer::Panicked { .. }
+            Answer::Failed { .. }
+            | Answer::Panicked { .. }
             | Answer::Poisoned { .. }
             | Answer::NotServed
             | Answer::BadArguments { .. }

@@ -12,7 +12,7 @@ use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
 use super::counters::Counters;
 use super::timeline::Timeline;
 
-/// The most characters kept of what a panic said.
+/// The most characters kept of what an error or a panic said.
 const DETAIL: usize = 200;
 /// The most characters kept of arguments; larger ones than this many bytes are not read at all.
 const PREVIEW: (usize, usize) = (120, 1024);
@@ -114,9 +114,9 @@ impl Ended {
 /// What an answer says beyond its kind.
 pub(super) fn detail(answer: &Answer) -> Option<String> {
     match answer {
-        Answer::Panicked { message, .. } | Answer::BadArguments { message } => {
-            Some(message.chars().take(DETAIL).collect())
-        }
+        Answer::Failed { message, .. }
+        | Answer::Panicked { message, .. }
+        | Answer::BadArguments { message } => Some(message.chars().take(DETAIL).collect()),
         Answer::Poisoned { workers } => {
             let workers: Vec<_> = workers.iter().map(|worker| worker.short()).collect();
             Some(format!("lost with it: {}", workers.join(", ")))

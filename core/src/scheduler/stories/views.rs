@@ -237,6 +237,7 @@ fn a_view_stays_small_however_many_jobs_wait() {
 #[test]
 fn how_a_job_ended_and_who_ended_it_are_told_apart() {
     let hasty = |job| submit_as(1, Submission { budget_ms: 4000, ..submission(job) });
+    let failed = Answer::Failed { message: "no such file".into(), error: vec![0xc0].into() };
     let stage = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted(1)),
@@ -245,6 +246,7 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
         at(0.0, hasty(4)),
         at(0.0, hasty(5)),
         at(0.0, submitted(6)),
+        at(0.0, submitted(7)),
         at(0.1, cancelled(1)),
         at(0.2, event(Event::CancelJob(key(2)))),
         // What its caller gives up when its time is over has run out of time.
@@ -260,13 +262,16 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
                 End::Answer(Answer::Panicked { message: "no".into(), unsendable: false }),
             ),
         ),
+        at(4.8, ended(1, 7, 1, End::Answer(failed))),
     ]);
     let view = stage.view();
+    assert_eq!(view.recent[0].detail.as_deref(), Some("no such file"));
     let ends = view.recent.iter().map(|job| (number(job.id), &*job.answer, job.cancelled_by));
     let ends: Vec<_> = ends.collect();
     assert_eq!(
         ends,
         [
+            (7, "failed", None),
             (6, "panicked", None),
             (5, "expired", None),
             (4, "expired", None),
@@ -277,12 +282,13 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
     );
     let books = &view.books;
     assert!(books.balance());
-    assert_eq!((books.failed, books.timed_out, books.cancelled), (1, 2, 3));
+    assert_eq!((books.failed, books.timed_out, books.cancelled), (2, 2, 3));
+    assert_eq!(books.failed_by, [("failed".to_owned(), 1), ("panicked".to_owned(), 1)].into());
     assert_eq!(books.cancelled_by, [(By::Caller, 2), (By::Operator, 1)].into());
     let function = &view.functions[0];
-    assert_eq!((function.failed, function.timed_out, function.cancelled), (1, 2, 3));
+    assert_eq!((function.failed, function.timed_out, function.cancelled), (2, 2, 3));
     let lately = function.lately;
-    assert_eq!((lately.ended, lately.failed, lately.timed_out), (6, 1, 2));
+    assert_eq!((lately.ended, lately.failed, lately.timed_out), (7, 2, 2));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use simple_dist_protocol::message::{Answer, Answered, Bound};
 use simple_dist_protocol::{
-    Address, JobId, JsonError, Selector, arguments_from_json, limits, write_value_as_json,
+    Address, JobId, JsonError, Selector, arguments_from_json, limits, value_to_json,
+    write_value_as_json,
 };
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -72,7 +73,7 @@ pub(super) struct How {
         (status = 409, description = "`cancelled`: an operator cancelled the job", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`too-large`: the arguments or the value are too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`not-json`: the content type is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`panicked`: the function panicked, and would again on these arguments", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`failed`: the function returned an error, which is in `error` up to 64 KiB, and its text in `detail`; `panicked`: the function panicked, and would again on these arguments", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "`poisoned`: workers were lost while running the job; `internal`: a bug in the distributor", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "`bad-value`: the value has no counterpart in JSON, or cannot be encoded at all", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`not-served`: no live worker serves it; `busy`: a limit is reached; `not-active`: use the active distributor", body = Problem, content_type = "application/problem+json"),
@@ -257,6 +258,11 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let problem = match &answered.answer {
         Answer::Value(value) => return decode(memory, value.clone()).await,
+        Answer::Failed { message, error } => {
+            let error =
+                (error.len() <= UNBUDGETED).then(|| value_to_json(error)).and_then(Result::ok);
+            Problem::new(Kind::Failed, message.clone()).with(error)
+        }
         Answer::Panicked { message, unsendable: true } => {
             Problem::new(Kind::BadValue, message.clone())
         }
@@ -288,7 +294,8 @@ fn was_served(view: &View, asked: &Selector) -> bool {
     let is = |name: &Arc<str>| name.parse::<Address>().is_ok_and(|address| asked.matches(&address));
     let ran = |function: &crate::view::Function| {
         let has = |kind| function.answers.contains_key(kind);
-        function.workers > 0 || function.done > 0 || has("panicked") || has("unsendable")
+        let ran = ["failed", "panicked", "unsendable"];
+        function.workers > 0 || function.done > 0 || ran.into_iter().any(has)
     };
     view.workers.iter().any(|worker| worker.functions.iter().any(is))
         || view.functions.iter().any(|function| is(&function.name) && ran(function))

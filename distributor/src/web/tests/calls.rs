@@ -78,11 +78,31 @@ async fn a_caller_says_how() {
     }
 }
 
+fn failed(error: Vec<u8>) -> Ended {
+    Ended::Failed { message: "<b>".to_owned(), error: error.into() }
+}
+
+#[tokio::test]
+async fn an_error_of_the_function_comes_with_its_text_and_as_json_if_it_has_one_and_is_small() {
+    let large = codec::encode(&"x".repeat(70_000)).unwrap();
+    for (error, told) in [
+        (codec::encode(&("line", 3)).unwrap(), Some(serde_json::json!(["line", 3]))),
+        (vec![0xc1], None),
+        (large, None),
+    ] {
+        let (_, answer) = called("fib/call", "[]", Ok(answered(failed(error)))).await;
+        let problem = answer.json();
+        assert_eq!(problem["detail"], "<b>");
+        assert_eq!(problem.get("error"), told.as_ref());
+    }
+}
+
 #[tokio::test]
 async fn every_end_of_a_job_has_its_status() {
     let message = || "<b>".to_owned();
     let workers = vec![WorkerId::from_u128(3)];
     for (path, end, status, kind) in [
+        ("fib/call", failed(codec::encode(&7).unwrap()), 422, "failed"),
         ("fib/call", Ended::Panicked { message: message(), unsendable: false }, 422, "panicked"),
         ("fib/call", Ended::Panicked { message: message(), unsendable: true }, 502, "bad-value"),
         ("fib/call", Ended::Poisoned { workers }, 500, "poisoned"),
