@@ -1,30 +1,32 @@
-//! Who runs what: the heart of the distributor, as a pure state machine. Events in, effects out; no
-//! clock, no task, no I/O. Its state is in rooms, none of which knows another or calls back:
-//! `leadership` (link, term, echo, drain), `fleet` (functions, pools, workers, orphans), `backlog`
-//! (queues, rankings, shares), `jobs` (states, attempts, holders, strikes, clients, recent answers),
-//! and `outbox` (what is to be done and told). The files beside them say what happens to a job and
-//! use the rooms; they call each other in one direction, down this picture:
+//! The scheduler: decides which worker runs which job. A pure state machine: events and a time in,
+//! effects out; no clock, no task, no I/O. Its state is divided between five parts ("rooms"), each
+//! of which owns its own and knows no other: `leadership` (the link, the term, whether our presence
+//! comes back, the drain), `fleet` (functions, pools, workers, orphaned attempts), `backlog`
+//! (queues, rankings, fair shares), `jobs` (states, attempts, holders, strikes, clients, recent
+//! answers) and `outbox` (effects to perform, facts to record). The files beside them hold the
+//! rules about a job and use the rooms; they call each other in one direction only, down this
+//! picture:
 //!
 //! ```text
-//!   admission  beats  term  receipts          what clients, workers and the broker say
+//!   admission  beats  term  receipts          input from clients, workers and the broker
 //!       |        |      |       |
-//!    holders  answers  sweep  liveness        who has it; how attempts end, or are lost
+//!    holders  answers  sweep  liveness        who holds a job; how attempts end or are lost
 //!       |        |      |       |
-//!       +--- strikes ---+-------+             what speaks against a job
+//!       +--- strikes ---+-------+             evidence against a job
 //!                |
-//!             requeue --> completion          once more, or the end
+//!             requeue --> completion          run it again, or end it
 //!                |            |
-//!             placement   delivery  dispatch  where it is; who is told; where it goes
+//!             placement   delivery  dispatch  moving a job; telling others; choosing a pool
 //!                |            |        |
 //!     leadership   fleet   backlog   jobs   outbox
 //! ```
 //!
-//! Whatever changes is told as a `fact`. The `record` takes these and makes of them what people see
-//! (counts, history, timelines, percentiles, the view); nothing else knows of it.
+//! Every change is emitted as a `fact`. The `record` turns facts into what people see (counts,
+//! history, timelines, percentiles, the view); no rule depends on it.
 //!
-//! What holds at every moment: the books balance; a job is in exactly one place; a job that has
-//! ended is forgotten but for its answer; nothing is placed, and nobody judged, unless our own
-//! presence comes back to us through the broker.
+//! Invariants at every moment: the counts balance; a job is in exactly one place; of an ended job
+//! only the answer is kept; no job is placed and no worker is declared lost unless our own presence
+//! comes back to us through the broker.
 
 mod admission;
 mod answers;
@@ -38,6 +40,7 @@ mod event;
 mod fact;
 mod fleet;
 mod holders;
+mod ids;
 mod jobs;
 mod leadership;
 mod liveness;
@@ -64,39 +67,41 @@ pub use record::Counters;
 
 use backlog::Backlog;
 use fleet::Fleet;
-use jobs::{Jobs, Key};
+use ids::Key;
+use jobs::Jobs;
 use leadership::Leadership;
 use outbox::Outbox;
 use record::{Record, Viewer};
 use sweep::Sweep;
 
-/// How often [`Event::Tick`] is wanted: fine enough for the shortest of our spans, half a second.
+/// How often the shell must feed [`Event::Tick`]: often enough for the shortest time limit, half a
+/// second.
 pub const TICK: Duration = Duration::from_millis(100);
-/// The most jobs ended by one tick: their answers must not burst the publisher's queue.
+/// The most jobs ended by one tick, so that their answers do not flood the publisher's queue.
 const ENDED_PER_TICK: usize = 10_000;
 
-/// What a scheduler is told once.
+/// A scheduler's settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This process.
+    /// The id of this process.
     pub distributor: DistributorId,
-    /// The jobs held at once, and the bytes of their arguments.
+    /// The most unfinished jobs, and the most bytes of their arguments.
     pub capacity: (usize, usize),
-    /// The recent answers kept: bytes and age.
+    /// How many bytes of recent answers are kept, and for how long.
     pub recent: (usize, Duration),
-    /// Whether arguments may be read, so that a person sees how they begin. Off by default: they
-    /// are the callers' business.
+    /// Whether the view shows the beginning of each job's arguments. Off by default: arguments may
+    /// be confidential.
     pub preview: bool,
 }
 
 impl Config {
-    /// The limits of the protocol.
+    /// Settings with the limits of the protocol.
     pub fn new(distributor: DistributorId) -> Self {
         Self { distributor, capacity: limits::LEDGER, recent: limits::RECENT, preview: false }
     }
 }
 
-/// Who runs what.
+/// The scheduler of one distributor.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,13 +116,13 @@ impl Config {
 /// ```
 #[derive(Debug)]
 pub struct Scheduler {
-    rooms: Rooms,
+    core: Core,
     record: Record,
 }
 
-/// The rooms that decide.
+/// The rooms, without the record.
 #[derive(Debug)]
-struct Rooms {
+struct Core {
     config: Config,
     now: Duration,
     leadership: Leadership,
@@ -129,71 +134,71 @@ struct Rooms {
 }
 
 impl Scheduler {
-    /// A scheduler that knows nobody, with no link.
+    /// A scheduler without a link that knows no workers or jobs.
     pub fn new(config: Config) -> Self {
-        Self { record: Record::new(config.preview), rooms: Rooms::new(config) }
+        Self { record: Record::new(config.preview), core: Core::new(config) }
     }
 
-    /// The one way in: what happened, at this time since the process began, and all that is to be
-    /// done about it.
+    /// Applies an event that happened at `now`, the time since the process started, and returns
+    /// what to do about it, in order. This is the only way to change the scheduler.
     pub fn apply(&mut self, event: Event, now: Duration) -> std::vec::Drain<'_, Effect> {
-        let Self { rooms, record } = self;
-        rooms.now = rooms.now.max(now);
-        rooms.watch_link();
+        let Self { core, record } = self;
+        core.now = core.now.max(now);
+        core.update_link_state();
         let ticks = event == Event::Tick;
-        rooms.hear(event);
-        rooms.resolve_revived();
-        rooms.outbox.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
+        core.handle(event);
+        core.resolve_newly_live();
+        core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
         if ticks {
-            record.age(rooms, rooms.now);
+            record.age(core, core.now);
         }
-        rooms.place_waiting();
-        rooms.outbox.facts.drain(..).for_each(|fact| record.take(fact, rooms.now));
-        rooms.outbox.effects.drain(..)
+        core.place_waiting();
+        core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
+        core.outbox.effects.drain(..)
     }
 
-    /// The term, while this distributor is the active one.
+    /// The term, if this distributor is active.
     pub fn term(&self) -> Option<Term> {
-        self.rooms.leadership.term()
+        self.core.leadership.term()
     }
 
-    /// Whether this job is under way.
+    /// Whether this job is known and unfinished.
     pub fn holds(&self, key: &JobKey) -> bool {
-        self.rooms.jobs.find(Key::of(key)).is_some()
+        self.core.jobs.find(Key::of(key)).is_some()
     }
 
-    /// Whether this worker lives, as far as we know.
+    /// Whether this worker is known and not lost.
     pub fn has_worker(&self, worker: WorkerId) -> bool {
-        self.rooms.fleet.workers.is_alive(worker)
+        self.core.fleet.workers.is_alive(worker)
     }
 
-    /// What was taken in and what became of it.
-    pub fn books(&self) -> &Counters {
+    /// How many jobs were accepted and how they ended.
+    pub fn counters(&self) -> &Counters {
         self.record.counters()
     }
 
-    /// The scheduler as it is; `unix_now` is what `now` is in Unix time. What only the process
-    /// knows (its version, the broker's address) is left open.
+    /// A snapshot for people; `unix_now` is `now` in Unix time. The shell fills in what only the
+    /// process knows (its version, the broker's address).
     pub fn view(&self, now: Duration, unix_now: Duration) -> view::View {
         self.viewer(now).view(unix_now)
     }
 
-    /// The jobs of this id, under way or ended lately, whosever they are.
+    /// The jobs with this id, of any user, unfinished or recently ended.
     pub fn find(&self, id: JobId, now: Duration, unix_now: Duration) -> Vec<view::Job> {
         self.viewer(now).find(id, unix_now)
     }
 
-    /// Some of the jobs under way, at most so many.
-    pub fn jobs(&self, most: usize, now: Duration) -> Vec<view::JobUnderWay> {
+    /// At most `most` of the unfinished jobs.
+    pub fn jobs(&self, most: usize, now: Duration) -> Vec<view::UnfinishedJob> {
         self.viewer(now).jobs(most)
     }
 
     fn viewer(&self, now: Duration) -> Viewer<'_> {
-        Viewer { rooms: &self.rooms, record: &self.record, now }
+        Viewer { core: &self.core, record: &self.record, now }
     }
 }
 
-impl Rooms {
+impl Core {
     fn new(config: Config) -> Self {
         Self {
             now: Duration::ZERO,
@@ -207,14 +212,14 @@ impl Rooms {
         }
     }
 
-    fn hear(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::LinkUp => self.link_up(),
             Event::LinkDown => self.link_down(),
             Event::Blocked => self.block(true),
             Event::Unblocked => self.block(false),
             Event::Leading { term } => self.lead(term),
-            Event::Seen(presence) => self.seen(&presence),
+            Event::PresenceSeen(presence) => self.seen(&presence),
             Event::Submitted { user, submit } => self.submitted(&user, submit),
             Event::Cancelled { user, ids } => self.cancelled(&user, &ids),
             Event::Asked { user, ids } => self.asked(&user, &ids),
@@ -225,29 +230,29 @@ impl Rooms {
             Event::Answers { user, answers } => self.answers(&user, answers),
             Event::Settled { tokens, outcome } => self.settled(&tokens, outcome),
             Event::PoolDeclared { pool, declared } => self.pool_declared(pool, declared),
-            Event::Purged { untouched } => self.take_marks_back(&untouched),
+            Event::Purged { untouched } => self.revoke_marks(&untouched),
             Event::Depths { asked_at, pools, answers } => self.depths(asked_at, &pools, answers),
-            Event::DepthsUnseen { asked_at } => self.depths_unseen(asked_at),
+            Event::DepthsFailed { asked_at } => self.depths_failed(asked_at),
             Event::Tick => self.tick(),
-            Event::Drain(worker) => self.want_draining(worker, true),
-            Event::Resume(worker) => self.want_draining(worker, false),
-            Event::CancelJob(key) => self.cancel_by_hand(&key),
+            Event::Drain(worker) => self.set_draining(worker, true),
+            Event::Resume(worker) => self.set_draining(worker, false),
+            Event::CancelJob(key) => self.cancel_by_operator(&key),
         }
     }
 
     fn tick(&mut self) {
         self.leadership.tick(self.now);
         self.expire();
-        self.go_on_with_the_term();
-        if self.leadership.judges {
-            self.judge_silence();
-            self.give_up_unserved();
+        self.advance_term();
+        if self.leadership.may_act {
+            self.check_liveness();
+            self.fail_unserved();
         }
-        self.tell_unnoted_again();
+        self.resend_marks();
         self.probe_silent_clients();
         self.sweep();
-        self.tell_orphans();
-        self.mend_pools();
-        self.age();
+        self.cancel_orphans();
+        self.retry_pools();
+        self.expire_old();
     }
 }

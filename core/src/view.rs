@@ -1,8 +1,8 @@
-//! What the status page, the API, the metrics and `simple-dist top` show: one immutable copy of
-//! the ledger, made a few times a second whoever looks.
+//! What the status page, the API, the metrics and `simple-dist top` show: an immutable snapshot of
+//! the scheduler, made a few times a second, however many look.
 //!
-//! Everything in one [`View`] was true at one moment, so its books balance. Its size is bounded by
-//! the workers, functions and clients there are, never by the number of jobs.
+//! Everything in one [`View`] was true at the same moment, so its counts add up. Its size is
+//! bounded by the number of workers, functions and clients, never by the number of jobs.
 
 mod functions;
 mod jobs;
@@ -21,15 +21,15 @@ use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{ClientId, DistributorId, UserName};
 use utoipa::ToSchema;
 
-pub use functions::{Distribution, Function, Lately, Percentiles};
-pub use jobs::{By, Job, JobUnderWay, Moment, Place, RecentJob, What};
+pub use functions::{Distribution, Function, Percentiles, RecentEndings};
+pub use jobs::{CancelledBy, Job, JobEvent, Moment, Place, RecentJob, UnfinishedJob};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
 pub use status::{Counts, Status};
 pub use stream::{Bar, BarEnd, Lane, Sample, Stream};
 pub use workers::{HeldJob, Pool, Worker, WorkerState};
 
-/// How often a view is made. A page that follows it is at most this much behind the ledger.
+/// How often a view is made, and so how far a live page lags behind at most.
 pub const EVERY: Duration = Duration::from_millis(250);
 /// The most jobs named for one worker; [`Worker::holds`] counts them all.
 pub const HELD_SHOWN: usize = 64;
@@ -43,42 +43,42 @@ pub const STREAM: (usize, usize) = (128, 512);
 /// The service at one moment, as one distributor knows it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct View {
-    /// The count of views this process has made.
+    /// The number of this view, counted from the start of the process.
     pub sequence: u64,
-    /// When it was made: milliseconds of Unix time.
+    /// When it was made, in milliseconds of Unix time.
     pub unix_ms: u64,
-    /// Who tells this.
+    /// The distributor that made it.
     pub distributor: Distributor,
     /// Its link to the broker.
     pub broker: Broker,
-    /// What was taken in and what became of it.
-    pub books: Books,
-    /// What is wrong, the worst first: one diagnosis for whoever shows how things are.
+    /// How many jobs were accepted and how they ended.
+    pub books: JobCounts,
+    /// The problems, worst first: one diagnosis for every display.
     #[serde(default)]
     pub problems: Vec<Problem>,
-    /// The numbers that say most.
+    /// The most important numbers.
     pub totals: Totals,
     /// Every worker; for a while also those that were lost or left.
     pub workers: Vec<Worker>,
-    /// Every function that is served or was asked for, by name.
+    /// Every function that is served or has been called, by name.
     pub functions: Vec<Function>,
     /// Every pool with workers.
     pub pools: Vec<Pool>,
-    /// The clients heard of late.
+    /// The clients heard from recently.
     pub clients: Vec<Client>,
-    /// What was turned away by a bound in the last ten minutes.
+    /// The limits that refused something in the last ten minutes.
     #[serde(default)]
     pub turned_away: Vec<TurnedAway>,
-    /// The jobs that ended last, the newest first; at most 1,000.
+    /// The jobs that ended last, newest first; at most 1,000.
     pub recent: Arc<Vec<RecentJob>>,
     /// What each slot ran in the last two minutes.
     pub stream: Stream,
-    /// One sample for each of the last 120 seconds, the newest last.
+    /// One sample for each of the last 120 seconds, newest last.
     pub series: Vec<Sample>,
 }
 
 impl View {
-    /// How old it is at this time since 1970, by the clock which also dated it.
+    /// Its age at this time since 1970, by the clock that also dated it.
     pub fn age(&self, unix_now: Duration) -> Seconds {
         unix_now.saturating_sub(Duration::from_millis(self.unix_ms)).into()
     }
@@ -87,17 +87,17 @@ impl View {
 /// A distributor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Distributor {
-    /// This one.
+    /// Its id, new at every start.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: DistributorId,
     /// The version of its program.
     pub version: String,
-    /// Since it was started.
+    /// The time since it started.
     pub up: Seconds,
     /// The prefix of its names at the broker.
     pub prefix: String,
-    /// Whether it leads.
+    /// Whether it is active.
     pub phase: Phase,
 }
 
@@ -113,25 +113,25 @@ impl Default for Distributor {
     }
 }
 
-/// Whether a distributor leads.
+/// Whether a distributor is active.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Phase {
     /// It has no link to the broker, so it knows nothing new.
     Down,
-    /// Another one leads; what is shown comes from the workers' beats.
+    /// Another one may be active; what is shown comes from the workers' beats.
     Standby {
-        /// The one that leads, if it was heard within three seconds.
+        /// The active one, if it was heard within three seconds.
         #[schema(value_type = Option<String>)]
         active: Option<String>,
-        /// The jobs that wait there, as it said last.
+        /// The number of jobs waiting there, as it last reported.
         backlog: Option<u64>,
     },
-    /// It leads.
+    /// It is active.
     Active {
         /// The term, in hexadecimal.
         term: String,
-        /// How long it has lasted.
+        /// How long the term has lasted.
         age: Seconds,
     },
 }
@@ -139,56 +139,57 @@ pub enum Phase {
 /// The link to the broker.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Broker {
-    /// Host and port; never a password.
+    /// Host and port, without credentials.
     pub address: String,
-    /// Since the link is up or down, as it is now.
+    /// The time since the link last went up or down.
     pub since: Seconds,
     /// Whether it is up.
     pub up: bool,
-    /// Whether the broker takes no messages for now: a memory or disk alarm.
+    /// Whether the broker blocks publishers because of a memory or disk alarm.
     pub blocked: bool,
-    /// Whether our own presence comes back to us. If not, what is told of workers may be old.
+    /// Whether our own presence comes back to us through the broker. If not, the state of workers
+    /// may be out of date.
     pub sure: bool,
-    /// The connections made so far.
+    /// How often a connection has been made.
     pub connections: u32,
 }
 
-/// What was taken in and what became of it: at every moment
-/// `accepted = queued + placed + running + done + failed + timed_out + cancelled`.
+/// Counts of accepted jobs and how they ended. At every moment `accepted = queued + placed +
+/// running + done + failed + timed_out + cancelled`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Books {
-    /// Jobs taken in. What a term's end makes us forget is taken off again.
+pub struct JobCounts {
+    /// Jobs accepted. Jobs forgotten at a term's end are subtracted again.
     pub accepted: u64,
-    /// Jobs that wait here.
+    /// Jobs in the distributor's queue.
     pub queued: u64,
-    /// Jobs at a pool that nobody is known to run yet.
+    /// Jobs at a pool that are not known to run yet.
     pub placed: u64,
-    /// Jobs that a worker runs.
+    /// Jobs running on a worker.
     pub running: u64,
     /// Jobs that ended with a value.
     pub done: u64,
-    /// Jobs that ended without one, though somebody waited for it and there was time.
+    /// Jobs that ended without a value, other than by timeout or cancel.
     pub failed: u64,
-    /// The failed, by the kind of their answer.
+    /// Failed jobs, by the kind of their answer.
     pub failed_by: BTreeMap<String, u64>,
-    /// Jobs whose time passed.
+    /// Jobs that ran out of time.
     #[serde(default)]
     pub timed_out: u64,
     /// Jobs that were cancelled.
     #[serde(default)]
     pub cancelled: u64,
-    /// The cancelled, by who did it: `caller`, `operator`, `client_gone`.
+    /// Cancelled jobs, by who cancelled them: `caller`, `operator`, `client_gone`.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, u64>)]
-    pub cancelled_by: BTreeMap<By, u64>,
-    /// Jobs not taken in, by the kind of their answer: counted apart.
+    pub cancelled_by: BTreeMap<CancelledBy, u64>,
+    /// Refused jobs, by the kind of their answer; not among the accepted.
     pub refused_by: BTreeMap<String, u64>,
-    /// Counters of what else happened, by name, since the process began.
+    /// Counters of other events, by name, since the process started.
     pub events: BTreeMap<String, u64>,
 }
 
-impl Books {
-    /// Whether they balance.
+impl JobCounts {
+    /// Whether the counts add up.
     pub fn balance(&self) -> bool {
         let under_way = self.queued + self.placed + self.running;
         let ended = self.done + self.failed + self.timed_out + self.cancelled;
@@ -198,72 +199,72 @@ impl Books {
     }
 }
 
-/// The numbers that say most.
+/// The most important numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
-    /// Workers that live.
+    /// Live workers.
     pub workers: usize,
-    /// Their slots, also of those that finish what they hold and take no more.
+    /// Their slots, including those of draining workers.
     pub slots: u32,
-    /// Slots that run a job now.
+    /// Slots that are running a job.
     pub busy: u32,
-    /// Those of them whose job nobody waits for any more.
+    /// Busy slots whose job nobody waits for any more.
     #[serde(default)]
     pub abandoned: u32,
-    /// Jobs that wait, in the distributor and with the pools.
+    /// Jobs waiting in the distributor and at the pools.
     pub queued: u64,
-    /// The age of the job that has waited the longest.
+    /// The age of the job that has waited longest.
     pub oldest: Option<Seconds>,
-    /// Jobs ended with a value a second, over the last ten seconds.
+    /// Jobs that ended with a value, per second, over the last ten seconds.
     pub rate: f64,
-    /// How long the queue takes if jobs come and end as in the last ten seconds; none if it is
-    /// empty, does not become shorter, or nobody can tell.
+    /// How long until the queue is empty if jobs come and end as in the last ten seconds; `None` if
+    /// it is empty, is not shrinking, or cannot be estimated.
     pub empty_in: Option<Seconds>,
-    /// Jobs have come faster than they ended for half a minute.
+    /// Whether jobs have come faster than they ended for half a minute.
     #[serde(default)]
     pub grows: bool,
-    /// The wait of 95 of 100 jobs, over the last one to two minutes.
+    /// The 95th percentile of the wait, over the last one to two minutes.
     pub wait_p95: Option<Seconds>,
-    /// The share of runs that clients made themselves, over the last one to two minutes: 0 to 1.
+    /// The share of runs that were local to clients, over the last one to two minutes: 0 to 1.
     pub local_share: f64,
-    /// Workers lost in the last ten minutes: all of them, though only some are listed.
+    /// Workers lost in the last ten minutes, including those no longer listed.
     pub lost: usize,
-    /// The jobs of all those that were placed again.
+    /// How many of their jobs were placed again.
     #[serde(default)]
     pub lost_gave_back: u64,
-    /// The bytes of the arguments held.
+    /// The bytes of all unfinished jobs' arguments.
     pub argument_bytes: u64,
 }
 
-/// What was turned away, since a bound is reached.
+/// A limit that refused something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TurnedAway {
-    /// The bound, in one lower-case word: `jobs`, `functions`, `workers`, ...
+    /// The limit, in one lower-case word: `jobs`, `functions`, `workers`, ...
     pub bound: String,
-    /// In a few words.
+    /// A short explanation.
     pub reason: String,
-    /// How often, since the process began.
+    /// How often, since the process started.
     pub count: u64,
-    /// Since the first time.
+    /// The time since the first refusal.
     pub first: Seconds,
-    /// Since the last time.
+    /// The time since the last refusal.
     pub last: Seconds,
 }
 
 /// A client that was heard within the last minute or has jobs here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Client {
-    /// The client: a new one for each `Client` of a program.
+    /// The client's id: a new one for each `Client` of a program.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: ClientId,
-    /// Its login; `@http` are all callers of the HTTP API.
+    /// Its login; `@http` for callers of the HTTP API.
     #[schema(value_type = String)]
     pub user: UserName,
-    /// Jobs under way for it.
+    /// Its unfinished jobs.
     pub jobs: usize,
-    /// Runs it made itself, as it reported.
+    /// Its local runs, as it reported.
     pub local: u64,
-    /// Since it was last heard.
+    /// The time since it was last heard.
     pub silent: Seconds,
 }

@@ -190,7 +190,7 @@ impl Play {
 
     /// The books balance, and say what the jobs say.
     fn check(&self) {
-        let books = self.scheduler.books();
+        let books = self.scheduler.counters();
         assert!(books.balance(), "{books:?}");
         let (mut queued, mut placed, mut running) = (0, 0, 0);
         for job in self.scheduler.jobs(usize::MAX, self.now) {
@@ -328,7 +328,7 @@ impl Play {
             }
             Deed::Echo => {
                 if let Some(presence) = self.presence.take() {
-                    self.feed(Event::Seen(presence));
+                    self.feed(Event::PresenceSeen(presence));
                 }
             }
             Deed::Pass(ticks) => self.pass(ticks),

@@ -77,7 +77,7 @@ impl Run {
         let ids: Vec<_> = (1..=u128::from(workers)).map(WorkerId::from_u128).collect();
         ids.iter().for_each(|id| run.beat(*id, SLOTS, vec![]));
         let slots = u64::from(workers * SLOTS);
-        while run.scheduler.books().under_way() < slots {
+        while run.scheduler.counters().under_way() < slots {
             run.submit(&"u".parse().unwrap());
             run.settle();
         }
@@ -101,7 +101,7 @@ impl Run {
                 count += 1;
             }
         }
-        assert!(run.scheduler.books().running >= slots - 1);
+        assert!(run.scheduler.counters().running >= slots - 1);
         (all / count, longest)
     }
 
@@ -124,7 +124,7 @@ impl Run {
                 Effect::Deliver { token, .. }
                 | Effect::Control { token, .. }
                 | Effect::ProbeClient { token, .. } => self.tokens.push(token),
-                Effect::Presence(presence) => replies.push(Event::Seen(presence)),
+                Effect::Presence(presence) => replies.push(Event::PresenceSeen(presence)),
                 Effect::AskDepths { asked_at, .. } => {
                     replies.push(Event::Depths { asked_at, pools: vec![], answers: 0 });
                 }
@@ -172,7 +172,7 @@ impl Run {
     fn measure(&mut self, backlog: u64, lists: u32) -> f64 {
         let users: Vec<UserName> = (0..4).map(|n| format!("u{n}").parse().unwrap()).collect();
         let mut turn = users.iter().cycle();
-        while self.scheduler.books().under_way() < backlog {
+        while self.scheduler.counters().under_way() < backlog {
             self.submit(turn.next().unwrap());
             self.settle();
         }

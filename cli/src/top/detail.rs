@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use simple_dist_distributor::view::{Function, Percentiles, RecentJob, What, Worker};
+use simple_dist_distributor::view::{Function, JobEvent, Percentiles, RecentJob, Worker};
 
 use super::data::Data;
 use super::figures::{exact, rate, share, span, span_or_dash};
@@ -131,28 +131,28 @@ fn job(job: &RecentJob) -> Vec<Vec<Piece>> {
     lines
 }
 
-fn happened(what: &What) -> (String, Tone) {
+fn happened(what: &JobEvent) -> (String, Tone) {
     match what {
-        What::Submitted => ("let in".to_owned(), Tone::Plain),
-        What::Placed { attempt, pool } => {
+        JobEvent::Submitted => ("let in".to_owned(), Tone::Plain),
+        JobEvent::Placed { attempt, pool } => {
             (format!("attempt {attempt} placed in {pool}"), Tone::Plain)
         }
-        What::Started { attempt, worker } => {
+        JobEvent::Started { attempt, worker } => {
             (format!("attempt {attempt} begun by {}", worker.short()), Tone::Plain)
         }
-        What::Returned { attempt, willing: true } => {
+        JobEvent::Returned { attempt, willing: true } => {
             (format!("attempt {attempt} handed back"), Tone::Plain)
         }
-        What::Returned { attempt, willing: false } => {
+        JobEvent::Returned { attempt, willing: false } => {
             (format!("attempt {attempt} came back"), Tone::Look)
         }
-        What::Swept { attempt } => (format!("attempt {attempt} found to be gone"), Tone::Look),
-        What::Lost { attempt, worker } => {
+        JobEvent::Swept { attempt } => (format!("attempt {attempt} found to be gone"), Tone::Look),
+        JobEvent::Lost { attempt, worker } => {
             (format!("attempt {attempt} went with {}", worker.short()), Tone::Look)
         }
-        What::Struck { attempt, worker } => {
+        JobEvent::Struck { attempt, worker } => {
             (format!("attempt {attempt} lost with {}", worker.short()), Tone::Bad)
         }
-        What::Ended => ("ended".to_owned(), Tone::Plain),
+        JobEvent::Ended => ("ended".to_owned(), Tone::Plain),
     }
 }

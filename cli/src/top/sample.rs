@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use simple_dist_distributor::view::{
-    Books, Broker, Counts, Distributor, Function, HeldJob, Lately, Moment, Percentiles, Phase,
-    Problem, ProblemKind, RecentJob, Sample, Seconds, Severity, Status, Totals, What, Worker,
-    WorkerState,
+    Broker, Counts, Distributor, Function, HeldJob, JobCounts, JobEvent, Moment, Percentiles,
+    Phase, Problem, ProblemKind, RecentEndings, RecentJob, Sample, Seconds, Severity, Status,
+    Totals, Worker, WorkerState,
 };
 use simple_dist_protocol::{ClientId, DistributorId, JobId, UserName, WorkerId};
 
@@ -83,7 +83,7 @@ fn status() -> Status {
             connections: 1,
             ..Broker::default()
         },
-        books: Books {
+        books: JobCounts {
             accepted: 1_404,
             queued: 40,
             placed: 3,
@@ -93,7 +93,7 @@ fn status() -> Status {
             failed_by: [("panicked", 1), ("poisoned", 1), ("bad_arguments", 1)]
                 .map(|(kind, count)| (kind.to_owned(), count))
                 .into(),
-            ..Books::default()
+            ..JobCounts::default()
         },
         problems: vec![
             problem(
@@ -195,7 +195,7 @@ fn function(name: &str) -> Function {
         failed: 0,
         timed_out: 0,
         cancelled: 0,
-        lately: Lately::default(),
+        lately: RecentEndings::default(),
         answers: [("value".to_owned(), 700)].into(),
         local: [("no_worker".to_owned(), 3)].into(),
         local_share: 0.0,
@@ -223,12 +223,12 @@ fn failed(number: u128, answer: &str, detail: Option<&str>, seconds_ago: u64) ->
         ran: Some(Seconds(0.003)),
         ended_unix_ms: 1_764_000_000_000 - seconds_ago * 1000,
         timeline: vec![
-            Moment { after: Seconds(0.0), what: What::Submitted },
+            Moment { after: Seconds(0.0), what: JobEvent::Submitted },
             Moment {
                 after: Seconds(0.2),
-                what: What::Started { attempt: 1, worker: worker_id(2) },
+                what: JobEvent::Started { attempt: 1, worker: worker_id(2) },
             },
-            Moment { after: Seconds(0.203), what: What::Ended },
+            Moment { after: Seconds(0.203), what: JobEvent::Ended },
         ],
     }
 }

@@ -106,7 +106,7 @@ pub(crate) fn books(data: &Data, width: usize) -> Vec<Piece> {
 
 #[cfg(test)]
 mod tests {
-    use simple_dist_distributor::view::By;
+    use simple_dist_distributor::view::CancelledBy;
 
     use super::super::sample::data;
     use super::*;
@@ -150,7 +150,7 @@ mod tests {
         let mut data = data;
         let books = &mut data.status.books;
         (books.accepted, books.timed_out, books.cancelled) = (1407, 2, 1);
-        books.cancelled_by.insert(By::Caller, 1);
+        books.cancelled_by.insert(CancelledBy::Caller, 1);
         assert!(books.balance());
         let line = |width| super::books(&data, width)[0].text.clone();
         assert!(line(110).ends_with("3 failed + 2 timed out + 1 cancelled"), "{}", line(110));

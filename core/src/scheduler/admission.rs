@@ -1,4 +1,5 @@
-//! What clients say: jobs to be let in, joined or refused; cancels, questions, receipts, reports.
+//! Messages from clients: submissions to admit, join or refuse; cancels, questions, receipts,
+//! reports.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,33 +11,33 @@ use simple_dist_protocol::message::{
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Selector, UserName};
 
-use super::Rooms;
-use super::backlog::users::UserRef;
-use super::fact::{Caller, Fact, Step, Why};
-use super::jobs::strikes::Suspicion;
-use super::jobs::{Job, JobRef, Key, State};
+use super::Core;
+use super::fact::{Caller, Fact, IgnoreReason, Step};
+use super::ids::{JobRef, Key, UserRef};
+use super::jobs::strikes::Strikes;
+use super::jobs::{Job, State};
 
-/// The longest `traceparent` that is passed on; the standard has 55 characters.
+/// The longest `traceparent` passed on, in bytes; the standard has 55.
 const TRACE_BYTES: usize = 128;
 /// The most functions read in one report.
 const REPORTED: usize = 64;
 
-/// A client's queue as a message of it says.
+/// A client's queue, as a message names it.
 type Sender = (UserRef, ClientId, Generation);
 
-impl Rooms {
+impl Core {
     pub(super) fn submitted(&mut self, user: &UserName, submit: Submit) {
         if self.leadership.leading().is_none() {
             return;
         }
         let sender = (UserRef::of(user), submit.client, submit.generation);
-        if self.backlog.users.meet(user, self.now).is_none() {
+        if self.backlog.users.get_or_insert(user, self.now).is_none() {
             for submission in submit.jobs {
                 self.refuse(user, sender, submission.id, busy(Bound::Logins));
             }
             return;
         }
-        let sender = self.hear_client(user, sender);
+        let sender = self.touch_client(user, sender);
         for submission in submit.jobs {
             self.submission(user, sender, submission);
         }
@@ -46,12 +47,12 @@ impl Rooms {
         if self.leadership.leading().is_none() {
             return;
         }
-        self.hear_client(user, (UserRef::of(user), ids.client, ids.generation));
+        self.touch_client(user, (UserRef::of(user), ids.client, ids.generation));
         for id in &ids.ids {
             let key = Key { user: UserRef::of(user), id: *id };
             match self.jobs.find(key) {
                 Some(job) => self.cancel(job, Caller::Cancelled),
-                // The cancel was faster than its job.
+                // The cancel overtook its job.
                 None => self.jobs.recent.keep(key, plain(Answer::Cancelled), false, self.now),
             }
         }
@@ -61,20 +62,20 @@ impl Rooms {
         if self.leadership.leading().is_none() {
             return;
         }
-        let sender = self.hear_client(user, (UserRef::of(user), ids.client, ids.generation));
-        // Each once: what is asked for often is not said more often.
+        let sender = self.touch_client(user, (UserRef::of(user), ids.client, ids.generation));
+        // Each id once: asking repeatedly must not multiply the replies.
         for id in &ids.ids.iter().collect::<BTreeSet<_>>() {
             let key = Key { user: sender.0, id: **id };
             if let Some(job) = self.jobs.find(key) {
                 self.take_over(job, sender);
                 if self.jobs.unnoted.contains(&job) {
-                    self.tell_marks(job);
+                    self.send_marks(job);
                 }
             } else {
                 let kept = self.jobs.recent.find(key).filter(|kept| !kept.unchecked);
-                let news = kept
+                let body = kept
                     .map_or(Delivered::Unknown, |kept| Delivered::Answer(kept.answered.clone()));
-                self.deliver_to(user, sender, key.id, news);
+                self.deliver_to(user, sender, key.id, body);
             }
         }
     }
@@ -83,13 +84,13 @@ impl Rooms {
         if self.leadership.leading().is_none() {
             return;
         }
-        let sender = self.hear_client(user, (UserRef::of(user), noted.client, noted.generation));
+        let sender = self.touch_client(user, (UserRef::of(user), noted.client, noted.generation));
         let Some(job) = self.jobs.find(Key { user: sender.0, id: noted.id }) else { return };
-        let Some(suspicion) = self.jobs.get_mut(job).and_then(|job| job.suspicion.as_mut()) else {
+        let Some(strikes) = self.jobs.get_mut(job).and_then(|job| job.strikes.as_mut()) else {
             return;
         };
-        suspicion.note(noted.marks);
-        if suspicion.is_noted() && self.jobs.unnoted.contains(&job) {
+        strikes.note(noted.marks);
+        if strikes.is_noted() && self.jobs.unnoted.contains(&job) {
             self.detach(job);
             self.requeue(job);
         }
@@ -97,68 +98,69 @@ impl Rooms {
 
     pub(super) fn reported(&mut self, user: &UserName, report: Report) {
         let client = (UserRef::of(user), report.client);
-        self.call_in(user, client);
+        self.record_client(user, client);
         self.jobs.clients.heard(&client, Generation(0), self.now);
         for (function, reasons) in report.local.into_iter().take(REPORTED) {
             let selector: Option<Selector> = function.parse().ok();
-            let known = selector.and_then(|selector| self.fleet.functions.ask(&selector, self.now));
-            self.outbox.tell(match known {
+            let known = selector
+                .and_then(|selector| self.fleet.functions.intern_called(&selector, self.now));
+            self.outbox.emit(match known {
                 Some(function) => {
                     let name = Arc::clone(&self.fleet.functions.get(function).name);
                     Fact::RanLocally { client, function, name, reasons }
                 }
-                None => Fact::TurnedAway(Bound::Functions),
+                None => Fact::LimitReached(Bound::Functions),
             });
         }
     }
 
-    /// A client was heard.
-    fn call_in(&mut self, user: &UserName, client: (UserRef, ClientId)) {
+    /// Records that a client was heard.
+    fn record_client(&mut self, user: &UserName, client: (UserRef, ClientId)) {
         let user = self.backlog.users.find(client.0).unwrap_or(user).clone();
-        self.outbox.tell(Fact::ClientHeard { client, user });
+        self.outbox.emit(Fact::ClientHeard { client, user });
     }
 
-    /// A client's newest generation, from whatever it says.
-    fn hear_client(&mut self, name: &UserName, (user, client, generation): Sender) -> Sender {
-        self.call_in(name, (user, client));
+    /// Notes a client's message and returns its newest generation.
+    fn touch_client(&mut self, name: &UserName, (user, client, generation): Sender) -> Sender {
+        self.record_client(name, (user, client));
         let newest = self.jobs.clients.heard(&(user, client), generation, self.now);
         (user, client, newest)
     }
 
-    /// The job is this client's. Callers by HTTP have no queue: their connection stands for them.
-    fn own(&mut self, (user, client, generation): Sender, job: JobRef) {
+    /// Assigns a job to a client. HTTP callers have no queue: their connection stands for it.
+    fn add_client_job(&mut self, (user, client, generation): Sender, job: JobRef) {
         let has_queue = !self.backlog.users.name(user).is_http();
         let client = ((user, client), generation);
-        self.jobs.clients.own(client, job, has_queue, self.now);
+        self.jobs.clients.add_job(client, job, has_queue, self.now);
     }
 
     fn submission(&mut self, user: &UserName, sender: Sender, submission: Submission) {
         let key = Key { user: sender.0, id: submission.id };
         if let Some(job) = self.jobs.find(key) {
-            self.outbox.tell(Fact::Resent);
+            self.outbox.emit(Fact::Resent);
             self.take_over(job, sender);
             return self.resent(job, submission);
         }
-        if let Some(answered) = self.answered_recently(key, &submission.function) {
-            self.outbox.tell(Fact::Resent);
+        if let Some(answered) = self.recent_answer(key, &submission.function) {
+            self.outbox.emit(Fact::Resent);
             return self.deliver_to(user, sender, key.id, Delivered::Answer(answered));
         }
         let id = submission.id;
         match self.admit(sender, submission) {
-            Ok(job) => self.settle_in(job),
+            Ok(job) => self.adopt_or_queue(job),
             Err(answered) => self.refuse(user, sender, id, answered),
         }
     }
 
     fn refuse(&mut self, user: &UserName, sender: Sender, id: JobId, answered: Answered) {
         let (kind, bound) = (answered.answer.kind(), answered.bound);
-        self.outbox.tell(Fact::Refused { kind, bound });
+        self.outbox.emit(Fact::Refused { kind, bound });
         self.deliver_to(user, sender, id, Delivered::Answer(answered));
     }
 
-    /// The recent answer to a job that is sent again. One that came while its job was unknown
+    /// The recent answer to a resubmitted job. An answer that arrived while its job was unknown
     /// counts only now, and only if its worker serves the function.
-    fn answered_recently(&mut self, key: Key, function: &str) -> Option<Answered> {
+    fn recent_answer(&mut self, key: Key, function: &str) -> Option<Answered> {
         let kept = self.jobs.recent.find(key)?;
         if kept.unchecked {
             let worker = kept.answered.worker.and_then(|worker| self.fleet.workers.get(worker));
@@ -166,20 +168,20 @@ impl Rooms {
                 .parse()
                 .is_ok_and(|selector| worker.is_some_and(|worker| worker.serves(&selector)));
             if !serves {
-                self.outbox.tell(Fact::Ignored(Why::Unproven));
+                self.outbox.emit(Fact::Ignored(IgnoreReason::Unproven));
                 self.jobs.recent.forget(key);
                 return None;
             }
-            self.jobs.recent.believe(key);
+            self.jobs.recent.mark_checked(key);
         }
         self.jobs.recent.find(key).map(|kept| kept.answered.clone())
     }
 
-    /// The job's answer goes to whoever sent it last.
+    /// Makes the sender the owner of the job: the answer goes to the client that sent it last.
     fn take_over(&mut self, job: JobRef, (user, client, generation): Sender) {
         let Some(before) = self.jobs.get(job).map(|job| job.client) else { return };
         if before != client {
-            // Its place in the queue is by client.
+            // The job's position in the queue depends on its client.
             let waits = matches!(self.jobs.get(job).map(|job| &job.state), Some(State::Queued(_)));
             if waits {
                 self.detach(job);
@@ -190,33 +192,33 @@ impl Rooms {
             if waits {
                 self.enqueue(job);
             }
-            self.jobs.clients.disown((user, before), job);
-            self.own((user, client, generation), job);
+            self.jobs.clients.remove_job((user, before), job);
+            self.add_client_job((user, client, generation), job);
         }
     }
 
-    /// A job that we know is sent again.
+    /// Handles a known job that is sent again.
     fn resent(&mut self, job: JobRef, submission: Submission) {
-        self.jobs.hurry(job, self.now.saturating_add(budget(submission.budget_ms)));
+        self.jobs.shorten_deadline(job, self.now.saturating_add(budget(submission.budget_ms)));
         let Some(found) = self.jobs.get_mut(job) else { return };
-        if found.suspicion.is_none() && submission.marks.count() == 0 {
+        if found.strikes.is_none() && submission.marks.count() == 0 {
             return;
         }
-        let suspicion = found.suspicion_mut();
+        let strikes = found.strikes_mut();
         let alive = |worker: &_| self.fleet.workers.is_alive(*worker);
-        suspicion.bring(&submission.marks, alive);
-        suspicion.note(submission.marks);
-        let (noted, out) = (suspicion.is_noted(), found.out().is_some());
-        self.jobs.remember_strikers(job);
-        if !out {
+        strikes.merge_reported(&submission.marks, alive);
+        strikes.note(submission.marks);
+        let (noted, in_flight) = (strikes.is_noted(), found.in_flight().is_some());
+        self.jobs.index_lost_workers(job);
+        if !in_flight {
             self.detach(job);
             self.requeue(job);
         } else if !noted {
-            self.tell_marks(job);
+            self.send_marks(job);
         }
     }
 
-    /// A new job is let in, or refused.
+    /// Admits a new job, or says why not.
     fn admit(&mut self, sender: Sender, submission: Submission) -> Result<JobRef, Answered> {
         let selector: Selector = submission
             .function
@@ -227,9 +229,9 @@ impl Rooms {
             let (bytes, limit) = (bytes as u64, ARGUMENT_BYTES as u64);
             return Err(plain(Answer::TooLarge { bytes, limit }));
         }
-        let suspicion = self.brought(submission.marks);
-        if let Some(suspicion) = suspicion.as_ref().filter(|suspicion| suspicion.is_fatal()) {
-            return Err(plain(suspicion.poisoned()));
+        let strikes = self.reported_strikes(submission.marks);
+        if let Some(strikes) = strikes.as_ref().filter(|strikes| strikes.is_fatal()) {
+            return Err(plain(strikes.poisoned()));
         }
         if let Some(bound) = self.jobs.full_for(bytes, self.config.capacity) {
             return Err(busy(bound));
@@ -237,18 +239,22 @@ impl Rooms {
         let priority = submission.priority.min(PRIORITY_MAX);
         let time = budget(submission.budget_ms);
         let (resolved, live) = self.fleet.resolve(&selector);
-        // A marked job is not told so: its client might run it at once.
+        // A marked job is not refused: its client might run it locally at once.
         let known = resolved.or_else(|| self.fleet.last_served(selector.name()));
-        if suspicion.is_none() && !live && self.now >= self.hopeless_at(known) {
+        if strikes.is_none() && !live && self.now >= self.unserved_from(known) {
             return Err(plain(Answer::NotServed));
         }
         let function = match resolved {
             Some(function) => function,
-            None => self.fleet.functions.ask(&selector, self.now).ok_or(busy(Bound::Functions))?,
+            None => self
+                .fleet
+                .functions
+                .intern_called(&selector, self.now)
+                .ok_or(busy(Bound::Functions))?,
         };
         let known = self.fleet.functions.get_mut(function);
         (known.jobs, known.used) = (known.jobs + 1, self.now);
-        self.backlog.users.begins(sender.0);
+        self.backlog.users.job_admitted(sender.0);
         let key = Key { user: sender.0, id: submission.id };
         let attempts =
             self.leadership.term().map_or(0, |term| self.fleet.orphans.last_attempt(key, term));
@@ -268,23 +274,23 @@ impl Rooms {
             runs: 0,
             first: submission.first,
             state: State::Nowhere,
-            suspicion,
+            strikes,
         });
-        self.outbox.tell(Fact::Job(job, Step::Admitted));
-        self.own(sender, job);
-        self.jobs.remember_strikers(job);
+        self.outbox.emit(Fact::Job(job, Step::Admitted));
+        self.add_client_job(sender, job);
+        self.jobs.index_lost_workers(job);
         Ok(job)
     }
 
-    /// What a client brings along, without strikes by workers that live.
-    fn brought(&self, marks: Marks) -> Option<Box<Suspicion>> {
+    /// The marks that a client reports, without strikes by workers that are alive.
+    fn reported_strikes(&self, marks: Marks) -> Option<Box<Strikes>> {
         if marks.count() == 0 {
             return None;
         }
-        let mut suspicion = Suspicion::default();
-        suspicion.bring(&marks, |worker| self.fleet.workers.is_alive(*worker));
-        suspicion.note(marks);
-        (suspicion.count() > 0).then(|| Box::new(suspicion))
+        let mut strikes = Strikes::default();
+        strikes.merge_reported(&marks, |worker| self.fleet.workers.is_alive(*worker));
+        strikes.note(marks);
+        (strikes.count() > 0).then(|| Box::new(strikes))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What workers say of attempts that have ended: answers, and what they hand back.
+//! Reports of workers about ended attempts: answers and hand-backs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,19 @@ use simple_dist_protocol::limits::{LIST_PATIENCE, TIMEOUT_MAX};
 use simple_dist_protocol::message::{Answer, Answered, Answers, Bound, End, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
-use super::Rooms;
+use super::Core;
 use super::completion::millis;
-use super::fact::{Caller, Fact, Run, RunEnd, Step, Why};
-use super::jobs::{JobRef, Key, Out};
+use super::fact::{Caller, Fact, IgnoreReason, Run, RunEnd, Step};
+use super::ids::{JobRef, Key};
+use super::jobs::InFlight;
 
-impl Rooms {
+impl Core {
     pub(super) fn answers(&mut self, user: &UserName, answers: Answers) {
         let worker = answers.worker;
         match self.fleet.workers.get(worker) {
             Some(known) if known.user != *user => {
                 let count = answers.jobs.len() as u64;
-                self.outbox.ignore(Why::Forged(count));
+                self.outbox.ignore(IgnoreReason::Forged(count));
             }
             Some(known) if known.is_heard() => {
                 for ended in answers.jobs {
@@ -27,15 +28,15 @@ impl Rooms {
             }
             Some(_) | None => {
                 for ended in answers.jobs {
-                    if !self.jobs.recent.keep_unproven(user, worker, ended, self.now) {
-                        self.outbox.tell(Fact::TurnedAway(Bound::Unclaimed));
+                    if !self.jobs.recent.keep_unverified(user, worker, ended, self.now) {
+                        self.outbox.emit(Fact::LimitReached(Bound::Unclaimed));
                     }
                 }
             }
         }
     }
 
-    /// An attempt ended, says a worker that we have heard.
+    /// A known worker reports the end of an attempt.
     pub(super) fn ended(&mut self, worker: WorkerId, ended: Ended) {
         let key = Key::of(&ended.key);
         let job = self.jobs.find(key);
@@ -43,21 +44,21 @@ impl Rooms {
         self.fleet.orphan_ended(worker, &(key, ended.attempt), &ended.end);
         match ended.end {
             End::Returned { willing } => {
-                let out = job.and_then(|job| Some((job, self.jobs.get(job)?.out()?)));
-                match out.filter(|(_, out)| out.attempt == ended.attempt) {
-                    Some((job, out)) if self.may_have(worker, job, out) => {
+                let in_flight = job.and_then(|job| Some((job, self.jobs.get(job)?.in_flight()?)));
+                match in_flight.filter(|(_, in_flight)| in_flight.attempt == ended.attempt) {
+                    Some((job, in_flight)) if self.may_hold(worker, job, in_flight) => {
                         if willing && self.fleet.workers.get(worker).is_some_and(|it| !it.drains())
                         {
-                            self.turned_out_long(job);
+                            self.raise_run_time_estimate(job);
                         }
                         self.returned(job, willing);
                     }
-                    Some(_) => self.outbox.ignore(Why::Forged(1)),
-                    None => self.outbox.ignore(Why::Outdated),
+                    Some(_) => self.outbox.ignore(IgnoreReason::Forged(1)),
+                    None => self.outbox.ignore(IgnoreReason::Outdated),
                 }
             }
             End::Answer(Answer::Poisoned { .. } | Answer::Busy) => {
-                self.outbox.ignore(Why::Forged(1))
+                self.outbox.ignore(IgnoreReason::Forged(1))
             }
             End::Answer(answer) => {
                 let answered = Answered {
@@ -70,10 +71,14 @@ impl Rooms {
                 };
                 match job {
                     Some(job) => self.answered(job, (worker, ended.attempt), answered, took),
-                    None if self.jobs.recent.find(key).is_some() => self.outbox.ignore(Why::Late),
-                    // That attempt was cancelled, by an earlier term: whether its job was, only its
-                    // client knows.
-                    None if answered.answer == Answer::Cancelled => self.outbox.ignore(Why::Late),
+                    None if self.jobs.recent.find(key).is_some() => {
+                        self.outbox.ignore(IgnoreReason::Late)
+                    }
+                    // An earlier term cancelled that attempt; only the client knows whether the job
+                    // was.
+                    None if answered.answer == Answer::Cancelled => {
+                        self.outbox.ignore(IgnoreReason::Late)
+                    }
                     None => self.jobs.recent.keep(key, answered, true, self.now),
                 }
             }
@@ -91,24 +96,25 @@ impl Rooms {
         let function = found.function;
         if !self.fleet.workers.get(worker).is_some_and(|worker| self.fleet.serves(worker, function))
         {
-            self.outbox.ignore(Why::Forged(1));
+            self.outbox.ignore(IgnoreReason::Forged(1));
             return;
         }
-        let current = found.out().filter(|out| out.attempt == attempt);
+        let current = found.in_flight().filter(|in_flight| in_flight.attempt == attempt);
         if matches!(answered.answer, Answer::Cancelled) {
-            // Nobody cancelled this job, or it would not be here: its worker was told so for an
-            // earlier caller of the same job.
-            if current.is_some_and(|out| self.may_have(worker, job, out)) {
+            // This job was not cancelled, or it would be gone: its worker was told to cancel an
+            // earlier submission of the same job.
+            if current.is_some_and(|in_flight| self.may_hold(worker, job, in_flight)) {
                 self.returned(job, true);
             }
             return;
         }
-        let by_holder = |out: &Out| out.holder.is_none_or(|holder| holder.worker == worker);
+        let by_holder =
+            |in_flight: &InFlight| in_flight.holder.is_none_or(|holder| holder.worker == worker);
         let is_over = current.is_some_and(by_holder);
         let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
         answered.waited_ms = millis(began - found.since);
         answered.attempt = found.runs.max(1);
-        let pool = found.out().and_then(|out| out.pool);
+        let pool = found.in_flight().and_then(|in_flight| in_flight.pool);
         self.ran(job, worker, took, &answered.answer);
         if let Answer::Value(_) | Answer::Failed { .. } | Answer::Panicked { .. } = answered.answer
         {
@@ -123,12 +129,12 @@ impl Rooms {
         self.end(job, answered, Caller::Waits);
     }
 
-    /// A worker ran a job to its end.
+    /// Records that a worker ran a job to its end.
     fn ran(&mut self, job: JobRef, worker: WorkerId, took: Duration, answer: &Answer) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let (attempt, slot) = found.out().map_or((found.runs, None), |out| {
-            let holder = out.holder.filter(|holder| holder.worker == worker);
-            (out.run, holder.and_then(|holder| holder.running?.slot))
+        let (attempt, slot) = found.in_flight().map_or((found.runs, None), |in_flight| {
+            let holder = in_flight.holder.filter(|holder| holder.worker == worker);
+            (in_flight.run, holder.and_then(|holder| holder.running?.slot))
         });
         let from = self.now.saturating_sub(took).max(found.since);
         found.began.get_or_insert(from);
@@ -136,40 +142,40 @@ impl Rooms {
         let Some(slots) = self.fleet.workers.get(worker).map(|worker| worker.slots) else { return };
         let end = RunEnd::Answered { took, is_value: matches!(answer, Answer::Value(_)) };
         let run = Run { job, attempt, name, worker, slots, slot, from, to: self.now, end };
-        self.outbox.tell(Fact::Ran(Box::new(run)));
+        self.outbox.emit(Fact::Ran(Box::new(run)));
     }
 
-    /// The attempt under way was handed back.
+    /// The attempt in flight was handed back.
     fn returned(&mut self, job: JobRef, willing: bool) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let attempt = found.out().map_or(0, |out| out.run);
-        self.outbox.tell(Fact::Job(job, Step::Returned { attempt, willing }));
+        let attempt = found.in_flight().map_or(0, |in_flight| in_flight.run);
+        self.outbox.emit(Fact::Job(job, Step::Returned { attempt, willing }));
         if willing {
             found.uncount_run();
             self.detach(job);
             self.requeue(job);
             return;
         }
-        let Some(out) = found.out_mut() else { return };
-        if out.holder.is_some_and(|holder| holder.evidence) {
-            // Its worker has begun it. Lost, it strikes the job; heard and not holding it, the
-            // sweep finds that out; heard and holding it, its answer comes.
-            out.came_back = true;
+        let Some(in_flight) = found.in_flight_mut() else { return };
+        if in_flight.holder.is_some_and(|holder| holder.evidence) {
+            // Its worker has started it. If the worker is lost, it strikes the job; if it beats
+            // without the job, the sweep finds out; if it beats with it, the answer will come.
+            in_flight.came_back = true;
         } else {
-            let out = out.clone();
-            self.ran_in_vain(job, &out, RunEnd::CameBack);
-            self.place_again_marked(job);
+            let in_flight = in_flight.clone();
+            self.record_lost_run(job, &in_flight, RunEnd::CameBack);
+            self.requeue_marked(job);
         }
     }
 
-    /// A worker that takes jobs hands one back since its turn did not come: what goes before it
-    /// takes long, whatever was measured so far. So no more of them lie behind it.
-    fn turned_out_long(&mut self, job: JobRef) {
+    /// A worker that accepts jobs handed one back because its turn did not come: the jobs before it
+    /// take longer than measured. Raising the estimate keeps fewer jobs behind them.
+    fn raise_run_time_estimate(&mut self, job: JobRef) {
         let Some(found) = self.jobs.get(job) else { return };
-        self.fleet.functions.get_mut(found.function).work.at_least(LIST_PATIENCE);
-        let pool = found.out().and_then(|out| out.pool);
+        self.fleet.functions.get_mut(found.function).work.raise_to(LIST_PATIENCE);
+        let pool = found.in_flight().and_then(|in_flight| in_flight.pool);
         if let Some(pool) = pool.and_then(|pool| self.fleet.pools.get_mut(&pool)) {
-            pool.work.at_least(LIST_PATIENCE);
+            pool.work.raise_to(LIST_PATIENCE);
         }
     }
 }

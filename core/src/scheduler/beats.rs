@@ -1,21 +1,21 @@
-//! What workers say of themselves: beats, the pools they form by them, welcome, drain.
+//! Workers' beats, the pools that follow from them, welcome and drain.
 
 use std::sync::Arc;
 
 use simple_dist_protocol::message::{Bound, Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{PoolId, UserName, WorkerId};
 
-use super::Rooms;
-use super::fact::{Fact, Why};
+use super::Core;
+use super::fact::{Fact, IgnoreReason};
 use super::fleet::pools::PoolQueue;
-use super::fleet::workers::Fate;
+use super::fleet::workers::Liveness;
 
-/// The most characters kept of what a worker calls its host and its version.
+/// The most characters kept of a worker's host and version.
 const LABEL: usize = 128;
-/// The most slots that a worker may claim.
+/// The most slots a worker may claim.
 const SLOTS: u32 = 65_536;
 
-impl Rooms {
+impl Core {
     pub(super) fn beat(&mut self, user: &UserName, beat: WorkerBeat) {
         if !self.leadership.is_up() {
             return;
@@ -24,7 +24,7 @@ impl Rooms {
         let mut back = true;
         if let Some(known) = self.fleet.workers.get(id) {
             if known.user != *user {
-                self.outbox.ignore(Why::Forged(1));
+                self.outbox.ignore(IgnoreReason::Forged(1));
                 return;
             }
             if known.is_heard() && (beat.generation, beat.seq) <= (known.generation, known.seq) {
@@ -32,7 +32,7 @@ impl Rooms {
             }
             back = !(known.is_heard() && known.is_alive());
         }
-        let pool = match self.fleet.meet_pool(id, &beat, self.now) {
+        let pool = match self.fleet.intern_pool(id, &beat, self.now) {
             Ok((pool, is_new)) => {
                 if is_new && let Some(pool) = self.fleet.pools.get(&pool) {
                     self.backlog.offer(&pool.functions);
@@ -43,7 +43,7 @@ impl Rooms {
         };
         let now = self.now;
         let served = self.fleet.pools.get(&pool).map(|pool| Arc::clone(&pool.served));
-        let Some(worker) = self.fleet.workers.meet(id, user, now) else {
+        let Some(worker) = self.fleet.workers.get_or_insert(id, user, now) else {
             return self.refuse_beat(user, &beat, Bound::Workers);
         };
         worker.generation = beat.generation;
@@ -55,13 +55,14 @@ impl Rooms {
         worker.state = beat.state;
         worker.leaves = beat.leaves;
         worker.heard = Some(now);
-        worker.fate = Fate::Heard;
-        worker.wanted = worker.wanted.filter(|wanted| *wanted != beat.state);
+        worker.liveness = Liveness::Heard;
+        worker.requested_state =
+            worker.requested_state.filter(|requested_state| *requested_state != beat.state);
         let moves = worker.pool != Some(pool);
-        self.outbox.tell(Fact::WorkerHeard(id));
+        self.outbox.emit(Fact::WorkerHeard(id));
         if moves {
             let left = self.fleet.change_pool(id, pool);
-            left.into_iter().for_each(|pool| self.empty_if_deserted(pool));
+            left.into_iter().for_each(|pool| self.remove_if_empty(pool));
         }
         let live = self.fleet.workers.get(id).is_some_and(|worker| !worker.drains());
         if let Some(pool) = self.fleet.pools.get_mut(&pool) {
@@ -70,22 +71,22 @@ impl Rooms {
                 pool.heard = Some(now);
             }
         }
-        self.take_strikes_back(id, &beat.held);
-        self.hear_held(id, beat.held);
+        self.revoke_strikes(id, &beat.held);
+        self.update_holders(id, beat.held);
         if back {
-            for ended in self.jobs.recent.prove(user, id) {
+            for ended in self.jobs.recent.take_unverified(user, id) {
                 self.ended(id, ended);
             }
         }
-        self.want_declared(pool);
+        self.ensure_declared(pool);
         self.welcome(id);
-        self.want_again(id);
+        self.send_requested_state(id);
         self.fleet.recount(id, self.leadership.term());
     }
 
-    /// A beat does not fit: nothing of it counts, and its worker is told why.
+    /// Ignores a beat that exceeds a limit, and tells its worker why.
     fn refuse_beat(&mut self, user: &UserName, beat: &WorkerBeat, bound: Bound) {
-        self.outbox.tell(Fact::TurnedAway(bound));
+        self.outbox.emit(Fact::LimitReached(bound));
         if self.leadership.leading().is_none() {
             return;
         }
@@ -93,7 +94,7 @@ impl Rooms {
         self.control_at(user.clone(), (beat.worker, beat.generation), control);
     }
 
-    /// Lets a worker consume its pool, once on every link of it in every term.
+    /// Welcomes a worker to its pool, once per link and term: only then does it consume.
     fn welcome(&mut self, id: WorkerId) {
         let Some(term) = self.leadership.term() else { return };
         let Some(worker) = self.fleet.workers.get_mut(id) else { return };
@@ -104,12 +105,12 @@ impl Rooms {
         if declared && worker.is_alive() && worker.welcomed != now {
             worker.welcomed = now;
             self.control(id, Control::Welcome { term, pool });
-            self.tell_welcomed(id);
+            self.cancel_orphans_at(id);
         }
     }
 
-    /// Jobs lie in the pool's queue. A worker that holds nothing may not consume it: its welcome is
-    /// the one message that nobody answers, so it gets it again.
+    /// Jobs wait in the pool's queue. A worker that holds nothing may have missed its welcome, the
+    /// one message that nobody acknowledges, so it gets it again.
     pub(super) fn welcome_idle(&mut self, id: PoolId) {
         let Some(term) = self.leadership.term() else { return };
         let workers =
@@ -134,29 +135,29 @@ impl Rooms {
             return;
         }
         pool.queue = PoolQueue::Declared;
-        self.fleet.open.insert(id);
+        self.fleet.may_have_room.insert(id);
         for worker in pool.workers.clone() {
             self.welcome(worker);
             self.fleet.recount(worker, self.leadership.term());
         }
     }
 
-    /// A person wants a worker to drain, or to go on.
-    pub(super) fn want_draining(&mut self, id: WorkerId, draining: bool) {
-        let wanted = if draining { WorkerState::Draining } else { WorkerState::Live };
+    /// An operator wants a worker to drain, or to resume.
+    pub(super) fn set_draining(&mut self, id: WorkerId, draining: bool) {
+        let requested_state = if draining { WorkerState::Draining } else { WorkerState::Live };
         let Some(worker) = self.fleet.workers.get_mut(id).filter(|worker| worker.is_alive()) else {
             return;
         };
-        worker.wanted = Some(wanted);
-        self.want_again(id);
+        worker.requested_state = Some(requested_state);
+        self.send_requested_state(id);
         self.fleet.recount(id, self.leadership.term());
     }
 
-    fn want_again(&mut self, id: WorkerId) {
+    fn send_requested_state(&mut self, id: WorkerId) {
         if self.leadership.leading().is_none() {
             return;
         }
-        match self.fleet.workers.get(id).and_then(|worker| worker.wanted) {
+        match self.fleet.workers.get(id).and_then(|worker| worker.requested_state) {
             Some(WorkerState::Draining) => self.control(id, Control::Drain),
             Some(WorkerState::Live) => self.control(id, Control::Resume),
             None => {}

@@ -1,4 +1,4 @@
-//! What clients and workers are told: news of jobs, orders, and which attempts nobody waits for.
+//! Messages to clients and workers: deliveries, control messages, cancels of abandoned attempts.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,19 @@ use simple_dist_protocol::{
     Attempt, ClientId, Generation, JobId, JobKey, PoolId, UserName, WorkerId,
 };
 
-use super::backlog::users::UserRef;
 use super::fact::Fact;
-use super::fleet::orphans::{OrphanId, Place};
-use super::jobs::JobRef;
-use super::outbox::{Sent, weight};
-use super::{Effect, Origin, Rooms};
+use super::fleet::orphans::{Location, OrphanId};
+use super::ids::{JobRef, UserRef};
+use super::outbox::{Sent, delivery_bytes};
+use super::{Core, Effect, Origin};
 
-/// The most cancels published in one tick, beyond those of one list: what is left is told in the
-/// next one. Each goes to one worker and names up to 256 attempts; an attempt that lies in a queue
-/// is told to every worker of its pool once.
-const TOLD_PER_TICK: usize = 1024;
+/// The most cancels published in one tick, beyond those of one list; the rest follows in the next.
+/// Each goes to one worker and names up to 256 attempts; an attempt in a queue is cancelled at
+/// every worker of its pool.
+const CANCELS_PER_TICK: usize = 1024;
 
-impl Rooms {
-    /// News to a client that has jobs here.
+impl Core {
+    /// Sends a delivery to a client that has jobs here.
     pub(super) fn deliver(&mut self, client: (UserRef, ClientId), id: JobId, body: Delivered) {
         let Some(generation) = self.jobs.clients.get(&client).map(|client| client.generation)
         else {
@@ -31,8 +30,8 @@ impl Rooms {
         self.deliver_to(&user, (client.0, client.1, generation), id, body);
     }
 
-    /// News to a client's queue. What finds no room is not lost: answers of jobs are kept with the
-    /// recent ones, and the client asks again.
+    /// Sends a delivery to a client's queue. One that exceeds the limits is not lost: the answer
+    /// stays among the recent ones, and the client asks again.
     pub(super) fn deliver_to(
         &mut self,
         name: &UserName,
@@ -42,21 +41,21 @@ impl Rooms {
     ) {
         let Some(term) = self.leadership.term() else { return };
         let to = Origin { user: name.clone(), client, generation };
-        // A caller by HTTP waits for it here, and cannot ask again.
-        let bytes = if name.is_http() { 0 } else { weight(&body) };
-        if !self.outbox.outgoing.take((user, client), bytes) {
-            return self.outbox.tell(Fact::Undelivered);
+        // An HTTP caller waits in this process, and cannot ask again.
+        let bytes = if name.is_http() { 0 } else { delivery_bytes(&body) };
+        if !self.outbox.deliveries.reserve((user, client), bytes) {
+            return self.outbox.emit(Fact::Undelivered);
         }
         let token = self.outbox.token(Sent::Delivery { user, client, generation, bytes });
         let delivery = Delivery { id, body };
         self.outbox.push(Effect::Deliver { to, term, delivery, token });
     }
 
-    /// Tells the client what speaks against its job.
-    pub(super) fn tell_marks(&mut self, job: JobRef) {
+    /// Sends the client the marks of its job.
+    pub(super) fn send_marks(&mut self, job: JobRef) {
         let Some(found) = self.jobs.get(job) else { return };
-        let Some(suspicion) = &found.suspicion else { return };
-        let (id, marks) = (found.key.id, suspicion.marks());
+        let Some(strikes) = &found.strikes else { return };
+        let (id, marks) = (found.key.id, strikes.marks());
         let client = (found.key.user, found.client);
         self.deliver(client, id, Delivered::Struck(marks));
     }
@@ -66,7 +65,7 @@ impl Rooms {
         self.control_at(found.user.clone(), (worker, found.generation), control);
     }
 
-    /// Tells a worker something by its login and generation: it may not be known.
+    /// Sends a control message by login and generation: the worker may not be known.
     pub(super) fn control_at(
         &mut self,
         user: UserName,
@@ -77,52 +76,53 @@ impl Rooms {
         self.outbox.push(Effect::Control { user, worker, generation, control, token });
     }
 
-    /// Tells of those that are over: its worker, or every worker that may come to have it.
-    pub(super) fn tell_orphans(&mut self) {
-        if self.fleet.orphans.untold.is_empty() || self.leadership.leading().is_none() {
+    /// Cancels attempts whose job has ended: at the worker that runs it, or at every worker that
+    /// may receive it.
+    pub(super) fn cancel_orphans(&mut self) {
+        if self.fleet.orphans.uncancelled.is_empty() || self.leadership.leading().is_none() {
             return;
         }
         let mut queued: BTreeMap<PoolId, Vec<OrphanId>> = BTreeMap::new();
         let mut running: BTreeMap<WorkerId, Vec<OrphanId>> = BTreeMap::new();
-        for id in std::mem::take(&mut self.fleet.orphans.untold) {
-            match self.fleet.orphans.get(&id).map(|orphan| orphan.place) {
-                Some(Place::Queue { pool, .. }) => queued.entry(pool).or_default().push(id),
-                Some(Place::Slot { worker, .. }) => running.entry(worker).or_default().push(id),
+        for id in std::mem::take(&mut self.fleet.orphans.uncancelled) {
+            match self.fleet.orphans.get(&id).map(|orphan| orphan.location) {
+                Some(Location::Queue { pool, .. }) => queued.entry(pool).or_default().push(id),
+                Some(Location::Slot { worker, .. }) => running.entry(worker).or_default().push(id),
                 None => {}
             }
         }
         for (worker, ids) in running {
-            self.cancel_at(worker, self.named(&ids));
+            self.cancel_at(worker, self.wire_names(&ids));
         }
-        let mut told = 0;
+        let mut sent = 0;
         for (pool, ids) in queued {
             let workers = self.fleet.pools.get(&pool).map(|pool| pool.workers.clone());
             let workers = workers.unwrap_or_default();
             for list in ids.chunks(LIST_JOBS) {
-                if told >= TOLD_PER_TICK {
-                    self.fleet.orphans.untold.extend(list);
+                if sent >= CANCELS_PER_TICK {
+                    self.fleet.orphans.uncancelled.extend(list);
                     continue;
                 }
-                told += workers.len();
+                sent += workers.len();
                 for worker in &workers {
-                    self.cancel_at(*worker, self.named(list));
+                    self.cancel_at(*worker, self.wire_names(list));
                 }
             }
         }
     }
 
-    /// Tells a worker that was just welcomed.
-    pub(super) fn tell_welcomed(&mut self, id: WorkerId) {
+    /// Sends a newly welcomed worker the cancels it has missed.
+    pub(super) fn cancel_orphans_at(&mut self, id: WorkerId) {
         let Some(worker) = self.fleet.workers.get(id) else { return };
         let queued = worker.pool.and_then(|pool| self.fleet.pools.get(&pool));
         let queued = queued.into_iter().flat_map(|pool| &pool.orphans);
         let over = queued.chain(&worker.orphans).filter(|id| self.fleet.orphans.is_over(id));
         let over: Vec<OrphanId> = over.copied().collect();
-        self.cancel_at(id, self.named(&over));
+        self.cancel_at(id, self.wire_names(&over));
     }
 
-    /// As they are called on the wire.
-    fn named(&self, ids: &[OrphanId]) -> Vec<(JobKey, Attempt)> {
+    /// The keys and attempts that messages carry.
+    fn wire_names(&self, ids: &[OrphanId]) -> Vec<(JobKey, Attempt)> {
         let name = |id: &OrphanId| {
             let user = self.fleet.orphans.get(id)?.user.clone();
             Some((JobKey { user, id: id.0.id }, id.1))
@@ -130,7 +130,7 @@ impl Rooms {
         ids.iter().filter_map(name).collect()
     }
 
-    /// Tells a worker not to begin these, unless it is still to be welcomed: then it is told.
+    /// Sends a worker cancels, unless it has yet to be welcomed: then it gets them after that.
     pub(super) fn cancel_at(&mut self, id: WorkerId, attempts: Vec<(JobKey, Attempt)>) {
         let term = self.leadership.term();
         let is_welcome = self.fleet.workers.get(id).is_some_and(|worker| {
@@ -145,9 +145,9 @@ impl Rooms {
         }
     }
 
-    /// Sees to it that the pool's queue is declared, if we lead.
-    pub(super) fn want_declared(&mut self, pool: PoolId) {
-        if self.leadership.leading().is_some() && self.fleet.wants_declared(pool) {
+    /// Declares the pool's queue if that is needed and we lead.
+    pub(super) fn ensure_declared(&mut self, pool: PoolId) {
+        if self.leadership.leading().is_some() && self.fleet.start_declaring(pool) {
             self.outbox.push(Effect::DeclarePool(pool));
         }
     }

@@ -1,4 +1,4 @@
-//! The way out: places what waits, as far as the pools have room, in the order of the backlog.
+//! Places waiting jobs, in the order of the backlog, as far as the pools have room.
 
 use std::time::Duration;
 
@@ -6,48 +6,49 @@ use simple_dist_protocol::limits::LIST_WORK;
 use simple_dist_protocol::message::Placement;
 use simple_dist_protocol::{Attempt, JobKey, PoolId};
 
+use super::backlog::queue::QueueClass;
 use super::fact::{Fact, Step};
-use super::fleet::functions::FunctionRef;
-use super::fleet::pools::Depth;
-use super::jobs::{JobRef, Line, Out};
+use super::fleet::pools::FillLevel;
+use super::ids::{FunctionRef, JobRef};
+use super::jobs::InFlight;
 use super::outbox::Sent;
-use super::{Effect, Rooms};
+use super::{Core, Effect};
 
-/// What a job of a function that was never measured counts for in its caller's share.
+/// What a job of a function without measurements costs in its caller's share.
 const UNMEASURED: Duration = Duration::from_millis(1);
 
-impl Rooms {
-    /// Places what waits, as far as there is room: first every slot, then what lies behind them.
+impl Core {
+    /// Places waiting jobs as far as there is room: first into free slots, then behind them.
     pub(super) fn place_waiting(&mut self) {
-        if !self.leadership.judges || self.leadership.leading().is_none() {
+        if !self.leadership.may_act || self.leadership.leading().is_none() {
             return;
         }
         for function in self.backlog.take_ready() {
             if let Some(known) = self.fleet.functions.known(function) {
                 self.backlog.rank(function, &known.pools);
-                self.fleet.open.extend(&known.pools);
+                self.fleet.may_have_room.extend(&known.pools);
             }
         }
-        let pools = std::mem::take(&mut self.fleet.open);
-        for depth in [Depth::Slots, Depth::Window] {
+        let pools = std::mem::take(&mut self.fleet.may_have_room);
+        for level in [FillLevel::Slots, FillLevel::Window] {
             for pool in &pools {
-                while self.place_first(*pool, depth) {}
+                while self.place_first(*pool, level) {}
             }
         }
     }
 
-    /// Places the first of all jobs that this pool may take. Whether it did.
-    fn place_first(&mut self, id: PoolId, depth: Depth) -> bool {
+    /// Places the first job that this pool may take. Returns whether there was one.
+    fn place_first(&mut self, id: PoolId, level: FillLevel) -> bool {
         let Some(pool) = self.fleet.pools.get(&id) else { return false };
-        if !pool.has_room(Some(Duration::ZERO), depth) {
+        if !pool.has_room(Some(Duration::ZERO), level) {
             return false;
         }
         let suspects_too = pool.suspect.is_none();
         let listened = self.leadership.has_listened(self.now);
         let lines = [
-            (Line::Calm, true),
-            (Line::Resent, listened),
-            (Line::Suspect, listened && suspects_too),
+            (QueueClass::Unmarked, true),
+            (QueueClass::Resent, listened),
+            (QueueClass::Marked, listened && suspects_too),
         ];
         let open = lines.into_iter().filter(|(_, open)| *open);
         let firsts = open.filter_map(|(line, _)| self.backlog.first(id, line));
@@ -55,7 +56,7 @@ impl Rooms {
         let Some(first) = first else { return false };
         let Some(function) = self.jobs.get(first.job).map(|job| job.function) else { return false };
         let work = self.fleet.functions.get(function).work.mean();
-        if !self.fleet.pools.get(&id).is_some_and(|pool| pool.has_room(work, depth)) {
+        if !self.fleet.pools.get(&id).is_some_and(|pool| pool.has_room(work, level)) {
             return false;
         }
         self.place(first.job, id, function);
@@ -69,10 +70,10 @@ impl Rooms {
         let Some(found) = self.jobs.get_mut(job) else { return };
         found.attempts += 1;
         let run = found.runs + 1;
-        let (attempt, start_confirmed) = (found.attempts, found.is_suspect());
+        let (attempt, start_confirmed) = (found.attempts, found.is_marked());
         let function = self.fleet.functions.get(function);
         let measured = function.work.mean();
-        // Few jobs are spread over all slots before they are lumped together.
+        // When there are few jobs, spread them over all slots instead of batching them.
         let slots = self.fleet.pools.get(&pool).map_or(1, |pool| pool.slots);
         let share = LIST_WORK * slots / u32::try_from(function.jobs).unwrap_or(u32::MAX).max(1);
         let placement = Placement {
@@ -88,9 +89,9 @@ impl Rooms {
         let (user, client, key) = (found.key.user, found.client, found.key);
         let attempt = Attempt { term, number: attempt };
         self.backlog.users.charge(user, client, measured.unwrap_or(UNMEASURED));
-        self.put_out(
+        self.set_in_flight(
             job,
-            Out {
+            InFlight {
                 pool: Some(pool),
                 attempt,
                 run: 0,
@@ -101,7 +102,7 @@ impl Rooms {
                 came_back: false,
             },
         );
-        self.outbox.tell(Fact::Job(job, Step::Placed { attempt: run, pool }));
+        self.outbox.emit(Fact::Job(job, Step::Placed { attempt: run, pool }));
         let token = self.outbox.token(Sent::Placement { job, key, attempt, pool });
         let alone = LIST_WORK * 2;
         let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };

@@ -1,17 +1,17 @@
-//! All that the scheduler wants done. What can fail carries a [`Token`] and comes back as
-//! [`Event::Settled`](super::Event::Settled).
+//! Everything the scheduler wants done. An effect that can fail carries a [`Token`], and its
+//! outcome comes back as [`Event::Settled`](super::Event::Settled).
 
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Control, Delivery, Placement, Presence};
 use simple_dist_protocol::{ClientId, Generation, PoolId, Term, UserName, WorkerId};
 
-/// Something to be done, in the order given.
+/// Something to do, in the order given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Declare a pool's queue, and answer [`Event::PoolDeclared`](super::Event::PoolDeclared).
+    /// Declare a pool's queue; reply with [`Event::PoolDeclared`](super::Event::PoolDeclared).
     DeclarePool(PoolId),
-    /// Empty a pool's queue: no worker is left to take what waits there. Answer
+    /// Purge a pool's queue, because no worker is left to consume it; reply with
     /// [`Event::Purged`](super::Event::Purged).
     Purge(PoolId),
     /// Publish a job to a pool's queue, mandatory.
@@ -23,14 +23,13 @@ pub enum Effect {
         /// The job.
         placement: Placement,
         /// How much of a list's [`LIST_WORK`](simple_dist_protocol::limits::LIST_WORK) it takes:
-        /// its measured run time, or its share of all slots where few jobs are under way; more
-        /// than there is for a job that must travel alone, because it is marked or was never
-        /// measured.
+        /// its measured run time, or its share of all slots while there are few jobs; more than the
+        /// whole for a job that must travel alone, because it is marked or was never measured.
         work: Duration,
         /// Comes back when it is settled.
         token: Token,
     },
-    /// Publish news of a job to a client's queue, mandatory.
+    /// Publish an answer or notice to a client's queue, mandatory.
     Deliver {
         /// Whose queue.
         to: Origin,
@@ -41,8 +40,8 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
-    /// Publish nothing to a client's queue, mandatory: whether it can be delivered is all that is
-    /// wanted.
+    /// Publish an empty message to a client's queue, mandatory, only to learn whether the queue
+    /// exists.
     ProbeClient {
         /// Whose queue.
         to: Origin,
@@ -51,7 +50,7 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
-    /// Give the link up, and the lock with it: another distributor has begun to lead.
+    /// Drop the link, and the lock with it: another distributor is active.
     StepDown,
     /// Publish to a worker's control queue, mandatory.
     Control {
@@ -61,30 +60,30 @@ pub enum Effect {
         worker: WorkerId,
         /// The generation its queue's name ends in.
         generation: Generation,
-        /// What to tell it.
+        /// The message.
         control: Control,
         /// Comes back when it is settled.
         token: Token,
     },
-    /// Publish to everybody, unconfirmed.
+    /// Publish to everyone, unconfirmed.
     Presence(Presence),
-    /// Ask how many messages wait in the queues of these pools and in `sd.answers`, all together:
-    /// answer [`Event::Depths`](super::Event::Depths), or
-    /// [`Event::DepthsUnseen`](super::Event::DepthsUnseen) if that is not to be had in time.
+    /// Ask how many messages wait in the queues of these pools and in `sd.answers`, all together;
+    /// reply with [`Event::Depths`](super::Event::Depths), or with
+    /// [`Event::DepthsFailed`](super::Event::DepthsFailed) if that fails.
     AskDepths {
-        /// To be copied into the answer.
+        /// To be copied into the reply.
         asked_at: Duration,
-        /// The pools; there may be none.
+        /// The pools; may be empty.
         pools: Vec<PoolId>,
     },
 }
 
-/// Names a publish whose outcome the scheduler waits for. Unique in one process; after
-/// [`Event::LinkDown`](super::Event::LinkDown) older ones mean nothing.
+/// Identifies a publish whose outcome the scheduler waits for. Unique in one process; after
+/// [`Event::LinkDown`](super::Event::LinkDown) older ones are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
-/// Where a job came from and its answer goes: a client's queue, by its newest generation.
+/// A client's queue: where a job came from and its answer goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The login the broker checked.

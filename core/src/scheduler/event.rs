@@ -1,5 +1,5 @@
-//! All that can happen to the scheduler. Whatever the shell hears, whatever becomes of what it was
-//! told to do, and the clock's tick: nothing else ever changes the scheduler.
+//! Everything that can happen to the scheduler: messages, outcomes of its effects, and the clock's
+//! tick. Nothing else changes its state.
 
 use std::time::Duration;
 
@@ -14,25 +14,26 @@ use super::effect::Token;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The link is up: we stand by, and hear beats and presence from now on.
+    /// The link is up: we are on standby and consume beats and presence from now on.
     LinkUp,
-    /// The consuming connection is lost. Whatever term we had is over, and all jobs but the recent
-    /// answers are forgotten: their clients send them to the next term. Also fed when the shell
-    /// gives up a term by itself.
+    /// The consuming connection is lost. If we had a term it is over, and all jobs but the recent
+    /// answers are forgotten: their clients send them to the next term. The shell also feeds this
+    /// when it gives up a term.
     LinkDown,
-    /// The broker takes no messages for now. Nothing is placed and nobody judged until it does.
+    /// The broker blocks publishers. Until it stops, no job is placed and no worker is declared
+    /// lost.
     Blocked,
-    /// The broker takes messages again.
+    /// The broker accepts messages again.
     Unblocked,
-    /// We hold the lock, the shared topology is declared, and the intakes are being
-    /// consumed from now on: a term begins.
+    /// A term begins: we hold the lock, the shared topology is declared, and the leader's queues
+    /// are about to be consumed.
     Leading {
-        /// Drawn at random for this term.
+        /// The id of this term, chosen at random.
         term: Term,
     },
-    /// A presence came through the broker: our own (then the link carries us both ways), or, while
-    /// we stand by, that of the active distributor.
-    Seen(Presence),
+    /// A presence message arrived through the broker: our own, which proves that the link works
+    /// both ways, or that of the active distributor while we are on standby.
+    PresenceSeen(Presence),
 
     /// A client submitted jobs.
     Submitted {
@@ -41,7 +42,7 @@ pub enum Event {
         /// The jobs.
         submit: Submit,
     },
-    /// A client's callers are gone.
+    /// A client cancels jobs.
     Cancelled {
         /// The login the broker checked.
         user: UserName,
@@ -55,14 +56,14 @@ pub enum Event {
         /// The jobs.
         ids: Ids,
     },
-    /// A client knows the marks of its job.
+    /// A client acknowledges the marks of its job.
     Noted {
         /// The login the broker checked.
         user: UserName,
         /// The job and the marks.
         noted: Noted,
     },
-    /// A client tells what it ran itself.
+    /// A client reports its local runs.
     Reported {
         /// The login the broker checked.
         user: UserName,
@@ -70,20 +71,20 @@ pub enum Event {
         report: Report,
     },
 
-    /// A worker tells how it is.
+    /// A worker's beat.
     Beat {
         /// The login the broker checked.
         user: UserName,
         /// The snapshot.
         beat: WorkerBeat,
     },
-    /// A worker begins attempts.
+    /// A worker starts attempts.
     Started {
         /// The login the broker checked.
         user: UserName,
         /// The attempts.
         started: Started,
-        /// Where it came from.
+        /// How it arrived.
         via: Via,
     },
     /// Attempts ended.
@@ -94,57 +95,57 @@ pub enum Event {
         answers: Answers,
     },
 
-    /// What became of published messages. A message that the shell could not even hand to the
-    /// publisher is [`Outcome::Refused`].
+    /// The outcome of published messages. A message that the publisher did not even accept is
+    /// [`Outcome::Refused`].
     Settled {
         /// The tokens of their effects.
         tokens: Vec<Token>,
-        /// What became of them.
+        /// Their outcome.
         outcome: Outcome,
     },
-    /// What became of [`Effect::DeclarePool`](super::Effect::DeclarePool).
+    /// The outcome of [`Effect::DeclarePool`](super::Effect::DeclarePool).
     PoolDeclared {
         /// The pool.
         pool: PoolId,
-        /// Whether its queue is there now.
+        /// Whether its queue exists now.
         declared: bool,
     },
-    /// What [`Effect::Purge`](super::Effect::Purge) found. One that fails is not answered.
+    /// The result of [`Effect::Purge`](super::Effect::Purge). A failed purge is not reported.
     Purged {
-        /// The attempts whose messages the broker had never handed to anybody.
+        /// The attempts whose messages the broker had never delivered.
         untouched: Vec<(JobKey, Attempt)>,
     },
-    /// The answer to [`Effect::AskDepths`](super::Effect::AskDepths). Until it comes, or
-    /// [`Event::DepthsUnseen`], no other question is put.
+    /// The reply to [`Effect::AskDepths`](super::Effect::AskDepths). Until it or
+    /// [`Event::DepthsFailed`] comes, the scheduler asks no further question.
     Depths {
         /// Copied from the effect.
         asked_at: Duration,
-        /// The messages that waited in the pools' queues; none where there is no such queue.
+        /// The number of messages in each pool's queue; `None` if there is no such queue.
         pools: Vec<(PoolId, Option<u32>)>,
-        /// The messages that waited in `sd.answers`.
+        /// The number of messages in `sd.answers`.
         answers: u32,
     },
-    /// [`Effect::AskDepths`](super::Effect::AskDepths) came to nothing.
-    DepthsUnseen {
+    /// [`Effect::AskDepths`](super::Effect::AskDepths) failed.
+    DepthsFailed {
         /// Copied from the effect.
         asked_at: Duration,
     },
     /// Time passes: every [`TICK`](super::TICK).
     Tick,
 
-    /// A person wants a worker to finish and take no more.
+    /// An operator drains a worker.
     Drain(WorkerId),
-    /// A person wants a worker to take jobs again.
+    /// An operator lets a worker take jobs again.
     Resume(WorkerId),
-    /// A person cancels a job.
+    /// An operator cancels a job.
     CancelJob(JobKey),
 }
 
-/// Where a `Started` came from.
+/// How a `Started` arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// Through `sd.answers`, confirmed before the job ran: evidence against a marked job.
     Results,
-    /// Beside the beats, unconfirmed: news for the page.
+    /// With the beats, unconfirmed: for the page only.
     Beats,
 }

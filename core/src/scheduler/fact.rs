@@ -1,6 +1,5 @@
-//! What the rooms tell of what they have done: one fact for each transition, in order. Whoever
-//! decides writes them down and never reads them; [`record`](super::record) makes of them what
-//! people see.
+//! What has happened, one fact per change, in order. The rules emit facts and never read them;
+//! [`record`](super::record) makes of them what people see.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,100 +9,100 @@ use bytes::Bytes;
 use simple_dist_protocol::message::{Answer, Bound};
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
-use super::backlog::users::UserRef;
-use super::fleet::functions::FunctionRef;
-use super::jobs::{JobRef, Running};
+use super::ids::{FunctionRef, JobRef, UserRef};
+use super::jobs::Running;
 
 /// Something that has happened.
 #[derive(Debug)]
 pub(super) enum Fact {
-    /// To a job that has not ended.
+    /// A step of an unfinished job.
     Job(JobRef, Step),
     /// A job has ended.
     Completed(Box<Completed>),
-    /// A job was sent again that is known, or answered.
+    /// A known or answered job was sent again.
     Resent,
-    /// A job was not let in.
+    /// A job was refused.
     Refused { kind: &'static str, bound: Option<Bound> },
-    /// Something else found no room.
-    TurnedAway(Bound),
-    /// News for a client found no room on their way to it.
+    /// A limit other than those for jobs was reached.
+    LimitReached(Bound),
+    /// A delivery was dropped because its client has too many unread.
     Undelivered,
-    /// Something was said that does not count.
-    Ignored(Why),
-    /// A worker has run an attempt, or a part of it.
+    /// A message was ignored.
+    Ignored(IgnoreReason),
+    /// A worker has run an attempt, completely or in part.
     Ran(Box<Run>),
     /// A worker was heard.
     WorkerHeard(WorkerId),
-    /// A worker is gone, with so many jobs in its hands; `left` if it had said that it goes.
+    /// A worker is gone, holding `held` jobs; `left` if it had announced that.
     WorkerLost { worker: WorkerId, left: bool, was_heard: bool, held: usize },
     /// A client was heard.
     ClientHeard { client: (UserRef, ClientId), user: UserName },
-    /// A client ran so many jobs of a function itself, by reason.
+    /// A client ran jobs of a function locally: how many, by reason.
     RanLocally {
         client: (UserRef, ClientId),
         function: FunctionRef,
         name: Arc<str>,
         reasons: BTreeMap<String, u64>,
     },
-    /// All jobs are their clients' again.
+    /// The term is over; all jobs are forgotten.
     TermOver,
-    /// Nobody is heard any more.
+    /// The link is down.
     LinkLost,
 }
 
-/// What happens to a job until it ends. An attempt is given by the count of the job's runs.
+/// What happens to a job until it ends. `attempt` counts the job's runs.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// It was let in.
+    /// It was admitted.
     Admitted,
-    /// It waits here from now on.
+    /// It waits in the backlog.
     Queued,
-    /// It is under way from now on, placed by us or found there.
+    /// It is in flight: placed by us, or found with a worker.
     UnderWay,
-    /// We have placed an attempt.
+    /// We placed an attempt.
     Placed { attempt: u32, pool: PoolId },
-    /// A worker has the attempt that is under way, and runs it or not.
+    /// A worker holds the attempt in flight, and perhaps runs it.
     Held { attempt: u32, worker: WorkerId, running: Option<Running> },
-    /// The attempt under way was handed back.
+    /// The attempt in flight was handed back.
     Returned { attempt: u32, willing: bool },
-    /// It was found to be gone.
+    /// Its message was found missing.
     Swept { attempt: u32 },
-    /// Its worker was lost, and nothing says that it had begun it by order.
+    /// Its worker was lost, without evidence that it had started the job.
     LostWith { attempt: u32, worker: WorkerId },
-    /// Its worker was lost and had begun it. `counts` if it had not struck the job before.
+    /// Its worker was lost after it had started the job. `counts` if it had not struck the job
+    /// before.
     Struck { attempt: u32, worker: WorkerId, counts: bool },
-    /// A strike was taken back.
-    Unstruck,
+    /// A strike was revoked.
+    StrikeRevoked,
     /// A mark was given.
     Marked,
-    /// A mark was taken back.
-    Unmarked,
+    /// A mark was revoked.
+    MarkRevoked,
 }
 
-/// Why something does not count.
+/// Why a message was ignored.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Why {
-    /// Its job had ended.
+pub(super) enum IgnoreReason {
+    /// Its job had already ended.
     Late,
-    /// It was of an older attempt.
+    /// It was about an older attempt.
     Outdated,
-    /// Whoever says so many of them cannot know.
+    /// The sender cannot know this; the number of such entries.
     Forged(u64),
-    /// It was an answer of a worker that is not known to serve the function.
+    /// An answer from a worker not known to serve the function.
     Unproven,
 }
 
-/// An attempt in a worker's slot.
+/// A run of an attempt in a worker's slot.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) job: JobRef,
     pub(super) attempt: u32,
     pub(super) name: Arc<str>,
     pub(super) worker: WorkerId,
-    /// The slots of that worker.
+    /// The number of slots of that worker.
     pub(super) slots: u32,
-    /// The slot, if a beat named it.
+    /// The slot, if a beat has named it.
     pub(super) slot: Option<u32>,
     pub(super) from: Duration,
     pub(super) to: Duration,
@@ -113,11 +112,11 @@ pub(super) struct Run {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RunEnd {
-    /// After this time, by the worker's measure, with a value or without one.
+    /// With an answer after this time, as the worker measured it.
     Answered { took: Duration, is_value: bool },
-    /// Its message came back: it is lost, unless its worker is heard again.
+    /// Its message came back: the run is lost, unless its worker is heard again.
     CameBack,
-    /// With its worker.
+    /// Lost with its worker.
     Lost,
 }
 
@@ -136,20 +135,22 @@ pub(super) struct Completed {
     pub(super) deadline: Duration,
     /// When it was first known to run.
     pub(super) began: Option<Duration>,
-    /// The worker that ended it, and for how long it ran.
+    /// The worker that answered it, and how long it ran there.
     pub(super) ran: Option<(WorkerId, Duration)>,
-    /// With what.
+    /// The answer.
     pub(super) answer: Answer,
     pub(super) caller: Caller,
 }
 
-/// Who hears of a job's end.
+/// Whether anyone hears of a job's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// It gets the answer, and again if it sends the job again.
+    /// The caller waits: it gets the answer, and again if it sends the job again.
     Waits,
-    /// It wants no answer; if a copy of the job is still on its way here, that one has ended too.
+    /// The caller cancelled: it wants no answer, and a copy of the job still on its way has ended
+    /// too.
     Cancelled,
-    /// Its queue is gone. If it lives after all, it sends the job again, and we begin anew.
+    /// The client's queue is gone. If the client is alive after all, it sends the job again as a
+    /// new one.
     Gone,
 }

@@ -1,5 +1,5 @@
-//! Which worker holds which job: by its beats, and by what it says when it begins one. A job that
-//! is held already, from an earlier term or after it came back, is taken as under way there.
+//! Which worker holds which job, as beats and `Started` report. A job that a worker already holds,
+//! from an earlier term or after its message came back, counts as in flight there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use simple_dist_protocol::limits::{BEAT, CLIENT_EXPIRES};
 use simple_dist_protocol::message::{Bound, Held, Started, StartedJob};
 use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 
-use super::fact::{Fact, Why};
-use super::fleet::functions::FunctionRef;
-use super::fleet::orphans::Place;
-use super::fleet::workers::{Fate, HeldJob};
-use super::jobs::{Holder, JobRef, Key, Out, Running, State};
-use super::{Rooms, Via};
+use super::fact::{Fact, IgnoreReason};
+use super::fleet::orphans::Location;
+use super::fleet::workers::{HeldJob, Liveness};
+use super::ids::{FunctionRef, JobRef, Key};
+use super::jobs::{Holder, InFlight, Running, State};
+use super::{Core, Via};
 
 /// A job that ended this long ago and is still in a beat is not just crossing its answer.
 pub(super) const STILL_HELD: Duration = BEAT;
 
-/// The most of them that a worker is told of at once.
+/// The most finished jobs that a worker is told of at once.
 const FINISHED: usize = 4096;
 
-impl Rooms {
-    /// What the worker holds.
-    pub(super) fn hear_held(&mut self, worker: WorkerId, held: Vec<Held>) {
+impl Core {
+    /// Takes over what a beat says the worker holds.
+    pub(super) fn update_holders(&mut self, worker: WorkerId, held: Vec<Held>) {
         let now = self.now;
         let mut keys = BTreeMap::new();
         let mut finished = vec![];
-        let mut beside = BTreeMap::new();
+        let mut orphans = BTreeMap::new();
         for item in held {
             let key = Key::of(&item.key);
             let user = self.backlog.users.find(key.user).unwrap_or(&item.key.user);
@@ -39,7 +39,7 @@ impl Rooms {
                 since: now.saturating_sub(Duration::from_millis(item.age_ms)),
             };
             if let Some(job) = self.jobs.find(key) {
-                self.hear_held_job(worker, job, &held);
+                self.update_holder(worker, job, &held);
             } else if let Some(kept) = self.jobs.recent.find(key)
                 && now.saturating_sub(kept.at) >= STILL_HELD
                 && held.slot.is_none()
@@ -48,30 +48,30 @@ impl Rooms {
             {
                 finished.push((item.key, held.attempt));
             }
-            if let Some(is_over) = self.runs_beside(worker, key, &held) {
-                beside.insert((key, item.attempt), (held.clone(), is_over));
+            if let Some(is_over) = self.runs_as_orphan(worker, key, &held) {
+                orphans.insert((key, item.attempt), (held.clone(), is_over));
             }
             keys.insert(key, held);
         }
         self.fleet.workers.set_held(worker, keys);
-        self.fleet.hear_orphans(worker, beside, self.now);
+        self.fleet.update_orphans(worker, orphans, self.now);
         self.cancel_at(worker, finished);
-        self.hear_dropped(worker);
+        self.mark_dropped(worker);
     }
 
-    fn hear_held_job(&mut self, worker: WorkerId, job: JobRef, held: &HeldJob) {
+    fn update_holder(&mut self, worker: WorkerId, job: JobRef, held: &HeldJob) {
         let Some(seq) = self.fleet.workers.get(worker).map(|worker| worker.seq) else { return };
         let running = held.slot.map(|_| Running { since: held.since, slot: held.slot });
         let Some(found) = self.jobs.get(job) else { return };
         match &found.state {
-            State::Out(out) if out.attempt == held.attempt => {
-                let before = out.holder;
+            State::InFlight(in_flight) if in_flight.attempt == held.attempt => {
+                let before = in_flight.holder;
                 let ours = before.filter(|holder| holder.worker == worker);
                 if ours.is_none() && before.is_some_and(|before| !before.dropped) {
                     return;
                 }
-                if !self.may_have(worker, job, out) {
-                    self.outbox.ignore(Why::Forged(1));
+                if !self.may_hold(worker, job, in_flight) {
+                    self.outbox.ignore(IgnoreReason::Forged(1));
                     return;
                 }
                 self.hold(
@@ -85,47 +85,46 @@ impl Rooms {
                     },
                 );
             }
-            State::Out(_) | State::Nowhere => {}
-            // It came back, or was given up, and runs all the same.
+            State::InFlight(_) | State::Nowhere => {}
+            // It came back or was given up, but runs after all.
             State::Queued(_) | State::Unnoted { .. }
                 if running.is_some() && self.may_run(worker, found.function) =>
             {
                 self.detach(job);
-                self.join(job, worker, held);
+                self.adopt(job, worker, held);
             }
             State::Queued(_) | State::Unnoted { .. } => {}
         }
     }
 
-    /// Our jobs that the worker held and does not name any more: a look at what this one holds, not
-    /// at what all do.
-    fn hear_dropped(&mut self, id: WorkerId) {
+    /// Marks jobs that the worker held and no longer names. Looks only at what this worker held.
+    fn mark_dropped(&mut self, id: WorkerId) {
         let Some(worker) = self.fleet.workers.get(id) else { return };
         let pool = worker.pool;
         for job in worker.holds.clone() {
             let Some(worker) = self.fleet.workers.get(id) else { return };
             let Some(found) = self.jobs.get_mut(job) else { continue };
-            let (key, suspect) = (found.key, found.is_suspect());
-            let Some(out) = found.out_mut() else { continue };
-            if let Some(holder) = &mut out.holder
+            let (key, suspect) = (found.key, found.is_marked());
+            let Some(in_flight) = found.in_flight_mut() else { continue };
+            if let Some(holder) = &mut in_flight.holder
                 && worker.seq > holder.seq
                 && !worker.held.contains_key(&key)
             {
                 holder.dropped = true;
             }
-            if out.pool.is_none() && pool.is_some() {
-                out.pool = pool;
-                pool.into_iter().for_each(|pool| self.count_in(job, pool, suspect));
+            if in_flight.pool.is_none() && pool.is_some() {
+                in_flight.pool = pool;
+                pool.into_iter().for_each(|pool| self.add_to_pool(job, pool, suspect));
             }
         }
     }
 
-    /// Whether the worker may have this attempt: it is known to, or its pool was given it.
-    pub(super) fn may_have(&self, id: WorkerId, job: JobRef, out: &Out) -> bool {
-        if out.holder.is_some_and(|holder| holder.worker == id) {
+    /// Whether the worker can hold this attempt: it is known to, or its pool was given it.
+    pub(super) fn may_hold(&self, id: WorkerId, job: JobRef, in_flight: &InFlight) -> bool {
+        if in_flight.holder.is_some_and(|holder| holder.worker == id) {
             return true;
         }
-        match out.pool {
+        match in_flight.pool {
             Some(pool) => {
                 self.fleet.workers.get(id).is_some_and(|worker| worker.pool == Some(pool))
             }
@@ -137,8 +136,8 @@ impl Rooms {
         self.fleet.workers.get(id).is_some_and(|worker| self.fleet.serves(worker, function))
     }
 
-    /// A job that is nowhere is taken as running where it is held.
-    fn join(&mut self, job: JobRef, worker: WorkerId, held: &HeldJob) {
+    /// Takes a detached job as running where it is held.
+    fn adopt(&mut self, job: JobRef, worker: WorkerId, held: &HeldJob) {
         let Some(known) = self.fleet.workers.get(worker) else { return };
         let holder = Holder {
             worker,
@@ -147,13 +146,13 @@ impl Rooms {
             evidence: false,
             dropped: false,
         };
-        let out = self.out_with(known.pool, held.attempt, holder);
-        self.put_out(job, out);
+        let in_flight = self.adopted(known.pool, held.attempt, holder);
+        self.set_in_flight(job, in_flight);
     }
 
     /// An attempt that we did not just place.
-    fn out_with(&self, pool: Option<PoolId>, attempt: Attempt, holder: Holder) -> Out {
-        Out {
+    fn adopted(&self, pool: Option<PoolId>, attempt: Attempt, holder: Holder) -> InFlight {
+        InFlight {
             pool,
             attempt,
             run: 0,
@@ -165,8 +164,9 @@ impl Rooms {
         }
     }
 
-    /// A job that was just let in may be under way already, from an earlier term.
-    pub(super) fn settle_in(&mut self, job: JobRef) {
+    /// A newly admitted job may already be held by a worker, from an earlier term: adopts that
+    /// attempt, else queues the job.
+    pub(super) fn adopt_or_queue(&mut self, job: JobRef) {
         let Some((key, function)) = self.jobs.get(job).map(|job| (job.key, job.function)) else {
             return;
         };
@@ -178,7 +178,11 @@ impl Rooms {
                 key: JobKey { user: self.backlog.users.name(key.user).clone(), id: key.id },
                 attempt: start.attempt,
             };
-            return self.started_before(job, (&start.user, start.worker, start.seq), &started);
+            return self.started_in_earlier_term(
+                job,
+                (&start.user, start.worker, start.seq),
+                &started,
+            );
         }
         let holder = self
             .fleet
@@ -186,7 +190,7 @@ impl Rooms {
             .holder_of(key)
             .filter(|(worker, held)| !is_over(held.attempt) && self.may_run(*worker, function));
         match holder.map(|(worker, held)| (worker, held.clone())) {
-            Some((worker, held)) => self.join(job, worker, &held),
+            Some((worker, held)) => self.adopt(job, worker, &held),
             None => self.requeue(job),
         }
     }
@@ -196,7 +200,7 @@ impl Rooms {
             return;
         }
         if self.fleet.workers.get(started.worker).is_some_and(|worker| worker.user != *user) {
-            self.outbox.ignore(Why::Forged(1));
+            self.outbox.ignore(IgnoreReason::Forged(1));
             return;
         }
         for begun in &started.jobs {
@@ -209,7 +213,7 @@ impl Rooms {
                     && !self.fleet.orphans.is_over(&id)
                     && !self.jobs.recent.keep_start(key, by, at, self.now)
                 {
-                    self.outbox.tell(Fact::TurnedAway(Bound::Unclaimed));
+                    self.outbox.emit(Fact::LimitReached(Bound::Unclaimed));
                 }
                 continue;
             };
@@ -228,22 +232,22 @@ impl Rooms {
         let Some(found) = self.jobs.get(job) else { return };
         let (attempts, key) = (found.attempts, found.key);
         match &found.state {
-            State::Out(out) if out.attempt == begun.attempt => {
-                let before = out.holder.filter(|holder| holder.worker == worker);
+            State::InFlight(in_flight) if in_flight.attempt == begun.attempt => {
+                let before = in_flight.holder.filter(|holder| holder.worker == worker);
                 let known = match self.fleet.workers.get(worker) {
-                    Some(known) if known.is_heard() && !self.may_have(worker, job, out) => {
-                        self.outbox.ignore(Why::Forged(1));
+                    Some(known) if known.is_heard() && !self.may_hold(worker, job, in_flight) => {
+                        self.outbox.ignore(IgnoreReason::Forged(1));
                         return;
                     }
                     Some(known) => known,
                     None if via == Via::Beats => return,
-                    None => match self.fleet.workers.meet(worker, user, now) {
+                    None => match self.fleet.workers.get_or_insert(worker, user, now) {
                         Some(known) => known,
                         None => return,
                     },
                 };
                 let over = known.seq > seq && !known.held.contains_key(&key);
-                let fate = known.fate;
+                let liveness = known.liveness;
                 let running = before.and_then(|before| before.running);
                 self.hold(
                     job,
@@ -257,37 +261,37 @@ impl Rooms {
                     },
                 );
                 if via == Via::Results && !over {
-                    self.begun_by_the_lost(job, worker, fate);
+                    self.started_on_lost_worker(job, worker, liveness);
                 }
             }
             State::Queued(_) | State::Unnoted { .. }
                 if via == Via::Results && attempts == 0 && Some(begun.attempt.term) != term =>
             {
                 self.detach(job);
-                self.started_before(job, (user, worker, seq), begun);
+                self.started_in_earlier_term(job, (user, worker, seq), begun);
             }
-            State::Out(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
-                self.outbox.ignore(Why::Outdated);
+            State::InFlight(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
+                self.outbox.ignore(IgnoreReason::Outdated);
             }
         }
     }
 
-    /// A worker that was lost, or left, says behind that that it begins a job: nobody would look
-    /// after the job, since only this worker could say that it does not hold it. If the worker
-    /// lives, its next beat takes the strike back.
-    fn begun_by_the_lost(&mut self, job: JobRef, worker: WorkerId, fate: Fate) {
-        match fate {
-            Fate::Heard | Fate::Late | Fate::Unreachable => {}
-            Fate::Lost { .. } => self.strike(job, worker),
-            Fate::Left { .. } => {
+    /// A worker starts a job after it was declared lost or left: nobody would look after the job,
+    /// since only this worker can say that it does not hold it. If the worker is alive, its next
+    /// beat revokes the strike.
+    fn started_on_lost_worker(&mut self, job: JobRef, worker: WorkerId, liveness: Liveness) {
+        match liveness {
+            Liveness::Heard | Liveness::Late | Liveness::Unreachable => {}
+            Liveness::Lost { .. } => self.strike(job, worker),
+            Liveness::Left { .. } => {
                 self.detach(job);
                 self.requeue(job);
             }
         }
     }
 
-    /// A worker had started an attempt of an earlier term, confirmed, of a job that is nowhere.
-    fn started_before(
+    /// A worker has started, confirmed, an attempt of an earlier term; the job is detached.
+    fn started_in_earlier_term(
         &mut self,
         job: JobRef,
         (user, worker, seq): (&UserName, WorkerId, u64),
@@ -297,16 +301,16 @@ impl Rooms {
             return;
         };
         let selector = &self.fleet.functions.get(function).selector;
-        let Some(known) = self.fleet.workers.meet(worker, user, self.now) else {
+        let Some(known) = self.fleet.workers.get_or_insert(worker, user, self.now) else {
             return self.requeue(job);
         };
         if known.user != *user || known.is_heard() && !known.serves(selector) {
-            self.outbox.ignore(Why::Forged(1));
+            self.outbox.ignore(IgnoreReason::Forged(1));
             return self.requeue(job);
         }
         let held = known.held.get(&key);
         let over = known.is_heard() && known.seq > seq && held.is_none();
-        if over || matches!(known.fate, Fate::Left { .. }) {
+        if over || matches!(known.liveness, Liveness::Left { .. }) {
             return self.requeue(job);
         }
         let running = Running {
@@ -316,16 +320,15 @@ impl Rooms {
         let (pool, lost) = (known.pool, !known.is_alive());
         let seq = seq.max(if held.is_some() { known.seq } else { 0 });
         let holder = Holder { worker, running: Some(running), seq, evidence: true, dropped: false };
-        let out = self.out_with(pool, begun.attempt, holder);
-        self.put_out(job, out);
+        let in_flight = self.adopted(pool, begun.attempt, holder);
+        self.set_in_flight(job, in_flight);
         if lost {
             self.strike(job, worker);
         }
     }
 
-    /// Whether an attempt that a beat names is an orphan that runs there, and then whether it is
-    /// over.
-    pub(super) fn runs_beside(
+    /// `Some` if an attempt in a beat runs as an orphan, with whether its job has ended.
+    pub(super) fn runs_as_orphan(
         &mut self,
         worker: WorkerId,
         key: Key,
@@ -335,26 +338,27 @@ impl Rooms {
         let now = self.now;
         let orphan = self.fleet.orphans.known.get_mut(&id);
         if held.slot.is_none() {
-            if let Some(Place::Queue { seen, .. }) = orphan.map(|orphan| &mut orphan.place) {
+            if let Some(Location::Queue { seen, .. }) = orphan.map(|orphan| &mut orphan.location) {
                 *seen = Some(now);
             }
             return None;
         }
         if let Some(job) = self.jobs.find(key).and_then(|job| self.jobs.get(job)) {
-            let is_it = job.out().is_some_and(|out| out.attempt == held.attempt);
+            let is_it = job.in_flight().is_some_and(|in_flight| in_flight.attempt == held.attempt);
             return (!is_it).then_some(false);
         }
         if let Some(orphan) = orphan {
-            let elsewhere = matches!(orphan.place, Place::Slot { worker: by, .. } if by != worker);
-            // Every client would have sent it by now.
-            let unasked = now.saturating_sub(orphan.since.max(self.leadership.fresh))
+            let elsewhere =
+                matches!(orphan.location, Location::Slot { worker: by, .. } if by != worker);
+            // Every living client would have resent it by now.
+            let unasked = now.saturating_sub(orphan.since.max(self.leadership.silence_from))
                 >= CLIENT_EXPIRES
                 && self.leadership.leading().is_some();
             let is_over = orphan.is_over || unasked || self.jobs.recent.find(key).is_some();
             return (!elsewhere).then_some(is_over);
         }
         match self.jobs.recent.find(key) {
-            // The beat has crossed its answer.
+            // The beat crossed its answer.
             Some(kept)
                 if kept.answered.worker.is_some() && now.saturating_sub(kept.at) < STILL_HELD =>
             {

@@ -1,5 +1,5 @@
-//! The jobs: those that have not ended, each in one of few states, with its attempts, its holder
-//! and what speaks against it; their clients; and the answers of those that ended lately.
+//! The jobs: unfinished ones, each in one of few states, with its attempts, its holder and the
+//! evidence against it; their clients; and recent answers.
 
 pub(crate) mod clients;
 pub(crate) mod recent;
@@ -10,141 +10,100 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_protocol::message::Bound;
-use simple_dist_protocol::{Attempt, ClientId, JobId, JobKey, PoolId, WorkerId};
+use simple_dist_protocol::{Attempt, ClientId, PoolId, WorkerId};
 
-use super::backlog::queue::Place;
-use super::fleet::functions::FunctionRef;
+use super::backlog::queue::Position;
 
-use super::backlog::users::UserRef;
-
+use super::backlog::queue::QueueClass;
+use super::ids::{FunctionRef, JobRef, Key};
 use clients::Clients;
 use recent::Recent;
-use strikes::Suspicion;
+use strikes::Strikes;
 
-/// A job by its user's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) user: UserRef,
-    pub(crate) id: JobId,
-}
-
-impl Key {
-    /// Of a job as others name it.
-    pub(crate) fn of(key: &JobKey) -> Self {
-        Self { user: UserRef::of(&key.user), id: key.id }
-    }
-}
-
-/// Where a job lies. One that has ended is never mistaken for its successor in the same place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(test, derive(Default))]
-pub(crate) struct JobRef {
-    index: u32,
-    serial: u32,
-}
-
-impl JobRef {
-    /// Where it lies: no two jobs that have not ended lie in one place.
-    pub(crate) fn place(self) -> usize {
-        self.index as usize
-    }
-}
-
-/// A job that has not ended.
+/// An unfinished job.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) key: Key,
-    /// With the user, where its answer goes.
+    /// With the user, the queue its answer goes to.
     pub(crate) client: ClientId,
     pub(crate) function: FunctionRef,
     pub(crate) args: Bytes,
     pub(crate) trace: Option<String>,
     pub(crate) priority: u8,
-    /// The count of jobs at its submission.
+    /// The number of jobs admitted before it.
     pub(crate) age: u64,
     pub(crate) since: Duration,
     pub(crate) deadline: Duration,
     /// When it was first known to run.
     pub(crate) began: Option<Duration>,
-    /// Placements in this term: what tells them apart.
+    /// The number of placements in this term, which tells attempts apart.
     pub(crate) attempts: u32,
-    /// The attempts that ran, or may have: what people see. One handed back unstarted, by its
-    /// worker's own will, is none.
+    /// The attempts that ran, or may have, as people see them. One returned unstarted by its worker
+    /// does not count.
     pub(crate) runs: u32,
     /// Whether no earlier term can have placed it.
     pub(crate) first: bool,
     pub(crate) state: State,
-    /// None while nothing speaks against it, which is nearly always.
-    pub(crate) suspicion: Option<Box<Suspicion>>,
+    /// `None` for nearly all jobs: no evidence against them.
+    pub(crate) strikes: Option<Box<Strikes>>,
 }
 
 /// Where a job is.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// Between two places; never seen from outside.
+    /// Between two states, within one rule.
     Nowhere,
     /// In one of its function's queues.
-    Queued(Line),
-    /// Until its client has noted its marks.
+    Queued(QueueClass),
+    /// Waits until its client acknowledges its marks.
     Unnoted {
-        /// When the client was last told.
+        /// When the client was last sent them.
         told: Duration,
     },
     /// In a pool's queue or with a worker.
-    Out(Box<Out>),
+    InFlight(Box<InFlight>),
 }
 
-/// Which of a function's queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
-    Calm,
-    /// Sent before, perhaps to an earlier term: placed once every worker had the time to say that
-    /// it has it.
-    Resent,
-    /// With marks: placed one at a time.
-    Suspect,
-}
-
-/// An attempt under way.
+/// An attempt in flight.
 #[derive(Debug, Clone)]
-pub(crate) struct Out {
-    /// None while all we know is a worker that we never heard.
+pub(crate) struct InFlight {
+    /// `None` if all we know is a worker that we never heard.
     pub(crate) pool: Option<PoolId>,
     pub(crate) attempt: Attempt,
-    /// The same for people: the count of the job's runs with this one.
+    /// The number of the job's runs, including this one, for people.
     pub(crate) run: u32,
     pub(crate) since: Duration,
-    /// Since when the broker has its message.
+    /// When the broker confirmed its message.
     pub(crate) confirmed: Option<Duration>,
     /// When its pool's queue was first seen empty after that.
     pub(crate) seen_empty: Option<Duration>,
     pub(crate) holder: Option<Holder>,
-    /// Its message came back although its holder has started it.
+    /// Whether its message came back although its holder has started it.
     pub(crate) came_back: bool,
 }
 
-/// The worker that holds an attempt, as far as we heard.
+/// The worker that holds an attempt, as far as we know.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holder {
     pub(crate) worker: WorkerId,
-    /// Since when it runs, and in which slot; none while it waits its turn.
+    /// Since when it runs, and in which slot; `None` while it waits for a slot.
     pub(crate) running: Option<Running>,
-    /// The worker's beat that this rests on: only a later one can say "not holding".
+    /// The number of the beat this is based on: only a later one can say "not holding".
     pub(crate) seq: u64,
-    /// The worker's `Started` was confirmed before it began.
+    /// Whether the worker's `Started` was confirmed before it started.
     pub(crate) evidence: bool,
-    /// A later beat did not name the job any more.
+    /// Whether a later beat no longer named the job.
     pub(crate) dropped: bool,
 }
 
-/// An execution.
+/// A running execution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Running {
     pub(crate) since: Duration,
     pub(crate) slot: Option<u32>,
 }
 
-impl Out {
+impl InFlight {
     /// Whether a worker is known to run it.
     pub(crate) fn runs(&self) -> bool {
         self.holder.is_some_and(|holder| holder.running.is_some())
@@ -152,46 +111,51 @@ impl Out {
 }
 
 impl Job {
-    /// Its place in its function's queue.
-    pub(crate) fn place(&self) -> Place {
-        Place { priority: self.priority, user: self.key.user, client: self.client, age: self.age }
+    /// Its position in its function's queue.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            priority: self.priority,
+            user: self.key.user,
+            client: self.client,
+            age: self.age,
+        }
     }
 
-    /// Whether anything speaks against it.
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.suspicion.as_ref().is_some_and(|suspicion| suspicion.count() > 0)
+    /// Whether there is a mark or strike against it.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.strikes.as_ref().is_some_and(|strikes| strikes.count() > 0)
     }
 
     /// The attempt under way.
-    pub(crate) fn out(&self) -> Option<&Out> {
+    pub(crate) fn in_flight(&self) -> Option<&InFlight> {
         match &self.state {
-            State::Out(out) => Some(out),
+            State::InFlight(in_flight) => Some(in_flight),
             State::Nowhere | State::Queued(_) | State::Unnoted { .. } => None,
         }
     }
 
-    /// The attempt under way turns out to be none: nobody has begun it.
+    /// The attempt in flight does not count as a run, since nobody started it.
     pub(crate) fn uncount_run(&mut self) {
-        if self.out().is_some_and(|out| !out.runs()) {
+        if self.in_flight().is_some_and(|in_flight| !in_flight.runs()) {
             self.runs = self.runs.saturating_sub(1);
         }
     }
 
     /// The attempt under way.
-    pub(crate) fn out_mut(&mut self) -> Option<&mut Out> {
+    pub(crate) fn in_flight_mut(&mut self) -> Option<&mut InFlight> {
         match &mut self.state {
-            State::Out(out) => Some(out),
+            State::InFlight(in_flight) => Some(in_flight),
             State::Nowhere | State::Queued(_) | State::Unnoted { .. } => None,
         }
     }
 
-    /// What is said against it.
-    pub(crate) fn suspicion_mut(&mut self) -> &mut Suspicion {
-        self.suspicion.get_or_insert_default()
+    /// Its marks and strikes.
+    pub(crate) fn strikes_mut(&mut self) -> &mut Strikes {
+        self.strikes.get_or_insert_default()
     }
 }
 
-/// All jobs that have not ended.
+/// All unfinished jobs.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     slots: Vec<Slot>,
@@ -199,16 +163,16 @@ pub(crate) struct Jobs {
     index: HashMap<Key, JobRef>,
     deadlines: BTreeSet<(Duration, JobRef)>,
     bytes: usize,
-    /// How many of them are under way.
-    pub(crate) out: usize,
-    /// How many were ever let in.
+    /// How many of them are in flight.
+    pub(crate) in_flight: usize,
+    /// How many were ever admitted.
     ages: u64,
-    /// Those that wait for their client's receipt.
+    /// Jobs that wait for their client to acknowledge their marks.
     pub(crate) unnoted: BTreeSet<JobRef>,
-    /// Those that bear a strike by each lost worker, which takes it back if it is heard.
-    pub(crate) strikers: BTreeMap<WorkerId, BTreeSet<JobRef>>,
+    /// The jobs struck by each lost worker, whose strikes are revoked if it is heard again.
+    pub(crate) struck_by: BTreeMap<WorkerId, BTreeSet<JobRef>>,
     pub(crate) clients: Clients,
-    /// The answers of those that ended lately.
+    /// The answers of recently ended jobs.
     pub(crate) recent: Recent,
 }
 
@@ -219,7 +183,7 @@ struct Slot {
 }
 
 impl Jobs {
-    /// None yet; so many bytes of recent answers are kept, for so long.
+    /// An empty table that keeps recent answers within these limits: bytes and age.
     pub(crate) fn new(recent: (usize, Duration)) -> Self {
         Self {
             slots: vec![],
@@ -227,18 +191,18 @@ impl Jobs {
             index: HashMap::new(),
             deadlines: BTreeSet::new(),
             bytes: 0,
-            out: 0,
+            in_flight: 0,
             ages: 0,
             unnoted: BTreeSet::new(),
-            strikers: BTreeMap::new(),
+            struck_by: BTreeMap::new(),
             clients: Clients::default(),
             recent: Recent::new(recent),
         }
     }
 
-    /// How many of them wait here.
+    /// How many jobs wait in the backlog.
     pub(crate) fn waiting(&self) -> u64 {
-        (self.index.len() - self.out) as u64
+        (self.index.len() - self.in_flight) as u64
     }
 
     /// The bytes of their arguments.
@@ -263,7 +227,7 @@ impl Jobs {
         if slot.serial == job.serial { slot.job.as_mut() } else { None }
     }
 
-    /// A new job; there must be none of its key.
+    /// Adds a new job; its key must be new.
     pub(crate) fn insert(&mut self, job: Job) -> JobRef {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { serial: 0, job: None });
@@ -278,7 +242,7 @@ impl Jobs {
         found
     }
 
-    /// Takes a job out for good.
+    /// Removes a job for good.
     pub(crate) fn remove(&mut self, job: JobRef) -> Option<Job> {
         let slot = self.slots.get_mut(job.index as usize)?;
         if slot.serial != job.serial {
@@ -293,8 +257,9 @@ impl Jobs {
         Some(gone)
     }
 
-    /// Moves a job's deadline forward, never back: every estimate of it is late by its way here.
-    pub(crate) fn hurry(&mut self, job: JobRef, deadline: Duration) {
+    /// Moves a job's deadline earlier, never later: each estimate of it is late by the transit
+    /// time.
+    pub(crate) fn shorten_deadline(&mut self, job: JobRef, deadline: Duration) {
         let Some(found) = self.get_mut(job) else { return };
         let before = found.deadline;
         if deadline < before {
@@ -304,12 +269,12 @@ impl Jobs {
         }
     }
 
-    /// The job whose deadline is the first, if that has passed.
+    /// The job with the earliest deadline, if that has passed.
     pub(crate) fn overdue(&self, now: Duration) -> Option<JobRef> {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, job)| *job)
     }
 
-    /// Every job, in no order that matters.
+    /// Every job, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobRef, &Job)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let index = u32::try_from(index).ok()?;
@@ -317,13 +282,13 @@ impl Jobs {
         })
     }
 
-    /// The age of a job that is let in now.
+    /// The age of a job admitted now.
     pub(crate) fn next_age(&mut self) -> u64 {
         self.ages += 1;
         self.ages
     }
 
-    /// What leaves no room for one more job of so many bytes, if anything does.
+    /// The limit that one more job of this size would exceed, if any.
     pub(crate) fn full_for(&self, bytes: usize, (jobs, most): (usize, usize)) -> Option<Bound> {
         if self.index.len() >= jobs {
             return Some(Bound::Jobs);
@@ -331,16 +296,17 @@ impl Jobs {
         (self.bytes + bytes > most).then_some(Bound::Arguments)
     }
 
-    /// Remembers who takes back the strikes that a job was brought with.
-    pub(crate) fn remember_strikers(&mut self, job: JobRef) {
-        let suspicion = self.get(job).and_then(|job| job.suspicion.as_ref());
-        let strikers: Vec<_> = suspicion.iter().flat_map(|it| it.strikers()).collect();
-        for worker in strikers {
-            self.strikers.entry(worker).or_default().insert(job);
+    /// Indexes the strikes that a job came with by worker, so that they can be revoked.
+    pub(crate) fn index_lost_workers(&mut self, job: JobRef) {
+        let strikes = self.get(job).and_then(|job| job.strikes.as_ref());
+        let lost_workers: Vec<_> = strikes.iter().flat_map(|it| it.lost_workers()).collect();
+        for worker in lost_workers {
+            self.struck_by.entry(worker).or_default().insert(job);
         }
     }
 
-    /// Those whose client has not noted their marks for a while: it is to be told again.
+    /// The jobs whose client has not acknowledged their marks for this long; they count as sent
+    /// again.
     pub(crate) fn unnoted_for(&mut self, longest: Duration, now: Duration) -> Vec<JobRef> {
         let mut found = vec![];
         for job in self.unnoted.clone() {
@@ -354,7 +320,7 @@ impl Jobs {
         found
     }
 
-    /// Forgets them all. Serials go on, so that no old reference finds a new job.
+    /// Forgets all jobs. Serial numbers continue, so that no old reference finds a new job.
     pub(crate) fn forget_term(&mut self) {
         self.free.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
@@ -364,9 +330,9 @@ impl Jobs {
         }
         self.index.clear();
         self.deadlines.clear();
-        (self.bytes, self.out) = (0, 0);
+        (self.bytes, self.in_flight) = (0, 0);
         self.unnoted.clear();
-        self.strikers.clear();
+        self.struck_by.clear();
         self.clients.clear();
     }
 }

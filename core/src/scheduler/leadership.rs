@@ -1,5 +1,5 @@
-//! Leadership: the link and the term, whether our presence comes back to us, and from when on
-//! silence counts.
+//! Leadership: the link and the term, whether our presence comes back to us, and since when silence
+//! counts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use simple_dist_protocol::limits::{BEAT, ECHO, EXPECTED_BACK, SILENCE, TERM_LIST
 use simple_dist_protocol::message::Presence;
 use simple_dist_protocol::{DistributorId, Term};
 
-/// A term that could not empty `sd.answers` for this long begins all the same: answers come as
-/// fast as they are read, and none of them is lost by that.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-/// The presences of an outage that are remembered: only the oldest decides.
+/// How long a term tries to empty `sd.answers` before it begins anyway: later answers are still
+/// read, and none is lost.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most unechoed presences remembered: only the oldest matters.
 const UNECHOED: usize = 64;
 
-/// What the broker lets us do.
+/// The state of our link and term.
 #[derive(Debug, Default)]
 pub(crate) struct Leadership {
     phase: Phase,
     blocked: bool,
     up_since: Duration,
-    /// Since when silence counts.
-    pub(crate) fresh: Duration,
-    /// Whether we may judge, purge and place now.
-    pub(crate) judges: bool,
+    /// Silence before this moment does not count.
+    pub(crate) silence_from: Duration,
+    /// Whether we may declare workers lost, purge and place now.
+    pub(crate) may_act: bool,
     last_tick: Duration,
-    last_aged: Duration,
-    /// What another distributor showed last, and when.
+    last_expired: Duration,
+    /// Another distributor's last presence, and when it arrived.
     other: Option<(Presence, Duration)>,
 }
 
@@ -38,48 +38,48 @@ enum Phase {
     Leading(Leading),
 }
 
-/// A term of ours.
+/// Our term.
 #[derive(Debug)]
 pub(crate) struct Leading {
     pub(crate) term: Term,
     pub(crate) since: Duration,
     drain: Drain,
-    /// Whether the end of its listening was acted on.
+    /// Whether the end of the listening period was acted on.
     listened: bool,
     seq: u64,
     /// When presence was last sent.
-    shown: Option<Duration>,
-    /// Whether presence came back since it last ceased to.
+    presence_at: Option<Duration>,
+    /// Whether presence has come back since the last restart.
     echoed: bool,
-    /// Presences that have not come back, the oldest first, and when they were sent.
+    /// Presences that have not come back, oldest first: number and time sent.
     unechoed: VecDeque<(u64, Duration)>,
 }
 
-/// How far `sd.answers` is read.
+/// How far `sd.answers` has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drain {
     Asking,
-    /// It was seen empty; what was on its way to us then comes before the next tick.
+    /// It was seen empty; messages then on their way arrive before the next tick.
     SeenEmpty,
     Done,
 }
 
-/// What a term is to do next.
+/// What a term has to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     Wait,
-    /// To look whether `sd.answers` is empty.
+    /// Ask whether `sd.answers` is empty.
     AskDepths,
-    /// To show itself.
-    Show,
+    /// Send presence.
+    SendPresence,
 }
 
 impl Leading {
-    /// Presence is to be shown at once, and nothing judged until it came back.
-    fn begin_anew(&mut self) {
+    /// Send presence at once, and act on nothing until it has come back.
+    fn restart_echo(&mut self) {
         self.echoed = false;
         self.unechoed.clear();
-        self.shown = None;
+        self.presence_at = None;
     }
 }
 
@@ -99,7 +99,7 @@ impl Leadership {
         }
     }
 
-    /// The distributor that leads, if it is another one and was heard of late.
+    /// The active distributor, if it is another one and was heard recently.
     pub(crate) fn active(&self, now: Duration) -> Option<&Presence> {
         let (presence, at) = self.other.as_ref()?;
         (now.saturating_sub(*at) < SILENCE).then_some(presence)
@@ -113,8 +113,8 @@ impl Leadership {
         self.blocked
     }
 
-    /// Whether what we hear, and do not hear, means anything at this time.
-    fn carries(&self, now: Duration) -> bool {
+    /// Whether our link demonstrably works, so that silence means something.
+    fn link_verified(&self, now: Duration) -> bool {
         let echoes = match &self.phase {
             Phase::Down => false,
             Phase::Standby => true,
@@ -129,31 +129,31 @@ impl Leadership {
         echoes && !self.blocked
     }
 
-    /// The term, while we lead.
+    /// The id of our term, if we lead.
     pub(crate) fn term(&self) -> Option<Term> {
         self.leading().map(|leading| leading.term)
     }
 
-    /// The link is up: we stand by.
+    /// The link is up: we are on standby.
     pub(crate) fn link_up(&mut self, now: Duration) {
         self.phase = Phase::Standby;
         self.blocked = false;
-        (self.up_since, self.fresh, self.last_tick) = (now, now, now);
+        (self.up_since, self.silence_from, self.last_tick) = (now, now, now);
     }
 
-    /// The link is gone, and our term with it.
+    /// The link is down, and our term is over.
     pub(crate) fn link_down(&mut self) {
         self.phase = Phase::Down;
-        self.judges = false;
+        self.may_act = false;
     }
 
-    /// The broker takes no messages, or takes them again.
+    /// The broker blocks publishers, or stops blocking them.
     pub(crate) fn block(&mut self, blocked: bool) {
         self.blocked = blocked;
-        self.leading_mut().into_iter().for_each(Leading::begin_anew);
+        self.leading_mut().into_iter().for_each(Leading::restart_echo);
     }
 
-    /// A term of ours begins.
+    /// Our term begins.
     pub(crate) fn lead(&mut self, term: Term, now: Duration) {
         self.phase = Phase::Leading(Leading {
             term,
@@ -161,17 +161,17 @@ impl Leadership {
             drain: Drain::Asking,
             listened: false,
             seq: 0,
-            shown: None,
+            presence_at: None,
             echoed: false,
             unechoed: VecDeque::new(),
         });
-        self.judges = false;
-        (self.fresh, self.last_tick) = (now, now);
+        self.may_act = false;
+        (self.silence_from, self.last_tick) = (now, now);
     }
 
-    /// Presence came through the broker. Whether we are to step down for another one: the younger
-    /// one has seen later that nobody held the lock, and what an earlier term has left behind comes
-    /// to the younger one only.
+    /// A presence arrived. Returns whether we must step down for another distributor: the older
+    /// term yields, because the younger one saw the lock free later, and what earlier terms left
+    /// behind goes to the younger one.
     pub(crate) fn seen(&mut self, presence: &Presence, ours: DistributorId, now: Duration) -> bool {
         if presence.distributor != ours {
             self.other = Some((presence.clone(), now));
@@ -186,71 +186,73 @@ impl Leadership {
         false
     }
 
-    /// Looks whether we may judge. If we may again, everybody gets a fresh start: whether that is
-    /// so.
-    pub(crate) fn watch(&mut self, now: Duration) -> bool {
-        let carries = self.carries(now);
-        let before = std::mem::replace(&mut self.judges, carries);
-        let again = self.judges && !before;
+    /// Updates whether we may act. Returns true if we may again after a pause: then all silence
+    /// starts from zero.
+    pub(crate) fn update_may_act(&mut self, now: Duration) -> bool {
+        let verified = self.link_verified(now);
+        let before = std::mem::replace(&mut self.may_act, verified);
+        let again = self.may_act && !before;
         if again {
-            self.fresh = now;
+            self.silence_from = now;
         }
         again
     }
 
-    /// Whether this process itself stood still: then what it did not hear means nothing.
+    /// Detects that this process itself was frozen: then the silence of others means nothing.
     pub(crate) fn tick(&mut self, now: Duration) {
         let gap = now.saturating_sub(self.last_tick);
         self.last_tick = now;
         if gap >= ECHO {
-            self.fresh = now;
+            self.silence_from = now;
             if let Some(leading) = self.leading_mut() {
-                leading.begin_anew();
-                self.judges = false;
+                leading.restart_echo();
+                self.may_act = false;
             }
         }
     }
 
-    /// A term drains, then shows itself once a second, and when what is served has changed.
+    /// The next step of a term: it drains, then sends presence once a second and whenever the set
+    /// of served functions changes.
     pub(crate) fn next(&mut self, changed: bool, now: Duration) -> Next {
         let blocked = self.blocked;
         let Some(leading) = self.leading_mut() else { return Next::Wait };
         match leading.drain {
-            Drain::Asking if now.saturating_sub(leading.since) < DRAIN_PATIENCE => {
+            Drain::Asking if now.saturating_sub(leading.since) < DRAIN_TIMEOUT => {
                 return Next::AskDepths;
             }
             Drain::Asking | Drain::SeenEmpty => leading.drain = Drain::Done,
             Drain::Done => {}
         }
-        let is_time = leading.shown.is_none_or(|shown| now.saturating_sub(shown) >= BEAT);
-        if (changed || is_time) && !blocked { Next::Show } else { Next::Wait }
+        let is_time =
+            leading.presence_at.is_none_or(|presence_at| now.saturating_sub(presence_at) >= BEAT);
+        if (changed || is_time) && !blocked { Next::SendPresence } else { Next::Wait }
     }
 
-    /// Whether every worker had the time to say what it holds: only then is placed what an earlier
-    /// term may have placed.
+    /// Whether every worker has had time to say what it holds: only then are jobs placed that an
+    /// earlier term may have placed.
     pub(crate) fn has_listened(&self, now: Duration) -> bool {
         self.leading().is_some_and(|leading| now.saturating_sub(leading.since) >= TERM_LISTENS)
     }
 
-    /// The same, once: at its first look after that.
-    pub(crate) fn comes_to_have_listened(&mut self, now: Duration) -> bool {
+    /// True once: the first time it is asked after that.
+    pub(crate) fn listening_ended(&mut self, now: Duration) -> bool {
         let listened = self.has_listened(now);
         self.leading_mut()
             .is_some_and(|it| !std::mem::replace(&mut it.listened, listened) && listened)
     }
 
-    /// Presence is sent now: its term and count.
-    pub(crate) fn show(&mut self, now: Duration) -> Option<(Term, u64)> {
+    /// Notes that presence is sent now; returns its term and number.
+    pub(crate) fn presence_sent(&mut self, now: Duration) -> Option<(Term, u64)> {
         let leading = self.leading_mut()?;
         leading.seq += 1;
-        leading.shown = Some(now);
+        leading.presence_at = Some(now);
         if leading.unechoed.len() < UNECHOED {
             leading.unechoed.push_back((leading.seq, now));
         }
         Some((leading.term, leading.seq))
     }
 
-    /// Whether what an earlier term left in `sd.answers` is still being read.
+    /// Whether `sd.answers` is still being drained.
     pub(crate) fn is_draining(&self) -> bool {
         self.leading().is_some_and(|leading| leading.drain == Drain::Asking)
     }
@@ -264,20 +266,20 @@ impl Leadership {
         }
     }
 
-    /// From when on nobody is expected to serve a function any more that was served last then, and
-    /// `expected` back if it was before the link was lost.
-    pub(crate) fn hopeless_at(&self, served: Option<Duration>, expected: bool) -> Duration {
+    /// From when on a function counts as not served. `served` is when it was last served;
+    /// `expected` if it was served before the link was lost.
+    pub(crate) fn unserved_from(&self, served: Option<Duration>, expected: bool) -> Duration {
         let since = self.leading().map_or(Duration::ZERO, |leading| leading.since);
-        let from = since.max(self.fresh).max(served.unwrap_or_default()) + SILENCE;
+        let from = since.max(self.silence_from).max(served.unwrap_or_default()) + SILENCE;
         if expected { from.max(self.up_since + EXPECTED_BACK) } else { from }
     }
 
-    /// Whether what is old is to be forgotten: once a second or so.
-    pub(crate) fn ages(&mut self, now: Duration) -> bool {
-        let ages = now.saturating_sub(self.last_aged) >= BEAT;
-        if ages {
-            self.last_aged = now;
+    /// Whether it is time to expire old entries: about once a second.
+    pub(crate) fn is_time_to_expire(&mut self, now: Duration) -> bool {
+        let is_time = now.saturating_sub(self.last_expired) >= BEAT;
+        if is_time {
+            self.last_expired = now;
         }
-        ages
+        is_time
     }
 }

@@ -1,6 +1,5 @@
-//! What is to be done, and what is to be told: effects with their tokens, facts, and how many bytes
-//! are on their way to clients. A client that asks faster than it reads is told no more, and asks
-//! again.
+//! The outbox: effects with their tokens, facts, and the bytes in transit to each client. A client
+//! that asks faster than it reads gets no more for now, and asks again later.
 
 use std::collections::HashMap;
 
@@ -8,23 +7,22 @@ use simple_dist_protocol::limits::{CLIENT_BYTES, OUTGOING_BYTES};
 use simple_dist_protocol::message::Delivered;
 use simple_dist_protocol::{Attempt, ClientId, Generation, PoolId, WorkerId};
 
-use super::backlog::users::UserRef;
-use super::fact::{Fact, Why};
+use super::fact::{Fact, IgnoreReason};
+use super::ids::{JobRef, Key, UserRef};
 use super::jobs::recent::OVERHEAD;
-use super::jobs::{JobRef, Key};
 use super::{Effect, Token};
 
-/// All that goes out.
+/// Everything that leaves the rooms.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) effects: Vec<Effect>,
     pub(crate) facts: Vec<Fact>,
     sent: HashMap<Token, Sent>,
     tokens: u64,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) deliveries: DeliveryBudget,
 }
 
-/// What a token stands for.
+/// What was published under a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sent {
     Placement { job: JobRef, key: Key, attempt: Attempt, pool: PoolId },
@@ -33,22 +31,22 @@ pub(crate) enum Sent {
 }
 
 impl Outbox {
-    /// Something is to be done.
+    /// Adds an effect.
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
 
-    /// Something has happened.
-    pub(crate) fn tell(&mut self, fact: Fact) {
+    /// Emits a fact.
+    pub(crate) fn emit(&mut self, fact: Fact) {
         self.facts.push(fact);
     }
 
-    /// Something that was said does not count.
-    pub(crate) fn ignore(&mut self, why: Why) {
-        self.tell(Fact::Ignored(why));
+    /// Emits that a message was ignored.
+    pub(crate) fn ignore(&mut self, why: IgnoreReason) {
+        self.emit(Fact::Ignored(why));
     }
 
-    /// A token for something whose outcome is waited for.
+    /// A token for a publish whose outcome matters.
     pub(crate) fn token(&mut self, sent: Sent) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);
@@ -56,33 +54,33 @@ impl Outbox {
         token
     }
 
-    /// The outcome has come.
+    /// The outcome has arrived: what the token stood for.
     pub(crate) fn settle(&mut self, token: Token) -> Option<Sent> {
         let sent = self.sent.remove(&token)?;
         if let Sent::Delivery { user, client, bytes, .. } = sent {
-            self.outgoing.give_back((user, client), bytes);
+            self.deliveries.release((user, client), bytes);
         }
         Some(sent)
     }
 
-    /// No outcome is waited for any more: the term is over.
+    /// Forgets all pending outcomes: the term is over.
     pub(crate) fn forget_term(&mut self) {
         self.sent.clear();
-        self.outgoing = Outgoing::default();
+        self.deliveries = DeliveryBudget::default();
     }
 }
 
-/// The bytes of published news whose outcome is not known yet.
+/// The bytes of deliveries whose outcome is not known yet.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct DeliveryBudget {
     clients: HashMap<(UserRef, ClientId), usize>,
     bytes: usize,
 }
 
-impl Outgoing {
-    /// Some more for a client. Whether there is room: one message there always is for a client
-    /// that gets nothing now, unless all others together have taken it.
-    pub(crate) fn take(&mut self, client: (UserRef, ClientId), bytes: usize) -> bool {
+impl DeliveryBudget {
+    /// Reserves bytes for a client. Fails if there is no room; a client with nothing in transit may
+    /// always have one message, unless the total is exhausted.
+    pub(crate) fn reserve(&mut self, client: (UserRef, ClientId), bytes: usize) -> bool {
         let known = self.clients.get(&client).copied().unwrap_or_default();
         let full = known > 0 && known + bytes > CLIENT_BYTES as usize;
         if full || self.bytes + bytes > OUTGOING_BYTES {
@@ -93,8 +91,8 @@ impl Outgoing {
         true
     }
 
-    /// It has arrived, or never will.
-    pub(crate) fn give_back(&mut self, client: (UserRef, ClientId), bytes: usize) {
+    /// Releases bytes of a delivery that has arrived, or never will.
+    pub(crate) fn release(&mut self, client: (UserRef, ClientId), bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
         let Some(known) = self.clients.get_mut(&client) else { return };
         *known = known.saturating_sub(bytes);
@@ -104,10 +102,10 @@ impl Outgoing {
     }
 }
 
-/// What news of a job take while they are on their way.
-pub(crate) fn weight(news: &Delivered) -> usize {
+/// The bytes that a delivery counts for while it is in transit.
+pub(crate) fn delivery_bytes(body: &Delivered) -> usize {
     OVERHEAD
-        + match news {
+        + match body {
             Delivered::Answer(answered) => answered.answer.weight(),
             Delivered::Struck(_) | Delivered::Unknown => 0,
         }

@@ -1,113 +1,116 @@
-//! Where a job is: in its function's queue, in a pool's queue or with a worker, and out of wherever
-//! it is. Every change of that is made here, and told to all rooms that count it.
+//! Moves a job between its function's queue, a pool's queue and a worker. Every such change is made
+//! here, and told to all rooms that count it.
 
 use simple_dist_protocol::PoolId;
 
-use super::Rooms;
+use super::Core;
+use super::backlog::queue::QueueClass;
 use super::fact::{Fact, Step};
-use super::jobs::{Holder, JobRef, Line, Out, State};
+use super::ids::JobRef;
+use super::jobs::{Holder, InFlight, State};
 
-impl Rooms {
-    /// Puts a job that is nowhere into its function's queue.
+impl Core {
+    /// Puts a detached job into its function's queue.
     pub(super) fn enqueue(&mut self, job: JobRef) {
         self.resolve_again(job);
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let line = if found.is_suspect() {
-            Line::Suspect
+        let line = if found.is_marked() {
+            QueueClass::Marked
         } else if found.first || self.leadership.has_listened(self.now) {
-            Line::Calm
+            QueueClass::Unmarked
         } else {
-            Line::Resent
+            QueueClass::Resent
         };
         found.state = State::Queued(line);
-        let (place, function) = (found.place(), found.function);
-        self.outbox.tell(Fact::Job(job, Step::Queued));
-        self.backlog.push(function, line, place, job);
+        let (position, function) = (found.position(), found.function);
+        self.outbox.emit(Fact::Job(job, Step::Queued));
+        self.backlog.push(function, line, position, job);
     }
 
-    /// Puts a job that is nowhere out to a pool or a worker.
-    pub(super) fn put_out(&mut self, job: JobRef, out: Out) {
+    /// Puts a detached job in flight to a pool or a worker.
+    pub(super) fn set_in_flight(&mut self, job: JobRef, in_flight: InFlight) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let suspect = found.is_suspect();
-        let (pool, holder) = (out.pool, out.holder);
-        let id = (found.key, out.attempt);
+        let suspect = found.is_marked();
+        let (pool, holder) = (in_flight.pool, in_flight.holder);
+        let id = (found.key, in_flight.attempt);
         found.runs += 1;
-        found.state = State::Out(Box::new(Out { holder: None, run: found.runs, ..out }));
+        found.state =
+            State::InFlight(Box::new(InFlight { holder: None, run: found.runs, ..in_flight }));
         self.fleet.forget_orphan(&id);
-        self.jobs.out += 1;
-        self.outbox.tell(Fact::Job(job, Step::UnderWay));
+        self.jobs.in_flight += 1;
+        self.outbox.emit(Fact::Job(job, Step::UnderWay));
         if let Some(pool) = pool {
-            self.count_in(job, pool, suspect);
+            self.add_to_pool(job, pool, suspect);
         }
         if let Some(holder) = holder {
             self.hold(job, holder);
         }
     }
 
-    /// Counts a job as under way in a pool.
-    pub(super) fn count_in(&mut self, job: JobRef, pool: PoolId, suspect: bool) {
+    /// Counts a job as in flight in a pool.
+    pub(super) fn add_to_pool(&mut self, job: JobRef, pool: PoolId, suspect: bool) {
         if let Some(pool) = self.fleet.pools.get_mut(&pool) {
-            pool.out.insert(job);
+            pool.in_flight.insert(job);
             if suspect {
                 pool.suspect.get_or_insert(job);
             }
         }
     }
 
-    /// A worker holds the job's attempt, as we hear.
+    /// Notes that a worker holds the job's attempt.
     pub(super) fn hold(&mut self, job: JobRef, holder: Holder) {
         let Some(found) = self.jobs.get_mut(job) else { return };
         if let Some(running) = holder.running {
             found.began.get_or_insert(running.since);
         }
-        let Some(out) = found.out_mut() else { return };
-        let before = out.holder.replace(holder);
+        let Some(in_flight) = found.in_flight_mut() else { return };
+        let before = in_flight.holder.replace(holder);
         let Holder { worker, running, .. } = holder;
-        self.outbox.tell(Fact::Job(job, Step::Held { attempt: out.run, worker, running }));
+        self.outbox.emit(Fact::Job(job, Step::Held { attempt: in_flight.run, worker, running }));
         if let Some(before) = before.filter(|before| before.worker != holder.worker) {
-            self.fleet.workers.let_go(before.worker, job);
+            self.fleet.workers.release(before.worker, job);
         }
         self.fleet.workers.hold(holder.worker, job);
     }
 
-    /// Takes a job out of wherever it is, to be put elsewhere at once.
-    pub(super) fn detach(&mut self, job: JobRef) -> Option<Box<Out>> {
+    /// Detaches a job from wherever it is; the caller puts it elsewhere at once.
+    pub(super) fn detach(&mut self, job: JobRef) -> Option<Box<InFlight>> {
         let found = self.jobs.get_mut(job)?;
-        let place = found.place();
+        let position = found.position();
         match std::mem::replace(&mut found.state, State::Nowhere) {
             State::Nowhere => None,
             State::Queued(line) => {
-                self.backlog.remove(found.function, line, place);
+                self.backlog.remove(found.function, line, position);
                 None
             }
             State::Unnoted { .. } => {
                 self.jobs.unnoted.remove(&job);
                 None
             }
-            State::Out(out) => {
-                self.jobs.out -= 1;
-                if let Some(pool) = out.pool {
-                    self.count_out(job, pool);
+            State::InFlight(in_flight) => {
+                self.jobs.in_flight -= 1;
+                if let Some(pool) = in_flight.pool {
+                    self.remove_from_pool(job, pool);
                 }
-                if let Some(holder) = out.holder {
-                    self.fleet.workers.let_go(holder.worker, job);
+                if let Some(holder) = in_flight.holder {
+                    self.fleet.workers.release(holder.worker, job);
                 }
-                Some(out)
+                Some(in_flight)
             }
         }
     }
 
-    fn count_out(&mut self, job: JobRef, id: PoolId) {
+    fn remove_from_pool(&mut self, job: JobRef, id: PoolId) {
         let Some(pool) = self.fleet.pools.get_mut(&id) else { return };
-        pool.out.remove(&job);
-        pool.crashed &= !pool.out.is_empty();
+        pool.in_flight.remove(&job);
+        pool.crashed &= !pool.in_flight.is_empty();
         if pool.suspect == Some(job) {
             pool.suspect = None;
         }
-        self.fleet.open.insert(id);
+        self.fleet.may_have_room.insert(id);
     }
 
-    /// A job that asked for any version gets the highest that is live.
+    /// Resolves a job for any version to the highest live version.
     pub(super) fn resolve_again(&mut self, job: JobRef) {
         let Some(before) = self.jobs.get(job).map(|job| job.function) else { return };
         let known = self.fleet.functions.get(before);
@@ -123,10 +126,9 @@ impl Rooms {
         }
     }
 
-    /// Jobs that wait for any version of a function go to the one that is served now, each of them
-    /// once.
-    pub(super) fn resolve_revived(&mut self) {
-        for function in std::mem::take(&mut self.fleet.revived) {
+    /// Moves jobs that wait for any version of a function to the version that is served now.
+    pub(super) fn resolve_newly_live(&mut self) {
+        for function in std::mem::take(&mut self.fleet.newly_live) {
             let Some(known) = self.fleet.functions.known(function) else { continue };
             let any = self.fleet.functions.unresolved(known.selector.name());
             let waiting: Vec<_> =

@@ -1,13 +1,13 @@
-//! What became of what was published.
+//! Outcomes of published messages.
 
 use simple_dist_protocol::{Attempt, Outcome, PoolId};
 
 use super::fleet::pools::PoolQueue;
-use super::jobs::JobRef;
+use super::ids::JobRef;
 use super::outbox::Sent;
-use super::{Rooms, Token};
+use super::{Core, Token};
 
-impl Rooms {
+impl Core {
     pub(super) fn settled(&mut self, tokens: &[Token], outcome: Outcome) {
         for token in tokens {
             let Some(sent) = self.outbox.settle(*token) else { continue };
@@ -34,15 +34,15 @@ impl Rooms {
 
     fn placement_settled(&mut self, job: JobRef, attempt: Attempt, pool: PoolId, outcome: Outcome) {
         let now = self.now;
-        let out = self.jobs.get_mut(job).and_then(|job| job.out_mut());
-        let out = out.filter(|out| out.attempt == attempt);
+        let in_flight = self.jobs.get_mut(job).and_then(|job| job.in_flight_mut());
+        let in_flight = in_flight.filter(|in_flight| in_flight.attempt == attempt);
         if outcome == Outcome::Confirmed {
-            if let Some(out) = out {
-                out.confirmed.get_or_insert(now);
+            if let Some(in_flight) = in_flight {
+                in_flight.confirmed.get_or_insert(now);
             }
             return;
         }
-        let unplaced = out.is_some_and(|out| out.holder.is_none());
+        let unplaced = in_flight.is_some_and(|in_flight| in_flight.holder.is_none());
         if let Some(pool) = self.fleet.pools.get_mut(&pool) {
             match outcome {
                 Outcome::Returned if pool.queue == PoolQueue::Declared => {
@@ -52,7 +52,7 @@ impl Rooms {
                 Outcome::Refused => pool.paused = true,
             }
         }
-        self.want_declared(pool);
+        self.ensure_declared(pool);
         if unplaced {
             if let Some(found) = self.jobs.get_mut(job) {
                 found.uncount_run();

@@ -1,6 +1,6 @@
-//! What people see of the scheduler: counts, measures, the recent past, and the view made of them.
-//! It is told [facts](super::fact) and looks at the rooms; none of them knows of it, so nothing is
-//! decided by it. All of it is bounded.
+//! The record: what people see of the scheduler. Counts, measurements, the recent past, and the
+//! view made of them. It consumes [facts](super::fact) and reads the rooms; no room knows of it, so
+//! no decision depends on it. All of it is bounded.
 
 mod callers;
 mod counters;
@@ -9,9 +9,9 @@ mod history;
 mod refusals;
 mod stats;
 mod stream;
-mod tallies;
 mod timeline;
 mod view;
+mod worker_stats;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,43 +21,41 @@ use simple_dist_protocol::limits::{BEAT, REPORT};
 use simple_dist_protocol::message::{Answer, Bound};
 use simple_dist_protocol::{ClientId, WorkerId};
 
-use crate::view::{BarEnd, By, What};
+use crate::view::{BarEnd, CancelledBy, JobEvent};
 
-use super::Rooms;
-use super::backlog::users::UserRef;
+use super::Core;
 use super::fact::{Caller, Completed, Fact, Run, RunEnd, Step};
-use super::fleet::functions::FunctionRef;
-use super::jobs::JobRef;
 
 pub use counters::Counters;
 pub(super) use view::Viewer;
 
+use super::ids::{FunctionRef, JobRef, UserRef};
 use callers::Callers;
-use counters::{Ending, Under};
-use history::{Ended, History, detail, preview};
+use counters::{Ending, Phase};
+use history::{EndedJob, History, detail, preview};
 use refusals::Refusals;
-use stats::{Of, Stats};
+use stats::{FunctionStats, Stats};
 use stream::Stream;
-use tallies::Tallies;
 use timeline::Timeline;
+use worker_stats::WorkerStats;
 
-/// A caller whose time has passed cancels its job at about the moment when it passes here: what
-/// comes this near to it, or within this share of the whole time, has run out of time.
+/// A caller cancels its job when its time has passed, at about the moment when it expires here: a
+/// cancel this close to the deadline, or within this share of the whole time, counts as a timeout.
 const ABOUT_OVER: (Duration, u32) = (Duration::from_millis(500), 4);
 
-/// All that is written down.
+/// Everything recorded.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    /// Whether arguments may be read.
+    /// Whether arguments may be shown.
     preview: bool,
     counters: Counters,
-    /// Of each job that has not ended, in its place.
+    /// Per unfinished job, by its index.
     jobs: Vec<Progress>,
     /// Of all functions together.
     stats: Stats,
-    /// Of each function of which anything was told, in its place. Most have nothing.
-    functions: Vec<Option<Box<Of>>>,
-    tallies: Tallies,
+    /// Per function, by its index, if anything happened to it.
+    functions: Vec<Option<Box<FunctionStats>>>,
+    worker_stats: WorkerStats,
     callers: Callers,
     refusals: Refusals,
     stream: Stream,
@@ -65,25 +63,25 @@ pub(super) struct Record {
     last_aged: Duration,
 }
 
-/// What has become of a job so far.
+/// The progress of an unfinished job.
 #[derive(Debug, Default)]
 struct Progress {
-    under: Option<Under>,
+    phase: Option<Phase>,
     timeline: Timeline,
 }
 
 impl Record {
-    /// Nothing yet.
+    /// An empty record.
     pub(super) fn new(preview: bool) -> Self {
         Self { preview, ..Self::default() }
     }
 
-    /// What was taken in and what became of it.
+    /// How many jobs were accepted and how they ended.
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Something has happened.
+    /// Records a fact.
     pub(super) fn take(&mut self, fact: Fact, now: Duration) {
         match fact {
             Fact::Job(job, step) => self.step(job, step, now),
@@ -93,14 +91,14 @@ impl Record {
                 self.counters.refuse(kind);
                 bound.into_iter().for_each(|bound| self.refusals.count(bound, now));
             }
-            Fact::TurnedAway(bound) => self.turned_away(bound, now),
+            Fact::LimitReached(bound) => self.turned_away(bound, now),
             Fact::Undelivered => self.refusals.count(Bound::Deliveries, now),
             Fact::Ignored(why) => self.counters.ignore(why),
             Fact::Ran(run) => self.ran(*run, now),
-            Fact::WorkerHeard(worker) => self.tallies.heard(worker),
+            Fact::WorkerHeard(worker) => self.worker_stats.heard(worker),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);
-                for run in self.tallies.lost(worker, (left, was_heard), held, now) {
+                for run in self.worker_stats.lost(worker, (left, was_heard), held, now) {
                     self.stream.ran(run, BarEnd::Lost);
                 }
             }
@@ -112,12 +110,12 @@ impl Record {
                 self.counters.forget();
                 self.jobs.clear();
             }
-            Fact::LinkLost => self.tallies.forget_the_living(),
+            Fact::LinkLost => self.worker_stats.forget_the_living(),
         }
     }
 
-    /// Once a second: windows roll, old bars go, a sample is taken.
-    pub(super) fn age(&mut self, rooms: &Rooms, now: Duration) {
+    /// Once a second: rolls windows, drops old bars, takes a sample.
+    pub(super) fn age(&mut self, core: &Core, now: Duration) {
         if now.saturating_sub(self.last_aged) < BEAT {
             return;
         }
@@ -125,9 +123,9 @@ impl Record {
         self.stats.roll(now);
         self.functions.iter_mut().flatten().for_each(|of| of.stats.roll(now));
         self.stream.age(now);
-        self.callers.age(now, |client| rooms.jobs.clients.get(client).is_some());
-        self.tallies.age(now, |worker| rooms.fleet.workers.get(worker).is_some());
-        let sample = Viewer { rooms, record: self, now }.sample();
+        self.callers.age(now, |client| core.jobs.clients.get(client).is_some());
+        self.worker_stats.age(now, |worker| core.fleet.workers.get(worker).is_some());
+        let sample = Viewer { core, record: self, now }.sample();
         self.history.sample(sample, &self.counters);
     }
 
@@ -135,20 +133,20 @@ impl Record {
         match step {
             Step::Admitted => {
                 self.counters.accepted += 1;
-                let place = job.place();
-                if self.jobs.len() <= place {
-                    self.jobs.resize_with(place + 1, Progress::default);
+                let index = job.index();
+                if self.jobs.len() <= index {
+                    self.jobs.resize_with(index + 1, Progress::default);
                 }
-                self.jobs[place] = Progress::default();
+                self.jobs[index] = Progress::default();
             }
-            Step::Queued => self.is(job, Under::Queued),
-            Step::UnderWay => self.is(job, Under::Placed),
+            Step::Queued => self.is(job, Phase::Queued),
+            Step::UnderWay => self.is(job, Phase::Placed),
             Step::Placed { attempt, pool } => {
                 self.counters.placements += 1;
-                self.note(job, now, What::Placed { attempt, pool });
+                self.note(job, now, JobEvent::Placed { attempt, pool });
             }
             Step::Held { attempt, worker, running } => {
-                self.is(job, if running.is_some() { Under::Running } else { Under::Placed });
+                self.is(job, if running.is_some() { Phase::Running } else { Phase::Placed });
                 if let Some(running) = running {
                     self.started(job, attempt, worker, running.since);
                 }
@@ -156,42 +154,42 @@ impl Record {
             Step::Returned { attempt, willing } => {
                 self.counters.returned += 1;
                 self.counters.willing += u64::from(willing);
-                self.note(job, now, What::Returned { attempt, willing });
+                self.note(job, now, JobEvent::Returned { attempt, willing });
             }
             Step::Swept { attempt } => {
                 self.counters.swept += 1;
-                self.note(job, now, What::Swept { attempt });
+                self.note(job, now, JobEvent::Swept { attempt });
             }
             Step::LostWith { attempt, worker } => {
-                self.note(job, now, What::Lost { attempt, worker });
+                self.note(job, now, JobEvent::Lost { attempt, worker });
             }
             Step::Struck { attempt, worker, counts } => {
                 self.counters.strikes += u64::from(counts);
-                self.note(job, now, What::Struck { attempt, worker });
+                self.note(job, now, JobEvent::Struck { attempt, worker });
             }
-            Step::Unstruck => self.counters.unstruck += 1,
+            Step::StrikeRevoked => self.counters.unstruck += 1,
             Step::Marked => self.counters.marks += 1,
-            Step::Unmarked => self.counters.unmarked += 1,
+            Step::MarkRevoked => self.counters.unmarked += 1,
         }
     }
 
-    /// The job is one of these from now on.
-    fn is(&mut self, job: JobRef, under: Under) {
-        let Some(progress) = self.jobs.get_mut(job.place()) else { return };
-        let before = progress.under.replace(under);
-        self.counters.go(before, Some(under));
+    /// Counts the job under this phase.
+    fn is(&mut self, job: JobRef, phase: Phase) {
+        let Some(progress) = self.jobs.get_mut(job.index()) else { return };
+        let before = progress.phase.replace(phase);
+        self.counters.go(before, Some(phase));
     }
 
-    fn note(&mut self, job: JobRef, at: Duration, what: What) {
-        if let Some(progress) = self.jobs.get_mut(job.place()) {
+    fn note(&mut self, job: JobRef, at: Duration, what: JobEvent) {
+        if let Some(progress) = self.jobs.get_mut(job.index()) {
             progress.timeline.push(at, what);
         }
     }
 
     fn started(&mut self, job: JobRef, attempt: u32, worker: WorkerId, at: Duration) {
-        let Some(progress) = self.jobs.get_mut(job.place()) else { return };
+        let Some(progress) = self.jobs.get_mut(job.index()) else { return };
         if !progress.timeline.has_started(attempt) {
-            progress.timeline.push(at, What::Started { attempt, worker });
+            progress.timeline.push(at, JobEvent::Started { attempt, worker });
         }
     }
 
@@ -204,13 +202,13 @@ impl Record {
         match run.end {
             RunEnd::Answered { took, is_value } => {
                 self.started(run.job, run.attempt, run.worker, run.from);
-                self.tallies.ran(run.worker, took, is_value, now);
+                self.worker_stats.ran(run.worker, took, is_value, now);
                 if !took.is_zero() {
                     let end = if is_value { BarEnd::Value } else { BarEnd::Failed };
                     self.stream.ran(run, end);
                 }
             }
-            RunEnd::CameBack => self.tallies.came_back(run),
+            RunEnd::CameBack => self.worker_stats.came_back(run),
             RunEnd::Lost => self.stream.ran(run, BarEnd::Lost),
         }
     }
@@ -234,7 +232,7 @@ impl Record {
     }
 
     fn completed(&mut self, completed: Completed, now: Duration) {
-        let progress = self.jobs.get_mut(completed.job.place()).map(std::mem::take);
+        let progress = self.jobs.get_mut(completed.job.index()).map(std::mem::take);
         let progress = progress.unwrap_or_default();
         let Completed { ran, answer, since, .. } = &completed;
         let ending = ending(&completed, now);
@@ -242,7 +240,7 @@ impl Record {
             Ending::TimedOut => Answer::Expired.kind(),
             Ending::Done | Ending::Failed | Ending::Cancelled(_) => answer.kind(),
         };
-        self.counters.go(progress.under, None);
+        self.counters.go(progress.phase, None);
         self.counters.end(answer.kind(), ending);
         let (worker, ran) = ran.unzip();
         let waited = completed.began.unwrap_or(now).saturating_sub(*since);
@@ -250,7 +248,7 @@ impl Record {
         let of = self.function_mut(completed.function, &completed.name);
         of.ended.count(ending);
         of.stats.ended(kind, ending, waited, ran);
-        self.history.push(Ended {
+        self.history.push(EndedJob {
             kind,
             cancelled_by: match ending {
                 Ending::Cancelled(by) => Some(by),
@@ -272,25 +270,25 @@ impl Record {
         });
     }
 
-    /// What is written down of a function. Where it was forgotten and another one has come in its
-    /// place, that begins anew.
-    fn function_mut(&mut self, function: FunctionRef, name: &Arc<str>) -> &mut Of {
-        let place = function.place();
-        if self.functions.len() <= place {
-            self.functions.resize_with(place + 1, || None);
+    /// The record of a function. If the function at this index was replaced by another, its record
+    /// starts anew.
+    fn function_mut(&mut self, function: FunctionRef, name: &Arc<str>) -> &mut FunctionStats {
+        let index = function.index();
+        if self.functions.len() <= index {
+            self.functions.resize_with(index + 1, || None);
         }
-        let known = &mut self.functions[place];
+        let known = &mut self.functions[index];
         known.take_if(|of| !Arc::ptr_eq(&of.name, name));
-        known.get_or_insert_with(|| Box::new(Of::new(Arc::clone(name))))
+        known.get_or_insert_with(|| Box::new(FunctionStats::new(Arc::clone(name))))
     }
 
-    /// What has become of a job that has not ended.
+    /// The timeline of an unfinished job.
     fn timeline(&self, job: JobRef) -> &Timeline {
-        &self.jobs[job.place()].timeline
+        &self.jobs[job.index()].timeline
     }
 
-    fn function(&self, function: FunctionRef, name: &Arc<str>) -> Option<&Of> {
-        let known = self.functions.get(function.place())?.as_deref();
+    fn function(&self, function: FunctionRef, name: &Arc<str>) -> Option<&FunctionStats> {
+        let known = self.functions.get(function.index())?.as_deref();
         known.filter(|of| Arc::ptr_eq(&of.name, name))
     }
 }
@@ -298,15 +296,17 @@ impl Record {
 /// How a job that ends now is counted.
 fn ending(completed: &Completed, now: Duration) -> Ending {
     let by = match completed.caller {
-        Caller::Waits => By::Operator,
-        Caller::Cancelled => By::Caller,
-        Caller::Gone => By::ClientGone,
+        Caller::Waits => CancelledBy::Operator,
+        Caller::Cancelled => CancelledBy::Caller,
+        Caller::Gone => CancelledBy::ClientGone,
     };
     let (longest, share) = ABOUT_OVER;
     let Completed { since, deadline, .. } = completed;
     let near = (deadline.saturating_sub(*since) / share).min(longest);
     match Ending::of(&completed.answer, by) {
-        Ending::Cancelled(By::Caller) if deadline.saturating_sub(now) <= near => Ending::TimedOut,
+        Ending::Cancelled(CancelledBy::Caller) if deadline.saturating_sub(now) <= near => {
+            Ending::TimedOut
+        }
         ending => ending,
     }
 }

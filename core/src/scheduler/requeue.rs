@@ -1,47 +1,49 @@
-//! A job that is to run again: back into its queue, with what speaks against it; or first to its
-//! client for a receipt; or to its end.
+//! Runs a job again: puts it back into its queue with its marks, asks its client for a receipt
+//! first, or ends it as poisoned.
 
 use std::sync::Arc;
 
 use simple_dist_protocol::WorkerId;
 
-use super::Rooms;
+use super::Core;
 use super::fact::{Fact, Run, RunEnd, Step};
-use super::jobs::{JobRef, Out, State};
+use super::ids::JobRef;
+use super::jobs::{InFlight, State};
 
-impl Rooms {
-    /// A job that is nowhere goes where its counts allow: into the queue, or first to its client
-    /// for a receipt, or to its end.
+impl Core {
+    /// Sends a detached job where its marks allow: into the queue, to its client for a receipt, or
+    /// to its end.
     pub(super) fn requeue(&mut self, job: JobRef) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let Some(suspicion) = &found.suspicion else { return self.enqueue(job) };
-        if suspicion.is_fatal() {
-            let poisoned = suspicion.poisoned();
-            self.end_by_us(job, poisoned);
-        } else if suspicion.is_noted() {
+        let Some(strikes) = &found.strikes else { return self.enqueue(job) };
+        if strikes.is_fatal() {
+            let poisoned = strikes.poisoned();
+            self.end_with(job, poisoned);
+        } else if strikes.is_noted() {
             self.enqueue(job);
         } else {
             found.state = State::Unnoted { told: self.now };
             self.jobs.unnoted.insert(job);
-            self.outbox.tell(Fact::Job(job, Step::Queued));
-            self.tell_marks(job);
+            self.outbox.emit(Fact::Job(job, Step::Queued));
+            self.send_marks(job);
         }
     }
 
-    /// The attempt under way is gone without having been started, as far as we know.
-    pub(super) fn place_again_marked(&mut self, job: JobRef) {
-        let Some(out) = self.detach(job) else { return };
+    /// The attempt in flight is gone, and as far as we know was never started: requeues the job
+    /// with a mark.
+    pub(super) fn requeue_marked(&mut self, job: JobRef) {
+        let Some(in_flight) = self.detach(job) else { return };
         let Some(found) = self.jobs.get_mut(job) else { return };
-        if found.suspicion_mut().mark(out.attempt) {
-            self.outbox.tell(Fact::Job(job, Step::Marked));
+        if found.strikes_mut().mark(in_flight.attempt) {
+            self.outbox.emit(Fact::Job(job, Step::Marked));
         }
         self.requeue(job);
     }
 
-    /// A purged job is placed again; with a mark if a worker that was lost may have had it.
-    pub(super) fn take_from_queue(&mut self, job: JobRef, crashed: bool) {
+    /// Requeues a purged job; with a mark if a lost worker may have had it.
+    pub(super) fn requeue_purged(&mut self, job: JobRef, crashed: bool) {
         if crashed {
-            self.place_again_marked(job);
+            self.requeue_marked(job);
         } else {
             if let Some(found) = self.jobs.get_mut(job) {
                 found.uncount_run();
@@ -51,20 +53,19 @@ impl Rooms {
         }
     }
 
-    /// A lost worker had the job, and nothing says that it had begun it by order.
-    pub(super) fn place_again_after_loss(&mut self, job: JobRef, worker: WorkerId) {
-        if let Some(out) = self.jobs.get(job).and_then(|job| job.out()).cloned() {
-            let attempt = out.run;
-            self.outbox.tell(Fact::Job(job, Step::LostWith { attempt, worker }));
-            self.ran_in_vain(job, &out, RunEnd::Lost);
+    /// Requeues a job that a lost worker held, without evidence that it had started it.
+    pub(super) fn requeue_lost(&mut self, job: JobRef, worker: WorkerId) {
+        if let Some(in_flight) = self.jobs.get(job).and_then(|job| job.in_flight()).cloned() {
+            let attempt = in_flight.run;
+            self.outbox.emit(Fact::Job(job, Step::LostWith { attempt, worker }));
+            self.record_lost_run(job, &in_flight, RunEnd::Lost);
         }
-        self.place_again_marked(job);
+        self.requeue_marked(job);
     }
 
-    /// What a worker had run of the attempt under way when it was heard last: its message came
-    /// back, or it is lost.
-    pub(super) fn ran_in_vain(&mut self, job: JobRef, out: &Out, end: RunEnd) {
-        let Some((holder, found)) = out.holder.zip(self.jobs.get(job)) else { return };
+    /// Records the part of the attempt that a worker had run when it was last heard.
+    pub(super) fn record_lost_run(&mut self, job: JobRef, in_flight: &InFlight, end: RunEnd) {
+        let Some((holder, found)) = in_flight.holder.zip(self.jobs.get(job)) else { return };
         let Some((running, worker)) = holder.running.zip(self.fleet.workers.get(holder.worker))
         else {
             return;
@@ -72,7 +73,7 @@ impl Rooms {
         let to = worker.heard.unwrap_or(self.now);
         let run = Run {
             job,
-            attempt: out.run,
+            attempt: in_flight.run,
             name: Arc::clone(&self.fleet.functions.get(found.function).name),
             worker: holder.worker,
             slots: worker.slots,
@@ -81,6 +82,6 @@ impl Rooms {
             to,
             end,
         };
-        self.outbox.tell(Fact::Ran(Box::new(run)));
+        self.outbox.emit(Fact::Ran(Box::new(run)));
     }
 }

@@ -1,7 +1,8 @@
-//! The rules as stories: what happens on a stage, and what the scheduler wants done about it.
+//! The rules as stories: steps that happen in a small [`world`], and what the scheduler should do
+//! about them.
 //!
-//! The stage plays a good broker: it confirms, declares, echoes presence, finds the queues empty,
-//! and lets living workers beat every second, until a story says otherwise.
+//! The world's broker is well-behaved: it confirms, declares, echoes presence and finds the queues
+//! empty, and living workers beat every second, until a story says otherwise.
 
 mod admission;
 mod bounds;
@@ -14,6 +15,9 @@ mod shares;
 mod sweeps;
 mod terms;
 mod views;
+mod world;
+
+use world::{LiveWorker, Seen, World};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,24 +34,9 @@ use simple_dist_protocol::{
 
 use super::{Config, Effect, Event, Scheduler, TICK, Via};
 
-/// What a story looks at. Presence, questions, declarations and receipts of the broker are the
-/// stage's own business.
-#[derive(Debug, Clone, PartialEq)]
-enum Seen {
-    Placed { job: u128, attempt: u32, alone: bool },
-    Answered { job: u128, kind: &'static str },
-    Struck { job: u128, mark: bool, strikes: Vec<u128> },
-    Unknown { job: u128 },
-    Cancel { worker: u128, jobs: Vec<u128> },
-    Drain { worker: u128 },
-    Resume { worker: u128 },
-    Refused { worker: u128, bound: Bound },
-    Purged,
-}
+type Step = Box<dyn Fn(&mut World)>;
 
-type Step = Box<dyn Fn(&mut Stage)>;
-
-/// A step at so many seconds after the term has opened.
+/// A step, `time` seconds after the story begins.
 struct At {
     time: f64,
     step: Step,
@@ -57,218 +46,28 @@ fn at(time: f64, step: Step) -> At {
     At { time, step }
 }
 
-/// Plays a story, and compares what the scheduler wanted done.
+/// Plays a story and compares what the scheduler did.
 #[track_caller]
 fn check(story: impl IntoIterator<Item = At>, expected: impl IntoIterator<Item = Seen>) {
-    let stage = play(story);
+    let world = play(story);
     let expected: Vec<Seen> = expected.into_iter().collect();
-    assert_eq!(stage.seen, expected);
+    assert_eq!(world.seen, expected);
 }
 
-/// Plays a story on a stage whose term began five seconds ago.
-fn play(story: impl IntoIterator<Item = At>) -> Stage {
-    let mut stage = Stage::new(Config::new(US));
-    stage.feed(Event::LinkUp);
-    stage.feed(Event::Leading { term: stage.term });
-    stage.go_to(OPEN);
-    stage.play(story);
-    stage
+/// Plays a story whose term began five seconds ago.
+fn play(story: impl IntoIterator<Item = At>) -> World {
+    let mut world = World::new(Config::new(US));
+    world.feed(Event::LinkUp);
+    world.feed(Event::Leading { term: world.term });
+    world.go_to(OPEN);
+    world.play(story);
+    world
 }
 
 const US: DistributorId = DistributorId::from_u128(1);
 const OPEN: Duration = Duration::from_secs(5);
 
-struct Stage {
-    scheduler: Scheduler,
-    now: Duration,
-    term: Term,
-    seen: Vec<Seen>,
-    effects: Vec<Effect>,
-    cast: BTreeMap<WorkerId, Cast>,
-    echoes: bool,
-    /// The messages that wait in every pool's queue, and in `sd.answers`.
-    depths: (Option<u32>, u32),
-    /// How long the answer to a question about them takes, and the answers on their way.
-    depths_take: Duration,
-    on_their_way: Vec<(Duration, Event)>,
-    /// What a purge finds that nobody ever had.
-    untouched: Vec<(JobKey, Attempt)>,
-    placements: Outcome,
-    deliveries: Outcome,
-    /// Whether the broker says what became of news for clients.
-    reads: bool,
-    controls: Outcome,
-    declares: bool,
-}
-
-/// A living worker.
-struct Cast {
-    beat: WorkerBeat,
-    next: Duration,
-}
-
-impl Stage {
-    fn new(config: Config) -> Self {
-        Self {
-            scheduler: Scheduler::new(config),
-            now: Duration::ZERO,
-            term: Term(1),
-            seen: vec![],
-            effects: vec![],
-            cast: BTreeMap::new(),
-            echoes: true,
-            depths: (Some(0), 0),
-            depths_take: Duration::ZERO,
-            on_their_way: vec![],
-            untouched: vec![],
-            placements: Outcome::Confirmed,
-            deliveries: Outcome::Confirmed,
-            reads: true,
-            controls: Outcome::Confirmed,
-            declares: true,
-        }
-    }
-
-    fn play(&mut self, story: impl IntoIterator<Item = At>) {
-        for At { time, step } in story {
-            self.go_to(OPEN + Duration::from_secs_f64(time));
-            step(self);
-        }
-    }
-
-    fn go_to(&mut self, time: Duration) {
-        while self.now + TICK <= time {
-            self.now += TICK;
-            let due: Vec<WorkerId> = self
-                .cast
-                .iter()
-                .filter(|(_, cast)| cast.next <= self.now)
-                .map(|(id, _)| *id)
-                .collect();
-            for worker in due {
-                self.beat(worker);
-            }
-            while let Some((_, event)) = self.on_their_way.pop_if(|(at, _)| *at <= self.now) {
-                self.feed(event);
-            }
-            self.feed(Event::Tick);
-        }
-        self.now = self.now.max(time);
-    }
-
-    fn beat(&mut self, worker: WorkerId) {
-        let now = self.now;
-        let Some(cast) = self.cast.get_mut(&worker) else { return };
-        cast.beat.seq += 1;
-        cast.next = now + Duration::from_secs(1);
-        let beat = cast.beat.clone();
-        self.feed(Event::Beat { user: workers(), beat });
-    }
-
-    fn feed(&mut self, event: Event) {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            let effects: Vec<Effect> = self.scheduler.apply(event, self.now).collect();
-            assert!(self.scheduler.books().balance(), "{:?}", self.scheduler.books());
-            for effect in effects {
-                self.seen.extend(seen(&effect));
-                events.extend(self.reply(&effect));
-                self.effects.push(effect);
-            }
-        }
-    }
-
-    /// What a good broker makes of an effect, or a bad one where the story says so.
-    fn reply(&mut self, effect: &Effect) -> Option<Event> {
-        let settled = |token, outcome| Some(Event::Settled { tokens: vec![token], outcome });
-        match effect {
-            Effect::DeclarePool(pool) => {
-                Some(Event::PoolDeclared { pool: *pool, declared: self.declares })
-            }
-            Effect::StepDown => Some(Event::LinkDown),
-            Effect::Purge(_) => Some(Event::Purged { untouched: self.untouched.clone() }),
-            Effect::Place { token, .. } => settled(*token, self.placements),
-            Effect::Deliver { token, .. } => {
-                self.reads.then(|| settled(*token, self.deliveries)).flatten()
-            }
-            Effect::ProbeClient { token, .. } => settled(*token, self.deliveries),
-            Effect::Control { token, .. } => settled(*token, self.controls),
-            Effect::Presence(presence) => self.echoes.then(|| Event::Seen(presence.clone())),
-            Effect::AskDepths { asked_at, pools } => {
-                let seen = Event::Depths {
-                    asked_at: *asked_at,
-                    pools: pools.iter().map(|pool| (*pool, self.depths.0)).collect(),
-                    answers: self.depths.1,
-                };
-                if self.depths_take.is_zero() {
-                    return Some(seen);
-                }
-                assert!(self.on_their_way.is_empty(), "one question at a time");
-                self.on_their_way.push((self.now + self.depths_take, seen));
-                None
-            }
-        }
-    }
-
-    fn presences(&self) -> Vec<&Presence> {
-        let shown = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Presence(presence) => Some(presence),
-            _ => None,
-        });
-        shown.collect()
-    }
-
-    fn controls(&self, wanted: impl Fn(&Control) -> bool) -> usize {
-        let told = self
-            .effects
-            .iter()
-            .filter(|effect| matches!(effect, Effect::Control { control, .. } if wanted(control)));
-        told.count()
-    }
-}
-
-fn seen(effect: &Effect) -> Option<Seen> {
-    match effect {
-        Effect::Place { placement, .. } => Some(Seen::Placed {
-            job: number(placement.key.id),
-            attempt: placement.attempt,
-            alone: placement.start_confirmed,
-        }),
-        Effect::Deliver { delivery, .. } => {
-            let job = number(delivery.id);
-            Some(match &delivery.body {
-                Delivered::Answer(answered) => Seen::Answered { job, kind: answered.answer.kind() },
-                Delivered::Struck(marks) => Seen::Struck {
-                    job,
-                    mark: marks.mark,
-                    strikes: marks.strikes.iter().map(|worker| worker_number(*worker)).collect(),
-                },
-                Delivered::Unknown => Seen::Unknown { job },
-            })
-        }
-        Effect::Control { worker, control, .. } => {
-            let worker = worker_number(*worker);
-            match control {
-                Control::Cancel { keys, .. } => Some(Seen::Cancel {
-                    worker,
-                    jobs: keys.iter().map(|key| number(key.id)).collect(),
-                }),
-                Control::Drain => Some(Seen::Drain { worker }),
-                Control::Resume => Some(Seen::Resume { worker }),
-                Control::Welcome { .. } | Control::Probe => None,
-                Control::Refused { bound } => Some(Seen::Refused { worker, bound: *bound }),
-            }
-        }
-        Effect::Purge(_) => Some(Seen::Purged),
-        Effect::DeclarePool(_)
-        | Effect::ProbeClient { .. }
-        | Effect::Presence(_)
-        | Effect::AskDepths { .. }
-        | Effect::StepDown => None,
-    }
-}
-
-// Who is on the stage.
+// Ids.
 
 fn number(job: JobId) -> u128 {
     u128::from_str_radix(&job.to_string(), 16).unwrap()
@@ -299,31 +98,31 @@ fn key(job: u128) -> JobKey {
     JobKey { user: user(1), id: JobId::from_u128(job) }
 }
 
-// What happens there.
+// Steps: what happens.
 
 fn event(event: Event) -> Step {
-    Box::new(move |stage| stage.feed(event.clone()))
+    Box::new(move |world| world.feed(event.clone()))
 }
 
-fn change(change: impl Fn(&mut Stage) + 'static) -> Step {
+fn change(change: impl Fn(&mut World) + 'static) -> Step {
     Box::new(change)
 }
 
-/// A worker of `fib@1` begins to beat.
+/// A worker of `fib@1` starts to beat.
 fn lives(number: u128, slots: u32) -> Step {
     serves(number, slots, &["fib@1"])
 }
 
 fn serves(number: u128, slots: u32, functions: &'static [&'static str]) -> Step {
-    change(move |stage| {
+    change(move |world| {
         let id = worker(number);
-        let cast = stage.cast.entry(id).or_insert_with(|| Cast {
+        let live = world.workers.entry(id).or_insert_with(|| LiveWorker {
             next: Duration::ZERO,
             beat: WorkerBeat {
                 worker: id,
                 seq: 0,
                 generation: Generation(1),
-                host: "stage".into(),
+                host: "host".into(),
                 version: "1".into(),
                 functions: functions.iter().map(|text| text.parse().unwrap()).collect(),
                 slots,
@@ -332,24 +131,24 @@ fn serves(number: u128, slots: u32, functions: &'static [&'static str]) -> Step 
                 leaves: false,
             },
         });
-        cast.next = stage.now;
-        stage.beat(id);
+        live.next = world.now;
+        world.beat(id);
     })
 }
 
-/// A worker is heard no more; `lives` wakes it again, as it was.
+/// A worker stops beating; `lives` wakes it again, as it was.
 fn falls_silent(number: u128) -> Step {
-    change(move |stage| {
-        if let Some(cast) = stage.cast.get_mut(&worker(number)) {
-            cast.next = Duration::MAX;
+    change(move |world| {
+        if let Some(live) = world.workers.get_mut(&worker(number)) {
+            live.next = Duration::MAX;
         }
     })
 }
 
-/// From its next beat on a worker holds an attempt, running in a slot.
+/// From its next beat on, a worker holds an attempt, running in a slot.
 fn holds(number: u128, job: u128, attempt: u32) -> Step {
-    change(move |stage| {
-        let attempt = Attempt { term: stage.term, number: attempt };
+    change(move |world| {
+        let attempt = Attempt { term: world.term, number: attempt };
         let held = Held {
             key: key(job),
             function: "fib@1".parse().unwrap(),
@@ -357,31 +156,31 @@ fn holds(number: u128, job: u128, attempt: u32) -> Step {
             slot: Some(0),
             age_ms: 10,
         };
-        stage.cast.get_mut(&worker(number)).unwrap().beat.held.push(held);
+        world.workers.get_mut(&worker(number)).unwrap().beat.held.push(held);
     })
 }
 
-/// From its next beat on it holds nothing.
+/// From its next beat on, it holds nothing.
 fn lets_go(number: u128) -> Step {
-    change(move |stage| stage.cast.get_mut(&worker(number)).unwrap().beat.held.clear())
+    change(move |world| world.workers.get_mut(&worker(number)).unwrap().beat.held.clear())
 }
 
-/// A worker says its last word, holding nothing any more.
+/// A worker sends its last beat, holding nothing any more.
 fn leaves(number: u128) -> Step {
-    change(move |stage| {
-        let cast = stage.cast.get_mut(&worker(number)).unwrap();
-        cast.beat.state = WorkerState::Draining;
-        cast.beat.leaves = true;
-        cast.beat.held.clear();
-        stage.beat(worker(number));
-        stage.cast.get_mut(&worker(number)).unwrap().next = Duration::MAX;
+    change(move |world| {
+        let live = world.workers.get_mut(&worker(number)).unwrap();
+        live.beat.state = WorkerState::Draining;
+        live.beat.leaves = true;
+        live.beat.held.clear();
+        world.beat(worker(number));
+        world.workers.get_mut(&worker(number)).unwrap().next = Duration::MAX;
     })
 }
 
 fn drains(number: u128) -> Step {
-    change(move |stage| {
-        stage.cast.get_mut(&worker(number)).unwrap().beat.state = WorkerState::Draining;
-        stage.beat(worker(number));
+    change(move |world| {
+        world.workers.get_mut(&worker(number)).unwrap().beat.state = WorkerState::Draining;
+        world.beat(worker(number));
     })
 }
 
@@ -409,7 +208,7 @@ fn submitted(job: u128) -> Step {
     submit_as(1, submission(job))
 }
 
-/// Sent again by a client that knows these marks.
+/// Resent by a client that knows these marks.
 fn submitted_with(job: u128, mark: bool, strikes: &[u128]) -> Step {
     submit_as(1, Submission { marks: marks(mark, strikes), ..submission(job) })
 }
@@ -444,11 +243,11 @@ fn asked(job: u128) -> Step {
 }
 
 fn ended(number: u128, job: u128, attempt: u32, end: End) -> Step {
-    change(move |stage| {
-        let attempt = Attempt { term: stage.term, number: attempt };
+    change(move |world| {
+        let attempt = Attempt { term: world.term, number: attempt };
         let ended = Ended { key: key(job), attempt, end: end.clone(), took_us: 1000 };
         let answers = Answers { worker: worker(number), jobs: vec![ended] };
-        stage.feed(Event::Answers { user: workers(), answers });
+        world.feed(Event::Answers { user: workers(), answers });
     })
 }
 
@@ -464,44 +263,44 @@ fn handed_back(number: u128, job: u128, attempt: u32) -> Step {
     ended(number, job, attempt, End::Returned { willing: true })
 }
 
-/// A worker says, confirmed, that it begins an attempt.
+/// A worker reports a confirmed start of an attempt.
 fn started(number: u128, job: u128, attempt: u32) -> Step {
     started_via(Via::Results, number, job, attempt)
 }
 
 fn started_via(via: Via, number: u128, job: u128, attempt: u32) -> Step {
-    change(move |stage| {
-        let attempt = Attempt { term: stage.term, number: attempt };
-        let seq = stage.cast.get(&worker(number)).map_or(0, |cast| cast.beat.seq);
+    change(move |world| {
+        let attempt = Attempt { term: world.term, number: attempt };
+        let seq = world.workers.get(&worker(number)).map_or(0, |live| live.beat.seq);
         let jobs = vec![StartedJob { key: key(job), attempt }];
         let started = Started { worker: worker(number), seq, jobs };
-        stage.feed(Event::Started { user: workers(), started, via });
+        world.feed(Event::Started { user: workers(), started, via });
     })
 }
 
 /// The link is lost, and another term of ours begins on the next one.
 fn next_term() -> Step {
-    change(|stage| {
-        stage.feed(Event::LinkDown);
-        stage.feed(Event::LinkUp);
-        stage.term = Term(stage.term.0 + 1);
-        stage.feed(Event::Leading { term: stage.term });
-        for cast in stage.cast.values_mut().filter(|cast| cast.next != Duration::MAX) {
-            cast.beat.generation = cast.beat.generation.next();
-            cast.next = stage.now;
+    change(|world| {
+        world.feed(Event::LinkDown);
+        world.feed(Event::LinkUp);
+        world.term = Term(world.term.0 + 1);
+        world.feed(Event::Leading { term: world.term });
+        for live in world.workers.values_mut().filter(|live| live.next != Duration::MAX) {
+            live.beat.generation = live.beat.generation.next();
+            live.next = world.now;
         }
     })
 }
 
 fn echoes(echoes: bool) -> Step {
-    change(move |stage| stage.echoes = echoes)
+    change(move |world| world.echoes = echoes)
 }
 
 fn nothing() -> Step {
     change(|_| {})
 }
 
-// What is wanted of it.
+// What the scheduler should do.
 
 fn place(job: u128, attempt: u32) -> Seen {
     Seen::Placed { job, attempt, alone: false }

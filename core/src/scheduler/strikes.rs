@@ -1,4 +1,4 @@
-//! Marks and strikes as they are given and taken back. What they are: [`super::jobs::strikes`].
+//! Gives and revokes marks and strikes. Their definition is in [`super::jobs::strikes`].
 
 use std::collections::BTreeSet;
 
@@ -6,74 +6,75 @@ use simple_dist_protocol::limits::RESEND;
 use simple_dist_protocol::message::Held;
 use simple_dist_protocol::{Attempt, JobKey, WorkerId};
 
-use super::Rooms;
+use super::Core;
 use super::fact::{Fact, RunEnd, Step};
-use super::jobs::{JobRef, Key, State};
+use super::ids::{JobRef, Key};
+use super::jobs::State;
 
-impl Rooms {
-    /// A worker was lost that had started the attempt.
+impl Core {
+    /// A worker that had started the attempt is lost.
     pub(super) fn strike(&mut self, job: JobRef, worker: WorkerId) {
-        let Some(out) = self.detach(job) else { return };
-        self.ran_in_vain(job, &out, RunEnd::Lost);
+        let Some(in_flight) = self.detach(job) else { return };
+        self.record_lost_run(job, &in_flight, RunEnd::Lost);
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let counts = found.suspicion_mut().strike(worker, out.attempt);
-        self.outbox.tell(Fact::Job(job, Step::Struck { attempt: out.run, worker, counts }));
+        let counts = found.strikes_mut().strike(worker, in_flight.attempt);
+        self.outbox.emit(Fact::Job(job, Step::Struck { attempt: in_flight.run, worker, counts }));
         if counts {
-            self.jobs.strikers.entry(worker).or_default().insert(job);
+            self.jobs.struck_by.entry(worker).or_default().insert(job);
         }
         self.requeue(job);
     }
 
-    /// A lost worker was heard again: it was not the jobs that it does not hold any more.
-    pub(super) fn take_strikes_back(&mut self, worker: WorkerId, held: &[Held]) {
-        let Some(struck) = self.jobs.strikers.remove(&worker) else { return };
+    /// A lost worker is heard again: the jobs that it no longer holds did not kill it.
+    pub(super) fn revoke_strikes(&mut self, worker: WorkerId, held: &[Held]) {
+        let Some(struck) = self.jobs.struck_by.remove(&worker) else { return };
         let held: BTreeSet<Key> = held.iter().map(|held| Key::of(&held.key)).collect();
         for job in struck {
             let Some(found) = self.jobs.get_mut(job) else { continue };
-            // What it still has may kill it yet, and then nobody would count that.
+            // A job that it still holds may yet kill it, and that strike must then count.
             if held.contains(&found.key) {
-                self.jobs.strikers.entry(worker).or_default().insert(job);
+                self.jobs.struck_by.entry(worker).or_default().insert(job);
                 continue;
             }
-            if !found.suspicion_mut().unstrike(worker) {
+            if !found.strikes_mut().revoke_strike(worker) {
                 continue;
             }
-            self.outbox.tell(Fact::Job(job, Step::Unstruck));
+            self.outbox.emit(Fact::Job(job, Step::StrikeRevoked));
             match found.state {
                 State::Queued(_) | State::Unnoted { .. } => {
                     self.detach(job);
                     self.requeue(job);
                 }
-                State::Out(_) | State::Nowhere => {}
+                State::InFlight(_) | State::Nowhere => {}
             }
             if !self.jobs.unnoted.contains(&job) {
-                self.tell_marks(job);
+                self.send_marks(job);
             }
         }
     }
 
-    /// Attempts that were purged before any worker had them: it was not the job.
-    pub(super) fn take_marks_back(&mut self, untouched: &[(JobKey, Attempt)]) {
+    /// These attempts were purged before any worker received them: their jobs are not to blame.
+    pub(super) fn revoke_marks(&mut self, untouched: &[(JobKey, Attempt)]) {
         for (key, attempt) in untouched {
             let Some(job) = self.jobs.find(Key::of(key)) else { continue };
             let Some(found) = self.jobs.get_mut(job) else { continue };
-            if !found.suspicion_mut().unmark(*attempt) {
+            if !found.strikes_mut().revoke_mark(*attempt) {
                 continue;
             }
             found.runs = found.runs.saturating_sub(1);
-            self.outbox.tell(Fact::Job(job, Step::Unmarked));
+            self.outbox.emit(Fact::Job(job, Step::MarkRevoked));
             if matches!(found.state, State::Queued(_) | State::Unnoted { .. }) {
                 self.detach(job);
                 self.requeue(job);
             }
-            self.tell_marks(job);
+            self.send_marks(job);
         }
     }
 
-    /// Receipts may get lost, and what they answer too.
-    pub(super) fn tell_unnoted_again(&mut self) {
+    /// Sends unacknowledged marks again: the marks or their receipt may have been lost.
+    pub(super) fn resend_marks(&mut self) {
         for job in self.jobs.unnoted_for(RESEND, self.now) {
-            self.tell_marks(job);
+            self.send_marks(job);
         }
     }
 }

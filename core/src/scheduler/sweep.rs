@@ -1,9 +1,9 @@
-//! The sweep: what became of placed jobs that nobody speaks of. A job whose queue was seen empty,
-//! and which then is in no beat, while no answer waits to be read, is gone, and is placed again.
+//! The sweep finds placed jobs whose message was lost: the pool's queue was seen empty, no later
+//! beat names the job, and no answer waits to be read. Such a job is placed again.
 //!
-//! At most one question about the queues is under way, however long its answer takes, and what it
-//! is to decide is written down when it is put: the answer speaks for that moment, and for
-//! whatever the beats said until then.
+//! At most one question about the queues is open at a time, however long its reply takes. What it
+//! will decide is fixed when it is asked: the reply speaks for that moment, and for what the beats
+//! had said by then.
 
 use std::time::Duration;
 
@@ -13,71 +13,71 @@ use simple_dist_protocol::{Attempt, PoolId};
 
 use super::fact::{Fact, Step};
 use super::fleet::pools::{Pool, PoolQueue};
-use super::jobs::JobRef;
-use super::{Effect, Rooms};
+use super::ids::JobRef;
+use super::{Core, Effect};
 
-/// The looks at all queues.
+/// The state of the sweep.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     asked_at: Duration,
-    /// The one under way.
+    /// The open question.
     question: Option<Question>,
-    /// What the beats did not name when no answer waited to be read: gone, if no answer was on its
-    /// way to us either. That one comes before the next tick.
-    unnamed: Vec<(JobRef, Attempt)>,
+    /// Attempts that the beats did not name while no answer waited to be read: lost, unless their
+    /// answer was just on its way, which would arrive before the next tick.
+    missing: Vec<(JobRef, Attempt)>,
 }
 
-/// A look under way.
+/// An open question about the depths of the queues.
 #[derive(Debug)]
 struct Question {
     asked_at: Duration,
-    /// The attempts that the beats did not name then.
+    /// The attempts that the beats did not name when it was asked.
     candidates: Vec<(JobRef, Attempt)>,
 }
 
 impl Sweep {
-    /// What was seen does not count; the question is under way all the same.
-    pub(super) fn void(&mut self) {
-        self.unnamed.clear();
+    /// Discards what was seen so far; the question stays open.
+    pub(super) fn discard(&mut self) {
+        self.missing.clear();
         if let Some(question) = &mut self.question {
             question.candidates.clear();
         }
     }
 }
 
-impl Rooms {
+impl Core {
     pub(super) fn sweep(&mut self) {
-        if self.leadership.leading().is_none() || !self.leadership.judges {
+        if self.leadership.leading().is_none() || !self.leadership.may_act {
             return;
         }
-        for (job, attempt) in std::mem::take(&mut self.sweep.unnamed) {
+        for (job, attempt) in std::mem::take(&mut self.sweep.missing) {
             self.sweep_job(job, attempt);
         }
         if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.question.is_none() {
-            self.empty_drained();
+            self.purge_draining_pools();
             self.fleet.sweep_orphans();
             let candidates =
-                self.fleet.pools.values().flat_map(|pool| self.gone_of(pool)).collect();
+                self.fleet.pools.values().flat_map(|pool| self.missing_in(pool)).collect();
             self.ask_depths(candidates);
         }
     }
 
-    /// Asks about the queues that a job may have been lost from, and `sd.answers`; unless a
-    /// question is under way.
+    /// Asks about the queues that a job may have been lost from, and `sd.answers`, unless a
+    /// question is open.
     pub(super) fn ask_depths(&mut self, candidates: Vec<(JobRef, Attempt)>) {
         if self.sweep.question.is_some() {
             return;
         }
         let lies_there = |job: &JobRef| {
-            let out = self.jobs.get(*job).and_then(|job| job.out());
-            out.is_some_and(|out| out.seen_empty.is_none())
+            let in_flight = self.jobs.get(*job).and_then(|job| job.in_flight());
+            in_flight.is_some_and(|in_flight| in_flight.seen_empty.is_none())
         };
         let pools: Vec<PoolId> = self
             .fleet
             .pools
             .iter()
             .filter(|(_, pool)| {
-                pool.out.iter().any(lies_there) || self.fleet.has_orphans_in(&pool.orphans)
+                pool.in_flight.iter().any(lies_there) || self.fleet.has_orphans_in(&pool.orphans)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -88,8 +88,8 @@ impl Rooms {
         }
     }
 
-    /// A look failed: the next one may begin.
-    pub(super) fn depths_unseen(&mut self, asked_at: Duration) {
+    /// The question failed: the next one may be asked.
+    pub(super) fn depths_failed(&mut self, asked_at: Duration) {
         self.sweep.question.take_if(|question| question.asked_at == asked_at);
     }
 
@@ -99,7 +99,7 @@ impl Rooms {
         pools: &[(PoolId, Option<u32>)],
         answers: u32,
     ) {
-        // Of another term: what it asked about is forgotten.
+        // A reply to a question of another term is ignored.
         let asked = self.sweep.question.take_if(|question| question.asked_at == asked_at);
         let Some(Question { candidates, .. }) = asked else { return };
         for (id, messages) in pools {
@@ -114,69 +114,78 @@ impl Rooms {
                 && pool.queue == PoolQueue::Declared
             {
                 pool.queue = PoolQueue::Unknown;
-                self.want_declared(*id);
+                self.ensure_declared(*id);
             }
         }
         if answers == 0 {
             self.leadership.answers_seen_empty();
-            self.sweep.unnamed = candidates;
+            self.sweep.missing = candidates;
         }
     }
 
-    /// Every job that was in the queue before the question is with a worker now, or gone.
+    /// The pool's queue is empty: every job in it before the question is with a worker, or lost.
     fn pool_seen_empty(&mut self, id: PoolId, asked_at: Duration) {
         let Some(pool) = self.fleet.pools.get(&id) else { return };
-        for job in &pool.out {
-            if let Some(out) = self.jobs.get_mut(*job).and_then(|job| job.out_mut())
-                && out.confirmed.is_some_and(|confirmed| confirmed <= asked_at)
+        for job in &pool.in_flight {
+            if let Some(in_flight) = self.jobs.get_mut(*job).and_then(|job| job.in_flight_mut())
+                && in_flight.confirmed.is_some_and(|confirmed| confirmed <= asked_at)
             {
-                out.seen_empty.get_or_insert(self.now);
+                in_flight.seen_empty.get_or_insert(self.now);
             }
         }
     }
 
-    /// The pool's attempts that are in no beat though they should be.
-    fn gone_of(&self, pool: &Pool) -> Vec<(JobRef, Attempt)> {
+    /// The pool's attempts that should be in a beat and are not.
+    fn missing_in(&self, pool: &Pool) -> Vec<(JobRef, Attempt)> {
         let heard = |worker| self.fleet.workers.get(worker).and_then(|worker| worker.heard);
         let floor = pool.workers.iter().map(|worker| heard(*worker)).min().flatten();
         let Some(floor) = floor else { return vec![] };
-        let is_gone = |job: &JobRef| {
-            let attempt = self.jobs.get(*job)?.out()?.attempt;
-            self.is_gone(*job, pool, floor).then_some((*job, attempt))
+        let is_missing = |job: &JobRef| {
+            let attempt = self.jobs.get(*job)?.in_flight()?.attempt;
+            self.is_missing(*job, pool, floor).then_some((*job, attempt))
         };
-        pool.out.iter().filter_map(is_gone).collect()
+        pool.in_flight.iter().filter_map(is_missing).collect()
     }
 
-    /// Whether a job is in no beat. `floor` is when the worker was heard that was heard the
-    /// longest ago.
-    fn is_gone(&self, job: JobRef, pool: &Pool, floor: Duration) -> bool {
-        let Some((found, out)) = self.jobs.get(job).and_then(|found| Some((found, found.out()?)))
+    /// Whether a job is missing from the beats. `floor` is when the worker heard longest ago was
+    /// heard.
+    fn is_missing(&self, job: JobRef, pool: &Pool, floor: Duration) -> bool {
+        let Some((found, in_flight)) =
+            self.jobs.get(job).and_then(|found| Some((found, found.in_flight()?)))
         else {
             return false;
         };
-        if let Some(holder) = out.holder.filter(|holder| holder.evidence) {
-            // Its worker had it. Only that worker can say that it has not any more.
+        if let Some(holder) = in_flight.holder.filter(|holder| holder.evidence) {
+            // Its worker has started it: only that worker can say that it no longer holds it.
             return holder.dropped && !self.fleet.workers.names(holder.worker, found.key);
         }
-        let after = if found.is_suspect() { SWEEP_MARKED_AFTER } else { SWEEP_AFTER };
-        let seen = out.seen_empty.is_some_and(|seen| floor >= seen + after);
-        seen && !self.fleet.workers.naming(found.key).any(|worker| pool.workers.contains(&worker))
+        let after = if found.is_marked() { SWEEP_MARKED_AFTER } else { SWEEP_AFTER };
+        let seen = in_flight.seen_empty.is_some_and(|seen| floor >= seen + after);
+        seen && !self
+            .fleet
+            .workers
+            .holders_of(found.key)
+            .any(|worker| pool.workers.contains(&worker))
     }
 
     fn sweep_job(&mut self, job: JobRef, attempt: Attempt) {
-        let out = self.jobs.get(job).and_then(|job| job.out());
-        let Some(out) = out.filter(|out| out.attempt == attempt) else { return };
-        let Some(pool) = out.pool.and_then(|pool| self.fleet.pools.get(&pool)) else { return };
-        if !self.is_gone(job, pool, self.now) {
+        let in_flight = self.jobs.get(job).and_then(|job| job.in_flight());
+        let Some(in_flight) = in_flight.filter(|in_flight| in_flight.attempt == attempt) else {
+            return;
+        };
+        let Some(pool) = in_flight.pool.and_then(|pool| self.fleet.pools.get(&pool)) else {
+            return;
+        };
+        if !self.is_missing(job, pool, self.now) {
             return;
         }
-        let attempt = out.run;
-        self.outbox.tell(Fact::Job(job, Step::Swept { attempt }));
-        self.place_again_marked(job);
+        let attempt = in_flight.run;
+        self.outbox.emit(Fact::Job(job, Step::Swept { attempt }));
+        self.requeue_marked(job);
     }
 
-    /// A pool that only drains takes nothing more: what lies in its queue goes elsewhere.
-    fn empty_drained(&mut self) {
+    /// Purges pools whose workers all drain: jobs in their queues go elsewhere.
+    fn purge_draining_pools(&mut self) {
         let now = self.now;
         let drains = |pool: &Pool| {
             pool.queue == PoolQueue::Declared
@@ -193,11 +202,11 @@ impl Rooms {
             let Some(pool) = self.fleet.pools.get_mut(&id) else { continue };
             let crashed = pool.crashed;
             let unheld: Vec<JobRef> = pool
-                .out
+                .in_flight
                 .iter()
                 .filter(|job| {
-                    let out = self.jobs.get(**job).and_then(|job| job.out());
-                    out.is_some_and(|out| out.holder.is_none())
+                    let in_flight = self.jobs.get(**job).and_then(|job| job.in_flight());
+                    in_flight.is_some_and(|in_flight| in_flight.holder.is_none())
                 })
                 .copied()
                 .collect();
@@ -207,10 +216,10 @@ impl Rooms {
             pool.queue = PoolQueue::Unknown;
             self.outbox.push(Effect::Purge(id));
             for job in unheld {
-                self.take_from_queue(job, crashed);
+                self.requeue_purged(job, crashed);
             }
             self.fleet.forget_queue(id);
-            self.want_declared(id);
+            self.ensure_declared(id);
         }
     }
 }

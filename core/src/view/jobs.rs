@@ -1,4 +1,4 @@
-//! One job: under way or ended, and what happened to it.
+//! One job, unfinished or ended, and its timeline.
 
 use std::sync::Arc;
 
@@ -11,50 +11,49 @@ use super::{Seconds, text};
 /// A job that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RecentJob {
-    /// The job.
+    /// Its id.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: JobId,
-    /// Whose it was.
+    /// The login of its caller.
     #[schema(value_type = String)]
     pub user: UserName,
-    /// Which client's.
+    /// The client that submitted it.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub client: ClientId,
-    /// Its function.
+    /// Its function, such as `fib@1`.
     #[schema(value_type = String)]
     pub function: Arc<str>,
     /// The kind of its answer: `value`, `panicked`, `unsendable`, `poisoned`, `not_served`,
     /// `bad_arguments`, `too_large`, `busy`, `cancelled`, `expired`.
     pub answer: String,
-    /// Who cancelled it, if it was.
+    /// Who cancelled it, if it was cancelled.
     #[serde(default)]
-    pub cancelled_by: Option<By>,
-    /// What a panic said, the first 200 characters; or which workers were lost with it.
+    pub cancelled_by: Option<CancelledBy>,
+    /// The first 200 characters of a panic message, or which workers were lost with it.
     pub detail: Option<String>,
-    /// Its arguments as JSON, the first 120 characters: only where the distributor was told to
-    /// keep them.
+    /// The first 120 characters of its arguments as JSON, if the distributor keeps them.
     pub arguments: Option<String>,
     /// The worker that answered.
     #[serde(with = "text::optional")]
     #[schema(value_type = Option<String>)]
     pub worker: Option<WorkerId>,
-    /// The attempts of this term that ran, or may have: one handed back unstarted, by its worker's
-    /// own will, is none.
+    /// The attempts of this term that ran, or may have. One returned unstarted by its worker
+    /// does not count.
     pub attempts: u32,
-    /// From submission to start.
+    /// The time from submission to start.
     pub waited: Seconds,
-    /// From start to end, as its worker measured it; none if it was not answered by one.
+    /// The time from start to end as its worker measured it; `None` if no worker answered.
     pub ran: Option<Seconds>,
-    /// When it ended: milliseconds of Unix time.
+    /// When it ended, in milliseconds of Unix time.
     pub ended_unix_ms: u64,
-    /// What happened to it, from its submission on.
+    /// Its timeline, from its submission on.
     pub timeline: Vec<Moment>,
 }
 
 impl RecentJob {
-    /// Whether it ended without a value, though somebody waited for it and there was time.
+    /// Whether it ended without a value, other than by timeout or cancel.
     pub fn is_failed(&self) -> bool {
         !matches!(self.answer.as_str(), "value" | "cancelled" | "expired")
     }
@@ -63,17 +62,17 @@ impl RecentJob {
 /// Who cancelled a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum CancelledBy {
     /// Its caller.
     Caller,
-    /// A person, on the page or by the API.
+    /// An operator, on the page or through the API.
     Operator,
-    /// Nobody was left to take its answer: its client's queue is gone.
+    /// Nobody: its client's queue is gone.
     ClientGone,
 }
 
-impl By {
-    /// As the API names it.
+impl CancelledBy {
+    /// The name the API uses.
     pub fn word(self) -> &'static str {
         match self {
             Self::Caller => "caller",
@@ -83,32 +82,32 @@ impl By {
     }
 }
 
-/// Something that happened to a job.
+/// An entry of a job's timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Moment {
-    /// Since its submission.
+    /// The time since its submission.
     pub after: Seconds,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub what: JobEvent,
 }
 
 /// What happened to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "what", rename_all = "snake_case")]
-pub enum What {
-    /// It was let in.
+pub enum JobEvent {
+    /// It was admitted.
     Submitted,
     /// It was put into a pool's queue.
     Placed {
-        /// The count of this attempt, from 1.
+        /// The number of this attempt, from 1.
         attempt: u32,
         /// The pool.
         #[serde(with = "text")]
         #[schema(value_type = String)]
         pool: PoolId,
     },
-    /// A worker began it.
+    /// A worker started it.
     Started {
         /// The attempt.
         attempt: u32,
@@ -121,15 +120,15 @@ pub enum What {
     Returned {
         /// The attempt.
         attempt: u32,
-        /// Whether the worker handed it back by its own will.
+        /// Whether the worker returned it on purpose, unstarted.
         willing: bool,
     },
-    /// An attempt's message was found to be gone.
+    /// An attempt's message was found missing.
     Swept {
         /// The attempt.
         attempt: u32,
     },
-    /// The worker was lost that held it; nothing says that it had begun it.
+    /// The worker that held it was lost, without evidence that it had started it.
     Lost {
         /// The attempt.
         attempt: u32,
@@ -138,7 +137,7 @@ pub enum What {
         #[schema(value_type = String)]
         worker: WorkerId,
     },
-    /// A worker was lost that had started it.
+    /// The worker that had started it was lost.
     Struck {
         /// The attempt.
         attempt: u32,
@@ -151,73 +150,73 @@ pub enum What {
     Ended,
 }
 
-/// A job that has not ended, or ended lately.
+/// A job, unfinished or recently ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Job {
-    /// It has not ended.
-    UnderWay(JobUnderWay),
-    /// It has.
+    /// Unfinished.
+    UnderWay(UnfinishedJob),
+    /// Ended.
     Ended(RecentJob),
 }
 
-/// A job that has not ended.
+/// An unfinished job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct JobUnderWay {
-    /// The job.
+pub struct UnfinishedJob {
+    /// Its id.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: JobId,
-    /// Whose it is.
+    /// The login of its caller.
     #[schema(value_type = String)]
     pub user: UserName,
-    /// Which client's.
+    /// The client that submitted it.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub client: ClientId,
-    /// Its function.
+    /// Its function, such as `fib@1`.
     #[schema(value_type = String)]
     pub function: Arc<str>,
-    /// 9 is first.
+    /// 0 to 9; 9 is first.
     pub priority: u8,
-    /// Since it was submitted.
+    /// The time since its submission.
     pub age: Seconds,
-    /// Until its caller gives up.
+    /// The time until its deadline.
     pub left: Seconds,
     /// Where it is.
     pub place: Place,
-    /// Since it is there.
+    /// How long it has been there.
     pub place_age: Seconds,
     /// The worker that holds it.
     #[serde(with = "text::optional")]
     #[schema(value_type = Option<String>)]
     pub worker: Option<WorkerId>,
-    /// The slot that runs it, once its worker has named it.
+    /// The slot that runs it, once a beat has named it.
     pub slot: Option<u32>,
-    /// The attempts of this term that ran, or may have: one handed back unstarted, by its worker's
-    /// own will, is none.
+    /// The attempts of this term that ran, or may have. One returned unstarted by its worker
+    /// does not count.
     pub attempts: u32,
-    /// Whether a first attempt came back.
+    /// Whether it has a mark: its first attempt came back.
     pub mark: bool,
-    /// The workers lost with it.
+    /// The workers lost while running it.
     #[schema(value_type = Vec<String>)]
     pub strikes: Vec<String>,
-    /// Its arguments as JSON: see [`RecentJob::arguments`].
+    /// Its arguments as JSON; see [`RecentJob::arguments`].
     pub arguments: Option<String>,
-    /// What happened to it, from its submission on.
+    /// Its timeline, from its submission on.
     pub timeline: Vec<Moment>,
 }
 
-/// Where a job that has not ended is.
+/// Where an unfinished job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// In the distributor.
+    /// In the distributor's queue.
     Queued,
-    /// In the distributor, until its client has noted its marks.
+    /// In the distributor, until its client acknowledges its marks.
     Unnoted,
-    /// In a pool's queue, or with a worker that has not begun it.
+    /// In a pool's queue, or with a worker that has not started it.
     Placed,
-    /// A worker runs it.
+    /// Running on a worker.
     Running,
 }

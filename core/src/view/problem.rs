@@ -1,24 +1,24 @@
-//! What is wrong with the service, for whoever shows how things are.
+//! Problems of the service, for every display.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Something that a person should know of.
-// In the API's description a `Problem` is the error of RFC 9457.
+/// A problem that an operator should know of.
+// In the API's description `Problem` is the error of RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Diagnosis)]
 pub struct Problem {
-    /// What it is.
+    /// The kind of problem.
     pub kind: ProblemKind,
     /// How bad it is.
     pub severity: Severity,
-    /// Whether no job can be run by this distributor while it lasts: it is not ready.
+    /// Whether this distributor is not ready while the problem lasts.
     pub blocks: bool,
-    /// The same without numbers that grow.
+    /// A short form without numbers, for announcements.
     pub headline: String,
-    /// One sentence for a person.
+    /// The problem in one sentence.
     pub text: String,
     /// The functions it is about.
     #[serde(default)]
@@ -30,31 +30,31 @@ pub struct Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Calls suffer by it.
+    /// Calls are affected.
     Critical,
-    /// A person should look.
+    /// An operator should look.
     Warning,
-    /// It may be as it is meant to be.
+    /// It may be intended.
     Info,
 }
 
-/// What is wrong.
+/// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// The view is old.
+    /// The view is out of date.
     Stale,
     /// There is no link to the broker.
     BrokerDown,
-    /// The broker takes no messages.
+    /// The broker blocks publishers.
     BrokerBlocked,
-    /// Our own presence does not come back.
+    /// Our own presence does not come back from the broker.
     BrokerSilent,
-    /// Nobody leads.
+    /// No distributor is active.
     Leaderless,
-    /// Another distributor leads.
+    /// Another distributor is active.
     Standby,
-    /// Nobody works.
+    /// There are no workers.
     NoWorkers,
     /// Functions that no worker serves.
     Unserved,
@@ -62,42 +62,42 @@ pub enum ProblemKind {
     Failing,
     /// Functions whose jobs run out of time.
     TimingOut,
-    /// Jobs that were not taken in.
+    /// Jobs were refused.
     Refused,
-    /// A limit is reached, and somebody was turned away.
+    /// A limit other than those for jobs is reached.
     TurnedAway,
     /// Workers were lost.
     WorkersLost,
-    /// Workers whose beat is late, or whose link is gone.
+    /// Workers whose beat is late or whose link is down.
     WorkersLate,
-    /// Slots that run jobs which nobody waits for any more.
+    /// Slots running jobs that nobody waits for any more.
     Abandoned,
-    /// Functions of which more than one version is served.
+    /// Functions served in more than one version.
     Skew,
     /// The job counts do not add up.
     Books,
 }
 
 impl Problem {
-    /// A problem that is told by its headline.
+    /// A problem whose text is its headline.
     pub fn new(kind: ProblemKind, severity: Severity, headline: &str) -> Self {
         let (headline, text) = (headline.to_owned(), headline.to_owned());
         Self { kind, severity, blocks: false, headline, text, functions: Vec::new() }
     }
 
-    /// While it lasts, this distributor is not ready.
+    /// Marks the distributor as not ready while the problem lasts.
     #[must_use]
     pub fn blocking(self) -> Self {
         Self { blocks: true, ..self }
     }
 
-    /// With a text of its own.
+    /// Sets the full text.
     #[must_use]
     pub fn saying(self, text: String) -> Self {
         Self { text, ..self }
     }
 
-    /// About these functions.
+    /// Sets the functions it is about.
     #[must_use]
     pub fn about(self, functions: Vec<Arc<str>>) -> Self {
         Self { functions, ..self }

@@ -1,4 +1,4 @@
-//! Spans of time as the API gives them and as people read them.
+//! Durations, for the API and for people.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A span in seconds, to the microsecond.
+/// A duration in seconds, to the microsecond.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,7 @@ impl From<Duration> for Seconds {
     }
 }
 
-/// Two figures that matter, and the unit: `0.3 ms`, `42 ms`, `1.2 s`, `34 s`, `1 min 15 s`, `3 h`.
+/// Two significant digits and the unit: `0.3 ms`, `42 ms`, `1.2 s`, `34 s`, `1 min 15 s`, `3 h`.
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.max(0.0);

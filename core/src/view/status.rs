@@ -3,40 +3,40 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Books, Broker, Distributor, Function, Problem, Sample, Totals, View};
+use super::{Broker, Distributor, Function, JobCounts, Problem, Sample, Totals, View};
 
-/// The service at one moment, in numbers.
+/// The state of the service at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
-    /// The count of views this process has made.
+    /// The number of this view, counted from the start of the process.
     pub sequence: u64,
-    /// When this one was made: milliseconds of Unix time.
+    /// When it was made, in milliseconds of Unix time.
     pub unix_ms: u64,
-    /// Who tells this.
+    /// The distributor that made it.
     pub distributor: Distributor,
     /// Its link to the broker.
     pub broker: Broker,
-    /// What was taken in and what became of it.
-    pub books: Books,
-    /// What is wrong, the worst first.
+    /// How many jobs were accepted and how they ended.
+    pub books: JobCounts,
+    /// The problems, worst first.
     #[serde(default)]
     pub problems: Vec<Problem>,
-    /// The numbers that say most.
+    /// The most important numbers.
     pub totals: Totals,
-    /// How long the lists are.
+    /// The lengths of the lists in the view.
     pub counts: Counts,
-    /// One sample for each of the last 120 seconds, the newest last.
+    /// One sample for each of the last 120 seconds, newest last.
     pub series: Vec<Sample>,
 }
 
-/// How long the lists are.
+/// The lengths of the lists in the view.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
-    /// Workers; those that were lost or left too, for a while.
+    /// Workers, including those recently lost or left.
     pub workers: usize,
     /// Functions.
     pub functions: usize,
-    /// Functions that jobs wait for and no worker serves.
+    /// Functions with queued jobs and no worker.
     pub unserved: usize,
     /// Pools.
     pub pools: usize,

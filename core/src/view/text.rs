@@ -1,4 +1,4 @@
-//! Ids as people read them: by `Display` and `FromStr`.
+//! Serializes ids as text, by `Display` and `FromStr`.
 
 use std::fmt::Display;
 use std::str::FromStr;

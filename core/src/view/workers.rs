@@ -11,70 +11,70 @@ use super::{Seconds, text};
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Worker {
-    /// The worker: a new one at every start.
+    /// The worker's id, new at every start.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: WorkerId,
     /// Its login.
     #[schema(value_type = String)]
     pub user: UserName,
-    /// The machine it runs on, as it says.
+    /// The machine it runs on, as it reports.
     pub host: String,
-    /// The version of its program, as it says.
+    /// The version of its program, as it reports.
     pub version: String,
-    /// How it is.
+    /// Its state.
     pub state: WorkerState,
-    /// How long we have known it.
+    /// The time since we first heard of it.
     pub age: Seconds,
-    /// Since its last beat.
+    /// The time since its last beat.
     pub silent: Seconds,
-    /// What it serves.
+    /// The functions it serves.
     #[schema(value_type = Vec<String>)]
     pub functions: Vec<Arc<str>>,
     /// Its pool.
     #[serde(with = "text::optional")]
     #[schema(value_type = Option<String>)]
     pub pool: Option<PoolId>,
-    /// How many jobs it runs at once.
+    /// How many jobs it can run at once.
     pub slots: u32,
-    /// Slots that run a job.
+    /// Slots that are running a job.
     pub busy: u32,
-    /// Those of them whose job nobody waits for any more: it was cancelled or has expired, and
-    /// runs on.
+    /// Busy slots whose job nobody waits for any more: it was cancelled or has expired, and runs
+    /// on.
     #[serde(default)]
     pub abandoned: u32,
-    /// Jobs it holds, running or waiting their turn there.
+    /// Jobs it holds, running or waiting for a slot.
     pub holds: usize,
-    /// Some of them: those that run first, then the oldest; at most 64.
+    /// Some of them: running ones first, then the oldest; at most 64.
     pub held: Vec<HeldJob>,
-    /// Jobs it has ended with a value since we know it.
+    /// Jobs it has ended with a value since we first heard of it.
     pub done: u64,
-    /// Jobs it has ended without one.
+    /// Jobs it has ended without a value.
     pub failed: u64,
     /// Jobs placed again when it was lost.
     pub gave_back: u32,
 }
 
-/// How a worker is.
+/// The state of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// It takes jobs.
+    /// It accepts jobs.
     Live,
-    /// It finishes what it holds, or a person wants it to.
+    /// It finishes what it holds and accepts no more.
     Draining,
     /// Its beat is late.
     Late,
-    /// Its link to the broker is gone.
+    /// Its link to the broker is down.
     Unreachable,
     /// Silent for too long: its jobs were placed again.
     Lost,
-    /// It drained and went.
+    /// It drained and stopped.
     Left,
 }
 
 impl WorkerState {
-    /// One word.
+    /// The state in one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -86,7 +86,7 @@ impl WorkerState {
         }
     }
 
-    /// Neither lost nor gone.
+    /// Whether it is neither lost nor left.
     pub fn is_alive(self) -> bool {
         match self {
             Self::Live | Self::Draining | Self::Late | Self::Unreachable => true,
@@ -95,26 +95,26 @@ impl WorkerState {
     }
 }
 
-/// A job in a worker's hands.
+/// A job that a worker holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeldJob {
     /// The job.
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: JobId,
-    /// Whose it is.
+    /// The login of its caller.
     #[schema(value_type = String)]
     pub user: UserName,
     /// Its function.
     #[schema(value_type = String)]
     pub function: Arc<str>,
-    /// The count of this attempt in its term, from 1; see `attempts` of a job.
+    /// The number of this attempt in its term, from 1; see `attempts` of a job.
     pub attempt: u32,
-    /// The slot that runs it; none while it waits its turn.
+    /// The slot that runs it; `None` while it waits for one.
     pub slot: Option<u32>,
-    /// Since it began, or came.
+    /// The time since it started, or arrived.
     pub age: Seconds,
-    /// Nobody waits for it any more: it was cancelled or has expired, and runs on.
+    /// Whether nobody waits for it any more: it was cancelled or has expired, and runs on.
     #[serde(default)]
     pub abandoned: bool,
 }
@@ -126,16 +126,16 @@ pub struct Pool {
     #[serde(with = "text")]
     #[schema(value_type = String)]
     pub id: PoolId,
-    /// What it serves.
+    /// The functions it serves.
     #[schema(value_type = Vec<String>)]
     pub functions: Vec<Arc<str>>,
-    /// Its workers.
+    /// The number of its live workers.
     pub workers: usize,
-    /// Their slots that take jobs.
+    /// Their slots that accept jobs.
     pub slots: u32,
     /// Jobs in its queue or with its workers.
-    pub out: usize,
-    /// What is there of jobs that nobody waits for any more, or of others that are not ours.
+    pub in_flight: usize,
+    /// Attempts in its queue or slots that belong to no unfinished job.
     #[serde(default)]
     pub abandoned: usize,
 }

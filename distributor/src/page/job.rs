@@ -5,7 +5,7 @@ use simple_dist_protocol::text;
 use super::colour::Colours;
 use super::jobs::{answer, label, place, tone};
 use crate::view::format::{ago, nth, time_of_day};
-use crate::view::{Job, Moment, Place, RecentJob, Seconds, View, What};
+use crate::view::{Job, JobEvent, Moment, Place, RecentJob, Seconds, View};
 
 /// Everything known about one job.
 pub(super) struct JobCard {
@@ -168,30 +168,30 @@ fn lines(timeline: &[Moment]) -> Vec<Line> {
         .iter()
         .map(|moment| {
             let (text, tone) = match moment.what {
-                What::Submitted => ("submitted".to_owned(), ""),
-                What::Placed { attempt, pool } => {
+                JobEvent::Submitted => ("submitted".to_owned(), ""),
+                JobEvent::Placed { attempt, pool } => {
                     (format!("{} attempt placed in pool {pool}", nth(attempt)), "")
                 }
-                What::Started { attempt, worker } => {
+                JobEvent::Started { attempt, worker } => {
                     (format!("{} attempt started by {}", nth(attempt), worker.short()), "")
                 }
-                What::Returned { attempt, willing: true } => {
+                JobEvent::Returned { attempt, willing: true } => {
                     (format!("{} attempt returned unstarted by the worker", nth(attempt)), "")
                 }
-                What::Returned { attempt, willing: false } => {
+                JobEvent::Returned { attempt, willing: false } => {
                     (format!("{} attempt came back", nth(attempt)), "warn")
                 }
-                What::Swept { attempt } => {
+                JobEvent::Swept { attempt } => {
                     (format!("message of the {} attempt was lost", nth(attempt)), "warn")
                 }
-                What::Lost { attempt, worker } => {
+                JobEvent::Lost { attempt, worker } => {
                     (format!("{} lost with the {} attempt", worker.short(), nth(attempt)), "warn")
                 }
-                What::Struck { attempt, worker } => (
+                JobEvent::Struck { attempt, worker } => (
                     format!("{} lost while it ran the {} attempt", worker.short(), nth(attempt)),
                     "bad",
                 ),
-                What::Ended => ("ended".to_owned(), ""),
+                JobEvent::Ended => ("ended".to_owned(), ""),
             };
             Line { after: format!("+{}", moment.after), text, tone }
         })
@@ -199,7 +199,7 @@ fn lines(timeline: &[Moment]) -> Vec<Line> {
 }
 
 fn has_started(timeline: &[Moment]) -> bool {
-    timeline.iter().any(|moment| matches!(moment.what, What::Started { .. }))
+    timeline.iter().any(|moment| matches!(moment.what, JobEvent::Started { .. }))
 }
 
 /// The bars of a job whose start was never reported: its worker reports the run time when the job
@@ -222,13 +222,13 @@ fn spans(timeline: &[Moment], whole: Seconds, is_running: bool, has_failed: bool
     timeline
         .iter()
         .zip(ends.chain([(whole, None)]))
-        .filter(|(moment, _)| moment.what != What::Ended)
+        .filter(|(moment, _)| moment.what != JobEvent::Ended)
         .map(|(moment, (end, next))| {
-            let runs = matches!(moment.what, What::Started { .. });
+            let runs = matches!(moment.what, JobEvent::Started { .. });
             let class = match (runs, next) {
                 (false, _) => "wait",
-                (true, Some(What::Struck { .. })) => "lost",
-                (true, Some(What::Ended)) if has_failed => "bad",
+                (true, Some(JobEvent::Struck { .. })) => "lost",
+                (true, Some(JobEvent::Ended)) if has_failed => "bad",
                 (true, None) if is_running => "fn run",
                 (true, _) => "fn",
             };

@@ -7,7 +7,7 @@ use simple_dist_protocol::{JobId, WorkerId, text};
 
 use super::colour::Colours;
 use crate::view::format::{age, ago, coarse, count, nth};
-use crate::view::{By, Job, JobUnderWay, Place, RecentJob, View};
+use crate::view::{CancelledBy, Job, Place, RecentJob, UnfinishedJob, View};
 
 /// The most characters shown of an answer's detail.
 const DETAIL: usize = 300;
@@ -167,9 +167,9 @@ pub(super) fn answer(job: &RecentJob) -> String {
         "busy" => "too busy",
         "cancelled" => match job.cancelled_by {
             None => "cancelled",
-            Some(By::Caller) => "cancelled by its caller",
-            Some(By::Operator) => "cancelled by an operator",
-            Some(By::ClientGone) => "cancelled: its client is gone",
+            Some(CancelledBy::Caller) => "cancelled by its caller",
+            Some(CancelledBy::Operator) => "cancelled by an operator",
+            Some(CancelledBy::ClientGone) => "cancelled: its client is gone",
         },
         "expired" => "ran out of time",
         other => other,
@@ -202,7 +202,7 @@ pub(super) fn under_way(
     colours: &Colours,
 ) -> Vec<WayRow> {
     let text = filter.text();
-    let mut wanted: Vec<&JobUnderWay> = jobs
+    let mut wanted: Vec<&UnfinishedJob> = jobs
         .iter()
         .filter_map(|job| match job {
             Job::UnderWay(job) => Some(job),
@@ -215,13 +215,13 @@ pub(super) fn under_way(
         })
         .collect();
     wanted.sort_by(|one, two| {
-        let running = |job: &JobUnderWay| job.place != Place::Running;
+        let running = |job: &UnfinishedJob| job.place != Place::Running;
         running(one).cmp(&running(two)).then(two.age.0.total_cmp(&one.age.0))
     });
     wanted.into_iter().take(most).map(|job| way(job, colours)).collect()
 }
 
-fn way(job: &JobUnderWay, colours: &Colours) -> WayRow {
+fn way(job: &UnfinishedJob, colours: &Colours) -> WayRow {
     WayRow {
         id: job.id.to_string(),
         label: label(job.id),

@@ -136,7 +136,7 @@ impl Service {
             }
             Done::Depths { asked_at, depths: Err(error) } => {
                 tracing::warn!(%error, "cannot read the depths of the queues");
-                self.feed(Event::DepthsUnseen { asked_at });
+                self.feed(Event::DepthsFailed { asked_at });
             }
             Done::Purged(pool, taken) => {
                 match taken {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use simple_dist_protocol::{ClientId, DistributorId, JobId, PoolId, UserName, WorkerId};
 
 use super::{
-    Bar, BarEnd, Books, Broker, By, Client, Distributor, Function, HeldJob, Job, JobUnderWay, Lane,
-    Lately, Moment, Percentiles, Phase, Place, RecentJob, Sample, Seconds, Stream, Totals, View,
-    What, Worker, WorkerState,
+    Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Function, HeldJob, Job, JobCounts,
+    JobEvent, Lane, Moment, Percentiles, Phase, Place, RecentEndings, RecentJob, Sample, Seconds,
+    Stream, Totals, UnfinishedJob, View, Worker, WorkerState,
 };
 
 /// The functions of the samples: name, how long one runs in milliseconds.
@@ -191,10 +191,10 @@ pub(crate) fn unserved(unix_ms: u64) -> View {
 pub(crate) fn failing(unix_ms: u64) -> View {
     let mut view = lost(unix_ms);
     let (failing, late) = (&mut view.functions[1], 4);
-    (failing.failed, failing.lately) = (31, Lately { ended: 40, failed: 31, timed_out: 0 });
+    (failing.failed, failing.lately) = (31, RecentEndings { ended: 40, failed: 31, timed_out: 0 });
     let late = &mut view.functions[late];
     (late.timed_out, late.cancelled) = (12, 3);
-    late.lately = Lately { ended: 90, failed: 0, timed_out: 12 };
+    late.lately = RecentEndings { ended: 90, failed: 0, timed_out: 12 };
     let mut quiet = function("retired@1");
     (quiet.workers, quiet.slots, quiet.versions) = (0, 0, Vec::new());
     view.functions.push(quiet);
@@ -206,7 +206,8 @@ pub(crate) fn failing(unix_ms: u64) -> View {
     let books = &mut view.books;
     (books.failed, books.timed_out, books.cancelled) = (34, 12, 3);
     books.failed_by = counts([("panicked", 34)]);
-    books.cancelled_by = [(By::Caller, 1), (By::Operator, 1), (By::ClientGone, 1)].into();
+    books.cancelled_by =
+        [(CancelledBy::Caller, 1), (CancelledBy::Operator, 1), (CancelledBy::ClientGone, 1)].into();
     books.accepted += 31 + 12 + 3;
     view
 }
@@ -244,7 +245,7 @@ pub(crate) fn standby(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     let active = Some("d-0c7d81c2".to_owned());
     view.distributor.phase = Phase::Standby { active, backlog: Some(40) };
-    view.books = Books::default();
+    view.books = JobCounts::default();
     view.recent = Arc::default();
     view.totals.queued = 0;
     view.totals.oldest = None;
@@ -317,16 +318,16 @@ pub(crate) fn jobs(view: &View) -> Vec<Job> {
             let started = held.age.0;
             let moment = |after, what| Moment { after: Seconds(after), what };
             let (attempt, pool) = (held.attempt, PoolId::of(&[]));
-            let first = What::Placed { attempt: 1, pool };
-            let mut timeline = vec![moment(0.0, What::Submitted), moment(0.4, first)];
+            let first = JobEvent::Placed { attempt: 1, pool };
+            let mut timeline = vec![moment(0.0, JobEvent::Submitted), moment(0.4, first)];
             if attempt > 1 {
                 let worker = worker_id(9);
-                timeline.push(moment(0.5, What::Started { attempt: 1, worker }));
-                timeline.push(moment(3.7, What::Struck { attempt: 1, worker }));
-                timeline.push(moment(3.8, What::Placed { attempt, pool }));
+                timeline.push(moment(0.5, JobEvent::Started { attempt: 1, worker }));
+                timeline.push(moment(3.7, JobEvent::Struck { attempt: 1, worker }));
+                timeline.push(moment(3.8, JobEvent::Placed { attempt, pool }));
             }
-            timeline.push(moment(4.0, What::Started { attempt, worker: worker.id }));
-            Job::UnderWay(JobUnderWay {
+            timeline.push(moment(4.0, JobEvent::Started { attempt, worker: worker.id }));
+            Job::UnderWay(UnfinishedJob {
                 id: held.id,
                 user: user(),
                 client: client(),
@@ -384,7 +385,7 @@ fn function(name: &str) -> Function {
         failed: 0,
         timed_out: 0,
         cancelled: 0,
-        lately: Lately::default(),
+        lately: RecentEndings::default(),
         answers: BTreeMap::new(),
         local: BTreeMap::new(),
         local_share: 0.0,
@@ -416,8 +417,8 @@ fn work(function: &mut Function, number: u64) {
     function.answers = counts([("value", 1900 / number), ("panicked", function.failed)]);
 }
 
-fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> Books {
-    Books {
+fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> JobCounts {
+    JobCounts {
         accepted: queued + placed + running + done + failed,
         queued,
         placed,
@@ -426,7 +427,7 @@ fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> Book
         failed,
         failed_by: counts([("panicked", failed)]),
         refused_by: counts([("busy", 2)]),
-        ..Books::default()
+        ..JobCounts::default()
     }
 }
 
@@ -512,7 +513,7 @@ fn recent(unix_ms: u64) -> Vec<RecentJob> {
             client: client(),
             function: function.into(),
             answer: answer.to_owned(),
-            cancelled_by: (answer == "cancelled").then_some(By::Operator),
+            cancelled_by: (answer == "cancelled").then_some(CancelledBy::Operator),
             detail: detail.map(str::to_owned),
             arguments: None,
             worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),
@@ -521,9 +522,9 @@ fn recent(unix_ms: u64) -> Vec<RecentJob> {
             ran: (answer != "expired").then(|| Seconds(long as f64 / 1e3)),
             ended_unix_ms: number * 400,
             timeline: vec![
-                moment(0.0, What::Submitted),
-                moment(0.1, What::Placed { attempt: 1, pool }),
-                moment(1.3 + long as f64 / 1e3, What::Ended),
+                moment(0.0, JobEvent::Submitted),
+                moment(0.1, JobEvent::Placed { attempt: 1, pool }),
+                moment(1.3 + long as f64 / 1e3, JobEvent::Ended),
             ],
         }
     };

@@ -82,7 +82,7 @@ impl DecodeError {
 /// The event that a delivery carries.
 pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, DecodeError> {
     let queue = match delivery.source {
-        Source::Presence => return decode::<Presence>(&delivery.body).map(Event::Seen),
+        Source::Presence => return decode::<Presence>(&delivery.body).map(Event::PresenceSeen),
         Source::Beats => None,
         Source::Leader(queue) => Some(queue),
     };

@@ -1,5 +1,5 @@
-//! The jobs of one function that wait: by priority, then fair between logins, then between the
-//! clients of each, then by age. Every step costs the logarithm of what waits.
+//! The waiting jobs of one function: by priority, then fair between logins, then fair between the
+//! clients of each, then by age. Every operation is logarithmic in the number of jobs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use simple_dist_protocol::ClientId;
 use simple_dist_protocol::limits::PRIORITY_MAX;
 
-use super::users::{UserRef, Users};
-use crate::scheduler::jobs::JobRef;
+use super::users::Users;
+use crate::scheduler::ids::{JobRef, UserRef};
 
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
 
-/// The jobs of one function that wait.
+/// The waiting jobs of one function.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     levels: [Level; LEVELS],
@@ -23,29 +23,41 @@ pub(crate) struct Queue {
 /// The jobs of one priority: by login, by client, by age.
 #[derive(Debug, Default)]
 struct Level {
-    logins: Fair<UserRef, Fair<ClientId, BTreeMap<u64, JobRef>>>,
+    logins: FairQueue<UserRef, FairQueue<ClientId, BTreeMap<u64, JobRef>>>,
     length: usize,
 }
 
-/// Those who share.
+/// A fair queue: entries ordered by the share each has had.
 #[derive(Debug)]
-struct Fair<K, V> {
-    /// By share, the least first. It may have grown since it was written here; [`Fair::first`] puts
+struct FairQueue<K, V> {
+    /// By share, least first. It may have grown since it was written here; [`FairQueue::first`] puts
     /// that right when it comes to the front.
     shares: BTreeSet<(u64, K)>,
-    /// What waits of each. Whoever is here has one entry there, even if the last job has just left.
+    /// What waits for each. Whoever is in here has one entry in `shares`, even if its last job has
+    /// just left.
     waiting: BTreeMap<K, V>,
+}
+
+/// Which of a function's queues a job waits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueClass {
+    Unmarked,
+    /// Resent, perhaps placed by an earlier term: placed only after every worker has had time to
+    /// say that it holds it.
+    Resent,
+    /// Marked: placed one at a time.
+    Marked,
 }
 
 /// A job's place in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// 9 is first.
+pub(crate) struct Position {
+    /// 0 to 9; 9 is first.
     pub(crate) priority: u8,
-    /// Whose job.
+    /// The job's login.
     pub(crate) user: UserRef,
     pub(crate) client: ClientId,
-    /// The count of jobs at its submission: less is older.
+    /// The number of jobs admitted before it: less is older.
     pub(crate) age: u64,
 }
 
@@ -55,30 +67,30 @@ pub(crate) struct First {
     /// The job.
     pub(crate) job: JobRef,
     /// Where it waits.
-    pub(crate) place: Place,
-    /// What its login has had, and its client.
+    pub(crate) position: Position,
+    /// The shares that its login and its client have had.
     shares: (u64, u64),
 }
 
-/// What is placed first: by priority, then by what its login and its client have had, then by age. The rank of a
-/// queue's first job gets better only when a job joins.
+/// The order of placement: by priority, then by what the login and the client have had, then by
+/// age. The rank of a queue's first job improves only when a job joins.
 pub(crate) type Rank = (Reverse<u8>, (u64, u64), u64);
 
 impl First {
-    /// Its rank among the firsts of other queues.
+    /// Its rank among the first jobs of other queues.
     pub(crate) fn rank(&self) -> Rank {
-        (Reverse(self.place.priority), self.shares, self.place.age)
+        (Reverse(self.position.priority), self.shares, self.position.age)
     }
 }
 
-impl<K, V> Default for Fair<K, V> {
+impl<K, V> Default for FairQueue<K, V> {
     fn default() -> Self {
         Self { shares: BTreeSet::new(), waiting: BTreeMap::new() }
     }
 }
 
-impl<K: Copy + Ord, V: Default> Fair<K, V> {
-    /// What waits of this one, which shares from now on.
+impl<K: Copy + Ord, V: Default> FairQueue<K, V> {
+    /// The entry of `who`, which is added with this share if it is new.
     fn join(&mut self, who: K, share: u64) -> &mut V {
         let Self { shares, waiting } = self;
         waiting.entry(who).or_insert_with(|| {
@@ -87,7 +99,7 @@ impl<K: Copy + Ord, V: Default> Fair<K, V> {
         })
     }
 
-    /// Whose turn it is, with its share and the first that waits of it.
+    /// The entry with the least share, with the first that waits for it.
     fn first<F>(
         &mut self,
         share: impl Fn(K) -> u64,
@@ -112,14 +124,14 @@ impl<K: Copy + Ord, V: Default> Fair<K, V> {
 }
 
 impl Queue {
-    /// Whether nobody waits.
+    /// Whether no job waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.ages.is_empty()
     }
 
-    /// A job joins.
-    pub(crate) fn push(&mut self, place: Place, job: JobRef, users: &Users) {
-        let Place { priority, user, client, age } = place;
+    /// Adds a job.
+    pub(crate) fn push(&mut self, position: Position, job: JobRef, users: &Users) {
+        let Position { priority, user, client, age } = position;
         let level = &mut self.levels[usize::from(priority)];
         let login = level.logins.join(user, users.share(user));
         login.join(client, users.client_share(user, client)).insert(age, job);
@@ -127,15 +139,16 @@ impl Queue {
         self.ages.insert(age, job);
     }
 
-    /// A job leaves, from wherever it stands. Its client's entry is cleaned up when its turn comes.
-    pub(crate) fn remove(&mut self, place: Place) {
-        if self.ages.remove(&place.age).is_none() {
+    /// Removes a job, wherever it stands. Its client's entry is cleaned up when it comes to the
+    /// front.
+    pub(crate) fn remove(&mut self, position: Position) {
+        if self.ages.remove(&position.age).is_none() {
             return;
         }
-        let level = &mut self.levels[usize::from(place.priority)];
-        let login = level.logins.waiting.get_mut(&place.user);
-        if let Some(own) = login.and_then(|login| login.waiting.get_mut(&place.client)) {
-            own.remove(&place.age);
+        let level = &mut self.levels[usize::from(position.priority)];
+        let login = level.logins.waiting.get_mut(&position.user);
+        if let Some(own) = login.and_then(|login| login.waiting.get_mut(&position.client)) {
+            own.remove(&position.age);
         }
         level.length -= 1;
         if level.length == 0 {
@@ -154,16 +167,16 @@ impl Queue {
             |user| users.share(user),
             |user, login| login.first(|client| users.client_share(user, client), oldest),
         )?;
-        let place = Place { priority: u8::try_from(priority).ok()?, user, client, age };
-        Some(First { job, place, shares: (share, client_share) })
+        let position = Position { priority: u8::try_from(priority).ok()?, user, client, age };
+        Some(First { job, position, shares: (share, client_share) })
     }
 
-    /// Every job that waits, the oldest first.
+    /// Every waiting job, oldest first.
     pub(crate) fn jobs(&self) -> impl Iterator<Item = JobRef> {
         self.ages.values().copied()
     }
 
-    /// The oldest job that waits.
+    /// The oldest waiting job.
     pub(crate) fn oldest(&self) -> Option<JobRef> {
         self.ages.first_key_value().map(|(_, job)| *job)
     }

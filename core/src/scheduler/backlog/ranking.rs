@@ -1,13 +1,13 @@
-//! The functions of a pool that have jobs waiting, by the rank of the first job of each: which is
-//! next costs the logarithm of the functions, not a look at all of them.
+//! The functions of a pool with waiting jobs, by the rank of each one's first job, so that finding
+//! the next is logarithmic in the number of functions.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::queue::Rank;
-use crate::scheduler::fleet::functions::FunctionRef;
+use crate::scheduler::ids::FunctionRef;
 
-/// Functions by the rank of the first job of each. A rank is that of the time it was written here; who
-/// looks at the first one puts it right.
+/// Functions by the rank of their first job. A rank may be outdated; whoever looks at the first one
+/// corrects it.
 #[derive(Debug, Default)]
 pub(crate) struct Ranking {
     order: BTreeSet<(Rank, FunctionRef)>,
@@ -15,7 +15,7 @@ pub(crate) struct Ranking {
 }
 
 impl Ranking {
-    /// The first of the function's jobs has this rank; none if no job waits.
+    /// Sets the rank of the function's first job; `None` if no job waits.
     pub(crate) fn set(&mut self, function: FunctionRef, rank: Option<Rank>) {
         let before = match rank {
             Some(rank) => self.ranks.insert(function, rank),
@@ -29,7 +29,7 @@ impl Ranking {
         }
     }
 
-    /// The function that is first, by what is written here.
+    /// The first function, by the ranks noted here.
     pub(crate) fn first(&self) -> Option<(Rank, FunctionRef)> {
         self.order.first().copied()
     }

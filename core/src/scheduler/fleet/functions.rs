@@ -1,68 +1,58 @@
-//! What is called and served: every function we heard of, with the jobs that wait for it.
+//! Every function that was called or served, interned.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::scheduler::ids::FunctionRef;
 use simple_dist_protocol::{Address, PoolId, Selector};
 
-/// The most functions we know at once; those that nobody serves or waits for make room.
+/// The most functions known at once; those that nobody serves or waits for make room.
 pub(crate) const FUNCTIONS: usize = 4096;
-/// The most of them that nobody serves: whoever asks for names does not keep workers out.
+/// The most of them that no worker serves, so that calls of made-up names do not crowd out workers.
 const UNSERVED: usize = 1024;
-
-/// One function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct FunctionRef(u32);
-
-impl FunctionRef {
-    /// Where it lies: no two functions that are known lie in one place.
-    pub(crate) fn place(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// What is known of a function.
 #[derive(Debug)]
 pub(crate) struct Function {
-    /// The selector as text, shared with whatever tells of it.
+    /// The selector as text, shared with whatever shows it.
     pub(crate) name: Arc<str>,
-    /// `fib@1`; or `fib` for jobs that wait for any version of it to be served.
+    /// `fib@1`, or `fib` as the placeholder for jobs that wait for any version.
     pub(crate) selector: Selector,
-    /// None for `fib` without a version.
+    /// `None` for the placeholder.
     pub(crate) address: Option<Address>,
     pub(crate) pools: BTreeSet<PoolId>,
     /// How many of its pools take jobs.
     live: usize,
-    /// When a live worker of it was last heard, written when the last one goes.
+    /// When a live worker of it was last heard; set when its last pool is removed.
     pub(crate) served: Option<Duration>,
-    /// Served when the link was lost, and not seen again since.
+    /// Whether it was served when the link was lost, and has not been since.
     pub(crate) expected: bool,
     pub(crate) work: Work,
-    /// Jobs that have not ended.
+    /// Its unfinished jobs.
     pub(crate) jobs: usize,
-    /// When it was last asked for.
+    /// When it was last called or served.
     pub(crate) used: Duration,
 }
 
-/// The measured run time: an average in which the last few runs weigh most.
+/// The measured run time: a moving average that favours the last few runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Work(Option<f64>);
 
 impl Work {
     const WEIGHT: f64 = 0.125;
 
-    /// None until something was measured.
+    /// The average; `None` until something was measured.
     pub(crate) fn mean(self) -> Option<Duration> {
         self.0.map(Duration::from_secs_f64)
     }
 
-    /// Whatever was measured, what runs now takes at least so long.
-    pub(crate) fn at_least(&mut self, took: Duration) {
+    /// Raises the average to at least this.
+    pub(crate) fn raise_to(&mut self, took: Duration) {
         self.0 = self.0.map(|mean| mean.max(took.as_secs_f64()));
     }
 
-    /// One more run.
+    /// Adds a run.
     pub(crate) fn measure(&mut self, took: Duration) {
         let took = took.as_secs_f64();
         self.0 = Some(self.0.map_or(took, |mean| mean + Self::WEIGHT * (took - mean)));
@@ -76,7 +66,7 @@ impl Function {
     }
 }
 
-/// All functions we know.
+/// All known functions.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     known: Vec<Option<Function>>,
@@ -85,35 +75,35 @@ pub(crate) struct Functions {
     names: HashMap<String, Name>,
 }
 
-/// One name.
+/// All versions of one name.
 #[derive(Debug, Default)]
 struct Name {
     versions: BTreeMap<u32, FunctionRef>,
-    /// Those of them that are live.
+    /// The live ones of them.
     live: BTreeMap<u32, FunctionRef>,
     any: Option<FunctionRef>,
 }
 
 impl Functions {
-    /// A function that is there: references are given up before their function goes.
+    /// A known function: references are dropped before their function is forgotten.
     pub(crate) fn get(&self, function: FunctionRef) -> &Function {
-        self.known[function.0 as usize].as_ref().expect("a function outlives its jobs and pools")
+        self.known[function.index()].as_ref().expect("a function outlives its jobs and pools")
     }
 
-    /// A function that is there.
+    /// A known function.
     pub(crate) fn get_mut(&mut self, function: FunctionRef) -> &mut Function {
-        self.known[function.0 as usize].as_mut().expect("a function outlives its jobs and pools")
+        self.known[function.index()].as_mut().expect("a function outlives its jobs and pools")
     }
 
     /// A function, unless it has been forgotten.
     pub(crate) fn known(&self, function: FunctionRef) -> Option<&Function> {
-        self.known.get(function.0 as usize)?.as_ref()
+        self.known.get(function.index())?.as_ref()
     }
 
-    /// One of the function's pools takes jobs from now on, or no longer.
-    pub(crate) fn pool_lives(&mut self, function: FunctionRef, lives: bool) {
-        let Some(known) = self.known[function.0 as usize].as_mut() else { return };
-        known.live = if lives { known.live + 1 } else { known.live.saturating_sub(1) };
+    /// One of the function's pools starts or stops taking jobs.
+    pub(crate) fn set_pool_live(&mut self, function: FunctionRef, live: bool) {
+        let Some(known) = self.known[function.index()].as_mut() else { return };
+        known.live = if live { known.live + 1 } else { known.live.saturating_sub(1) };
         let live = known.is_live();
         let Some(address) = &known.address else { return };
         let version = address.version();
@@ -125,7 +115,7 @@ impl Functions {
         }
     }
 
-    /// Nothing waits, and no pool takes jobs, before the next term has heard the workers.
+    /// Resets counts at the end of a term.
     pub(crate) fn forget_term(&mut self) {
         for function in self.known.iter_mut().flatten() {
             function.jobs = 0;
@@ -136,7 +126,7 @@ impl Functions {
         }
     }
 
-    /// The highest version of a name that is live.
+    /// The highest live version of a name.
     pub(crate) fn live_version(&self, name: &str) -> Option<FunctionRef> {
         self.names.get(name)?.live.last_key_value().map(|(_, function)| *function)
     }
@@ -146,31 +136,35 @@ impl Functions {
         self.addresses.get(address).copied()
     }
 
-    /// The address, its text shared with the function's if that is known.
+    /// The address, sharing its text with the known function's.
     pub(crate) fn address(&self, address: &Address) -> Address {
         let known = self.find(address).and_then(|function| self.get(function).address.clone());
         known.unwrap_or_else(|| address.clone())
     }
 
-    /// The versions of a name, the highest first.
+    /// The versions of a name, highest first.
     pub(crate) fn versions(&self, name: &str) -> impl Iterator<Item = FunctionRef> {
         self.names.get(name).into_iter().flat_map(|name| name.versions.values().rev().copied())
     }
 
-    /// Those who wait for any version of the name.
+    /// The placeholder for any version of a name.
     pub(crate) fn unresolved(&self, name: &str) -> Option<FunctionRef> {
         self.names.get(name)?.any
     }
 
-    /// The function that a client names, known from now on; none if there are too many.
-    pub(crate) fn ask(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+    /// The function that a client names, interned; `None` if there are too many.
+    pub(crate) fn intern_called(
+        &mut self,
+        selector: &Selector,
+        now: Duration,
+    ) -> Option<FunctionRef> {
         if self.named(selector).is_none() && self.unserved() >= UNSERVED {
             self.forget_idle();
             if self.unserved() >= UNSERVED {
                 return None;
             }
         }
-        self.meet(selector, now)
+        self.intern(selector, now)
     }
 
     fn unserved(&self) -> usize {
@@ -184,14 +178,14 @@ impl Functions {
         }
     }
 
-    /// The function that a worker names, known from now on; none if there are too many.
-    pub(crate) fn meet(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
+    /// The function that a worker names, interned; `None` if there are too many.
+    pub(crate) fn intern(&mut self, selector: &Selector, now: Duration) -> Option<FunctionRef> {
         let address = selector.address();
         if let Some(function) = self.named(selector) {
             self.get_mut(function).used = now;
             return Some(function);
         }
-        let function = self.room()?;
+        let function = self.free_slot()?;
         let name = self.names.entry(selector.name().to_owned()).or_default();
         match &address {
             Some(address) => {
@@ -200,7 +194,7 @@ impl Functions {
             }
             None => name.any = Some(function),
         }
-        self.known[function.0 as usize] = Some(Function {
+        self.known[function.index()] = Some(Function {
             name: selector.to_string().into(),
             selector: selector.clone(),
             address,
@@ -223,7 +217,7 @@ impl Functions {
         })
     }
 
-    /// A function's name, shared if we know it.
+    /// A function's name, shared if it is known.
     pub(crate) fn name_of(&self, address: &Address) -> Arc<str> {
         match self.find(address) {
             Some(function) => Arc::clone(&self.get(function).name),
@@ -236,7 +230,7 @@ impl Functions {
         self.known.iter_mut().flatten()
     }
 
-    fn room(&mut self) -> Option<FunctionRef> {
+    fn free_slot(&mut self) -> Option<FunctionRef> {
         if self.free.is_empty() && self.known.len() < FUNCTIONS {
             self.known.push(None);
             self.free.extend(u32::try_from(self.known.len() - 1));
@@ -247,7 +241,7 @@ impl Functions {
         self.free.pop().map(FunctionRef)
     }
 
-    /// Forgets a quarter of what nobody serves or waits for: what was used last the longest ago.
+    /// Forgets a quarter of the functions that nobody serves or waits for: those used longest ago.
     fn forget_idle(&mut self) {
         let idle = |function: &Function| function.pools.is_empty() && function.jobs == 0;
         let mut found: Vec<_> = self
@@ -257,7 +251,7 @@ impl Functions {
             .collect();
         found.sort_unstable();
         for (_, _, id) in &found[..found.len().div_ceil(4)] {
-            let Some(function) = self.known[id.0 as usize].take() else { continue };
+            let Some(function) = self.known[id.index()].take() else { continue };
             self.free.push(id.0);
             let name = function.selector.name();
             if let Some(entry) = self.names.get_mut(name) {

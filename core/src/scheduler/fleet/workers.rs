@@ -10,17 +10,17 @@ use simple_dist_protocol::{
 };
 
 use super::orphans::OrphanId;
-use crate::scheduler::jobs::{JobRef, Key};
+use crate::scheduler::ids::{JobRef, Key};
 
 /// The most workers at once.
 pub(crate) const WORKERS: usize = 4096;
-/// Lost workers stay on the page for this long, and so many of them.
+/// How many lost workers stay on the page, and for how long.
 const LOST_KEPT: (usize, Duration) = (64, Duration::from_secs(600));
 
 /// A worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// Its login; nobody else speaks for it.
+    /// Its login; messages of other logins about it are ignored.
     pub(crate) user: UserName,
     pub(crate) generation: Generation,
     pub(crate) host: String,
@@ -28,54 +28,54 @@ pub(crate) struct Worker {
     pub(crate) functions: Arc<[Address]>,
     pub(crate) pool: Option<PoolId>,
     pub(crate) slots: u32,
-    /// Those of them that are counted in the pool now.
+    /// The slots counted in its pool.
     pub(crate) counted: u32,
     pub(crate) state: WorkerState,
-    /// It said that this was its last beat.
+    /// Whether it announced that this was its last beat.
     pub(crate) leaves: bool,
-    /// The count of its last beat.
+    /// The number of its last beat.
     pub(crate) seq: u64,
-    /// Since when we know of it.
+    /// When we first heard of it.
     pub(crate) since: Duration,
-    /// When it was last heard; none while it is only known by a start it left in `sd.answers`.
+    /// When it was last heard; `None` while it is known only by a `Started` in `sd.answers`.
     pub(crate) heard: Option<Duration>,
-    pub(crate) fate: Fate,
+    pub(crate) liveness: Liveness,
     /// What it held at its last beat.
     pub(crate) held: BTreeMap<Key, HeldJob>,
-    /// Our jobs that it holds, as far as we heard.
+    /// Our jobs that it holds, as far as we know.
     pub(crate) holds: BTreeSet<JobRef>,
-    /// What runs in its slots and belongs to no job under way.
+    /// The orphans that run in its slots.
     pub(crate) orphans: BTreeSet<OrphanId>,
-    /// How many of these are counted in the pool now.
+    /// How many of its orphans count against its pool.
     pub(crate) occupied: u32,
-    /// The generation and the term of the last welcome.
+    /// The generation and the term of its last welcome.
     pub(crate) welcomed: Option<(Generation, Term)>,
-    /// What a person wants it to be.
-    pub(crate) wanted: Option<WorkerState>,
+    /// The state that an operator wants it to be in.
+    pub(crate) requested_state: Option<WorkerState>,
 }
 
-/// How a worker is, beyond what it says itself.
+/// Whether a worker is alive, as far as we can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Liveness {
     /// Heard in time.
     Heard,
     /// Its beat is late, and it is being probed.
     Late,
-    /// Its own queue is gone: so is its link, but maybe not the worker.
+    /// Its control queue is gone: its link is down, but maybe not the worker.
     Unreachable,
     /// Silent for too long.
     Lost {
-        /// When that was decided.
+        /// When it was declared lost.
         at: Duration,
     },
-    /// It said so, or drained and held nothing more, and went.
+    /// It announced its departure, or drained until it held nothing.
     Left {
-        /// When that was found.
+        /// When it left.
         at: Duration,
     },
 }
 
-/// A job in a worker's hands, as its beat says.
+/// A job that a worker holds, according to its beat.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldJob {
     pub(crate) user: UserName,
@@ -86,8 +86,8 @@ pub(crate) struct HeldJob {
 }
 
 impl Worker {
-    /// A worker known by name only.
-    pub(crate) fn unheard(user: UserName, now: Duration) -> Self {
+    /// A worker that we have not heard from yet.
+    pub(crate) fn new(user: UserName, now: Duration) -> Self {
         Self {
             user,
             generation: Generation(0),
@@ -102,54 +102,55 @@ impl Worker {
             seq: 0,
             since: now,
             heard: None,
-            fate: Fate::Heard,
+            liveness: Liveness::Heard,
             held: BTreeMap::new(),
             holds: BTreeSet::new(),
             orphans: BTreeSet::new(),
             occupied: 0,
             welcomed: None,
-            wanted: None,
+            requested_state: None,
         }
     }
 
-    /// Whether it ever beat on this link.
+    /// Whether it has sent a beat on this link.
     pub(crate) fn is_heard(&self) -> bool {
         self.heard.is_some()
     }
 
-    /// Neither lost nor gone, as far as we know.
+    /// Neither lost nor left, as far as we know.
     pub(crate) fn is_alive(&self) -> bool {
-        match self.fate {
-            Fate::Heard | Fate::Late | Fate::Unreachable => true,
-            Fate::Lost { .. } | Fate::Left { .. } => false,
+        match self.liveness {
+            Liveness::Heard | Liveness::Late | Liveness::Unreachable => true,
+            Liveness::Lost { .. } | Liveness::Left { .. } => false,
         }
     }
 
-    /// Whether it finishes what it holds, or a person wants it to.
+    /// Whether it drains, or an operator wants it to.
     pub(crate) fn drains(&self) -> bool {
         self.leaves
             || self.state == WorkerState::Draining
-            || self.wanted == Some(WorkerState::Draining)
+            || self.requested_state == Some(WorkerState::Draining)
     }
 
-    /// Whether its slots may be filled.
+    /// Whether it accepts new jobs.
     pub(crate) fn takes_jobs(&self, term: Option<Term>) -> bool {
-        matches!(self.fate, Fate::Heard | Fate::Late)
+        matches!(self.liveness, Liveness::Heard | Liveness::Late)
             && !self.drains()
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
     }
 
-    /// Whether it serves a function that the selector means.
+    /// Whether it serves a function that the selector matches.
     pub(crate) fn serves(&self, selector: &Selector) -> bool {
         self.functions.iter().any(|function| selector.matches(function))
     }
 }
 
-/// All workers: the living and, for a while, the lost.
+/// All workers: live ones and, for a while, lost ones.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
-    /// What all of them held at their last beats, by job: nobody is to be asked in turn.
+    /// The jobs in all workers' last beats, with who named them, so that no worker has to be
+    /// searched.
     named: BTreeSet<(Key, WorkerId)>,
 }
 
@@ -166,8 +167,8 @@ impl Workers {
         self.known.iter().map(|(id, worker)| (*id, worker))
     }
 
-    /// The worker, known from now on; none if there are too many.
-    pub(crate) fn meet(
+    /// The worker, now known; `None` if there are too many.
+    pub(crate) fn get_or_insert(
         &mut self,
         worker: WorkerId,
         user: &UserName,
@@ -177,10 +178,10 @@ impl Workers {
         if !room && !self.known.contains_key(&worker) {
             return None;
         }
-        Some(self.known.entry(worker).or_insert_with(|| Worker::unheard(user.clone(), now)))
+        Some(self.known.entry(worker).or_insert_with(|| Worker::new(user.clone(), now)))
     }
 
-    /// Whether the worker was heard and is neither lost nor gone.
+    /// Whether the worker was heard and is neither lost nor left.
     pub(crate) fn is_alive(&self, worker: WorkerId) -> bool {
         self.get(worker).is_some_and(|worker| worker.is_heard() && worker.is_alive())
     }
@@ -192,8 +193,8 @@ impl Workers {
         }
     }
 
-    /// It holds it no more.
-    pub(crate) fn let_go(&mut self, worker: WorkerId, job: JobRef) {
+    /// A worker no longer holds one of our jobs.
+    pub(crate) fn release(&mut self, worker: WorkerId, job: JobRef) {
         if let Some(worker) = self.known.get_mut(&worker) {
             worker.holds.remove(&job);
         }
@@ -204,26 +205,26 @@ impl Workers {
         self.named.contains(&(key, worker))
     }
 
-    /// The jobs named by all but this worker.
-    pub(crate) fn held_beside(&self, worker: WorkerId) -> usize {
+    /// How many jobs all other workers' beats name.
+    pub(crate) fn held_by_others(&self, worker: WorkerId) -> usize {
         self.named.len() - self.get(worker).map_or(0, |worker| worker.held.len())
     }
 
-    /// Who named the job in its last beat.
-    pub(crate) fn naming(&self, key: Key) -> impl Iterator<Item = WorkerId> {
+    /// The workers whose last beat named the job.
+    pub(crate) fn holders_of(&self, key: Key) -> impl Iterator<Item = WorkerId> {
         let (first, last) = (WorkerId::from_u128(0), WorkerId::from_u128(u128::MAX));
         self.named.range((key, first)..=(key, last)).map(|(_, worker)| *worker)
     }
 
-    /// The living worker that holds a job.
+    /// The live worker that holds a job.
     pub(crate) fn holder_of(&self, key: Key) -> Option<(WorkerId, &HeldJob)> {
-        self.naming(key).find_map(|id| {
+        self.holders_of(key).find_map(|id| {
             let worker = self.get(id).filter(|worker| worker.is_alive())?;
             worker.held.get(&key).map(|held| (id, held))
         })
     }
 
-    /// What the worker holds from now on.
+    /// Replaces what the worker holds.
     pub(crate) fn set_held(&mut self, id: WorkerId, held: BTreeMap<Key, HeldJob>) {
         let Some(worker) = self.known.get_mut(&id) else { return };
         let before = std::mem::replace(&mut worker.held, held);
@@ -235,7 +236,7 @@ impl Workers {
         }
     }
 
-    /// The link is gone: nobody is known to live. The lost stay for the page.
+    /// The link is down: no worker is known to be alive. Lost ones stay for the page.
     pub(crate) fn clear(&mut self) {
         self.known.retain(|_, worker| !worker.is_alive());
         self.named.retain(|(_, worker)| self.known.contains_key(worker));
@@ -246,7 +247,7 @@ impl Workers {
         self.known.remove(&id);
     }
 
-    /// The term is over: whoever lives is to be welcomed anew.
+    /// The term is over: live workers have to be welcomed again.
     pub(crate) fn forget_term(&mut self) {
         for worker in self.known.values_mut() {
             worker.holds.clear();
@@ -256,15 +257,15 @@ impl Workers {
         }
     }
 
-    /// Forgets those lost long ago, and the oldest when there are too many.
+    /// Forgets workers lost long ago, and the oldest when there are too many.
     pub(crate) fn age(&mut self, now: Duration) {
         let (most, longest) = LOST_KEPT;
         let mut gone: Vec<_> = self
             .known
             .iter()
-            .filter_map(|(id, worker)| match worker.fate {
-                Fate::Lost { at } | Fate::Left { at } => Some((at, *id)),
-                Fate::Heard | Fate::Late | Fate::Unreachable => None,
+            .filter_map(|(id, worker)| match worker.liveness {
+                Liveness::Lost { at } | Liveness::Left { at } => Some((at, *id)),
+                Liveness::Heard | Liveness::Late | Liveness::Unreachable => None,
             })
             .collect();
         gone.sort_unstable();

@@ -1,38 +1,36 @@
-//! The clients with jobs here: where their answers go, and whose queue is to be looked for since
-//! its client says nothing.
+//! The clients with jobs here: where their answers go, and whose queue to probe because the client
+//! is silent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::scheduler::ids::{JobRef, UserRef};
 use simple_dist_protocol::limits::ASK;
 use simple_dist_protocol::{ClientId, Generation};
 
-use super::JobRef;
-use crate::scheduler::backlog::users::UserRef;
-
 /// A client silent for this long may be gone.
 const SILENT: Duration = Duration::from_secs(2 * ASK.as_secs());
-/// How often the queue of a silent one is looked for.
+/// How often the queue of a silent client is probed.
 const PROBE: Duration = Duration::from_secs(5);
 
 pub(crate) type Id = (UserRef, ClientId);
 
-/// All of them.
+/// All clients with jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     known: BTreeMap<Id, Client>,
-    /// When each of them is to be looked at, should it be silent.
-    watched: BTreeSet<(Duration, Id)>,
+    /// When to check on each of them.
+    by_probe_time: BTreeSet<(Duration, Id)>,
 }
 
 /// A client with jobs here.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The newest we heard.
+    /// Its newest generation.
     pub(crate) generation: Generation,
     heard: Duration,
-    /// Its place among the watched.
-    look: Duration,
+    /// When to check on it.
+    probe_at: Duration,
     pub(crate) jobs: BTreeSet<JobRef>,
 }
 
@@ -41,7 +39,7 @@ impl Clients {
         self.known.get(id)
     }
 
-    /// It was heard, on this generation of its link. The newest we know.
+    /// Notes a message from this generation of the client; returns its newest generation.
     pub(crate) fn heard(&mut self, id: &Id, generation: Generation, now: Duration) -> Generation {
         let Some(client) = self.known.get_mut(id) else { return generation };
         client.heard = now;
@@ -49,54 +47,54 @@ impl Clients {
         client.generation
     }
 
-    /// The job is this client's. `has_queue` if it can be looked for.
-    pub(crate) fn own(
+    /// Adds a job to a client. `has_queue` if the client has a queue that can be probed.
+    pub(crate) fn add_job(
         &mut self,
         (id, generation): (Id, Generation),
         job: JobRef,
         has_queue: bool,
         now: Duration,
     ) {
-        let look = now + SILENT;
-        let new = || Client { generation, heard: now, look, jobs: BTreeSet::new() };
+        let probe_at = now + SILENT;
+        let new = || Client { generation, heard: now, probe_at, jobs: BTreeSet::new() };
         let client = self.known.entry(id).or_insert_with(new);
         let is_new = client.jobs.is_empty();
         client.jobs.insert(job);
         if is_new && has_queue {
-            self.watched.insert((look, id));
+            self.by_probe_time.insert((probe_at, id));
         }
     }
 
-    /// The job is its client's no more; one without jobs is forgotten.
-    pub(crate) fn disown(&mut self, id: Id, job: JobRef) {
+    /// Removes a job from its client; a client without jobs is forgotten.
+    pub(crate) fn remove_job(&mut self, id: Id, job: JobRef) {
         let Some(client) = self.known.get_mut(&id) else { return };
         client.jobs.remove(&job);
         if client.jobs.is_empty() {
-            self.watched.remove(&(client.look, id));
+            self.by_probe_time.remove(&(client.probe_at, id));
             self.known.remove(&id);
         }
     }
 
-    /// The next one to be looked at, and the generation of its queue if that is to be looked for.
-    /// Silence counts from `fresh` on.
+    /// The next client to check on, with the generation of its queue if that has to be probed.
+    /// Silence counts from `silence_from` on.
     pub(crate) fn next_silent(
         &mut self,
-        fresh: Duration,
+        silence_from: Duration,
         now: Duration,
     ) -> Option<(Id, Option<Generation>)> {
-        self.watched.first().filter(|(look, _)| *look <= now)?;
-        let (_, id) = self.watched.pop_first()?;
+        self.by_probe_time.first().filter(|(probe_at, _)| *probe_at <= now)?;
+        let (_, id) = self.by_probe_time.pop_first()?;
         let client = self.known.get_mut(&id)?;
-        let silent = client.heard.max(fresh) + SILENT;
+        let silent = client.heard.max(silence_from) + SILENT;
         let probes = silent <= now;
-        client.look = if probes { now + PROBE } else { silent };
-        self.watched.insert((client.look, id));
+        client.probe_at = if probes { now + PROBE } else { silent };
+        self.by_probe_time.insert((client.probe_at, id));
         Some((id, probes.then_some(client.generation)))
     }
 
-    /// All jobs are their clients' again.
+    /// Forgets all clients.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
-        self.watched.clear();
+        self.by_probe_time.clear();
     }
 }

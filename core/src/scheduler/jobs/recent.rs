@@ -1,5 +1,5 @@
-//! What is kept of jobs that are not under way: recent answers, for jobs sent again; and, until
-//! their job is sent again, answers and starts that an earlier term left behind.
+//! What is kept about jobs that are not known: recent answers, for jobs sent again; and answers and
+//! starts from an earlier term, until their job is sent again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Answered, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
-use super::Key;
+use crate::scheduler::ids::Key;
 
-/// What an entry costs beyond the bytes of its value.
+/// The bytes an entry costs besides its value.
 pub(crate) const OVERHEAD: usize = 256;
 /// The most starts kept for jobs that may be sent again: only marked jobs have one.
 const STARTS: usize = 10_000;
-/// The most answers kept of workers that were never heard.
-const UNPROVEN: usize = 10_000;
-/// And their bytes.
-const UNPROVEN_BYTES: usize = 64 * 1024 * 1024;
+/// The most answers kept from workers that were never heard.
+const UNVERIFIED: usize = 10_000;
+/// The most bytes of those answers.
+const UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Answers given a short while ago, within a bound of bytes and age; the oldest go first.
+/// Recent answers, bounded by bytes and age; the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct Recent {
     answers: HashMap<Key, Kept>,
@@ -27,8 +27,8 @@ pub(crate) struct Recent {
     count: u64,
     limit: (usize, Duration),
     starts: BTreeMap<Key, Start>,
-    unproven: VecDeque<Unproven>,
-    unproven_bytes: usize,
+    unverified: VecDeque<UnverifiedAnswer>,
+    unverified_bytes: usize,
 }
 
 /// A recent answer.
@@ -36,8 +36,8 @@ pub(crate) struct Recent {
 pub(crate) struct Kept {
     pub(crate) answered: Answered,
     pub(crate) at: Duration,
-    /// Its job was unknown when it came: whether its worker serves the function is still to be
-    /// checked.
+    /// Whether its job was unknown when it came, so that it is still to be checked whether its
+    /// worker serves the function.
     pub(crate) unchecked: bool,
     serial: u64,
 }
@@ -52,9 +52,9 @@ pub(crate) struct Start {
     at: Duration,
 }
 
-/// An answer of a worker that we have not heard yet.
+/// An answer from a worker that we have not heard yet.
 #[derive(Debug)]
-struct Unproven {
+struct UnverifiedAnswer {
     at: Duration,
     user: UserName,
     worker: WorkerId,
@@ -62,7 +62,7 @@ struct Unproven {
 }
 
 impl Recent {
-    /// Nothing yet; at most so many bytes, for at most so long.
+    /// An empty store with these limits: bytes and age.
     pub(crate) fn new(limit: (usize, Duration)) -> Self {
         Self {
             answers: HashMap::new(),
@@ -71,12 +71,12 @@ impl Recent {
             count: 0,
             limit,
             starts: BTreeMap::new(),
-            unproven: VecDeque::new(),
-            unproven_bytes: 0,
+            unverified: VecDeque::new(),
+            unverified_bytes: 0,
         }
     }
 
-    /// Keeps an answer. The first one stays.
+    /// Keeps an answer, unless there is one for this job already.
     pub(crate) fn keep(&mut self, key: Key, answered: Answered, unchecked: bool, now: Duration) {
         self.starts.remove(&key);
         if self.answers.contains_key(&key) {
@@ -94,21 +94,21 @@ impl Recent {
         self.answers.get(&key)
     }
 
-    /// The answer is one: its worker serves the function.
-    pub(crate) fn believe(&mut self, key: Key) {
+    /// The answer counts: its worker serves the function.
+    pub(crate) fn mark_checked(&mut self, key: Key) {
         if let Some(kept) = self.answers.get_mut(&key) {
             kept.unchecked = false;
         }
     }
 
-    /// The answer turned out not to be one.
+    /// Drops an answer that does not count.
     pub(crate) fn forget(&mut self, key: Key) {
         if let Some(kept) = self.answers.remove(&key) {
             self.bytes -= cost(&kept.answered);
         }
     }
 
-    /// Keeps a start for when its job is sent again. Whether there is room.
+    /// Keeps a start until its job is sent again. Returns false if there is no room.
     pub(crate) fn keep_start(
         &mut self,
         key: Key,
@@ -126,55 +126,56 @@ impl Recent {
         room
     }
 
-    /// The start of a job that is sent again.
+    /// Takes the start of a job that is sent again.
     pub(crate) fn take_start(&mut self, key: Key) -> Option<Start> {
         self.starts.remove(&key)
     }
 
-    /// Keeps what a worker says that we have not heard yet: its beat may be on its way.
-    pub(crate) fn keep_unproven(
+    /// Keeps an answer from an unknown worker: its beat may be on its way. Returns false if there
+    /// is no room.
+    pub(crate) fn keep_unverified(
         &mut self,
         user: &UserName,
         worker: WorkerId,
         ended: Ended,
         now: Duration,
     ) -> bool {
-        let bytes = weight(&ended);
-        if self.unproven.len() >= UNPROVEN || self.unproven_bytes + bytes > UNPROVEN_BYTES {
+        let bytes = ended_bytes(&ended);
+        if self.unverified.len() >= UNVERIFIED || self.unverified_bytes + bytes > UNVERIFIED_BYTES {
             return false;
         }
-        self.unproven_bytes += bytes;
-        self.unproven.push_back(Unproven { at: now, user: user.clone(), worker, ended });
+        self.unverified_bytes += bytes;
+        self.unverified.push_back(UnverifiedAnswer { at: now, user: user.clone(), worker, ended });
         true
     }
 
-    /// The worker was heard: what it had said.
-    pub(crate) fn prove(&mut self, user: &UserName, worker: WorkerId) -> Vec<Ended> {
-        if self.unproven.iter().all(|said| said.worker != worker) {
+    /// Takes the answers kept for a worker that is now heard.
+    pub(crate) fn take_unverified(&mut self, user: &UserName, worker: WorkerId) -> Vec<Ended> {
+        if self.unverified.iter().all(|answer| answer.worker != worker) {
             return vec![];
         }
-        let mut proven = vec![];
+        let mut verified = vec![];
         let mut rest = VecDeque::new();
-        for said in self.unproven.drain(..) {
-            if said.worker == worker && said.user == *user {
-                self.unproven_bytes -= weight(&said.ended);
-                proven.push(said.ended);
+        for answer in self.unverified.drain(..) {
+            if answer.worker == worker && answer.user == *user {
+                self.unverified_bytes -= ended_bytes(&answer.ended);
+                verified.push(answer.ended);
             } else {
-                rest.push_back(said);
+                rest.push_back(answer);
             }
         }
-        self.unproven = rest;
-        proven
+        self.unverified = rest;
+        verified
     }
 
-    /// Drops what is too old.
+    /// Drops entries that are too old.
     pub(crate) fn age(&mut self, now: Duration) {
         let oldest = now.saturating_sub(self.limit.1);
         while self.order.front().is_some_and(|(at, ..)| *at < oldest) {
             self.drop_oldest();
         }
-        while let Some(said) = self.unproven.pop_front_if(|said| said.at < oldest) {
-            self.unproven_bytes -= weight(&said.ended);
+        while let Some(answer) = self.unverified.pop_front_if(|answer| answer.at < oldest) {
+            self.unverified_bytes -= ended_bytes(&answer.ended);
         }
         self.starts.retain(|_, start| start.at >= oldest);
     }
@@ -192,7 +193,7 @@ fn cost(answered: &Answered) -> usize {
     OVERHEAD + answered.answer.weight()
 }
 
-fn weight(ended: &Ended) -> usize {
+fn ended_bytes(ended: &Ended) -> usize {
     OVERHEAD
         + match &ended.end {
             simple_dist_protocol::message::End::Answer(answer) => answer.weight(),

@@ -1,15 +1,17 @@
-//! Marks and strikes: what speaks against a job. They rest on evidence, never on a flag.
+//! Marks and strikes: the evidence against a job. They rest on what was observed, never on the
+//! broker's redelivered flag.
 //!
-//! A *mark*: an attempt came back, was swept or purged; most likely an accident. A *strike*: a
-//! worker was lost that had started it, confirmed. One attempt gives one count.
+//! A *mark* means that an attempt came back, was swept or was purged: most likely an accident. A
+//! *strike* means that a worker was lost after it had confirmed that it started the job. One
+//! attempt gives at most one of them.
 
 use simple_dist_protocol::limits::STRIKES;
 use simple_dist_protocol::message::{Answer, Marks};
 use simple_dist_protocol::{Attempt, WorkerId};
 
-/// What speaks against a job, and what its client knows of that.
+/// The marks and strikes of a job, and which of them its client has acknowledged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Suspicion {
+pub(crate) struct Strikes {
     mark: Option<Mark>,
     strikes: Vec<Strike>,
     noted: Marks,
@@ -17,73 +19,73 @@ pub(crate) struct Suspicion {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// Its client brought it along from an earlier term.
-    Brought,
-    /// By this attempt.
-    By(Attempt),
+    /// Reported by its client, from an earlier term.
+    Reported,
+    /// Given for this attempt.
+    Attempt(Attempt),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Strike {
     worker: WorkerId,
-    /// The mark it replaced, which comes back if the worker does.
+    /// The mark it replaced, which is restored if the strike is revoked.
     replaced: Option<Mark>,
 }
 
-impl Suspicion {
-    /// How many counts there are.
+impl Strikes {
+    /// The number of marks and strikes.
     pub(crate) fn count(&self) -> usize {
         usize::from(self.mark.is_some()) + self.strikes.len()
     }
 
-    /// As the client is told.
+    /// The marks as the client is told.
     pub(crate) fn marks(&self) -> Marks {
-        Marks { mark: self.mark.is_some(), strikes: self.strikers().collect() }
+        Marks { mark: self.mark.is_some(), strikes: self.lost_workers().collect() }
     }
 
-    /// The workers lost with the job.
-    pub(crate) fn strikers(&self) -> impl Iterator<Item = WorkerId> {
+    /// The workers lost while running the job.
+    pub(crate) fn lost_workers(&self) -> impl Iterator<Item = WorkerId> {
         self.strikes.iter().map(|strike| strike.worker)
     }
 
-    /// Whether the client knows all of it.
+    /// Whether the client has acknowledged all of it.
     pub(crate) fn is_noted(&self) -> bool {
         self.noted.covers(&self.marks())
     }
 
-    /// The client knows these.
+    /// The client has acknowledged these.
     pub(crate) fn note(&mut self, marks: Marks) {
         self.noted = marks;
         self.noted.strikes.truncate(STRIKES);
     }
 
-    /// An attempt came back without having been started. Whether that is news: only a job without
-    /// any count gets a mark.
+    /// An attempt came back unstarted. Returns whether this gives a mark: only a job without any
+    /// count gets one.
     pub(crate) fn mark(&mut self, attempt: Attempt) -> bool {
-        let news = self.count() == 0;
-        if news {
-            self.mark = Some(Mark::By(attempt));
+        let is_new = self.count() == 0;
+        if is_new {
+            self.mark = Some(Mark::Attempt(attempt));
         }
-        news
+        is_new
     }
 
-    /// Nobody ever had the attempt. Whether that is news.
-    pub(crate) fn unmark(&mut self, attempt: Attempt) -> bool {
-        self.mark.take_if(|mark| *mark == Mark::By(attempt)).is_some()
+    /// No worker ever received the attempt. Returns whether that revokes a mark.
+    pub(crate) fn revoke_mark(&mut self, attempt: Attempt) -> bool {
+        self.mark.take_if(|mark| *mark == Mark::Attempt(attempt)).is_some()
     }
 
-    /// A worker that had started the attempt is lost. Whether that is news.
+    /// A worker that had started the attempt is lost. Returns whether this gives a strike.
     pub(crate) fn strike(&mut self, worker: WorkerId, attempt: Attempt) -> bool {
         if self.strikes.iter().any(|strike| strike.worker == worker) {
             return false;
         }
-        let replaced = self.mark.take_if(|mark| *mark == Mark::By(attempt));
+        let replaced = self.mark.take_if(|mark| *mark == Mark::Attempt(attempt));
         self.strikes.push(Strike { worker, replaced });
         true
     }
 
-    /// The worker was heard again. Whether that is news.
-    pub(crate) fn unstrike(&mut self, worker: WorkerId) -> bool {
+    /// The worker was heard again. Returns whether that revokes a strike.
+    pub(crate) fn revoke_strike(&mut self, worker: WorkerId) -> bool {
         let Some(at) = self.strikes.iter().position(|strike| strike.worker == worker) else {
             return false;
         };
@@ -92,26 +94,26 @@ impl Suspicion {
         true
     }
 
-    /// Takes over what the client brings along from an earlier term, but for strikes by workers
-    /// that are alive. A mark beside counts of our own may be one of theirs: it is not counted.
-    pub(crate) fn bring(&mut self, marks: &Marks, is_alive: impl Fn(&WorkerId) -> bool) {
+    /// Merges the marks that the client reports from an earlier term, except strikes by workers
+    /// that are alive. A mark is not added to counts of our own: it may be one of them.
+    pub(crate) fn merge_reported(&mut self, marks: &Marks, is_alive: impl Fn(&WorkerId) -> bool) {
         if marks.mark && self.count() == 0 {
-            self.mark = Some(Mark::Brought);
+            self.mark = Some(Mark::Reported);
         }
         for worker in marks.strikes.iter().filter(|worker| !is_alive(worker)) {
-            if self.count() < STRIKES && self.strikers().all(|known| known != *worker) {
+            if self.count() < STRIKES && self.lost_workers().all(|known| known != *worker) {
                 self.strikes.push(Strike { worker: *worker, replaced: None });
             }
         }
     }
 
-    /// Whether the job may not be run again.
+    /// Whether the job must not run again.
     pub(crate) fn is_fatal(&self) -> bool {
         self.count() >= STRIKES
     }
 
-    /// The answer that says so.
+    /// The answer to give then.
     pub(crate) fn poisoned(&self) -> Answer {
-        Answer::Poisoned { workers: self.strikers().collect() }
+        Answer::Poisoned { workers: self.lost_workers().collect() }
     }
 }

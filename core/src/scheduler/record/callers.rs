@@ -1,4 +1,4 @@
-//! The clients that were heard of late, with what each has run itself, as it reported.
+//! The clients heard recently, with how many jobs each has run locally, as it reported.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,36 +6,35 @@ use std::time::Duration;
 use simple_dist_protocol::limits::CLIENT_EXPIRES;
 use simple_dist_protocol::{ClientId, UserName};
 
-use crate::scheduler::backlog::users::UserRef;
-
 use super::stats::REASONS;
+use crate::scheduler::ids::UserRef;
 
-/// The most clients shown; more have their jobs done all the same.
+/// The most clients shown; jobs of others run all the same.
 const CALLERS: usize = 1000;
-/// More runs a millisecond than any client makes.
+/// The most local runs per millisecond that are credible.
 const RUNS: u64 = 1000;
 
 type Id = (UserRef, ClientId);
 
-/// Clients heard of late, with jobs or without.
+/// Recently heard clients, with or without jobs.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
     known: BTreeMap<Id, Caller>,
-    /// Of those beyond the most shown.
+    /// The allowance shared by clients that are not listed.
     unlisted: Allowance,
 }
 
-/// One of them.
+/// A client.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) user: UserName,
     pub(super) heard: Duration,
-    /// Runs it made itself.
+    /// Its local runs.
     pub(super) local: u64,
     allowance: Allowance,
 }
 
-/// The runs of its own that a client may report, at this time.
+/// How many local runs a client may report: the balance, and when it was computed.
 #[derive(Debug)]
 struct Allowance(u64, Duration);
 
@@ -52,7 +51,7 @@ impl Callers {
         }
     }
 
-    /// A client ran so many itself. What of it is believed, and how many of its counts are not.
+    /// A client reports local runs. Returns the credible ones, and how many of its counts were cut.
     pub(super) fn ran(
         &mut self,
         client: Id,
@@ -75,7 +74,7 @@ impl Callers {
         (believed, refused)
     }
 
-    /// Forgets who was not heard for long and has no jobs.
+    /// Forgets clients without jobs that were not heard for long.
     pub(super) fn age(&mut self, now: Duration, has_jobs: impl Fn(&Id) -> bool) {
         let is_late = |caller: &Caller| now.saturating_sub(caller.heard) < CLIENT_EXPIRES;
         self.known.retain(|client, caller| has_jobs(client) || is_late(caller));
@@ -89,10 +88,10 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Of a client that was not heard for so long that it may have made many.
+    /// The allowance of a client after a long silence.
     const MOST: u64 = CLIENT_EXPIRES.as_millis() as u64 * RUNS;
 
-    /// So many of these as can have been made by now.
+    /// As many of these as can have been made by now.
     fn take(&mut self, claimed: u64, now: Duration) -> u64 {
         let since = u64::try_from(now.saturating_sub(self.1).as_millis()).unwrap_or(u64::MAX);
         let room = self.0.saturating_add(since.saturating_mul(RUNS)).min(Self::MOST);

@@ -1,72 +1,72 @@
-//! What was taken in, and what became of it. At every moment
-//! `accepted = queued + placed + running + done + failed + timed out + cancelled`.
+//! Counts of accepted jobs and how they ended. At every moment `accepted = queued + placed +
+//! running + done + failed + timed out + cancelled`.
 
 use std::collections::BTreeMap;
 
 use simple_dist_protocol::message::Answer;
 
-use crate::scheduler::fact::Why;
-use crate::view::{self, By};
+use crate::scheduler::fact::IgnoreReason;
+use crate::view::{self, CancelledBy};
 
-/// Counts since the process began; those under way are of this term.
+/// Counts since the process started; those of unfinished jobs are of this term.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Jobs taken in. What a term's end makes us forget is taken off again: its clients send it
-    /// anew, to whoever leads then.
+    /// Jobs accepted. Jobs forgotten at a term's end are subtracted again: their clients send them
+    /// to the next active distributor.
     pub accepted: u64,
-    /// Jobs that wait here.
+    /// Jobs in the backlog.
     pub queued: u64,
-    /// Jobs in a pool's queue, or with a worker that has not begun them as far as we heard.
+    /// Jobs in a pool's queue, or with a worker not known to have started them.
     pub placed: u64,
-    /// Jobs that a worker runs.
+    /// Jobs running on a worker.
     pub running: u64,
     /// Jobs that ended with a value.
     pub done: u64,
-    /// Jobs that ended without one, though somebody waited for it and there was time.
+    /// Jobs that ended without a value, other than by timeout or cancel.
     pub failed: u64,
-    /// Jobs whose time passed.
+    /// Jobs that ran out of time.
     pub timed_out: u64,
     /// Jobs that were cancelled.
     pub cancelled: u64,
-    /// The cancelled, by who did it.
-    pub cancelled_by: BTreeMap<By, u64>,
-    /// The failed, by the kind of their answer.
+    /// Cancelled jobs, by who cancelled them.
+    pub cancelled_by: BTreeMap<CancelledBy, u64>,
+    /// Failed jobs, by the kind of their answer.
     pub failed_by: BTreeMap<&'static str, u64>,
-    /// Jobs not taken in, by the kind of their answer: counted apart.
+    /// Refused jobs, by the kind of their answer; not among the accepted.
     pub refused_by: BTreeMap<&'static str, u64>,
     /// Jobs forgotten when a term ended.
     pub forgotten: u64,
-    /// Jobs sent again that we knew, running or answered.
+    /// Jobs sent again that were known, running or answered.
     pub resent: u64,
-    /// Placements made.
+    /// Placements.
     pub placements: u64,
     /// Attempts handed back.
     pub returned: u64,
-    /// Attempts handed back by the worker's own will.
+    /// Attempts returned unstarted by their worker, on purpose.
     pub willing: u64,
-    /// Attempts whose message was found to be gone.
+    /// Attempts whose message was found missing.
     pub swept: u64,
     /// Marks given.
     pub marks: u64,
-    /// Marks taken back, because no worker ever had the attempt.
+    /// Marks revoked, because no worker ever received the attempt.
     pub unmarked: u64,
     /// Strikes given.
     pub strikes: u64,
-    /// Strikes taken back, because the worker was heard again.
+    /// Strikes revoked, because the worker was heard again.
     pub unstruck: u64,
     /// Workers lost.
     pub lost: u64,
-    /// Answers for jobs that had ended: another attempt was first, or nobody waited any more.
+    /// Answers for jobs that had already ended.
     pub late: u64,
-    /// Hand-backs and starts of older attempts.
+    /// Hand-backs and starts of older attempts, ignored.
     pub outdated: u64,
-    /// Messages of workers that cannot be theirs: a foreign login, a function they do not serve,
-    /// an answer that no worker gives.
+    /// Messages that their sender cannot send: a foreign login, a function it does not serve, an
+    /// answer that no worker gives.
     pub forged: u64,
-    /// Answers that an earlier term left behind, of workers we do not know to serve the function:
-    /// the job runs again.
+    /// Answers from an earlier term, of workers not known to serve the function: the job runs
+    /// again.
     pub unproven: u64,
-    /// Messages beyond a limit: too many users, workers, or functions.
+    /// Messages refused by a limit: too many users, workers or functions.
     pub crowded: u64,
 }
 
@@ -76,12 +76,12 @@ pub(super) enum Ending {
     Done,
     Failed,
     TimedOut,
-    Cancelled(By),
+    Cancelled(CancelledBy),
 }
 
 impl Ending {
-    /// `by` is who ended it, if it is cancelled.
-    pub(super) fn of(answer: &Answer, by: By) -> Self {
+    /// Classifies an answer; `by` is who cancelled the job, if it was cancelled.
+    pub(super) fn of(answer: &Answer, by: CancelledBy) -> Self {
         match answer {
             Answer::Value(_) => Self::Done,
             Answer::Expired => Self::TimedOut,
@@ -97,7 +97,7 @@ impl Ending {
     }
 }
 
-/// Jobs that ended, by how.
+/// Ended jobs, by how they ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Endings {
     pub(super) done: u64,
@@ -121,21 +121,21 @@ impl Endings {
     }
 }
 
-/// Which of the three a job under way is counted as.
+/// What an unfinished job is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Under {
+pub(super) enum Phase {
     Queued,
     Placed,
     Running,
 }
 
 impl Counters {
-    /// Jobs that have not ended.
+    /// The number of unfinished jobs.
     pub fn under_way(&self) -> u64 {
         self.queued + self.placed + self.running
     }
 
-    /// Whether they balance.
+    /// Whether the counts add up.
     pub fn balance(&self) -> bool {
         let ended = self.done + self.failed + self.timed_out + self.cancelled;
         self.accepted == self.under_way() + ended
@@ -143,18 +143,18 @@ impl Counters {
             && self.cancelled == self.cancelled_by.values().sum::<u64>()
     }
 
-    /// A job goes from one column to another.
-    pub(super) fn go(&mut self, from: Option<Under>, to: Option<Under>) {
-        from.into_iter().for_each(|under| *self.column(under) -= 1);
-        to.into_iter().for_each(|under| *self.column(under) += 1);
+    /// Moves a job from one column to another.
+    pub(super) fn go(&mut self, from: Option<Phase>, to: Option<Phase>) {
+        from.into_iter().for_each(|phase| *self.column(phase) -= 1);
+        to.into_iter().for_each(|phase| *self.column(phase) += 1);
     }
 
-    pub(super) fn ignore(&mut self, why: Why) {
+    pub(super) fn ignore(&mut self, why: IgnoreReason) {
         match why {
-            Why::Late => self.late += 1,
-            Why::Outdated => self.outdated += 1,
-            Why::Forged(count) => self.forged += count,
-            Why::Unproven => self.unproven += 1,
+            IgnoreReason::Late => self.late += 1,
+            IgnoreReason::Outdated => self.outdated += 1,
+            IgnoreReason::Forged(count) => self.forged += count,
+            IgnoreReason::Unproven => self.unproven += 1,
         }
     }
 
@@ -177,7 +177,7 @@ impl Counters {
         *self.refused_by.entry(kind).or_default() += 1;
     }
 
-    /// The term is over: what was under way is its clients' again.
+    /// The term is over: subtracts the unfinished jobs.
     pub(super) fn forget(&mut self) {
         let under_way = self.under_way();
         self.accepted -= under_way;
@@ -185,22 +185,22 @@ impl Counters {
         (self.queued, self.placed, self.running) = (0, 0, 0);
     }
 
-    fn column(&mut self, under: Under) -> &mut u64 {
-        match under {
-            Under::Queued => &mut self.queued,
-            Under::Placed => &mut self.placed,
-            Under::Running => &mut self.running,
+    fn column(&mut self, phase: Phase) -> &mut u64 {
+        match phase {
+            Phase::Queued => &mut self.queued,
+            Phase::Placed => &mut self.placed,
+            Phase::Running => &mut self.running,
         }
     }
 }
 
-/// Counts by what the API calls each.
+/// Counts with the names the API uses.
 pub(super) fn named(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
 }
 
 impl Counters {
-    pub(super) fn view(&self) -> view::Books {
+    pub(super) fn view(&self) -> view::JobCounts {
         let events = [
             ("forgotten", self.forgotten),
             ("resent", self.resent),
@@ -219,7 +219,7 @@ impl Counters {
             ("unproven", self.unproven),
             ("crowded", self.crowded),
         ];
-        view::Books {
+        view::JobCounts {
             accepted: self.accepted,
             queued: self.queued,
             placed: self.placed,

@@ -1,15 +1,15 @@
-//! Counts of durations in buckets of equal ratio: bounded, cheap, and exact enough to say which of
-//! two percentiles is the larger.
+//! Counts of durations in buckets of equal ratio: bounded, cheap, and precise enough to compare
+//! percentiles.
 
 use std::time::Duration;
 
 use crate::view::Distribution;
 
-/// Four buckets for each doubling, from ten microseconds to half a day.
+/// Four buckets per doubling, from ten microseconds to half a day.
 const BUCKETS: usize = 128;
 const FIRST: f64 = 1e-5;
 const PER_DOUBLING: f64 = 4.0;
-/// Every so many buckets one is told to the metrics: a factor of four from one to the next.
+/// Every eighth bucket is exported to the metrics: a factor of four from one to the next.
 const TOLD: usize = 8;
 
 /// Counts of durations.
@@ -29,7 +29,7 @@ impl Default for Histogram {
 impl Histogram {
     pub(super) fn record(&mut self, span: Duration) {
         let bucket = (span.as_secs_f64() / FIRST).log2() * PER_DOUBLING;
-        // Below the first bucket this is negative, or minus infinity: the cast makes it 0.
+        // Below the first bucket this is negative or minus infinity: the cast makes it 0.
         let bucket = (bucket.ceil() as usize).min(BUCKETS - 1);
         self.counts[bucket] = self.counts[bucket].saturating_add(1);
         self.count += 1;

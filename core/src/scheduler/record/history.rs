@@ -1,4 +1,4 @@
-//! What the page tells of the past: the jobs that ended last, and a sample of every second.
+//! The recent past for the page: the jobs that ended last, and a sample of every second.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,36 +7,36 @@ use std::time::Duration;
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{ClientId, JobId, UserName, WorkerId, value_to_json};
 
-use crate::view::{By, RECENT, RecentJob, Sample, Seconds, WINDOW};
+use crate::view::{CancelledBy, RECENT, RecentJob, Sample, Seconds, WINDOW};
 
 use super::counters::Counters;
 use super::timeline::Timeline;
 
-/// The most characters kept of what an error or a panic said.
+/// The most characters kept of an error or panic message.
 const DETAIL: usize = 200;
-/// The most characters kept of arguments; larger ones than this many bytes are not read at all.
+/// The most characters kept of arguments, and the most bytes of arguments that are decoded at all.
 const PREVIEW: (usize, usize) = (120, 1024);
 
 /// The recent past.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    ended: VecDeque<Ended>,
+    ended: VecDeque<EndedJob>,
     samples: VecDeque<Sample>,
-    /// Counts at the last sample.
+    /// The counts at the last sample.
     counted: Counters,
-    /// Runs at the clients since the last sample.
+    /// Local runs of clients since the last sample.
     pub(super) local: u64,
 }
 
 /// A job that has ended, as it is kept.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct EndedJob {
     pub(super) id: JobId,
     pub(super) user: UserName,
     pub(super) client: ClientId,
     pub(super) function: Arc<str>,
     pub(super) kind: &'static str,
-    pub(super) cancelled_by: Option<By>,
+    pub(super) cancelled_by: Option<CancelledBy>,
     pub(super) detail: Option<String>,
     pub(super) arguments: Option<String>,
     pub(super) worker: Option<WorkerId>,
@@ -49,25 +49,25 @@ pub(super) struct Ended {
 }
 
 impl History {
-    pub(super) fn push(&mut self, ended: Ended) {
+    pub(super) fn push(&mut self, ended: EndedJob) {
         if self.ended.len() >= RECENT {
             self.ended.pop_back();
         }
         self.ended.push_front(ended);
     }
 
-    /// The newest first.
-    pub(super) fn ended(&self) -> impl Iterator<Item = &Ended> {
+    /// Newest first.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &EndedJob> {
         self.ended.iter()
     }
 
-    /// One second has passed. `sample` knows what is now; how many ended since the last one is
-    /// added here.
+    /// Adds a sample. `sample` has the current state; the counts of what happened since the last
+    /// one are added here.
     pub(super) fn sample(&mut self, sample: Sample, counters: &Counters) {
         let before = std::mem::replace(&mut self.counted, counters.clone());
         let refused = |counters: &Counters| counters.refused_by.values().sum::<u64>();
         self.samples.push_back(Sample {
-            // A term's end takes off what it forgets.
+            // A term's end subtracts forgotten jobs.
             accepted: counters.accepted.saturating_sub(before.accepted),
             done: counters.done - before.done,
             failed: counters.failed - before.failed,
@@ -82,14 +82,14 @@ impl History {
         }
     }
 
-    /// The oldest first.
+    /// Oldest first.
     pub(super) fn samples(&self) -> impl DoubleEndedIterator<Item = &Sample> {
         self.samples.iter()
     }
 }
 
-impl Ended {
-    /// For the view made at this time.
+impl EndedJob {
+    /// The job as the view at this time shows it.
     pub(super) fn view(&self, now: Duration, unix_now: Duration) -> RecentJob {
         let at = unix_now.saturating_sub(now.saturating_sub(self.at));
         RecentJob {
@@ -111,7 +111,7 @@ impl Ended {
     }
 }
 
-/// What an answer says beyond its kind.
+/// The detail of an answer, besides its kind.
 pub(super) fn detail(answer: &Answer) -> Option<String> {
     match answer {
         Answer::Failed { message, .. }

@@ -1,4 +1,4 @@
-//! Who was turned away by a bound: counted by bound, so that nothing is refused in silence.
+//! Counts what was refused by each limit, so that nothing is refused silently.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use simple_dist_protocol::message::Bound;
 
 use crate::view::{Seconds, TurnedAway};
 
-/// For how long it is told.
+/// How long a refusal is shown.
 const TOLD: Duration = Duration::from_secs(600);
 
-/// What was turned away, by bound.
+/// Refusals, by limit.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(BTreeMap<Bound, Count>);
 
@@ -22,14 +22,14 @@ struct Count {
 }
 
 impl Refusals {
-    /// One more.
+    /// Counts a refusal.
     pub(super) fn count(&mut self, bound: Bound, now: Duration) {
         let known = self.0.entry(bound).or_insert(Count { first: now, last: now, count: 0 });
         known.last = now;
         known.count += 1;
     }
 
-    /// What was turned away of late.
+    /// The recent refusals.
     pub(super) fn view(&self, now: Duration) -> Vec<TurnedAway> {
         let since = |then: Duration| now.saturating_sub(then);
         let late = self.0.iter().filter(|(_, count)| since(count.last) < TOLD);

@@ -1,23 +1,24 @@
-//! What is measured of a function: since the process began, and of late.
+//! Measurements of a function: since the process started, and over the last one to two minutes
+//! ("recently").
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::{Lately, Percentiles, Seconds};
+use crate::view::{Percentiles, RecentEndings, Seconds};
 
 use super::counters::{Ending, Endings};
 use super::histogram::Histogram;
 
-/// The length of a window. Two of them are "the last one to two minutes".
+/// The length of a window. Two of them make "the last one to two minutes".
 const SPAN: Duration = Duration::from_secs(60);
 
-/// The most kinds of reason kept in the reports of one function.
+/// The most kinds of reason kept for one function's local runs.
 pub(super) const REASONS: usize = 16;
-/// The longest name of a reason.
+/// The longest name of a reason, in bytes.
 const REASON_BYTES: usize = 64;
 
-/// Stats of one function, or of all.
+/// Measurements of one function, or of all together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stats {
     /// Since the process began.
@@ -30,7 +31,7 @@ pub(super) struct Stats {
     before: Window,
 }
 
-/// What happened in some seconds.
+/// What happened in one window.
 #[derive(Debug, Clone, Default)]
 struct Window {
     since: Duration,
@@ -40,24 +41,24 @@ struct Window {
     local: u64,
 }
 
-/// What is written down of one function.
+/// The record of one function.
 #[derive(Debug)]
-pub(super) struct Of {
+pub(super) struct FunctionStats {
     pub(super) name: Arc<str>,
     pub(super) ended: Endings,
-    /// Runs at the clients, by reason.
+    /// Local runs of clients, by reason.
     pub(super) local: BTreeMap<String, u64>,
     pub(super) stats: Stats,
 }
 
-impl Of {
-    /// Nothing yet.
+impl FunctionStats {
+    /// An empty record.
     pub(super) fn new(name: Arc<str>) -> Self {
         let (ended, local, stats) = Default::default();
         Self { name, ended, local, stats }
     }
 
-    /// Clients ran so many themselves, for these reasons.
+    /// Adds local runs of clients, by reason.
     pub(super) fn ran_locally(&mut self, runs: Vec<(String, u64)>) {
         for (reason, runs) in runs {
             let fits = self.local.len() < REASONS || self.local.contains_key(&reason);
@@ -70,8 +71,8 @@ impl Of {
 }
 
 impl Stats {
-    /// A job ended: the kind of its answer, how long it waited to begin, and how long it ran if a
-    /// worker ran it.
+    /// Counts an ended job: the kind of its answer, how long it waited to start, and how long it
+    /// ran if a worker ran it.
     pub(super) fn ended(
         &mut self,
         kind: &'static str,
@@ -81,7 +82,7 @@ impl Stats {
     ) {
         *self.answers.entry(kind).or_default() += 1;
         self.current.ended.count(ending);
-        // What never began has not waited for a slot but for something else.
+        // A job that never started has not waited for a slot but for something else.
         if let Some(ran) = ran {
             self.waits.record(waited);
             self.current.waits.record(waited);
@@ -90,12 +91,12 @@ impl Stats {
         }
     }
 
-    /// Clients ran so many themselves.
+    /// Adds local runs of clients.
     pub(super) fn local(&mut self, runs: u64) {
         self.current.local = self.current.local.saturating_add(runs);
     }
 
-    /// Begins a new window when it is time; asked every second.
+    /// Begins a new window when it is time; called every second.
     pub(super) fn roll(&mut self, now: Duration) {
         if now.saturating_sub(self.current.since) >= SPAN {
             let next = Window { since: now, ..Window::default() };
@@ -113,7 +114,7 @@ impl Stats {
         percentiles(&self.current.runs, &self.before.runs)
     }
 
-    /// Jobs ended with a value a second, of late.
+    /// Jobs that ended with a value, per second, recently.
     pub(super) fn rate(&self, now: Duration) -> f64 {
         let before = self.before.ended;
         let since = if before.all() > 0 { self.before.since } else { self.current.since };
@@ -121,17 +122,17 @@ impl Stats {
         (self.current.ended.done + before.done) as f64 / span
     }
 
-    /// How jobs ended of late.
-    pub(super) fn lately(&self) -> Lately {
+    /// How jobs ended recently.
+    pub(super) fn lately(&self) -> RecentEndings {
         let (one, two) = (self.current.ended, self.before.ended);
-        Lately {
+        RecentEndings {
             ended: one.all() + two.all(),
             failed: one.failed + two.failed,
             timed_out: one.timed_out + two.timed_out,
         }
     }
 
-    /// The clients' share of all runs, of late.
+    /// The share of local runs among all runs, recently.
     pub(super) fn local_share(&self) -> f64 {
         let local = self.current.local + self.before.local;
         let all = local + self.current.ended.all() + self.before.ended.all();

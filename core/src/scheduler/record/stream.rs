@@ -1,8 +1,8 @@
-//! What each slot ran of late: bars for the page's job stream.
+//! What each slot ran recently: bars for the page's job stream.
 //!
-//! Workers name their slots in beats only, once a second: a run that no beat named goes into the
-//! first lane of its worker that was free then. Short runs that follow each other closely are one
-//! bar, so that a lane stays bounded however short its jobs are.
+//! Workers name their slots only in beats, once a second: a run that no beat named goes into the
+//! worker's first lane that was free at the time. Short runs in close succession share one bar, so
+//! that a lane stays bounded however short its jobs are.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use simple_dist_protocol::WorkerId;
 use crate::scheduler::fact::Run;
 use crate::view::{self, BarEnd, STREAM, Seconds, WINDOW};
 
-/// Runs shorter than this, and no further apart, are drawn as one.
+/// Runs shorter than this, and no further apart, are drawn as one bar.
 const FINE: Duration = Duration::from_millis(100);
-/// A worker's clock and ours may differ by this much in where a run begins.
+/// How much a run may seem to begin before the previous one ended, because clocks differ.
 const SLACK: Duration = Duration::from_millis(5);
 /// The most lanes kept of one worker.
 pub(super) const LANES: usize = 64;
 /// The most lanes kept of all workers: a page shows far fewer.
 const LANES_IN_ALL: usize = 1024;
-/// The most bars of what clients ran themselves: one for each report and function.
+/// The most bars of local runs: one per report and function.
 const LOCAL: usize = 512;
 
 /// Bars of all slots.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     workers: BTreeMap<WorkerId, Vec<VecDeque<Bar>>>,
-    /// How many lanes that are.
+    /// How many lanes there are in all.
     lanes: usize,
     local: VecDeque<Bar>,
 }
 
-/// Runs of one function that ended alike.
+/// Runs of one function that ended the same way.
 #[derive(Debug, Clone)]
 struct Bar {
     function: Arc<str>,
@@ -44,7 +44,7 @@ struct Bar {
 }
 
 impl Stream {
-    /// A worker ran something.
+    /// Adds a worker's run.
     pub(super) fn ran(&mut self, run: Run, end: BarEnd) {
         let worker = run.worker;
         let most = (run.slots.max(1) as usize).min(LANES);
@@ -69,7 +69,7 @@ impl Stream {
         push(&mut lanes[lane], run, end);
     }
 
-    /// Clients ran so many themselves in the span before this report.
+    /// Adds the local runs of a client's report.
     pub(super) fn ran_locally(
         &mut self,
         function: Arc<str>,
@@ -83,7 +83,7 @@ impl Stream {
         }
     }
 
-    /// Forgets what is older than the window.
+    /// Drops bars older than the window.
     pub(super) fn age(&mut self, now: Duration) {
         let oldest = now.saturating_sub(WINDOW);
         let is_old = |bar: &mut Bar| bar.to < oldest;
@@ -94,19 +94,19 @@ impl Stream {
         self.lanes = self.workers.values().map(Vec::len).sum();
     }
 
-    /// What this worker's lane ran; without bars if nothing.
+    /// The bars of a worker's lane.
     pub(super) fn bars(&self, worker: WorkerId, lane: usize, now: Duration) -> Vec<view::Bar> {
         let lane = self.workers.get(&worker).and_then(|lanes| lanes.get(lane));
         lane.into_iter().flatten().map(|bar| bar.view(now)).collect()
     }
 
-    /// What clients ran themselves.
+    /// The bars of local runs.
     pub(super) fn local(&self, now: Duration) -> Vec<view::Bar> {
         self.local.iter().map(|bar| bar.view(now)).collect()
     }
 }
 
-/// Adds a run to a lane, within the last bar if both are short and alike.
+/// Adds a run to a lane, merging it into the last bar if both are short and alike.
 fn push(lane: &mut VecDeque<Bar>, run: Run, end: BarEnd) {
     if let Some(last) = lane.back_mut() {
         let near = run.from <= last.to.saturating_add(FINE);

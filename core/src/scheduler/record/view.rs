@@ -1,5 +1,5 @@
-//! The scheduler as a person or a program outside sees it: a copy, made as often as somebody looks.
-//! Its cost is bounded by the workers, functions, pools and clients, never by the jobs that wait.
+//! Builds the view: a snapshot of the scheduler for people and programs. Its cost is bounded by the
+//! number of workers, functions, pools and clients, never by waiting jobs.
 
 mod functions;
 mod jobs;
@@ -10,37 +10,37 @@ use std::time::Duration;
 
 use crate::view::{Client, Phase, Pool, Sample, Seconds, Totals, View};
 
-use crate::scheduler::Rooms;
-use crate::scheduler::fleet::functions::FunctionRef;
+use crate::scheduler::Core;
 
 use super::Record;
-use super::history::Ended;
+use super::history::EndedJob;
+use crate::scheduler::ids::FunctionRef;
 
-/// The most jobs without their client's receipt that are looked at for the oldest.
+/// The most unacknowledged jobs searched for the oldest.
 const UNNOTED_SEEN: usize = 10_000;
-/// The seconds over which the rate of all functions together is taken.
+/// The seconds over which the total rate is averaged.
 const RATE_OVER: usize = 10;
-/// The queue grows if more came than ended in each of three such spans: many that come at once
-/// and are worked off do not make it grow.
+/// The queue grows if more jobs came than ended in each of three such spans: a burst that is being
+/// worked off does not count.
 const GROWS_OVER: usize = 3 * RATE_OVER;
-/// Jobs come if any came in so many seconds.
+/// Jobs are arriving if any came within this many seconds.
 const COMES_OVER: usize = 3;
 
-/// Who looks at the rooms and at what is written down of them, at this time.
+/// Reads the rooms and the record at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::scheduler) struct Viewer<'a> {
-    pub(in crate::scheduler) rooms: &'a Rooms,
+    pub(in crate::scheduler) core: &'a Core,
     pub(in crate::scheduler) record: &'a Record,
     pub(in crate::scheduler) now: Duration,
 }
 
 impl Viewer<'_> {
-    /// All of it; `unix_now` is what `now` is in Unix time. What only the process knows (its
-    /// version, the broker's address) is left open.
+    /// The whole view; `unix_now` is `now` in Unix time. The shell fills in what only the process
+    /// knows (its version, the broker's address).
     pub(in crate::scheduler) fn view(&self, unix_now: Duration) -> View {
         let now = self.now;
         let workers = self.workers();
-        let ended = |job: &Ended| job.view(now, unix_now);
+        let ended = |job: &EndedJob| job.view(now, unix_now);
         let mut view = View {
             unix_ms: u64::try_from(unix_now.as_millis()).unwrap_or(u64::MAX),
             books: self.record.counters.view(),
@@ -55,22 +55,22 @@ impl Viewer<'_> {
             ..View::default()
         };
         view.distributor.phase = self.phase();
-        view.broker.up = self.rooms.leadership.is_up();
-        view.broker.blocked = self.rooms.leadership.is_blocked();
-        view.broker.sure = self.rooms.leadership.judges;
+        view.broker.up = self.core.leadership.is_up();
+        view.broker.blocked = self.core.leadership.is_blocked();
+        view.broker.sure = self.core.leadership.may_act;
         view.totals = self.totals(&view);
         view
     }
 
     fn phase(&self) -> Phase {
         let now = self.now;
-        match self.rooms.leadership.leading() {
+        match self.core.leadership.leading() {
             Some(leading) => Phase::Active {
                 term: leading.term.to_string(),
                 age: now.saturating_sub(leading.since).into(),
             },
-            None if self.rooms.leadership.is_up() => {
-                let active = self.rooms.leadership.active(now);
+            None if self.core.leadership.is_up() => {
+                let active = self.core.leadership.active(now);
                 Phase::Standby {
                     active: active.map(|active| active.distributor.to_string()),
                     backlog: active.map(|active| active.backlog),
@@ -86,7 +86,7 @@ impl Viewer<'_> {
         let last = &newest[..newest.len().min(RATE_OVER)];
         let per_second = |number: u64| number as f64 / last.len().max(1) as f64;
         let ended = sum(last, Sample::ended);
-        // What came at once is worked off; what keeps coming counts.
+        // A burst is being worked off; only steady arrivals count.
         let arrived = match sum(&last[..last.len().min(COMES_OVER)], came) {
             0 => 0,
             _ => sum(last, came),
@@ -100,7 +100,7 @@ impl Viewer<'_> {
         let slots = alive().map(|worker| worker.slots).sum();
         let shrinks = waiting > 0 && ended > arrived && slots > 0;
         let grows = |some: &[&Sample]| sum(some, came) > sum(some, Sample::ended);
-        let (lost, lost_gave_back) = self.record.tallies.losses();
+        let (lost, lost_gave_back) = self.record.worker_stats.losses();
         Totals {
             workers: alive().count(),
             slots,
@@ -118,26 +118,26 @@ impl Viewer<'_> {
             local_share: self.record.stats.local_share(),
             lost,
             lost_gave_back,
-            argument_bytes: self.rooms.jobs.bytes() as u64,
+            argument_bytes: self.core.jobs.bytes() as u64,
         }
     }
 
     fn oldest_queued(&self) -> Option<Duration> {
-        let unnoted = self.rooms.jobs.unnoted.iter().copied().take(UNNOTED_SEEN);
+        let unnoted = self.core.jobs.unnoted.iter().copied().take(UNNOTED_SEEN);
         let jobs =
-            self.rooms.backlog.oldest().chain(unnoted).filter_map(|job| self.rooms.jobs.get(job));
+            self.core.backlog.oldest().chain(unnoted).filter_map(|job| self.core.jobs.get(job));
         jobs.map(|job| self.now.saturating_sub(job.since)).max()
     }
 
     fn pools(&self) -> Vec<Pool> {
         let name =
-            |function: &FunctionRef| Arc::clone(&self.rooms.fleet.functions.get(*function).name);
-        let pools = self.rooms.fleet.pools.iter().map(|(id, pool)| Pool {
+            |function: &FunctionRef| Arc::clone(&self.core.fleet.functions.get(*function).name);
+        let pools = self.core.fleet.pools.iter().map(|(id, pool)| Pool {
             id: *id,
             functions: pool.functions.iter().map(name).collect(),
             workers: pool.workers.len(),
             slots: pool.slots,
-            out: pool.out.len(),
+            in_flight: pool.in_flight.len(),
             abandoned: pool.orphans.len() + pool.occupied as usize,
         });
         pools.collect()
@@ -147,7 +147,7 @@ impl Viewer<'_> {
         let clients = self.record.callers.iter().map(|((user, id), caller)| Client {
             id: *id,
             user: caller.user.clone(),
-            jobs: self.rooms.jobs.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
+            jobs: self.core.jobs.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
             local: caller.local,
             silent: self.now.saturating_sub(caller.heard).into(),
         });
@@ -156,10 +156,10 @@ impl Viewer<'_> {
 
     /// The sample of this second.
     pub(super) fn sample(&self) -> Sample {
-        let alive = || self.rooms.fleet.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let alive = || self.core.fleet.workers.iter().filter(|(_, worker)| worker.is_alive());
         let busy = alive().map(|(id, worker)| {
-            let runs = worker.holds.iter().filter_map(|job| self.rooms.jobs.get(*job)?.out());
-            self.busy(id, worker, runs.filter(|out| out.runs()).count())
+            let runs = worker.holds.iter().filter_map(|job| self.core.jobs.get(*job)?.in_flight());
+            self.busy(id, worker, runs.filter(|in_flight| in_flight.runs()).count())
         });
         Sample {
             slots: alive().map(|(_, worker)| worker.slots).sum(),

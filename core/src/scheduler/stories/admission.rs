@@ -95,14 +95,14 @@ fn a_large_argument_is_refused() {
 #[test]
 fn without_a_version_the_highest_live_one_is_meant() {
     let any = |job| submit_as(1, Submission { function: "fib".into(), ..submission(job) });
-    let stage = play([
+    let world = play([
         at(0.0, serves(1, 8, &["fib@1"])),
         at(0.0, serves(2, 8, &["fib@2"])),
         at(0.5, any(1)),
         at(0.5, falls_silent(2)),
         at(8.0, any(2)),
     ]);
-    let placed = stage.effects.iter().filter_map(|effect| match effect {
+    let placed = world.effects.iter().filter_map(|effect| match effect {
         Effect::Place { placement, .. } => Some(placement.function.to_string()),
         _ => None,
     });
@@ -184,8 +184,8 @@ fn what_was_placed_after_its_worker_died_goes_back_at_once() {
             at(0.6, submitted(2)),
             at(
                 0.6,
-                change(|stage| {
-                    stage.untouched = vec![(key(2), Attempt { term: stage.term, number: 1 })]
+                change(|world| {
+                    world.untouched = vec![(key(2), Attempt { term: world.term, number: 1 })]
                 }),
             ),
             at(4.0, nothing()),
@@ -245,12 +245,12 @@ fn after_an_outage_what_was_served_is_expected_back() {
 
 #[test]
 fn a_full_ledger_is_busy() {
-    let mut stage = Stage::new(Config { capacity: (2, 1000), ..Config::new(US) });
-    stage.feed(Event::LinkUp);
-    stage.feed(Event::Leading { term: stage.term });
-    stage.go_to(OPEN);
+    let mut world = World::new(Config { capacity: (2, 1000), ..Config::new(US) });
+    world.feed(Event::LinkUp);
+    world.feed(Event::Leading { term: world.term });
+    world.go_to(OPEN);
     let large = Submission { args: vec![0; 1001].into(), ..submission(4) };
-    stage.play([
+    world.play([
         at(0.0, lives(1, 1)),
         at(0.0, submit_as(1, large)),
         at(0.0, submitted(1)),
@@ -258,19 +258,19 @@ fn a_full_ledger_is_busy() {
         at(0.0, submitted(3)),
     ]);
     let busy = |job| answer(job, "busy");
-    assert_eq!(stage.seen, [busy(4), place(1, 1), place(2, 1), busy(3)]);
-    assert_eq!(stage.scheduler.books().refused_by["busy"], 2);
+    assert_eq!(world.seen, [busy(4), place(1, 1), place(2, 1), busy(3)]);
+    assert_eq!(world.scheduler.counters().refused_by["busy"], 2);
 }
 
 #[test]
 fn no_estimate_refuses_a_job() {
     let took = |job, seconds: u64| {
-        change(move |stage| {
-            let attempt = Attempt { term: stage.term, number: 1 };
+        change(move |world| {
+            let attempt = Attempt { term: world.term, number: 1 };
             let end = End::Answer(Answer::Value(Bytes::new()));
             let ended = Ended { key: key(job), attempt, end, took_us: seconds * 1_000_000 };
             let answers = Answers { worker: worker(1), jobs: vec![ended] };
-            stage.feed(Event::Answers { user: workers(), answers });
+            world.feed(Event::Answers { user: workers(), answers });
         })
     };
     let hasty = |job| Submission { budget_ms: 5000, ..submission(job) };
@@ -333,7 +333,7 @@ fn the_first_answer_wins_even_one_of_an_older_attempt() {
 
 #[test]
 fn an_answer_counts_only_from_a_worker_that_serves_the_function() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, serves(2, 1, &["echo@1"])),
         at(0.0, submitted(1)),
@@ -342,29 +342,29 @@ fn an_answer_counts_only_from_a_worker_that_serves_the_function() {
         at(0.1, ended(1, 1, 1, End::Answer(Answer::Busy))),
         at(0.1, ended(1, 1, 1, End::Answer(Answer::Poisoned { workers: vec![] }))),
     ]);
-    assert_eq!(stage.seen, [place(1, 1)]);
-    assert_eq!(stage.scheduler.books().forged, 3);
-    assert_eq!(stage.scheduler.books().running + stage.scheduler.books().placed, 1);
+    assert_eq!(world.seen, [place(1, 1)]);
+    assert_eq!(world.scheduler.counters().forged, 3);
+    assert_eq!(world.scheduler.counters().running + world.scheduler.counters().placed, 1);
 }
 
 #[test]
 fn nobody_speaks_for_anothers_worker() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(
             0.1,
-            change(|stage| {
-                let attempt = Attempt { term: stage.term, number: 1 };
+            change(|world| {
+                let attempt = Attempt { term: world.term, number: 1 };
                 let end = End::Answer(Answer::Value(Bytes::new()));
                 let ended = Ended { key: key(1), attempt, end, took_us: 1 };
                 let answers = Answers { worker: worker(1), jobs: vec![ended] };
-                stage.feed(Event::Answers { user: user(7), answers });
-                let beat = stage.cast[&worker(1)].beat.clone();
-                stage.feed(Event::Beat { user: user(7), beat: WorkerBeat { seq: 99, ..beat } });
+                world.feed(Event::Answers { user: user(7), answers });
+                let beat = world.workers[&worker(1)].beat.clone();
+                world.feed(Event::Beat { user: user(7), beat: WorkerBeat { seq: 99, ..beat } });
             }),
         ),
     ]);
-    assert_eq!(stage.seen, [place(1, 1)]);
-    assert_eq!(stage.scheduler.books().forged, 2);
+    assert_eq!(world.seen, [place(1, 1)]);
+    assert_eq!(world.scheduler.counters().forged, 2);
 }

@@ -7,7 +7,7 @@ use super::*;
 
 /// Beats of a worker that claims to hold these jobs.
 fn claims(number: u128, slots: u32, held: impl Fn() -> Vec<Held> + 'static) -> Step {
-    change(move |stage| {
+    change(move |world| {
         for seq in 1..=2 {
             let beat = WorkerBeat {
                 worker: worker(number),
@@ -21,7 +21,7 @@ fn claims(number: u128, slots: u32, held: impl Fn() -> Vec<Held> + 'static) -> S
                 leaves: false,
                 held: held(),
             };
-            stage.feed(Event::Beat { user: workers(), beat });
+            world.feed(Event::Beat { user: workers(), beat });
         }
     })
 }
@@ -42,47 +42,47 @@ fn report(number: u128, names: impl IntoIterator<Item = String>, runs: u64) -> S
     event(Event::Reported { user: user(1), report: Report { client: client(number), local } })
 }
 
-fn turned(stage: &Stage) -> Vec<String> {
-    let view = stage.scheduler.view(stage.now, stage.now);
+fn turned(world: &World) -> Vec<String> {
+    let view = world.scheduler.view(world.now, world.now);
     view.turned_away.into_iter().map(|turned| turned.bound).collect()
 }
 
 #[test]
 fn users_that_workers_invent_keep_nobody_out() {
     let invented = || (0..20_000).map(|n| held(&format!("u{n}"), n)).collect();
-    let stage = play([
+    let world = play([
         at(0.0, claims(9, 64, invented)),
         at(0.0, lives(1, 1)),
         at(0.0, submit_as(1, submission(1))),
     ]);
-    assert_eq!(stage.seen, [place(1, 1)]);
-    assert_eq!(turned(&stage), [""; 0]);
+    assert_eq!(world.seen, [place(1, 1)]);
+    assert_eq!(turned(&world), [""; 0]);
 }
 
 #[test]
 fn logins_that_want_nothing_make_room_for_others() {
     let refused = |n| submit_as(n, Submission { function: "Bad".into(), ..submission(1) });
     let many = (10..10_020).map(|n| at(0.0, refused(n)));
-    let stage = play(
+    let world = play(
         [at(0.0, lives(1, 1))]
             .into_iter()
             .chain(many)
             .chain([at(0.0, submit_as(20_000, submission(1)))]),
     );
-    assert_eq!(stage.seen.last(), Some(&place(1, 1)));
+    assert_eq!(world.seen.last(), Some(&place(1, 1)));
 }
 
 #[test]
 fn a_login_too_many_is_told_so() {
     let many = (10..10_011).map(|n| at(0.0, submit_as(n, submission(1))));
-    let stage = play([at(0.0, lives(1, 1))].into_iter().chain(many));
-    assert_eq!(stage.seen.last(), Some(&answer(1, "busy")));
-    let bound = stage.effects.iter().rev().find_map(|effect| match effect {
+    let world = play([at(0.0, lives(1, 1))].into_iter().chain(many));
+    assert_eq!(world.seen.last(), Some(&answer(1, "busy")));
+    let bound = world.effects.iter().rev().find_map(|effect| match effect {
         Effect::Deliver { delivery: Delivery { body: Delivered::Answer(it), .. }, .. } => it.bound,
         _ => None,
     });
     assert_eq!(bound, Some(Bound::Logins));
-    assert_eq!(turned(&stage), ["logins"]);
+    assert_eq!(turned(&world), ["logins"]);
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn names_that_clients_report_keep_no_function_out() {
         at(0.1, serves(1, 1, &["fib@1"])),
         at(0.1, submitted(1)),
     ];
-    let stage = play(reports.chain(after));
-    assert_eq!(stage.seen, [place(1, 1)]);
-    let view = stage.scheduler.view(stage.now, stage.now);
+    let world = play(reports.chain(after));
+    assert_eq!(world.seen, [place(1, 1)]);
+    let view = world.scheduler.view(world.now, world.now);
     assert!(view.functions.iter().any(|it| &*it.name == "mine@1" && it.local["not_served"] == 1));
     assert!(view.functions.len() <= 1026, "{}", view.functions.len());
 }
@@ -108,30 +108,30 @@ fn functions_that_nobody_serves_keep_no_worker_out() {
         let function = format!("x{n}@1");
         at(0.0, submit_as(1, Submission { function, marks, ..submission(100 + n) }))
     });
-    let stage = play(asked.chain([at(0.1, lives(1, 1)), at(0.1, submitted(1))]));
-    assert_eq!(stage.seen.last(), Some(&place(1, 1)));
-    assert_eq!(stage.scheduler.books().refused_by["busy"], 2000 - 1024);
-    assert_eq!(turned(&stage), ["functions"]);
+    let world = play(asked.chain([at(0.1, lives(1, 1)), at(0.1, submitted(1))]));
+    assert_eq!(world.seen.last(), Some(&place(1, 1)));
+    assert_eq!(world.scheduler.counters().refused_by["busy"], 2000 - 1024);
+    assert_eq!(turned(&world), ["functions"]);
 }
 
 #[test]
 fn a_worker_that_claims_to_hold_what_it_cannot_is_refused_at_every_beat() {
     let many = || (0..150_000).map(|n| held("guest", n)).collect();
-    let stage = play([at(0.0, claims(9, 1024, many))]);
+    let world = play([at(0.0, claims(9, 1024, many))]);
     let refused = Seen::Refused { worker: 9, bound: Bound::Held };
-    assert_eq!(stage.seen, [refused.clone(), refused]);
-    assert_eq!(turned(&stage), ["held"]);
+    assert_eq!(world.seen, [refused.clone(), refused]);
+    assert_eq!(turned(&world), ["held"]);
     let few = || (0..2000).map(|n| held("guest", n)).collect();
-    let stage = play([at(0.0, claims(9, 1, few))]);
-    assert_eq!(stage.seen.len(), 2, "one slot holds two lists");
+    let world = play([at(0.0, claims(9, 1, few))]);
+    assert_eq!(world.seen.len(), 2, "one slot holds two lists");
 }
 
 #[test]
 fn what_all_workers_hold_together_is_bounded() {
     let many = |from: u128| move || (from..from + 60_000).map(|n| held("guest", n)).collect();
     let claims = (1..=6).map(|number| at(0.0, claims(number, 1024, many(number * 100_000))));
-    let stage = play(claims);
-    let refused = stage.seen.iter().filter(|seen| matches!(seen, Seen::Refused { .. })).count();
+    let world = play(claims);
+    let refused = world.seen.iter().filter(|seen| matches!(seen, Seen::Refused { .. })).count();
     assert_eq!(refused, 4, "the fifth and the sixth, at each beat");
 }
 
@@ -141,35 +141,35 @@ fn large(job: u128) -> [At; 2] {
     [at(0.0, submitted(job)), at(0.0, ended(1, job, 1, value))]
 }
 
-fn answers(stage: &Stage) -> usize {
-    stage.seen.iter().filter(|seen| matches!(seen, Seen::Answered { .. })).count()
+fn answers(world: &World) -> usize {
+    world.seen.iter().filter(|seen| matches!(seen, Seen::Answered { .. })).count()
 }
 
 #[test]
 fn who_asks_faster_than_it_reads_is_told_no_more() {
     let story = [at(0.0, lives(1, 1))].into_iter().chain((1..=4).flat_map(large));
-    let mut stage = play(story);
-    assert_eq!(answers(&stage), 4);
-    stage.play([at(0.1, change(|stage| stage.reads = false))]);
-    stage.play((0..100).map(|n| at(1.0, submitted(1 + n % 4))));
+    let mut world = play(story);
+    assert_eq!(answers(&world), 4);
+    world.play([at(0.1, change(|world| world.reads = false))]);
+    world.play((0..100).map(|n| at(1.0, submitted(1 + n % 4))));
     let told = (CLIENT_BYTES as usize - 1) / (8 << 20);
-    assert_eq!(answers(&stage), 4 + told);
-    assert_eq!(turned(&stage), ["deliveries"]);
+    assert_eq!(answers(&world), 4 + told);
+    assert_eq!(turned(&world), ["deliveries"]);
     // What was on its way arrives, and the client asks again.
-    stage.play([at(
+    world.play([at(
         2.0,
-        change(|stage| {
-            stage.reads = true;
-            let tokens = stage.effects.iter().filter_map(|effect| match effect {
+        change(|world| {
+            world.reads = true;
+            let tokens = world.effects.iter().filter_map(|effect| match effect {
                 Effect::Deliver { token, .. } => Some(*token),
                 _ => None,
             });
             let tokens = tokens.collect();
-            stage.feed(Event::Settled { tokens, outcome: Outcome::Confirmed });
+            world.feed(Event::Settled { tokens, outcome: Outcome::Confirmed });
         }),
     )]);
-    stage.play([at(3.0, asked(2))]);
-    assert_eq!(answers(&stage), 5 + told);
+    world.play([at(3.0, asked(2))]);
+    assert_eq!(answers(&world), 5 + told);
 }
 
 #[test]
@@ -184,9 +184,9 @@ fn of_jobs_with_one_id_in_one_list_the_first_counts() {
     let other = Submission { args: Bytes::from_static(b"\x15"), ..submission(1) };
     let submit =
         Submit { client: client(1), generation: Generation(1), jobs: vec![submission(1), other] };
-    let stage =
+    let world =
         play([at(0.0, lives(1, 2)), at(0.0, event(Event::Submitted { user: user(1), submit }))]);
-    let args = stage.effects.iter().filter_map(|effect| match effect {
+    let args = world.effects.iter().filter_map(|effect| match effect {
         Effect::Place { placement, .. } => Some(placement.args.clone()),
         _ => None,
     });
@@ -195,13 +195,13 @@ fn of_jobs_with_one_id_in_one_list_the_first_counts() {
 
 #[test]
 fn reports_count_what_a_client_can_have_run() {
-    let stage = play([
+    let world = play([
         at(0.0, report(1, ["fib@1".to_owned()], 480_000_000_000_000_000)),
         at(5.0, report(1, ["fib@1".to_owned()], u64::MAX)),
         at(10.0, report(2, ["fib@1".to_owned()], 7)),
     ]);
-    let view = stage.scheduler.view(stage.now, stage.now);
+    let view = world.scheduler.view(world.now, world.now);
     // A million a second: of a minute, then of five seconds.
     assert_eq!(view.functions[0].local["not_served"], 65_000_007);
-    assert_eq!(turned(&stage), ["runs"]);
+    assert_eq!(turned(&world), ["runs"]);
 }

@@ -1,7 +1,7 @@
 //! Cancels, clients that move and clients that are gone.
 
 use super::*;
-use crate::view::By;
+use crate::view::CancelledBy;
 
 #[test]
 fn a_waiting_job_is_cancelled() {
@@ -95,8 +95,8 @@ fn what_a_worker_calls_cancelled_is_placed_again_if_somebody_waits() {
     );
 }
 
-fn generations(stage: &Stage) -> Vec<u32> {
-    let delivered = stage.effects.iter().filter_map(|effect| match effect {
+fn generations(world: &World) -> Vec<u32> {
+    let delivered = world.effects.iter().filter_map(|effect| match effect {
         Effect::Deliver { to, .. } => Some(to.generation.0),
         _ => None,
     });
@@ -111,34 +111,34 @@ fn submitted_on(generation: u32, job: u128) -> Step {
 
 #[test]
 fn the_answer_goes_to_the_newest_link() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted_on(1, 1)),
         at(0.1, submitted_on(2, 2)),
         at(0.2, submitted_on(1, 3)),
         at(0.5, answered(1, 1, 1)),
     ]);
-    assert_eq!(generations(&stage), [2]);
+    assert_eq!(generations(&world), [2]);
 }
 
 #[test]
 fn a_client_whose_queue_is_gone_has_its_jobs_forgotten() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.0, submitted(2)),
         at(0.0, submitted(3)),
         at(0.1, started_via(Via::Beats, 1, 2, 1)),
-        at(0.2, change(|stage| stage.deliveries = Outcome::Returned)),
+        at(0.2, change(|world| world.deliveries = Outcome::Returned)),
         at(0.2, answered(1, 1, 1)),
         at(0.3, nothing()),
     ]);
     // Job 3 is placed and gone before anybody has it.
     let seen = [place(1, 1), place(2, 1), answer(1, "value"), place(3, 1)];
-    assert_eq!(stage.seen, [&seen[..], &[cancel(1, 2), cancel(1, 3)]].concat());
-    let books = stage.scheduler.books();
+    assert_eq!(world.seen, [&seen[..], &[cancel(1, 2), cancel(1, 3)]].concat());
+    let books = world.scheduler.counters();
     assert_eq!((books.under_way(), books.done, books.failed), (0, 1, 0));
-    assert_eq!(books.cancelled_by, [(By::ClientGone, 2)].into());
+    assert_eq!(books.cancelled_by, [(CancelledBy::ClientGone, 2)].into());
 }
 
 #[test]
@@ -148,9 +148,9 @@ fn a_client_thought_gone_that_comes_back_begins_anew() {
             at(0.0, lives(1, 2)),
             at(0.0, submitted(1)),
             at(0.0, submitted(2)),
-            at(0.2, change(|stage| stage.deliveries = Outcome::Returned)),
+            at(0.2, change(|world| world.deliveries = Outcome::Returned)),
             at(0.2, answered(1, 1, 1)),
-            at(0.3, change(|stage| stage.deliveries = Outcome::Confirmed)),
+            at(0.3, change(|world| world.deliveries = Outcome::Confirmed)),
             at(0.4, submitted_on(2, 1)),
             at(0.4, submitted_on(2, 2)),
         ],
@@ -167,31 +167,31 @@ fn a_client_thought_gone_that_comes_back_begins_anew() {
 
 #[test]
 fn an_answer_returned_from_an_older_link_says_nothing() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted_on(1, 1)),
         at(0.0, submitted_on(1, 2)),
-        at(0.2, change(|stage| stage.deliveries = Outcome::Confirmed)),
+        at(0.2, change(|world| world.deliveries = Outcome::Confirmed)),
         at(0.2, answered(1, 1, 1)),
         at(0.3, submitted_on(2, 2)),
         at(
             0.4,
-            change(|stage| {
-                let token = stage.effects.iter().rev().find_map(|effect| match effect {
+            change(|world| {
+                let token = world.effects.iter().rev().find_map(|effect| match effect {
                     Effect::Deliver { token, .. } => Some(*token),
                     _ => None,
                 });
                 let tokens = token.into_iter().collect();
-                stage.feed(Event::Settled { tokens, outcome: Outcome::Returned });
+                world.feed(Event::Settled { tokens, outcome: Outcome::Returned });
             }),
         ),
     ]);
-    assert_eq!(stage.scheduler.books().under_way(), 1);
+    assert_eq!(world.scheduler.counters().under_way(), 1);
 }
 
 #[test]
 fn an_answer_that_a_full_queue_refused_is_had_by_asking() {
-    let deliveries = |outcome| change(move |stage| stage.deliveries = outcome);
+    let deliveries = |outcome| change(move |world| world.deliveries = outcome);
     check(
         [
             at(0.0, lives(1, 1)),
@@ -218,16 +218,16 @@ fn local_runs_are_counted_by_function_and_reason() {
             },
         })
     };
-    let stage = play([at(0.0, report(2)), at(0.0, report(3))]);
-    let view = stage.scheduler.view(stage.now, stage.now);
+    let world = play([at(0.0, report(2)), at(0.0, report(3))]);
+    let view = world.scheduler.view(world.now, world.now);
     let local: Vec<_> = view.functions.iter().map(|it| (&*it.name, it.local.clone())).collect();
     assert_eq!(local, [("fib@1", [("not_served".into(), 5)].into())]);
     assert_eq!(view.clients[0].local, 5);
     assert_eq!(view.stream.local.iter().map(|bar| bar.count).collect::<Vec<_>>(), [2, 3]);
 }
 
-fn probes(stage: &Stage) -> usize {
-    stage.effects.iter().filter(|effect| matches!(effect, Effect::ProbeClient { .. })).count()
+fn probes(world: &World) -> usize {
+    world.effects.iter().filter(|effect| matches!(effect, Effect::ProbeClient { .. })).count()
 }
 
 fn long(job: u128) -> Step {
@@ -236,46 +236,46 @@ fn long(job: u128) -> Step {
 
 #[test]
 fn a_silent_client_whose_queue_is_gone_has_nothing_run_for_it() {
-    let stage = play([
-        at(0.0, change(|stage| stage.depths.0 = Some(1))),
+    let world = play([
+        at(0.0, change(|world| world.depths.0 = Some(1))),
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
         at(0.0, long(1)),
         at(0.0, long(2)),
         at(0.0, long(3)),
-        at(1.0, change(|stage| stage.deliveries = Outcome::Returned)),
+        at(1.0, change(|world| world.deliveries = Outcome::Returned)),
         at(29.9, nothing()),
     ]);
-    assert_eq!((stage.scheduler.books().under_way(), probes(&stage)), (3, 0));
-    let mut stage = stage;
-    stage.play([at(30.3, nothing())]);
-    assert_eq!((stage.scheduler.books().under_way(), probes(&stage)), (0, 1));
-    assert_eq!(stage.seen, [place(1, 1), place(2, 1), cancel(1, 1), cancel(1, 2)]);
+    assert_eq!((world.scheduler.counters().under_way(), probes(&world)), (3, 0));
+    let mut world = world;
+    world.play([at(30.3, nothing())]);
+    assert_eq!((world.scheduler.counters().under_way(), probes(&world)), (0, 1));
+    assert_eq!(world.seen, [place(1, 1), place(2, 1), cancel(1, 1), cancel(1, 2)]);
 }
 
 #[test]
 fn a_silent_client_whose_queue_is_there_keeps_its_jobs() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
         at(0.0, long(1)),
         at(61.0, nothing()),
     ]);
-    assert_eq!((stage.scheduler.books().running, probes(&stage)), (1, 7));
+    assert_eq!((world.scheduler.counters().running, probes(&world)), (1, 7));
 }
 
 #[test]
 fn a_client_that_is_heard_is_not_doubted() {
-    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, holds(1, 1, 1)), at(0.0, long(1))]);
+    let mut world = play([at(0.0, lives(1, 1)), at(0.0, holds(1, 1, 1)), at(0.0, long(1))]);
     for quarter in 1..12 {
-        stage.play([at(f64::from(quarter) * 15.0, asked(1))]);
+        world.play([at(f64::from(quarter) * 15.0, asked(1))]);
     }
-    assert_eq!(probes(&stage), 0);
+    assert_eq!(probes(&world), 0);
 }
 
 #[test]
 fn nobody_is_doubted_while_our_presence_does_not_come_back() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
         at(0.0, long(1)),
@@ -283,19 +283,19 @@ fn nobody_is_doubted_while_our_presence_does_not_come_back() {
         at(40.0, echoes(true)),
         at(69.0, nothing()),
     ]);
-    assert_eq!(probes(&stage), 0);
-    stage.play([at(72.0, nothing())]);
-    assert_eq!(probes(&stage), 1);
+    assert_eq!(probes(&world), 0);
+    world.play([at(72.0, nothing())]);
+    assert_eq!(probes(&world), 1);
 }
 
 #[test]
 fn callers_by_http_are_never_doubted() {
     let submit = Submit { client: client(1), generation: Generation(0), jobs: vec![submission(1)] };
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
         at(0.0, event(Event::Submitted { user: UserName::http(), submit })),
         at(50.0, nothing()),
     ]);
-    assert_eq!(probes(&stage), 0);
+    assert_eq!(probes(&world), 0);
 }

@@ -99,7 +99,7 @@ fn a_marked_job_that_comes_back_unstarted_gets_nothing_more() {
 
 #[test]
 fn hand_backs_and_starts_of_older_attempts_are_ignored() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.1, came_back(1, 1, 1)),
@@ -107,8 +107,8 @@ fn hand_backs_and_starts_of_older_attempts_are_ignored() {
         at(0.3, came_back(1, 1, 1)),
         at(0.3, started(1, 1, 1)),
     ]);
-    assert_eq!(stage.seen, [place(1, 1), marked(1), place_alone(1, 2)]);
-    assert_eq!(stage.scheduler.books().outdated, 2);
+    assert_eq!(world.seen, [place(1, 1), marked(1), place_alone(1, 2)]);
+    assert_eq!(world.scheduler.counters().outdated, 2);
 }
 
 /// A job with a mark, whose second attempt is out.
@@ -201,13 +201,13 @@ fn a_beat_made_before_the_start_cannot_say_not_holding() {
         [
             at(0.3, lives(1, 1)),
             // The worker beats, then starts; the start comes first.
-            at(0.4, change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.seq += 1)),
+            at(0.4, change(|world| world.workers.get_mut(&worker(1)).unwrap().beat.seq += 1)),
             at(0.4, started(1, 1, 2)),
             at(
                 0.5,
-                change(|stage| {
-                    let beat = stage.cast[&worker(1)].beat.clone();
-                    stage.feed(Event::Beat { user: workers(), beat });
+                change(|world| {
+                    let beat = world.workers[&worker(1)].beat.clone();
+                    world.feed(Event::Beat { user: workers(), beat });
                 }),
             ),
             at(0.6, came_back(9, 1, 2)),
@@ -330,12 +330,12 @@ fn a_marked_job_is_never_told_that_nobody_serves_it() {
 
 #[test]
 fn late_workers_are_probed_once() {
-    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, falls_silent(1)), at(2.4, nothing())]);
-    assert_eq!(stage.controls(|told| matches!(told, Control::Probe)), 1);
-    assert_eq!(stage.scheduler.books().lost, 0);
+    let mut world = play([at(0.0, lives(1, 1)), at(0.0, falls_silent(1)), at(2.4, nothing())]);
+    assert_eq!(world.controls(|told| matches!(told, Control::Probe)), 1);
+    assert_eq!(world.scheduler.counters().lost, 0);
     // With a view and a tick more it is on the page within three seconds.
-    stage.play([at(2.5, nothing())]);
-    assert_eq!(stage.scheduler.books().lost, 1);
+    world.play([at(2.5, nothing())]);
+    assert_eq!(world.scheduler.counters().lost, 1);
 }
 
 #[test]
@@ -344,9 +344,9 @@ fn a_returned_probe_stops_placing_but_is_not_death() {
         [
             at(0.0, lives(1, 1)),
             at(0.0, falls_silent(1)),
-            at(0.5, change(|stage| stage.controls = Outcome::Returned)),
+            at(0.5, change(|world| world.controls = Outcome::Returned)),
             at(1.6, submitted(1)),
-            at(2.0, change(|stage| stage.controls = Outcome::Confirmed)),
+            at(2.0, change(|world| world.controls = Outcome::Confirmed)),
             at(2.4, lives(1, 1)),
         ],
         [place(1, 1)],

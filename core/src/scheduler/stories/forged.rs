@@ -3,21 +3,21 @@
 use super::*;
 
 /// Worker 1 has job 1; worker 2 serves its function too, but in a pool of its own.
-fn beside() -> [At; 3] {
+fn orphans() -> [At; 3] {
     [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, serves(2, 1, &["fib@1", "other@1"]))]
 }
 
 #[track_caller]
 fn check_forged(said: Step) {
-    let stage = play(beside().into_iter().chain([
+    let world = play(orphans().into_iter().chain([
         at(0.2, said),
         at(1.2, falls_silent(2)),
         at(1.2, holds(1, 1, 1)),
         at(9.0, answered(1, 1, 1)),
     ]));
     // The pool of worker 2 goes with it.
-    assert_eq!(stage.seen, [place(1, 1), Seen::Purged, answer(1, "value")]);
-    let books = stage.scheduler.books();
+    assert_eq!(world.seen, [place(1, 1), Seen::Purged, answer(1, "value")]);
+    let books = world.scheduler.counters();
     assert!(books.forged > 0 && books.marks == 0 && books.strikes == 0, "{books:?}");
 }
 
@@ -40,11 +40,11 @@ fn who_was_not_given_a_job_cannot_hold_it() {
 
 #[test]
 fn who_serves_another_function_cannot_have_a_job_of_an_earlier_term() {
-    let stage = play([
+    let world = play([
         at(0.0, serves(1, 1, &["other@1"])),
         at(0.0, holds(1, 1, 7)),
         at(1.1, lives(2, 1)),
         at(1.2, submitted(1)),
     ]);
-    assert_eq!(stage.seen, [place(1, 1)]);
+    assert_eq!(world.seen, [place(1, 1)]);
 }

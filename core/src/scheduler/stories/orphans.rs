@@ -12,7 +12,7 @@ fn ended_cancelled(number: u128, job: u128) -> Step {
 
 /// The pool's queue holds messages for as long as the story does not say otherwise.
 fn queue_holds(messages: u32) -> Step {
-    change(move |stage| stage.depths.0 = Some(messages))
+    change(move |world| world.depths.0 = Some(messages))
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn a_run_that_nobody_has_sent_to_us_has_its_slot_and_is_cancelled_when_nobody_do
         [place(1, 1), place(2, 1)],
     );
     let expected = [place(1, 1), answer(1, "expired"), answer(2, "expired")];
-    let stage = play(unknown().into_iter().chain([at(63.0, nothing())]));
+    let world = play(unknown().into_iter().chain([at(63.0, nothing())]));
     let (cancels, rest): (Vec<_>, Vec<_>) =
-        stage.seen.into_iter().partition(|seen| matches!(seen, Seen::Cancel { .. }));
+        world.seen.into_iter().partition(|seen| matches!(seen, Seen::Cancel { .. }));
     assert_eq!(rest, expected);
     assert!(cancels.contains(&cancel(1, 9)), "{cancels:?}");
 }
@@ -206,9 +206,9 @@ fn a_job_sent_again_is_not_taken_as_running_where_it_was_cancelled() {
             at(0.0, submitted(1)),
             at(0.0, submitted(2)),
             at(0.0, holds(1, 2, 1)),
-            at(1.1, change(|stage| stage.deliveries = Outcome::Returned)),
+            at(1.1, change(|world| world.deliveries = Outcome::Returned)),
             at(1.2, answered(1, 1, 1)),
-            at(1.3, change(|stage| stage.deliveries = Outcome::Confirmed)),
+            at(1.3, change(|world| world.deliveries = Outcome::Confirmed)),
             at(2.1, submitted(2)),
         ],
         [place(1, 1), place(2, 1), answer(1, "value"), cancel(1, 2), place(2, 2)],

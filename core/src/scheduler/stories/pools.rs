@@ -19,14 +19,14 @@ fn a_pool_gets_its_slots_and_one_spare() {
 
 #[test]
 fn short_jobs_lie_deeper() {
-    let stage = play(
+    let world = play(
         [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, answered(1, 1, 1))]
             .into_iter()
             .chain((2..=100).map(|job| at(0.2, submitted(job)))),
     );
     // A slot, and 20 ms of jobs of a millisecond.
-    assert_eq!(stage.scheduler.books().placed, 21);
-    assert_eq!(stage.scheduler.books().queued, 78);
+    assert_eq!(world.scheduler.counters().placed, 21);
+    assert_eq!(world.scheduler.counters().queued, 78);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn the_highest_priority_is_first_and_then_the_oldest() {
             at(0.0, with(4, 4)),
             at(0.0, with(5, 200)),
             at(0.0, with(6, 0)),
-            at(0.1, change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 9)),
+            at(0.1, change(|world| world.workers.get_mut(&worker(1)).unwrap().beat.slots = 9)),
             at(1.1, nothing()),
         ],
         [
@@ -61,7 +61,7 @@ fn the_highest_priority_is_first_and_then_the_oldest() {
 fn users_take_turns() {
     let steps = (1..=6).map(|job| at(0.0, submit_as(1, submission(job))));
     let others = (11..=13).map(|job| at(0.0, submit_as(2, submission(job))));
-    let more = change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 6);
+    let more = change(|world| world.workers.get_mut(&worker(1)).unwrap().beat.slots = 6);
     let story = [at(0.0, lives(1, 1))].into_iter().chain(steps).chain(others);
     check(
         story.chain([at(0.1, more), at(1.1, nothing())]),
@@ -71,14 +71,14 @@ fn users_take_turns() {
 
 #[test]
 fn a_slot_elsewhere_is_better_than_a_place_behind_one() {
-    let stage = play([
+    let world = play([
         at(0.0, serves(1, 1, &["fib@1"])),
         at(0.0, serves(2, 1, &["fib@1", "echo@1"])),
         at(0.0, submitted(1)),
         at(0.0, submitted(2)),
         at(0.0, submitted(3)),
     ]);
-    let pools: Vec<_> = stage
+    let pools: Vec<_> = world
         .effects
         .iter()
         .filter_map(|effect| match effect {
@@ -91,8 +91,8 @@ fn a_slot_elsewhere_is_better_than_a_place_behind_one() {
 }
 
 /// How much of a list each placement takes.
-fn work(stage: &Stage) -> Vec<Duration> {
-    let placed = stage.effects.iter().filter_map(|effect| match effect {
+fn work(world: &World) -> Vec<Duration> {
+    let placed = world.effects.iter().filter_map(|effect| match effect {
         Effect::Place { work, .. } => Some(*work),
         _ => None,
     });
@@ -103,72 +103,72 @@ const ALONE: Duration = Duration::from_millis(20);
 
 #[test]
 fn what_was_never_measured_and_what_is_marked_travels_alone() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 4)),
         at(0.0, submitted(1)),
         at(0.1, came_back(1, 1, 1)),
         at(0.1, noted(1, true, &[])),
     ]);
-    assert_eq!(work(&stage), [ALONE, ALONE]);
+    assert_eq!(work(&world), [ALONE, ALONE]);
 }
 
 #[test]
 fn few_jobs_are_spread_over_all_slots_and_many_are_lumped_by_their_measured_time() {
     let many = |first: u128, count: u128| {
-        let submit = move |stage: &mut Stage| {
-            (first..first + count).for_each(|job| submitted(job)(stage));
+        let submit = move |world: &mut World| {
+            (first..first + count).for_each(|job| submitted(job)(world));
         };
         change(submit)
     };
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 4)),
         at(0.0, submitted(1)),
         at(0.1, answered(1, 1, 1)),
         at(0.2, many(2, 2)),
     ]);
-    assert_eq!(work(&stage)[1..], [40, 20].map(Duration::from_millis), "a list each");
-    let stage = play([
+    assert_eq!(work(&world)[1..], [40, 20].map(Duration::from_millis), "a list each");
+    let world = play([
         at(0.0, lives(1, 4)),
         at(0.0, submitted(1)),
         at(0.1, answered(1, 1, 1)),
         at(0.2, many(2, 60)),
     ]);
-    assert_eq!(work(&stage).last(), Some(&Duration::from_millis(1)), "as measured");
+    assert_eq!(work(&world).last(), Some(&Duration::from_millis(1)), "as measured");
 }
 
 #[test]
 fn a_worker_is_welcomed_once_on_each_link_and_in_each_term() {
-    let welcomes = |stage: &Stage| stage.controls(|told| matches!(told, Control::Welcome { .. }));
-    let mut stage = play([at(0.0, lives(1, 1)), at(3.0, nothing())]);
-    assert_eq!(welcomes(&stage), 1);
-    stage.play([
+    let welcomes = |world: &World| world.controls(|told| matches!(told, Control::Welcome { .. }));
+    let mut world = play([at(0.0, lives(1, 1)), at(3.0, nothing())]);
+    assert_eq!(welcomes(&world), 1);
+    world.play([
         at(
             3.0,
-            change(|stage| {
-                let beat = &mut stage.cast.get_mut(&worker(1)).unwrap().beat;
+            change(|world| {
+                let beat = &mut world.workers.get_mut(&worker(1)).unwrap().beat;
                 beat.generation = beat.generation.next();
             }),
         ),
         at(6.0, nothing()),
     ]);
-    assert_eq!(welcomes(&stage), 2);
-    stage.play([at(6.0, next_term()), at(9.0, nothing())]);
-    assert_eq!(welcomes(&stage), 3);
+    assert_eq!(welcomes(&world), 2);
+    world.play([at(6.0, next_term()), at(9.0, nothing())]);
+    assert_eq!(welcomes(&world), 3);
 }
 
 #[test]
 fn nobody_is_welcome_before_its_queue_is_there() {
-    let mut stage = play([
-        at(0.0, change(|stage| stage.declares = false)),
+    let mut world = play([
+        at(0.0, change(|world| world.declares = false)),
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.9, nothing()),
     ]);
-    assert_eq!(stage.controls(|_| true), 0);
-    assert_eq!(stage.seen, []);
-    stage.play([at(1.0, change(|stage| stage.declares = true)), at(2.5, nothing())]);
-    assert_eq!(stage.controls(|told| matches!(told, Control::Welcome { .. })), 1);
-    assert_eq!(stage.seen, [place(1, 1)]);
+    assert_eq!(world.controls(|_| true), 0);
+    assert_eq!(world.seen, []);
+    world.play([at(1.0, change(|world| world.declares = true)), at(2.5, nothing())]);
+    assert_eq!(world.controls(|told| matches!(told, Control::Welcome { .. })), 1);
+    assert_eq!(world.seen, [place(1, 1)]);
 }
 
 #[test]
@@ -176,11 +176,11 @@ fn a_placement_that_meets_no_queue_is_no_attempt_to_blame() {
     check(
         [
             at(0.0, lives(1, 1)),
-            at(0.0, change(|stage| stage.placements = Outcome::Returned)),
-            at(0.0, change(|stage| stage.declares = false)),
+            at(0.0, change(|world| world.placements = Outcome::Returned)),
+            at(0.0, change(|world| world.declares = false)),
             at(0.0, submitted(1)),
-            at(0.1, change(|stage| stage.placements = Outcome::Confirmed)),
-            at(0.1, change(|stage| stage.declares = true)),
+            at(0.1, change(|world| world.placements = Outcome::Confirmed)),
+            at(0.1, change(|world| world.declares = true)),
             at(2.0, nothing()),
         ],
         [place(1, 1), place(1, 2)],
@@ -192,9 +192,9 @@ fn a_full_queue_is_tried_again_at_the_next_tick() {
     check(
         [
             at(0.0, lives(1, 1)),
-            at(0.0, change(|stage| stage.placements = Outcome::Refused)),
+            at(0.0, change(|world| world.placements = Outcome::Refused)),
             at(0.0, submitted(1)),
-            at(0.05, change(|stage| stage.placements = Outcome::Confirmed)),
+            at(0.05, change(|world| world.placements = Outcome::Confirmed)),
             at(0.2, nothing()),
         ],
         [place(1, 1), place(1, 2)],
@@ -212,9 +212,9 @@ fn a_person_drains_a_worker_and_resumes_it() {
             at(1.0, event(Event::Resume(worker(1)))),
             at(
                 1.1,
-                change(|stage| {
-                    stage.cast.get_mut(&worker(1)).unwrap().beat.state = WorkerState::Live;
-                    stage.beat(worker(1));
+                change(|world| {
+                    world.workers.get_mut(&worker(1)).unwrap().beat.state = WorkerState::Live;
+                    world.beat(worker(1));
                 }),
             ),
         ],
@@ -229,7 +229,7 @@ fn what_a_draining_pool_will_not_take_goes_elsewhere_unmarked() {
             at(0.0, lives(1, 1)),
             at(0.0, submitted(1)),
             at(0.0, submitted(2)),
-            at(0.1, change(|stage| stage.depths.0 = Some(1))),
+            at(0.1, change(|world| world.depths.0 = Some(1))),
             at(0.5, started_via(Via::Beats, 1, 1, 1)),
             at(0.5, holds(1, 1, 1)),
             at(0.6, drains(1)),
@@ -241,9 +241,9 @@ fn what_a_draining_pool_will_not_take_goes_elsewhere_unmarked() {
 }
 
 /// The state of the first worker on the page, and how many were ever lost.
-fn seen_of_the_first(stage: &Stage) -> (crate::view::WorkerState, u64) {
-    let view = stage.scheduler.view(stage.now, stage.now);
-    (view.workers[0].state, stage.scheduler.books().lost)
+fn seen_of_the_first(world: &World) -> (crate::view::WorkerState, u64) {
+    let view = world.scheduler.view(world.now, world.now);
+    (view.workers[0].state, world.scheduler.counters().lost)
 }
 
 #[test]
@@ -268,11 +268,11 @@ fn a_worker_that_says_goodbye_has_left_at_once() {
             at(1.2, leaves(1)),
         ],
     ] {
-        let mut stage = play([at(0.0, lives(1, 1))].into_iter().chain(leave));
-        assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
-        stage.play([at(1.4, nothing())]);
-        assert!(!stage.scheduler.has_worker(worker(1)));
-        assert_eq!(stage.scheduler.books().marks, 0);
+        let mut world = play([at(0.0, lives(1, 1))].into_iter().chain(leave));
+        assert_eq!(seen_of_the_first(&world), (crate::view::WorkerState::Left, 0));
+        world.play([at(1.4, nothing())]);
+        assert!(!world.scheduler.has_worker(worker(1)));
+        assert_eq!(world.scheduler.counters().marks, 0);
     }
 }
 
@@ -294,15 +294,15 @@ fn what_one_that_left_says_no_more_of_is_placed_again_unmarked() {
 
 #[test]
 fn a_standby_sees_who_leaves_too() {
-    let mut stage = Stage::new(Config::new(US));
-    stage.feed(Event::LinkUp);
-    stage.play([at(0.0, lives(1, 1)), at(1.0, drains(1)), at(1.1, leaves(1)), at(9.0, nothing())]);
-    assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
+    let mut world = World::new(Config::new(US));
+    world.feed(Event::LinkUp);
+    world.play([at(0.0, lives(1, 1)), at(1.0, drains(1)), at(1.1, leaves(1)), at(9.0, nothing())]);
+    assert_eq!(seen_of_the_first(&world), (crate::view::WorkerState::Left, 0));
 }
 
 #[test]
 fn a_worker_that_drained_and_went_without_a_word_is_not_lost() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.0, holds(1, 1, 1)),
@@ -310,11 +310,11 @@ fn a_worker_that_drained_and_went_without_a_word_is_not_lost() {
         at(0.2, handed_back(1, 1, 1)),
         at(0.3, lets_go(1)),
         at(1.2, falls_silent(1)),
-        at(1.5, change(|stage| stage.controls = Outcome::Returned)),
+        at(1.5, change(|world| world.controls = Outcome::Returned)),
     ]);
-    stage.play([at(3.5, nothing())]);
-    assert_eq!(seen_of_the_first(&stage), (crate::view::WorkerState::Left, 0));
-    assert_eq!(stage.scheduler.books().marks, 0);
+    world.play([at(3.5, nothing())]);
+    assert_eq!(seen_of_the_first(&world), (crate::view::WorkerState::Left, 0));
+    assert_eq!(world.scheduler.counters().marks, 0);
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn of_all_functions_of_a_pool_the_first_is_next() {
         let function = NAMES[function].to_owned();
         submit_as(1, Submission { function, priority, ..submission(job) })
     };
-    let more = change(|stage| stage.cast.get_mut(&worker(1)).unwrap().beat.slots = 9);
-    let stage = play([
+    let more = change(|world| world.workers.get_mut(&worker(1)).unwrap().beat.slots = 9);
+    let world = play([
         at(0.0, serves(1, 1, &NAMES)),
         at(0.0, of(0, 1, 4)),
         at(0.0, of(0, 2, 4)),
@@ -340,7 +340,7 @@ fn of_all_functions_of_a_pool_the_first_is_next() {
         at(0.4, more),
         at(1.2, nothing()),
     ]);
-    let placed = stage.seen.iter().filter_map(|seen| match seen {
+    let placed = world.seen.iter().filter_map(|seen| match seen {
         Seen::Placed { job, .. } => Some(*job),
         _ => None,
     });
@@ -364,24 +364,24 @@ fn what_waits_for_a_function_is_offered_to_a_pool_that_comes_later() {
 #[test]
 fn a_hand_back_is_no_attempt_that_people_see_and_a_sign_of_long_jobs() {
     let submit = |jobs: std::ops::Range<u128>| {
-        change(move |stage: &mut Stage| jobs.clone().for_each(|job| submitted(job)(stage)))
+        change(move |world: &mut World| jobs.clone().for_each(|job| submitted(job)(world)))
     };
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.1, answered(1, 1, 1)),
         at(0.2, submit(2..60)),
     ]);
     // Measured as short: many lie in the queue.
-    assert_eq!(stage.scheduler.books().placed, 21);
+    assert_eq!(world.scheduler.counters().placed, 21);
     // The worker has run the first for longer than others wait for their turn.
-    stage.play([at(0.3, change(|stage| (3..23).for_each(|job| handed_back(1, job, 1)(stage))))]);
-    assert_eq!(stage.scheduler.books().placed, 2, "the one that runs, and a spare one");
-    let views = stage.scheduler.find(JobId::from_u128(3), stage.now, stage.now);
+    world.play([at(0.3, change(|world| (3..23).for_each(|job| handed_back(1, job, 1)(world))))]);
+    assert_eq!(world.scheduler.counters().placed, 2, "the one that runs, and a spare one");
+    let views = world.scheduler.find(JobId::from_u128(3), world.now, world.now);
     let crate::view::Job::UnderWay(view) = &views[0] else { panic!("{views:?}") };
     assert_eq!(view.attempts, 1);
-    stage.play([at(0.4, answered(1, 3, 2))]);
-    let answered = stage.effects.iter().rev().find_map(|effect| match effect {
+    world.play([at(0.4, answered(1, 3, 2))]);
+    let answered = world.effects.iter().rev().find_map(|effect| match effect {
         Effect::Deliver { delivery, .. } => match &delivery.body {
             Delivered::Answer(answered) => Some(answered.attempt),
             _ => None,
@@ -400,8 +400,8 @@ fn what_was_never_measured_gets_one_spare_place_whatever_its_pools_others_take()
         at(0.1, answered(1, 9, 1)),
     ];
     let jobs = (1..=5).map(|job| at(0.2, new(job)));
-    let stage = play(measured.into_iter().chain(jobs));
-    assert_eq!(stage.seen, [place(9, 1), answer(9, "value"), place(1, 1), place(2, 1)]);
+    let world = play(measured.into_iter().chain(jobs));
+    assert_eq!(world.seen, [place(9, 1), answer(9, "value"), place(1, 1), place(2, 1)]);
 }
 
 #[test]
@@ -410,14 +410,14 @@ fn a_worker_of_too_many_functions_leaves_nothing_behind() {
         (from..to).map(|n| format!("f{n}@1").parse().unwrap()).collect()
     };
     let beats = |number: u128, functions: Vec<simple_dist_protocol::Address>| {
-        change(move |stage| {
+        change(move |world| {
             let functions = functions.clone();
-            let beat = stage.cast[&worker(1)].beat.clone();
+            let beat = world.workers[&worker(1)].beat.clone();
             let beat = WorkerBeat { worker: worker(number), functions, ..beat };
-            stage.feed(Event::Beat { user: workers(), beat });
+            world.feed(Event::Beat { user: workers(), beat });
         })
     };
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, beats(2, names(0, 1024))),
         at(0.0, beats(3, names(1024, 2048))),
@@ -428,7 +428,7 @@ fn a_worker_of_too_many_functions_leaves_nothing_behind() {
         at(0.1, submitted(1)),
     ]);
     let told = |worker, bound| Seen::Refused { worker, bound };
-    assert_eq!(stage.seen, [told(6, Bound::Functions), told(7, Bound::Served), place(1, 1)]);
-    let view = stage.scheduler.view(stage.now, stage.now);
-    assert_eq!((view.workers.len(), stage.scheduler.books().crowded), (5, 2));
+    assert_eq!(world.seen, [told(6, Bound::Functions), told(7, Bound::Served), place(1, 1)]);
+    let view = world.scheduler.view(world.now, world.now);
+    assert_eq!((view.workers.len(), world.scheduler.counters().crowded), (5, 2));
 }

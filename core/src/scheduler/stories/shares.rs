@@ -15,10 +15,10 @@ fn submit_on(from: u32, number: u128, jobs: impl IntoIterator<Item = u128>) -> S
 }
 
 /// What is placed, job by job, when one slot serves so many.
-fn served(stage: &mut Stage, count: usize) -> Vec<u128> {
+fn served(world: &mut World, count: usize) -> Vec<u128> {
     let mut order = vec![];
     for _ in 0..count {
-        let placed = stage.seen.iter().filter_map(|seen| match seen {
+        let placed = world.seen.iter().filter_map(|seen| match seen {
             Seen::Placed { job, .. } => Some(*job),
             _ => None,
         });
@@ -27,11 +27,11 @@ fn served(stage: &mut Stage, count: usize) -> Vec<u128> {
         order.push(next);
         // Its caller does not matter here, but its login does.
         let from = if next < 10_000 { 1 } else { 2 };
-        let attempt = Attempt { term: stage.term, number: 1 };
+        let attempt = Attempt { term: world.term, number: 1 };
         let key = JobKey { user: user(from), id: JobId::from_u128(next) };
         let end = End::Answer(Answer::Value(Bytes::new()));
         let jobs = vec![Ended { key, attempt, end, took_us: 50_000 }];
-        stage
+        world
             .feed(Event::Answers { user: workers(), answers: Answers { worker: worker(1), jobs } });
     }
     order
@@ -39,12 +39,12 @@ fn served(stage: &mut Stage, count: usize) -> Vec<u128> {
 
 #[test]
 fn a_client_with_one_job_does_not_wait_for_anothers_thousand() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submit_on(1, 1, 1..=1000)),
         at(0.1, submit_on(1, 2, [5000])),
     ]);
-    let order = served(&mut stage, 6);
+    let order = served(&mut world, 6);
     let place = order.iter().position(|job| *job == 5000);
     // A job runs and one lies behind it.
     assert!(place.is_some_and(|place| place <= 3), "{order:?}");
@@ -54,8 +54,8 @@ fn a_client_with_one_job_does_not_wait_for_anothers_thousand() {
 fn a_login_with_ten_clients_gets_no_more_than_one_with_one() {
     let ten = (1..=10).map(|number| at(0.0, submit_on(1, number, number * 100..number * 100 + 50)));
     let story = [at(0.0, lives(1, 1))].into_iter().chain(ten);
-    let mut stage = play(story.chain([at(0.0, submit_on(2, 11, 10_000..10_100))]));
-    let order = served(&mut stage, 102);
+    let mut world = play(story.chain([at(0.0, submit_on(2, 11, 10_000..10_100))]));
+    let order = served(&mut world, 102);
     let of_two = order[2..].iter().filter(|job| **job >= 10_000).count();
     assert!((49..=51).contains(&of_two), "{of_two}");
     // Within the login its clients take turns.
@@ -69,37 +69,37 @@ fn a_login_with_ten_clients_gets_no_more_than_one_with_one() {
 
 #[test]
 fn who_wanted_nothing_for_long_has_no_credit() {
-    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, submit_on(1, 1, 1..=1000))]);
-    served(&mut stage, 100);
-    stage.play([at(1.0, submit_on(1, 2, 5000..5100))]);
+    let mut world = play([at(0.0, lives(1, 1)), at(0.0, submit_on(1, 1, 1..=1000))]);
+    served(&mut world, 100);
+    world.play([at(1.0, submit_on(1, 2, 5000..5100))]);
     let before = 100;
-    let order = served_after(&mut stage, before, 42);
+    let order = served_after(&mut world, before, 42);
     let of_two = order[2..].iter().filter(|job| **job >= 5000).count();
     assert!((19..=21).contains(&of_two), "{order:?}");
 }
 
 /// The same, for a stage on which so many were served before.
-fn served_after(stage: &mut Stage, before: usize, count: usize) -> Vec<u128> {
-    let mut placed = stage.seen.iter().filter_map(|seen| match seen {
+fn served_after(world: &mut World, before: usize, count: usize) -> Vec<u128> {
+    let mut placed = world.seen.iter().filter_map(|seen| match seen {
         Seen::Placed { job, .. } => Some(*job),
         _ => None,
     });
     let _served: Vec<u128> = placed.by_ref().take(before).collect();
     let rest: Vec<Seen> = placed.map(|job| place(job, 1)).collect();
-    stage.seen = rest;
-    served(stage, count)
+    world.seen = rest;
+    served(world, count)
 }
 
 #[test]
 fn a_waiting_job_taken_over_by_another_client_keeps_its_place() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submit_on(1, 1, 1..=4)),
         at(0.1, submit_on(1, 2, [4])),
         at(0.2, answered(1, 1, 1)),
         at(0.3, answered(1, 2, 1)),
     ]);
-    assert_eq!(stage.scheduler.books().queued, 0);
-    let placed = stage.seen.iter().filter(|seen| matches!(seen, Seen::Placed { .. })).count();
+    assert_eq!(world.scheduler.counters().queued, 0);
+    let placed = world.seen.iter().filter(|seen| matches!(seen, Seen::Placed { .. })).count();
     assert_eq!(placed, 4);
 }

@@ -27,7 +27,7 @@ fn a_job_that_a_beat_names_is_not_gone() {
 fn a_job_whose_queue_is_not_empty_is_not_gone() {
     check(
         [
-            at(0.0, change(|stage| stage.depths.0 = Some(1))),
+            at(0.0, change(|world| world.depths.0 = Some(1))),
             at(0.0, lives(1, 1)),
             at(0.0, submitted(1)),
             at(20.0, nothing()),
@@ -40,7 +40,7 @@ fn a_job_whose_queue_is_not_empty_is_not_gone() {
 fn while_answers_wait_to_be_read_nothing_is_gone() {
     check(
         [
-            at(0.0, change(|stage| stage.depths.1 = 1)),
+            at(0.0, change(|world| world.depths.1 = 1)),
             at(0.0, lives(1, 1)),
             at(0.0, submitted(1)),
             at(20.0, nothing()),
@@ -79,14 +79,14 @@ fn a_marked_job_is_given_three_seconds() {
 
 #[test]
 fn a_queue_that_is_missing_is_declared_again_and_what_lay_in_it_is_swept() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
-        at(0.1, change(|stage| stage.depths.0 = None)),
+        at(0.1, change(|world| world.depths.0 = None)),
         at(3.5, noted(1, true, &[])),
     ]);
-    assert_eq!(stage.seen, [place(1, 1), marked(1), place_alone(1, 2)]);
-    let declared = stage.effects.iter().filter(|effect| matches!(effect, Effect::DeclarePool(_)));
+    assert_eq!(world.seen, [place(1, 1), marked(1), place_alone(1, 2)]);
+    let declared = world.effects.iter().filter(|effect| matches!(effect, Effect::DeclarePool(_)));
     assert!(declared.count() >= 2);
 }
 
@@ -101,16 +101,16 @@ fn nothing_is_swept_while_our_presence_does_not_come_back() {
 /// Two busy pools; the message of job 1 is lost while its worker and the other run on.
 #[track_caller]
 fn check_slow(take: Duration, found_by: f64) {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, serves(2, 1, &["echo@1"])),
         at(0.0, submit_as(1, Submission { function: "echo@1".into(), ..submission(2) })),
-        at(0.0, change(move |stage| stage.depths_take = take)),
+        at(0.0, change(move |world| world.depths_take = take)),
         at(0.0, submitted(1)),
         at(found_by, nothing()),
     ]);
-    assert!(stage.seen.contains(&marked(1)), "{:?}", stage.seen);
-    assert!(stage.seen.contains(&marked(2)), "{:?}", stage.seen);
+    assert!(world.seen.contains(&marked(1)), "{:?}", world.seen);
+    assert!(world.seen.contains(&marked(2)), "{:?}", world.seen);
 }
 
 #[test]
@@ -122,55 +122,55 @@ fn what_is_gone_is_found_however_long_a_look_at_the_queues_takes() {
 #[test]
 fn an_answer_speaks_for_the_time_of_its_question() {
     // The queue is empty when it is looked at, the placement is younger than that.
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 2)),
-        at(0.0, change(|stage| stage.depths_take = Duration::from_secs(3))),
+        at(0.0, change(|world| world.depths_take = Duration::from_secs(3))),
         at(0.0, submitted(1)),
-        at(1.5, change(|stage| stage.depths_take = Duration::from_secs(30))),
+        at(1.5, change(|world| world.depths_take = Duration::from_secs(30))),
         at(3.0, submitted(2)),
     ]);
-    stage.play([at(25.0, nothing())]);
-    assert_eq!(stage.seen, [place(1, 1), place(2, 1)]);
+    world.play([at(25.0, nothing())]);
+    assert_eq!(world.seen, [place(1, 1), place(2, 1)]);
 }
 
 #[test]
 fn a_look_that_failed_is_followed_by_another() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
-        at(0.0, change(|stage| stage.depths_take = Duration::from_secs(600))),
+        at(0.0, change(|world| world.depths_take = Duration::from_secs(600))),
         at(0.0, submitted(1)),
         at(5.0, nothing()),
     ]);
-    let asked = |stage: &Stage| {
-        let all = stage.effects.iter().filter_map(|effect| match effect {
+    let asked = |world: &World| {
+        let all = world.effects.iter().filter_map(|effect| match effect {
             Effect::AskDepths { asked_at, .. } => Some(*asked_at),
             _ => None,
         });
         all.collect::<Vec<_>>()
     };
-    let before = asked(&stage);
-    assert_eq!(stage.on_their_way.len(), 1);
-    stage.on_their_way.clear();
-    stage.depths_take = Duration::ZERO;
-    stage.feed(Event::DepthsUnseen { asked_at: *before.last().unwrap() });
-    stage.play([at(10.0, nothing())]);
-    assert!(asked(&stage).len() > before.len());
-    assert!(stage.seen.contains(&marked(1)), "{:?}", stage.seen);
+    let before = asked(&world);
+    assert_eq!(world.on_their_way.len(), 1);
+    world.on_their_way.clear();
+    world.depths_take = Duration::ZERO;
+    world.feed(Event::DepthsFailed { asked_at: *before.last().unwrap() });
+    world.play([at(10.0, nothing())]);
+    assert!(asked(&world).len() > before.len());
+    assert!(world.seen.contains(&marked(1)), "{:?}", world.seen);
 }
 
 #[test]
 fn a_worker_that_holds_nothing_while_jobs_lie_there_is_welcomed_again() {
     let welcomes = |messages, holds: bool| {
         let hold = if holds { self::holds(1, 1, 1) } else { nothing() };
-        let stage = play([
-            at(0.0, change(move |stage| stage.depths.0 = Some(messages))),
+        let world = play([
+            at(0.0, change(move |world| world.depths.0 = Some(messages))),
             at(0.0, lives(1, 1)),
             at(0.0, submitted(1)),
             at(0.0, hold),
             at(0.0, lives(1, 1)),
             at(5.0, nothing()),
         ]);
-        stage.controls(|told| matches!(told, Control::Welcome { .. }))
+        world.controls(|told| matches!(told, Control::Welcome { .. }))
     };
     assert_eq!((welcomes(0, false), welcomes(1, true)), (1, 1));
     assert!(welcomes(1, false) >= 3);

@@ -1,9 +1,9 @@
 //! What a person sees of a story.
 
 use super::*;
-use crate::view::{BarEnd, By, Job, Phase, Place, Seconds, View, What, WorkerState};
+use crate::view::{BarEnd, CancelledBy, Job, JobEvent, Phase, Place, Seconds, View, WorkerState};
 
-impl Stage {
+impl World {
     fn view(&self) -> View {
         self.scheduler.view(self.now, Duration::from_secs(1_000_000) + self.now)
     }
@@ -17,30 +17,30 @@ fn held(view: &View) -> Vec<(u128, Option<u32>, u64)> {
 
 #[test]
 fn a_job_is_seen_from_its_start_and_gone_with_its_answer() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 2)),
         at(0.1, submitted(1)),
         at(0.1, submitted(2)),
         at(0.2, started_via(Via::Beats, 1, 1, 1)),
     ]);
-    assert_eq!(held(&stage.view()), [(1, Some(0), 0)], "no beat has named it yet");
-    stage.play([at(0.3, holds(1, 1, 1)), at(1.3, nothing())]);
-    let view = stage.view();
+    assert_eq!(held(&world.view()), [(1, Some(0), 0)], "no beat has named it yet");
+    world.play([at(0.3, holds(1, 1, 1)), at(1.3, nothing())]);
+    let view = world.view();
     assert_eq!(held(&view), [(1, Some(0), 3)]);
     assert_eq!((view.workers[0].busy, view.totals.busy, view.books.running), (1, 1, 1));
-    stage.play([at(1.4, answered(1, 1, 1))]);
-    let view = stage.view();
+    world.play([at(1.4, answered(1, 1, 1))]);
+    let view = world.view();
     assert_eq!(held(&view), [], "though its last beat names it");
     assert_eq!((view.workers[0].done, view.books.done, view.functions[0].done), (1, 1, 1));
 }
 
 #[test]
 fn who_stands_by_sees_what_beats_name() {
-    let mut stage = Stage::new(Config::new(US));
-    stage.feed(Event::LinkUp);
-    lives(1, 1)(&mut stage);
-    holds(1, 7, 1)(&mut stage);
-    stage.go_to(Duration::from_secs(2));
+    let mut world = World::new(Config::new(US));
+    world.feed(Event::LinkUp);
+    lives(1, 1)(&mut world);
+    holds(1, 7, 1)(&mut world);
+    world.go_to(Duration::from_secs(2));
     let presence = Presence {
         distributor: DistributorId::from_u128(2),
         term: Term(9),
@@ -50,15 +50,15 @@ fn who_stands_by_sees_what_beats_name() {
         room: true,
         bound: None,
     };
-    stage.feed(Event::Seen(presence));
-    let view = stage.view();
+    world.feed(Event::PresenceSeen(presence));
+    let view = world.view();
     let active = Some(DistributorId::from_u128(2).to_string());
     assert_eq!(view.distributor.phase, Phase::Standby { active, backlog: Some(5) });
     assert_eq!(held(&view).len(), 1);
     assert_eq!(view.totals.queued, 5);
-    stage.go_to(Duration::from_secs(9));
+    world.go_to(Duration::from_secs(9));
     assert_eq!(
-        stage.view().distributor.phase,
+        world.view().distributor.phase,
         Phase::Standby { active: None, backlog: None },
         "it was silent for three seconds"
     );
@@ -66,21 +66,21 @@ fn who_stands_by_sees_what_beats_name() {
 
 #[test]
 fn a_draining_workers_slots_count_as_long_as_they_run() {
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, lives(2, 1)),
         at(0.1, submitted(1)),
         at(0.2, started_via(Via::Beats, 1, 1, 1)),
         at(0.3, drains(1)),
     ]);
-    let view = stage.view();
+    let view = world.view();
     assert_eq!((view.totals.busy, view.totals.slots), (1, 2));
     assert_eq!(view.functions[0].slots, 1, "one takes jobs");
 }
 
 #[test]
 fn a_lost_worker_stays_with_what_became_of_its_jobs() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(0.1, started_via(Via::Beats, 1, 1, 1)),
@@ -88,27 +88,27 @@ fn a_lost_worker_stays_with_what_became_of_its_jobs() {
         at(4.0, lives(2, 1)),
         at(4.1, noted(1, true, &[])),
     ]);
-    let view = stage.view();
+    let view = world.view();
     let states: Vec<_> = view.workers.iter().map(|it| (it.state, it.gave_back)).collect();
     assert_eq!(states, [(WorkerState::Live, 0), (WorkerState::Lost, 1)]);
     assert_eq!((view.totals.workers, view.totals.lost), (1, 1));
     let lane = view.stream.lanes.iter().find(|lane| lane.worker == worker(1)).unwrap();
     assert!(lane.lost.is_some());
     assert_eq!(lane.bars.iter().map(|bar| bar.end).collect::<Vec<_>>(), [BarEnd::Lost]);
-    stage.play([at(4.2, started(2, 1, 2)), at(4.3, answered(2, 1, 2))]);
-    let view = stage.view();
+    world.play([at(4.2, started(2, 1, 2)), at(4.3, answered(2, 1, 2))]);
+    let view = world.view();
     let told: Vec<_> = view.recent[0].timeline.iter().map(|moment| moment.what).collect();
     assert!(
         matches!(
             told[..],
             [
-                What::Submitted,
-                What::Placed { attempt: 1, .. },
-                What::Started { attempt: 1, .. },
-                What::Lost { attempt: 1, .. },
-                What::Placed { attempt: 2, .. },
-                What::Started { attempt: 2, .. },
-                What::Ended
+                JobEvent::Submitted,
+                JobEvent::Placed { attempt: 1, .. },
+                JobEvent::Started { attempt: 1, .. },
+                JobEvent::Lost { attempt: 1, .. },
+                JobEvent::Placed { attempt: 2, .. },
+                JobEvent::Started { attempt: 2, .. },
+                JobEvent::Ended
             ]
         ),
         "{told:?}"
@@ -118,7 +118,7 @@ fn a_lost_worker_stays_with_what_became_of_its_jobs() {
 
 #[test]
 fn what_came_back_when_its_worker_died_was_lost_with_it() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, lives(2, 1)),
         at(0.0, submitted(1)),
@@ -127,9 +127,9 @@ fn what_came_back_when_its_worker_died_was_lost_with_it() {
         at(1.3, came_back(2, 1, 1)),
         at(1.4, noted(1, true, &[])),
     ]);
-    assert_eq!(stage.view().workers[1].gave_back, 0, "its link is gone, and maybe no more");
-    stage.play([at(5.0, nothing())]);
-    let view = stage.view();
+    assert_eq!(world.view().workers[1].gave_back, 0, "its link is gone, and maybe no more");
+    world.play([at(5.0, nothing())]);
+    let view = world.view();
     let lost = view.workers.iter().find(|it| it.state == WorkerState::Lost).unwrap();
     assert_eq!(lost.gave_back, 1);
     let lane = view.stream.lanes.iter().find(|lane| lane.worker == worker(1)).unwrap();
@@ -138,7 +138,7 @@ fn what_came_back_when_its_worker_died_was_lost_with_it() {
 
 #[test]
 fn no_end_of_the_queue_is_foretold_when_nobody_works() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
         at(2.1, answered(1, 1, 1)),
@@ -146,37 +146,37 @@ fn no_end_of_the_queue_is_foretold_when_nobody_works() {
         at(2.2, submitted(3)),
         at(3.3, nothing()),
     ]);
-    let totals = stage.view().totals.clone();
+    let totals = world.view().totals.clone();
     assert!(totals.queued > 0 && totals.empty_in.is_none(), "more have come than ended");
-    stage.play([at(6.3, nothing())]);
-    let totals = stage.view().totals.clone();
+    world.play([at(6.3, nothing())]);
+    let totals = world.view().totals.clone();
     assert!(totals.queued > 0 && totals.empty_in.is_some(), "{totals:?}");
-    stage.play([at(6.3, falls_silent(1)), at(9.5, nothing())]);
-    let totals = stage.view().totals.clone();
+    world.play([at(6.3, falls_silent(1)), at(9.5, nothing())]);
+    let totals = world.view().totals.clone();
     assert!(totals.queued > 0 && totals.rate > 0.0, "{totals:?}");
     assert_eq!((totals.slots, totals.empty_in), (0, None));
 }
 
 #[test]
 fn wait_and_run_are_told_apart() {
-    let stage = play([at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(2.1, answered(1, 1, 1))]);
-    let recent = &stage.view().recent[0];
+    let world = play([at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(2.1, answered(1, 1, 1))]);
+    let recent = &world.view().recent[0];
     assert_eq!((recent.ran, recent.answer.as_str()), (Some(Seconds(0.001)), "value"));
     assert!((recent.waited.0 - 2.099).abs() < 1e-6, "{recent:?}");
     assert_eq!(recent.ended_unix_ms, 1_000_007_100);
-    let function = &stage.view().functions[0];
+    let function = &world.view().functions[0];
     assert!(function.wait.p50.unwrap().0 > 1.8 && function.run.p99.unwrap().0 < 0.0012);
     assert_eq!((function.waits.count, function.answers["value"]), (1, 1));
 }
 
 #[test]
 fn functions_without_workers_and_versions_side_by_side_are_told() {
-    let stage = play([
+    let world = play([
         at(0.0, serves(1, 1, &["fib@1"])),
         at(0.0, serves(2, 1, &["fib@2"])),
         at(0.0, submit_as(1, Submission { function: "gone@3".into(), ..submission(1) })),
     ]);
-    let view = stage.view();
+    let view = world.view();
     let told: Vec<_> =
         view.functions.iter().map(|it| (&*it.name, it.workers, it.versions.clone())).collect();
     assert_eq!(told, [("fib@1", 1, vec![1, 2]), ("fib@2", 1, vec![1, 2])], "refused at the door");
@@ -185,36 +185,36 @@ fn functions_without_workers_and_versions_side_by_side_are_told() {
 
 #[test]
 fn a_job_is_found_under_way_and_after_its_end() {
-    let mut stage = play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, submitted(2))]);
-    let found = |stage: &Stage, job| {
-        stage.scheduler.find(JobId::from_u128(job), stage.now, Duration::from_secs(1_000_000))
+    let mut world = play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, submitted(2))]);
+    let found = |world: &World, job| {
+        world.scheduler.find(JobId::from_u128(job), world.now, Duration::from_secs(1_000_000))
     };
-    let [Job::UnderWay(first)] = &found(&stage, 1)[..] else { panic!("{:?}", found(&stage, 1)) };
+    let [Job::UnderWay(first)] = &found(&world, 1)[..] else { panic!("{:?}", found(&world, 1)) };
     assert_eq!((first.place, first.attempts, &first.arguments), (Place::Placed, 1, &None));
-    stage.play([at(0.3, answered(1, 1, 1))]);
-    assert!(matches!(&found(&stage, 1)[..], [Job::Ended(job)] if job.answer == "value"));
-    assert_eq!(found(&stage, 3), []);
+    world.play([at(0.3, answered(1, 1, 1))]);
+    assert!(matches!(&found(&world, 1)[..], [Job::Ended(job)] if job.answer == "value"));
+    assert_eq!(found(&world, 3), []);
 }
 
 #[test]
 fn arguments_are_shown_only_where_that_was_wanted() {
-    let mut stage = Stage::new(Config { preview: true, ..Config::new(US) });
-    stage.feed(Event::LinkUp);
-    stage.feed(Event::Leading { term: stage.term });
-    stage.go_to(OPEN);
-    stage.play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, answered(1, 1, 1))]);
-    assert_eq!(stage.view().recent[0].arguments.as_deref(), Some("20"));
+    let mut world = World::new(Config { preview: true, ..Config::new(US) });
+    world.feed(Event::LinkUp);
+    world.feed(Event::Leading { term: world.term });
+    world.go_to(OPEN);
+    world.play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, answered(1, 1, 1))]);
+    assert_eq!(world.view().recent[0].arguments.as_deref(), Some("20"));
 }
 
 #[test]
 fn every_second_is_sampled_and_the_rate_is_of_the_last_ten() {
-    let mut stage = play([at(0.0, lives(1, 1))]);
+    let mut world = play([at(0.0, lives(1, 1))]);
     for job in 1..=20 {
         let time = job as f64;
-        stage.play([at(time, submitted(job)), at(time + 0.1, answered(1, job, 1))]);
+        world.play([at(time, submitted(job)), at(time + 0.1, answered(1, job, 1))]);
     }
-    stage.play([at(21.0, nothing())]);
-    let view = stage.view();
+    world.play([at(21.0, nothing())]);
+    let view = world.view();
     assert!((0.8..=1.1).contains(&view.totals.rate), "{}", view.totals.rate);
     assert_eq!(view.series.iter().map(|sample| sample.done).sum::<u64>(), 20);
     assert_eq!(view.series.last().unwrap().slots, 1);
@@ -222,23 +222,23 @@ fn every_second_is_sampled_and_the_rate_is_of_the_last_ten() {
 
 #[test]
 fn a_view_stays_small_however_many_jobs_wait() {
-    let mut stage = play([at(0.0, lives(1, 1))]);
+    let mut world = play([at(0.0, lives(1, 1))]);
     for job in 1..=2_000 {
-        stage.play([at(0.1, submitted(job))]);
+        world.play([at(0.1, submitted(job))]);
     }
-    let few = serde_json::to_string(&stage.view()).unwrap().len();
+    let few = serde_json::to_string(&world.view()).unwrap().len();
     assert!(few < 10_000, "{few} bytes");
     for job in 2_001..=4_000 {
-        stage.play([at(0.1, cancelled(job - 2_000))]);
+        world.play([at(0.1, cancelled(job - 2_000))]);
     }
-    assert_eq!(stage.view().recent.len(), crate::view::RECENT);
+    assert_eq!(world.view().recent.len(), crate::view::RECENT);
 }
 
 #[test]
 fn how_a_job_ended_and_who_ended_it_are_told_apart() {
     let hasty = |job| submit_as(1, Submission { budget_ms: 4000, ..submission(job) });
     let failed = Answer::Failed { message: "no such file".into(), error: vec![0xc0].into() };
-    let stage = play([
+    let world = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted(1)),
         at(0.0, submitted(2)),
@@ -264,7 +264,7 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
         ),
         at(4.8, ended(1, 7, 1, End::Answer(failed))),
     ]);
-    let view = stage.view();
+    let view = world.view();
     assert_eq!(view.recent[0].detail.as_deref(), Some("no such file"));
     let ends = view.recent.iter().map(|job| (number(job.id), &*job.answer, job.cancelled_by));
     let ends: Vec<_> = ends.collect();
@@ -275,16 +275,16 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
             (6, "panicked", None),
             (5, "expired", None),
             (4, "expired", None),
-            (3, "cancelled", Some(By::Caller)),
-            (2, "cancelled", Some(By::Operator)),
-            (1, "cancelled", Some(By::Caller)),
+            (3, "cancelled", Some(CancelledBy::Caller)),
+            (2, "cancelled", Some(CancelledBy::Operator)),
+            (1, "cancelled", Some(CancelledBy::Caller)),
         ]
     );
     let books = &view.books;
     assert!(books.balance());
     assert_eq!((books.failed, books.timed_out, books.cancelled), (2, 2, 3));
     assert_eq!(books.failed_by, [("failed".to_owned(), 1), ("panicked".to_owned(), 1)].into());
-    assert_eq!(books.cancelled_by, [(By::Caller, 2), (By::Operator, 1)].into());
+    assert_eq!(books.cancelled_by, [(CancelledBy::Caller, 2), (CancelledBy::Operator, 1)].into());
     let function = &view.functions[0];
     assert_eq!((function.failed, function.timed_out, function.cancelled), (2, 2, 3));
     let lately = function.lately;
@@ -294,21 +294,21 @@ fn how_a_job_ended_and_who_ended_it_are_told_apart() {
 #[test]
 fn a_queue_grows_only_if_more_came_than_ended_for_half_a_minute() {
     // One job runs and none has ended: nobody can tell.
-    let mut stage = play([at(0.0, lives(1, 1)), at(0.0, submitted(1000))]);
+    let mut world = play([at(0.0, lives(1, 1)), at(0.0, submitted(1000))]);
     let mut come = |from: u128, seconds: u32, each: u128, ends: bool| {
         let mut job = from;
         for second in 0..seconds {
-            let time = (stage.now - OPEN).as_secs_f64() + 1.0;
+            let time = (world.now - OPEN).as_secs_f64() + 1.0;
             for _ in 0..each {
-                stage.play([at(time, submitted(job))]);
+                world.play([at(time, submitted(job))]);
                 job += 1;
             }
             if ends {
-                stage.play([at(time, answered(1, from + u128::from(second), 1))]);
+                world.play([at(time, answered(1, from + u128::from(second), 1))]);
             }
-            stage.play([at(time, holds(1, 1000, 1))]);
+            world.play([at(time, holds(1, 1000, 1))]);
         }
-        let totals = stage.view().totals;
+        let totals = world.view().totals;
         (totals.queued > 0, totals.grows, totals.empty_in.is_some())
     };
     assert_eq!(come(1, 20, 1, false), (true, false, false));
@@ -320,25 +320,25 @@ fn a_queue_grows_only_if_more_came_than_ended_for_half_a_minute() {
 fn every_lost_worker_is_counted_though_few_are_kept() {
     let come = (1..=300).map(|number| at(0.0, lives(number, 1)));
     let go = (1..=300).map(|number| at(0.5, falls_silent(number)));
-    let mut stage = play(come.chain(go).chain([at(9.0, nothing())]));
-    let view = stage.view();
+    let mut world = play(come.chain(go).chain([at(9.0, nothing())]));
+    let view = world.view();
     let listed = view.workers.iter().filter(|it| it.state == WorkerState::Lost).count();
     assert_eq!((view.totals.lost, listed), (300, 64));
-    stage.go_to(Duration::from_secs(700));
-    assert_eq!(stage.view().totals.lost, 0, "that was more than ten minutes ago");
+    world.go_to(Duration::from_secs(700));
+    assert_eq!(world.view().totals.lost, 0, "that was more than ten minutes ago");
 }
 
 #[test]
 fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
-    let mut stage = play([
+    let mut world = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted(1)),
         at(0.0, holds(1, 1, 1)),
         at(1.1, cancelled(1)),
         at(1.2, ended(1, 1, 1, End::Answer(Answer::Cancelled))),
     ]);
-    let abandoned = |stage: &Stage| {
-        let view = stage.view();
+    let abandoned = |world: &World| {
+        let view = world.view();
         let worker = &view.workers[0];
         let held: Vec<_> =
             worker.held.iter().map(|it| (&*it.function, it.slot, it.abandoned)).collect();
@@ -348,12 +348,12 @@ fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
         assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (1, 1, 1));
         assert_eq!(view.stream.lanes[0].bars.last().unwrap().end, BarEnd::Abandoned);
     };
-    abandoned(&stage);
-    stage.play([at(5.0, nothing())]);
-    abandoned(&stage);
-    assert_eq!(stage.view().series.last().unwrap().busy, 1);
-    stage.play([at(5.1, lets_go(1)), at(6.1, nothing())]);
-    let view = stage.view();
+    abandoned(&world);
+    world.play([at(5.0, nothing())]);
+    abandoned(&world);
+    assert_eq!(world.view().series.last().unwrap().busy, 1);
+    world.play([at(5.1, lets_go(1)), at(6.1, nothing())]);
+    let view = world.view();
     assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (0, 0, 0));
 }
 
@@ -361,8 +361,8 @@ fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
 fn jobs_of_one_id_are_found_in_the_same_order_every_time() {
     let found = || {
         let submits = (1..=8).map(|from| at(0.0, submit_as(from, submission(1))));
-        let stage = play([at(0.0, lives(1, 1))].into_iter().chain(submits));
-        let jobs = stage.scheduler.find(JobId::from_u128(1), stage.now, stage.now);
+        let world = play([at(0.0, lives(1, 1))].into_iter().chain(submits));
+        let jobs = world.scheduler.find(JobId::from_u128(1), world.now, world.now);
         let user = |job: &Job| match job {
             Job::UnderWay(job) => job.user.clone(),
             Job::Ended(job) => job.user.clone(),

@@ -150,7 +150,7 @@ impl Distributor {
             return;
         }
         let Some((_, Some(depths))) = self.looks.remove(&asked_at) else {
-            return self.feed(Event::DepthsUnseen { asked_at }, site);
+            return self.feed(Event::DepthsFailed { asked_at }, site);
         };
         let (mut pools, mut answers) = (vec![], 0);
         for (queue, messages) in depths {
@@ -184,7 +184,7 @@ impl Distributor {
 
     fn feed(&mut self, event: Event, site: &mut Site<'_>) {
         let effects: Vec<Effect> = self.scheduler.apply(event, site.now).collect();
-        site.judge.books(self.scheduler.books());
+        site.judge.books(self.scheduler.counters());
         for effect in effects {
             self.perform(effect, site);
         }
@@ -252,7 +252,7 @@ fn event(queue: Name, Letter { user, body, redelivered, .. }: Letter) -> Event {
             Event::Started { user, started, via }
         }
         Body::Worker(FromWorker::Beat(beat)) => Event::Beat { user, beat },
-        Body::Presence(presence) => Event::Seen(presence),
+        Body::Presence(presence) => Event::PresenceSeen(presence),
         other => panic!("not for a distributor: {other:?}"),
     }
 }

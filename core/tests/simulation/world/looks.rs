@@ -87,7 +87,7 @@ impl World {
     fn known_of(
         &self,
         id: simple_dist_protocol::JobId,
-    ) -> Vec<simple_dist_core::view::JobUnderWay> {
+    ) -> Vec<simple_dist_core::view::UnfinishedJob> {
         let distributors = self.processes.iter().filter_map(|process| match &process.machine {
             Machine::Distributor(it) => {
                 Some(it.scheduler.jobs(usize::MAX, self.now - process.began))
@@ -108,7 +108,7 @@ impl World {
                 Machine::Distributor(it) if it.scheduler.term().is_some() => {
                     leading += 1;
                     let now = self.now - process.began;
-                    if it.scheduler.books().under_way() > 0 {
+                    if it.scheduler.counters().under_way() > 0 {
                         return Some(format!("it leaks {:?}", it.scheduler.jobs(9, now)));
                     }
                     let pools = it.scheduler.view(now, now).pools;

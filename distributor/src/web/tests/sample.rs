@@ -5,8 +5,8 @@ use std::sync::Arc;
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use crate::view::{
-    Broker, By, Client, Distribution, Function, HeldJob, Job, JobUnderWay, Lately, Percentiles,
-    Phase, Place, Pool, RecentJob, Seconds, View, Worker, WorkerState,
+    Broker, CancelledBy, Client, Distribution, Function, HeldJob, Job, Percentiles, Phase, Place,
+    Pool, RecentEndings, RecentJob, Seconds, UnfinishedJob, View, Worker, WorkerState,
 };
 
 pub(in crate::web) const LIVE: WorkerId = WorkerId::from_u128(1);
@@ -23,7 +23,7 @@ pub(in crate::web) fn view() -> View {
     view.books.failed = 2;
     view.books.timed_out = 1;
     view.books.cancelled = 1;
-    view.books.cancelled_by.insert(By::Operator, 1);
+    view.books.cancelled_by.insert(CancelledBy::Operator, 1);
     view.books.queued = 1;
     view.books.failed_by.insert("panicked".to_owned(), 2);
     view.books.refused_by.insert("busy".to_owned(), 3);
@@ -37,7 +37,7 @@ pub(in crate::web) fn view() -> View {
         functions: vec!["fib@1".into()],
         workers: 1,
         slots: 2,
-        out: 1,
+        in_flight: 1,
         abandoned: 0,
     }];
     view.clients = vec![Client {
@@ -104,7 +104,7 @@ pub(in crate::web) fn function(name: &str, workers: usize) -> Function {
         failed: 2,
         timed_out: 0,
         cancelled: 0,
-        lately: Lately { ended: 9, failed: 2, timed_out: 0 },
+        lately: RecentEndings { ended: 9, failed: 2, timed_out: 0 },
         answers: [("value".to_owned(), 7), ("panicked".to_owned(), 2)].into(),
         local: [("unavailable".to_owned(), 4)].into(),
         local_share: 0.1,
@@ -141,7 +141,7 @@ pub(in crate::web) fn ended(
 }
 
 pub(in crate::web) fn under_way(id: u128, function: &str, place: Place) -> Job {
-    Job::UnderWay(JobUnderWay {
+    Job::UnderWay(UnfinishedJob {
         id: JobId::from_u128(id),
         user: user(),
         client: ClientId::from_u128(1),

@@ -1,30 +1,35 @@
-//! The functions as they are seen.
+//! The functions in the view.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::scheduler::fleet::functions::{Function, FunctionRef};
-use crate::scheduler::jobs::JobRef;
+use crate::scheduler::fleet::functions::Function;
 use crate::scheduler::record::counters::named;
-use crate::scheduler::record::stats::Of;
+use crate::scheduler::record::stats::FunctionStats;
 use crate::view;
 
 use super::Viewer;
+use crate::scheduler::ids::{FunctionRef, JobRef};
 
-/// The most versions of a name that each of them names: the highest.
+/// The most versions listed per function: the highest.
 const VERSIONS: usize = 32;
 
 impl Viewer<'_> {
     pub(super) fn functions(&self) -> Vec<view::Function> {
         let mut under_way: BTreeMap<_, (usize, usize)> = BTreeMap::new();
-        let out: BTreeSet<JobRef> =
-            self.rooms.fleet.pools.values().flat_map(|pool| pool.out.iter().copied()).collect();
-        for job in out.into_iter().filter_map(|job| self.rooms.jobs.get(job)) {
+        let in_flight: BTreeSet<JobRef> = self
+            .core
+            .fleet
+            .pools
+            .values()
+            .flat_map(|pool| pool.in_flight.iter().copied())
+            .collect();
+        for job in in_flight.into_iter().filter_map(|job| self.core.jobs.get(job)) {
             let (placed, running) = under_way.entry(job.function).or_default();
-            let runs = job.out().is_some_and(|out| out.runs());
+            let runs = job.in_flight().is_some_and(|in_flight| in_flight.runs());
             *(if runs { running } else { placed }) += 1;
         }
-        let functions = &self.rooms.fleet.functions;
+        let functions = &self.core.fleet.functions;
         let mut views: Vec<_> = functions
             .iter()
             .map(|(id, function)| {
@@ -41,17 +46,17 @@ impl Viewer<'_> {
         function: &Function,
         (placed, running): (usize, usize),
     ) -> view::Function {
-        let pools = || function.pools.iter().filter_map(|pool| self.rooms.fleet.pools.get(pool));
-        let versions = self.rooms.fleet.functions.versions(function.selector.name());
+        let pools = || function.pools.iter().filter_map(|pool| self.core.fleet.pools.get(pool));
+        let versions = self.core.fleet.functions.versions(function.selector.name());
         let mut versions: Vec<u32> = versions
             .take(VERSIONS)
-            .map(|version| self.rooms.fleet.functions.get(version))
+            .map(|version| self.core.fleet.functions.get(version))
             .filter(|version| !version.pools.is_empty())
             .filter_map(|version| Some(version.address.as_ref()?.version()))
             .collect();
         versions.sort_unstable();
-        let none = Of::new(Arc::clone(&function.name));
-        let Of { ended, local, stats, .. } =
+        let none = FunctionStats::new(Arc::clone(&function.name));
+        let FunctionStats { ended, local, stats, .. } =
             self.record.function(id, &function.name).unwrap_or(&none);
         view::Function {
             name: Arc::clone(&function.name),

@@ -1,52 +1,53 @@
-//! One job as it is seen: under way, or ended lately.
+//! One job in the view: unfinished, or recently ended.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::{JobId, WorkerId};
 
-use crate::scheduler::jobs::{Holder, Job, JobRef, Key, State};
+use crate::scheduler::jobs::{Holder, Job, State};
 use crate::scheduler::record::history::preview;
-use crate::view::{self, JobUnderWay, Place, Seconds};
+use crate::view::{self, Place, Seconds, UnfinishedJob};
 
 use super::Viewer;
+use crate::scheduler::ids::{JobRef, Key};
 
 impl Viewer<'_> {
-    /// The jobs of this id, under way or ended lately, whosever they are.
+    /// The jobs with this id, of any user, unfinished or recently ended.
     pub(in crate::scheduler) fn find(&self, id: JobId, unix_now: Duration) -> Vec<view::Job> {
-        let under_way = self.rooms.backlog.users.all().filter_map(|user| {
-            let job = self.rooms.jobs.find(Key { user, id })?;
-            self.rooms.jobs.get(job).map(|found| view::Job::UnderWay(self.job(job, found)))
+        let under_way = self.core.backlog.users.all().filter_map(|user| {
+            let job = self.core.jobs.find(Key { user, id })?;
+            self.core.jobs.get(job).map(|found| view::Job::UnderWay(self.job(job, found)))
         });
         let ended = self.record.history.ended().filter(|job| job.id == id);
         let ended = ended.map(|job| view::Job::Ended(job.view(self.now, unix_now)));
         under_way.chain(ended).collect()
     }
 
-    /// Some of the jobs under way, at most so many.
-    pub(in crate::scheduler) fn jobs(&self, most: usize) -> Vec<JobUnderWay> {
-        self.rooms.jobs.iter().take(most).map(|(id, job)| self.job(id, job)).collect()
+    /// At most `most` of the unfinished jobs.
+    pub(in crate::scheduler) fn jobs(&self, most: usize) -> Vec<UnfinishedJob> {
+        self.core.jobs.iter().take(most).map(|(id, job)| self.job(id, job)).collect()
     }
 
-    fn job(&self, id: JobRef, job: &Job) -> JobUnderWay {
+    fn job(&self, id: JobRef, job: &Job) -> UnfinishedJob {
         let now = self.now;
         let since = |then: Duration| Seconds::from(now.saturating_sub(then));
         let (place, place_since, holder) = match &job.state {
             State::Nowhere | State::Queued(_) => (Place::Queued, job.since, None),
             State::Unnoted { .. } => (Place::Unnoted, job.since, None),
-            State::Out(out) => match out.holder {
+            State::InFlight(in_flight) => match in_flight.holder {
                 Some(holder @ Holder { running: Some(running), .. }) => {
                     (Place::Running, running.since, Some(holder))
                 }
-                holder => (Place::Placed, out.since, holder),
+                holder => (Place::Placed, in_flight.since, holder),
             },
         };
-        let marks = job.suspicion.as_ref().map(|suspicion| suspicion.marks()).unwrap_or_default();
-        JobUnderWay {
+        let marks = job.strikes.as_ref().map(|strikes| strikes.marks()).unwrap_or_default();
+        UnfinishedJob {
             id: job.key.id,
-            user: self.rooms.backlog.users.name(job.key.user).clone(),
+            user: self.core.backlog.users.name(job.key.user).clone(),
             client: job.client,
-            function: Arc::clone(&self.rooms.fleet.functions.get(job.function).name),
+            function: Arc::clone(&self.core.fleet.functions.get(job.function).name),
             priority: job.priority,
             age: since(job.since),
             left: job.deadline.saturating_sub(now).into(),

@@ -1,4 +1,4 @@
-//! The workers as they are seen, with what each holds and what its slots ran.
+//! The workers in the view, with what each holds and what its slots ran.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use simple_dist_protocol::WorkerId;
 
-use crate::scheduler::Rooms;
-use crate::scheduler::fleet::orphans::Place;
-use crate::scheduler::fleet::workers::{Fate, Worker};
+use crate::scheduler::Core;
+use crate::scheduler::fleet::orphans::Location;
+use crate::scheduler::fleet::workers::{Liveness, Worker};
 use crate::scheduler::jobs::{Job, Running};
 use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
 
@@ -16,9 +16,9 @@ use super::Viewer;
 
 impl Viewer<'_> {
     pub(super) fn workers(&self) -> Vec<view::Worker> {
-        let heard = self.rooms.fleet.workers.iter().filter(|(_, worker)| worker.is_heard());
+        let heard = self.core.fleet.workers.iter().filter(|(_, worker)| worker.is_heard());
         let mut workers: Vec<_> = heard.map(|(id, worker)| self.worker(id, worker)).collect();
-        // The living first, then those lost last; each group in the order they came.
+        // Live workers first, then those lost last; each group in order of age.
         workers.sort_by(|one, other| {
             (other.state.is_alive(), other.age.0)
                 .partial_cmp(&(one.state.is_alive(), one.age.0))
@@ -35,27 +35,29 @@ impl Viewer<'_> {
         let running = count(|job| job.slot.is_some()).saturating_sub(worker.orphans.len());
         let abandoned = u32::try_from(count(|job| job.abandoned)).unwrap_or(u32::MAX);
         let alive = worker.is_alive();
-        let told = self.record.tallies.get(id);
+        let told = self.record.worker_stats.get(id);
         view::Worker {
             id,
             user: worker.user.clone(),
             host: worker.host.clone(),
             version: worker.version.clone(),
-            state: match worker.fate {
-                Fate::Lost { .. } => WorkerState::Lost,
-                Fate::Left { .. } => WorkerState::Left,
-                Fate::Heard | Fate::Late | Fate::Unreachable if worker.leaves => WorkerState::Left,
-                Fate::Unreachable => WorkerState::Unreachable,
-                Fate::Late => WorkerState::Late,
-                Fate::Heard if worker.drains() => WorkerState::Draining,
-                Fate::Heard => WorkerState::Live,
+            state: match worker.liveness {
+                Liveness::Lost { .. } => WorkerState::Lost,
+                Liveness::Left { .. } => WorkerState::Left,
+                Liveness::Heard | Liveness::Late | Liveness::Unreachable if worker.leaves => {
+                    WorkerState::Left
+                }
+                Liveness::Unreachable => WorkerState::Unreachable,
+                Liveness::Late => WorkerState::Late,
+                Liveness::Heard if worker.drains() => WorkerState::Draining,
+                Liveness::Heard => WorkerState::Live,
             },
             age: since(worker.since),
             silent: since(worker.heard.unwrap_or(worker.since)),
             functions: worker
                 .functions
                 .iter()
-                .map(|function| self.rooms.fleet.functions.name_of(function))
+                .map(|function| self.core.fleet.functions.name_of(function))
                 .collect(),
             pool: worker.pool,
             slots: worker.slots,
@@ -69,32 +71,34 @@ impl Viewer<'_> {
         }
     }
 
-    /// How many of a worker's slots are busy, if so many run jobs under way. Jobs that are over
-    /// before we hear of them are seen by the run times of their answers.
+    /// How many of a worker's slots are busy, given how many are known to run a job. Jobs too short
+    /// to be reported count by the run times of their answers.
     pub(super) fn busy(&self, id: WorkerId, worker: &Worker, running: usize) -> u32 {
-        let lately = self.record.tallies.get(id).map_or(0, |told| told.busy(self.now));
+        let lately = self.record.worker_stats.get(id).map_or(0, |told| told.busy(self.now));
         let running = u32::try_from(running).unwrap_or(u32::MAX).max(lately);
         let orphans = u32::try_from(worker.orphans.len()).unwrap_or(u32::MAX);
         running.saturating_add(orphans).min(worker.slots)
     }
 
-    /// What a worker holds now: what we know it to hold, then what only its last beat names and
-    /// has not ended since. Who runs and has named no slot yet gets a free one.
+    /// What a worker holds now: what we know it to hold, then what only its last beat names and has
+    /// not ended since. A running job without a known slot is shown in a free one.
     fn held(&self, worker: &Worker) -> Vec<HeldJob> {
         let now = self.now;
         let mut held = vec![];
-        for job in worker.holds.iter().filter_map(|job| self.rooms.jobs.get(*job)) {
-            let Some((out, holder)) = job.out().and_then(|out| Some((out, out.holder?))) else {
+        for job in worker.holds.iter().filter_map(|job| self.core.jobs.get(*job)) {
+            let Some((in_flight, holder)) =
+                job.in_flight().and_then(|in_flight| Some((in_flight, in_flight.holder?)))
+            else {
                 continue;
             };
-            let since = holder.running.map_or(out.since, |running| running.since);
-            let known = held_job(self.rooms, job, out.run, now.saturating_sub(since));
+            let since = holder.running.map_or(in_flight.since, |running| running.since);
+            let known = held_job(self.core, job, in_flight.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
         for (id, orphan) in
-            worker.orphans.iter().filter_map(|id| Some((id, self.rooms.fleet.orphans.get(id)?)))
+            worker.orphans.iter().filter_map(|id| Some((id, self.core.fleet.orphans.get(id)?)))
         {
-            let Place::Slot { running, .. } = orphan.place else { continue };
+            let Location::Slot { running, .. } = orphan.location else { continue };
             let job = HeldJob {
                 id: id.0.id,
                 user: orphan.user.clone(),
@@ -108,15 +112,15 @@ impl Viewer<'_> {
         }
         for (key, beat) in &worker.held {
             if worker.orphans.contains(&(*key, beat.attempt))
-                || self.rooms.jobs.find(*key).is_some()
-                || self.rooms.jobs.recent.find(*key).is_some()
+                || self.core.jobs.find(*key).is_some()
+                || self.core.jobs.recent.find(*key).is_some()
             {
                 continue;
             }
             let stray = HeldJob {
                 id: key.id,
                 user: beat.user.clone(),
-                function: self.rooms.fleet.functions.name_of(&beat.function),
+                function: self.core.fleet.functions.name_of(&beat.function),
                 attempt: beat.attempt.number,
                 slot: None,
                 age: now.saturating_sub(beat.since).into(),
@@ -134,7 +138,7 @@ impl Viewer<'_> {
                 while taken.contains(&next_free) {
                     next_free += 1;
                 }
-                // More run than there are slots: a beat will tell.
+                // More jobs run than there are slots: the next beat will tell.
                 if next_free < worker.slots {
                     taken.insert(next_free);
                     job.slot = Some(next_free);
@@ -154,14 +158,17 @@ impl Viewer<'_> {
         let mut stream =
             view::Stream { local: self.record.stream.local(now), ..view::Stream::default() };
         for worker in workers {
-            let known = self.rooms.fleet.workers.get(worker.id);
-            let lost = known.and_then(|known| match known.fate {
-                Fate::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
-                Fate::Heard | Fate::Late | Fate::Unreachable | Fate::Left { .. } => None,
+            let known = self.core.fleet.workers.get(worker.id);
+            let lost = known.and_then(|known| match known.liveness {
+                Liveness::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
+                Liveness::Heard
+                | Liveness::Late
+                | Liveness::Unreachable
+                | Liveness::Left { .. } => None,
             });
             for slot in 0..worker.slots {
                 if stream.lanes.len() >= STREAM.0 && worker.state.is_alive() {
-                    // A worker may claim many slots, each of which is only counted now.
+                    // A worker may claim any number of slots; the rest are only counted.
                     stream.more += (worker.slots - slot) as usize;
                     break;
                 }
@@ -188,12 +195,12 @@ impl Viewer<'_> {
     }
 }
 
-/// A job of ours in a worker's hands.
-fn held_job(rooms: &Rooms, job: &Job, attempt: u32, age: Duration) -> HeldJob {
+/// One of our jobs that a worker holds.
+fn held_job(core: &Core, job: &Job, attempt: u32, age: Duration) -> HeldJob {
     HeldJob {
         id: job.key.id,
-        user: rooms.backlog.users.name(job.key.user).clone(),
-        function: Arc::clone(&rooms.fleet.functions.get(job.function).name),
+        user: core.backlog.users.name(job.key.user).clone(),
+        function: Arc::clone(&core.fleet.functions.get(job.function).name),
         attempt,
         slot: None,
         age: age.into(),

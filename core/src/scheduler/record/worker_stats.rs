@@ -1,4 +1,4 @@
-//! What is written down of workers: what each has done, and those that were lost of late.
+//! Statistics of workers: what each has done, and which were lost recently.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::scheduler::fact::Run;
 
 use super::stream::LANES;
 
-/// For how long a loss is told, and the most of them.
+/// How long a loss is shown, and the most of them.
 const LOST: (Duration, usize) = (Duration::from_secs(600), 4096);
 
-/// All workers of which anything was told.
+/// All workers with statistics.
 #[derive(Debug, Default)]
-pub(super) struct Tallies {
-    known: BTreeMap<WorkerId, Tally>,
-    /// Those that were lost, and not heard since: the jobs that were placed again.
+pub(super) struct WorkerStats {
+    known: BTreeMap<WorkerId, WorkerTally>,
+    /// Workers lost and not heard since: when, and how many of their jobs were placed again.
     losses: VecDeque<(Duration, WorkerId, u32)>,
 }
 
-/// What one has done.
+/// The statistics of one worker.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tally {
+pub(super) struct WorkerTally {
     /// Jobs it ended with a value, and without one.
     pub(super) done: u64,
     pub(super) failed: u64,
@@ -34,8 +34,8 @@ pub(super) struct Tally {
     is_gone: bool,
 }
 
-/// How much of each second a worker's slots ran jobs: jobs shorter than the way of their news are
-/// over before anybody hears that they run.
+/// How much of each second a worker's slots ran jobs: very short jobs are over before a beat can
+/// report them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Load {
     second: u64,
@@ -43,12 +43,12 @@ struct Load {
     before: Duration,
 }
 
-impl Tallies {
-    pub(super) fn get(&self, worker: WorkerId) -> Option<&Tally> {
+impl WorkerStats {
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&WorkerTally> {
         self.known.get(&worker)
     }
 
-    /// It ended a job that ran so long.
+    /// Counts a job that the worker ended.
     pub(super) fn ran(&mut self, worker: WorkerId, took: Duration, is_value: bool, now: Duration) {
         let worker = self.known.entry(worker).or_default();
         *(if is_value { &mut worker.done } else { &mut worker.failed }) += 1;
@@ -72,7 +72,7 @@ impl Tallies {
         }
     }
 
-    /// It is gone with so many jobs in its hands. The runs that are lost with it.
+    /// The worker is gone, holding `held` jobs. Returns the runs that are lost with it.
     pub(super) fn lost(
         &mut self,
         id: WorkerId,
@@ -90,7 +90,7 @@ impl Tallies {
         came_back
     }
 
-    /// Who lived is not known any more.
+    /// Forgets the live workers: the link is down.
     pub(super) fn forget_the_living(&mut self) {
         self.known.retain(|_, worker| worker.is_gone);
     }
@@ -104,21 +104,21 @@ impl Tallies {
         }
     }
 
-    /// How many were lost of late, and how many of their jobs were placed again.
+    /// How many workers were lost recently, and how many of their jobs were placed again.
     pub(super) fn losses(&self) -> (usize, u64) {
         (self.losses.len(), self.losses.iter().map(|(.., gave_back)| u64::from(*gave_back)).sum())
     }
 }
 
-impl Tally {
-    /// The slots that were busy on average in the last full second.
+impl WorkerTally {
+    /// How many slots were busy on average in the last full second.
     pub(super) fn busy(&self, now: Duration) -> u32 {
         self.load.busy(now)
     }
 }
 
 impl Load {
-    /// A job ended that ran so long. Only what it ran of the last second counts.
+    /// Adds the run time of an ended job. Only its part in the last second counts.
     fn ran(&mut self, took: Duration, now: Duration) {
         let second = now.as_secs();
         if second != self.second {

@@ -1,0 +1,57 @@
+//! Small ids for jobs, functions and logins. All rooms use them; none of them owns them.
+
+use simple_dist_protocol::{JobId, JobKey, UserName};
+
+/// A login, as a digest of its name: it can be computed for any name, known or not, and takes no
+/// space in a table of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct UserRef(u128);
+
+impl UserRef {
+    /// The id of this login.
+    pub(crate) fn of(name: &UserName) -> Self {
+        let mut first = [0; 16];
+        first.copy_from_slice(&blake3::hash(name.as_str().as_bytes()).as_bytes()[..16]);
+        Self(u128::from_be_bytes(first))
+    }
+}
+
+/// A job's key: its id is unique within its login only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) user: UserRef,
+    pub(crate) id: JobId,
+}
+
+impl Key {
+    /// From the key that messages carry.
+    pub(crate) fn of(key: &JobKey) -> Self {
+        Self { user: UserRef::of(&key.user), id: key.id }
+    }
+}
+
+/// An unfinished job, as an index with a serial number: a stale reference never finds a newer job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct JobRef {
+    pub(super) index: u32,
+    pub(super) serial: u32,
+}
+
+impl JobRef {
+    /// An index into tables of jobs: no two unfinished jobs share one.
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// An interned function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FunctionRef(pub(super) u32);
+
+impl FunctionRef {
+    /// An index into tables of functions: no two known functions share one.
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
