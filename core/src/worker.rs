@@ -133,6 +133,14 @@ pub enum Effect {
         /// Which slot.
         slot: usize,
     },
+    /// Nobody waits any more for a job that a slot runs: what can be stopped is to be stopped, and
+    /// ends like any other, by [`Event::Ran`].
+    Stop {
+        /// Which slot.
+        slot: usize,
+        /// Which job.
+        number: Number,
+    },
     /// Something is to be published.
     Publish(Publication),
     /// A delivery is settled.
@@ -161,6 +169,8 @@ pub struct Work {
     pub function: Address,
     /// Its argument, in MessagePack.
     pub args: Bytes,
+    /// When nobody waits for it any more.
+    pub deadline: Duration,
     /// The caller's `traceparent`.
     pub trace: Option<String>,
 }

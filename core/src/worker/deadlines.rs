@@ -26,6 +26,7 @@ impl Executor {
             self.beat(now);
         }
         self.hand_back_late(now);
+        self.stop_late(now);
         if self.link.is_some() {
             self.announce(now);
             for (number, ended) in self.outbox.send_due(now) {
@@ -35,7 +36,7 @@ impl Executor {
         }
     }
 
-    /// When a turn is late, or the job it runs is worth a word.
+    /// When a turn is late, or the job it runs is, or is worth a word.
     pub(super) fn turn_due(&self, turn: &Turn) -> Option<Duration> {
         let front = turn.run.front().and_then(|number| self.jobs.get(*number))?;
         let late = turn.is_patient().then(|| turn.began + limits::LIST_PATIENCE);
@@ -50,7 +51,8 @@ impl Executor {
             | State::Abandoned { .. }
             | State::Over => None,
         };
-        late.into_iter().chain(word).min()
+        let runs = matches!(front.state, State::Running { .. });
+        late.into_iter().chain(word).chain(runs.then_some(front.deadline)).min()
     }
 
     /// Says of jobs that run for long, or are known to, that they run.

@@ -137,6 +137,7 @@ impl Executor {
                 attempt: job.attempt,
                 function: job.function.clone(),
                 args: job.args.clone(),
+                deadline: job.deadline,
                 trace: job.trace.clone(),
             })
         });
@@ -206,14 +207,13 @@ impl Executor {
                     self.end(number, cancelled, Duration::ZERO, now);
                     self.next_run(slot, now);
                 }
-                Some(state @ (State::Given { slot } | State::Running { slot, .. })) => {
-                    if let Some(job) = self.jobs.get_mut(number) {
-                        job.state = State::Abandoned { slot };
-                    }
-                    self.post(number, cancelled, Duration::ZERO, now);
-                    if matches!(state, State::Given { .. }) {
-                        regroup.insert(slot);
-                    }
+                Some(State::Given { slot }) => {
+                    self.abandon(slot, number, cancelled, now);
+                    regroup.insert(slot);
+                }
+                Some(State::Running { slot, .. }) => {
+                    self.abandon(slot, number, cancelled, now);
+                    self.effects.push(Effect::Stop { slot, number });
                 }
                 Some(State::Abandoned { .. } | State::Over) | None => {}
             }
@@ -221,6 +221,28 @@ impl Executor {
         // What a slot was given behind others it would begin: all that waits there is taken from
         // it, and the rest given to it anew.
         self.effects.extend(regroup.into_iter().map(|slot| Effect::Recall { slot }));
+    }
+
+    /// Nobody waits any more for what a slot has.
+    fn abandon(&mut self, slot: usize, number: Number, end: End, now: Duration) {
+        if let Some(job) = self.jobs.get_mut(number) {
+            job.state = State::Abandoned { slot };
+        }
+        self.post(number, end, Duration::ZERO, now);
+    }
+
+    /// The time of what a slot runs has passed.
+    pub(super) fn stop_late(&mut self, now: Duration) {
+        for slot in 0..self.slots.len() {
+            let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+            let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get(it)?))) else {
+                continue;
+            };
+            if matches!(job.state, State::Running { .. }) && job.deadline <= now {
+                self.abandon(slot, number, End::Answer(Answer::Expired), now);
+                self.effects.push(Effect::Stop { slot, number });
+            }
+        }
     }
 
     pub(super) fn settled(&mut self, token: Token, outcome: Outcome, now: Duration) {
@@ -329,6 +351,12 @@ impl Executor {
         let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
         let back = turn.run.split_off(kept);
+        // Cancelled behind another, and begun before that was known here.
+        let abandoned = |number: &&Number| {
+            matches!(self.jobs.state(**number), Some(State::Abandoned { .. }))
+        };
+        let stop = |number: &Number| Effect::Stop { slot, number: *number };
+        self.effects.extend(turn.run.iter().skip(1).filter(abandoned).map(stop));
         if turn.recalled {
             self.take_from_slot(back, now);
         } else {

@@ -45,7 +45,8 @@ pub(super) enum State {
     Given { slot: usize },
     /// It is the one that its slot runs.
     Running { slot: usize, announced: bool },
-    /// Cancelled while in a slot: a thread cannot be stopped, so it runs on for nobody.
+    /// Cancelled or late while in a slot: until it is stopped, or for as long as it likes on a
+    /// thread, which cannot be, it runs for nobody.
     Abandoned { slot: usize },
     /// It has ended, or goes back; the outbox has the news.
     Over,

@@ -33,6 +33,7 @@ enum What {
 enum Deed {
     Run(usize, Vec<J>),
     Recall(usize),
+    Stop(usize, J),
     Beat(WorkerState, Vec<(J, Option<u32>)>),
     Goodbye(Vec<J>),
     Running(Vec<J>),
@@ -94,6 +95,10 @@ impl Story {
                 Deed::Run(slot, jobs.iter().map(|work| number(&work.key)).collect())
             }
             Effect::Recall { slot } => Deed::Recall(slot),
+            Effect::Stop { slot, number } => {
+                let job = self.numbers.iter().find(|(_, known)| **known == number);
+                Deed::Stop(slot, *job.expect("it was given to the slot").0)
+            }
             Effect::Ack(DeliveryId(delivery)) => Deed::Ack(delivery),
             Effect::Consume { consumer, .. } => Deed::Consume(consumer),
             Effect::Cancel(consumer) => Deed::Cancel(consumer),

@@ -201,7 +201,7 @@ impl World {
                     let confirmed = |job| self.confirmed.contains(job);
                     assert!(jobs.iter().all(confirmed), "acked before its ends are confirmed");
                 }
-                Effect::Consume { .. } | Effect::Cancel(_) => {}
+                Effect::Stop { .. } | Effect::Consume { .. } | Effect::Cancel(_) => {}
             }
         }
         assert!(self.unsettled.is_empty() || self.link.is_some());

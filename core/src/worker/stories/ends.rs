@@ -51,18 +51,53 @@ fn a_cancelled_job_that_runs_keeps_its_slot_and_its_delivery_and_its_value_is_dr
     check(
         Story::live(1),
         [placed(0, 1, [1]), cancel(1, 1), confirmed(2, 1), placed(3, 2, [2]), ran(10, 0, 1)],
-        [run(0, [1]), ended(1, Answer::Cancelled), Deed::Ack(1), run(0, [2])],
+        [
+            run(0, [1]),
+            ended(1, Answer::Cancelled),
+            Deed::Stop(0, 1),
+            Deed::Ack(1),
+            run(0, [2]),
+        ],
     );
 }
 
 #[test]
 fn a_cancelled_job_that_ends_before_its_cancel_is_confirmed_is_acked_only_then() {
     let steps = || [placed(0, 1, [1]), cancel(1, 1), ran(2, 0, 1)];
-    check(Story::live(1), steps(), [run(0, [1]), ended(1, Answer::Cancelled)]);
+    let stopped = || vec![run(0, [1]), ended(1, Answer::Cancelled), Deed::Stop(0, 1)];
+    check(Story::live(1), steps(), stopped());
+    let mut acked = stopped();
+    acked.push(Deed::Ack(1));
+    check(Story::live(1), steps().into_iter().chain([confirmed(3, 1)]), acked);
+}
+
+#[test]
+fn a_job_whose_time_passes_while_it_runs_is_stopped_and_its_value_is_dropped() {
+    let brief = Placement { budget_ms: 50, ..placement(1) };
     check(
         Story::live(1),
-        steps().into_iter().chain([confirmed(3, 1)]),
-        [run(0, [1]), ended(1, Answer::Cancelled), Deed::Ack(1)],
+        [list(0, 1, [brief, placement(2)]), tick(49), tick(50), ran(60, 0, 1)],
+        [
+            run(0, [1, 2]),
+            Deed::Running(vec![1]),
+            ended(1, Answer::Expired),
+            Deed::Stop(0, 1),
+        ],
+    );
+}
+
+#[test]
+fn what_a_slot_began_before_its_cancel_behind_another_is_stopped_too() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1, 2]), cancel_attempts(1, [(2, 1)]), recalled(1, 0, 2), ran(2, 0, 1)],
+        [
+            run(0, [1, 2]),
+            ended(2, Answer::Cancelled),
+            Deed::Recall(0),
+            Deed::Stop(0, 2),
+            answered(1),
+        ],
     );
 }
 

@@ -138,6 +138,8 @@ impl Worker {
                     let begun = thread.begun;
                     effects.extend(self.executor.apply(Event::Recalled { slot, begun }, site.now));
                 }
+                // A thread cannot be stopped.
+                Effect::Stop { .. } => {}
                 Effect::Publish(publication) => self.publish(publication, site),
                 Effect::Ack(delivery) => {
                     let tag = self.tags.remove(&delivery);
