@@ -13,6 +13,7 @@ mod cancelled;
 mod deadlines;
 mod execution;
 mod jobs;
+mod lending;
 mod link;
 mod outbox;
 mod run_times;
@@ -33,6 +34,10 @@ pub use self::jobs::{DeliveryId, Number};
 use self::outbox::Outbox;
 use self::run_times::RunTimes;
 
+/// So many slots at most lend their places at once, while what they run waits for a call of its
+/// own. For each the worker runs one job more, on one thread more: jobs may call each other this
+/// deep, and beyond it they run what they call in place.
+pub const LENT_MAX: usize = 128;
 /// How long a leaving worker waits for the confirms of what it handed back at the very end.
 const LAST_CONFIRMS: Duration = Duration::from_secs(2);
 
@@ -92,6 +97,25 @@ pub enum Event {
         /// How long it ran.
         took: Duration,
     },
+    /// What a slot runs waits for a call of its own; answered by [`Effect::Lend`].
+    Waits {
+        /// Which slot.
+        slot: usize,
+        /// Which job.
+        number: Number,
+    },
+    /// And no longer, if its slot had lent its place.
+    Resumes {
+        /// Which slot.
+        slot: usize,
+        /// Which job.
+        number: Number,
+    },
+    /// A slot cannot run what it was given: there is no thread for it.
+    CannotRun {
+        /// Which slot.
+        slot: usize,
+    },
     /// A slot was told to begin nothing more of its run, of which it had begun this many.
     Recalled {
         /// Which slot.
@@ -140,6 +164,13 @@ pub enum Effect {
         slot: usize,
         /// Which job.
         number: Number,
+    },
+    /// Whether another job runs while the one in this slot waits.
+    Lend {
+        /// Which slot.
+        slot: usize,
+        /// Whether it does.
+        lent: bool,
     },
     /// Something is to be published.
     Publish(Publication),
@@ -250,7 +281,18 @@ pub struct Executor {
     stance: Stance,
     jobs: Jobs,
     waiting: VecDeque<List>,
+    /// As many as the profile says, and one more for each that is lent.
     slots: Vec<Option<Turn>>,
+    /// How many of them have a turn.
+    occupied: usize,
+    /// And how many of those have lent their place.
+    lent: usize,
+    /// When the last beat was made, and how many were lent then.
+    told: (Duration, usize),
+    /// When to tell of another number, before the next beat.
+    tell_at: Option<Duration>,
+    /// When time changes something about a turn, at the earliest.
+    turns_due: Option<Duration>,
     outbox: Outbox,
     cancelled: Cancelled,
     run_times: RunTimes,
@@ -302,6 +344,8 @@ struct Turn {
     began: Duration,
     /// Whether what had not begun was taken back.
     recalled: bool,
+    /// Whether what runs waits for a call of its own, and another job runs meanwhile.
+    lent: bool,
 }
 
 impl Executor {
@@ -322,6 +366,11 @@ impl Executor {
             jobs: Jobs::default(),
             waiting: VecDeque::new(),
             slots,
+            occupied: 0,
+            lent: 0,
+            told: (now, 0),
+            tell_at: None,
+            turns_due: None,
             outbox: Outbox::default(),
             cancelled: Cancelled::default(),
             run_times: RunTimes::default(),
@@ -339,6 +388,9 @@ impl Executor {
             }
             Event::Control(control) => self.control(control, now),
             Event::Ran { slot, number, answer, took } => self.ran(slot, number, answer, took, now),
+            Event::Waits { slot, number } => self.waits(slot, number, now),
+            Event::Resumes { slot, number } => self.resumes(slot, number),
+            Event::CannotRun { slot } => self.cannot_run(slot, now),
             Event::Recalled { slot, begun } => self.recalled(slot, begun, now),
             Event::Settled { token, outcome } => self.settled(token, outcome, now),
             Event::NotConsuming(consumer) => {
@@ -366,14 +418,14 @@ impl Executor {
     /// When time itself changes something next.
     pub fn next_wake(&self) -> Option<Duration> {
         let late = self.waiting.front().map(|list| list.came + limits::LIST_PATIENCE);
-        let turns = self.slots.iter().flatten().filter_map(|turn| self.turn_due(turn));
         let leaves = match self.stance {
             Stance::Leaving { by: then } | Stance::Left { until: then } => Some(then),
             Stance::Live | Stance::Draining => None,
         };
-        let linked = self.link.and(Some(self.beat_at)).into_iter();
+        let beats = [Some(self.beat_at), self.tell_at].into_iter().flatten();
+        let linked = beats.filter(|_| self.link.is_some());
         let linked = linked.chain(self.link.and_then(|_| self.outbox.due()));
-        linked.chain(late).chain(turns).chain(leaves).min()
+        linked.chain(late).chain(self.turns_due).chain(leaves).min()
     }
 
     /// Whether a worker that was told to leave may do so: with a word, or without one if it cannot

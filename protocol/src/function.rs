@@ -1,5 +1,6 @@
 //! Functions as both sides share them: a name, a version and what to run.
 
+mod asynchronous;
 mod error;
 mod failure;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::asynchronous::{AsyncErased, AsyncRun};
 pub use self::error::RunError;
 use self::error::given;
 pub use self::failure::{Failure, NoError};

@@ -16,6 +16,7 @@ mod id;
 mod json;
 pub mod limits;
 pub mod message;
+pub mod nested;
 mod outcome;
 pub mod panic_log;
 pub mod text;
@@ -23,7 +24,8 @@ pub mod topology;
 
 pub use address::{Address, AddressError, Selector};
 pub use function::{
-    Argument, Callee, Erased, Failure, Function, NoError, PureFunction, RunError, Runner,
+    Argument, AsyncErased, AsyncRun, Callee, Erased, Failure, Function, NoError, PureFunction,
+    RunError, Runner,
 };
 pub use id::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,

@@ -50,7 +50,7 @@ pub use simple_dist_client::{
 #[cfg(feature = "worker")]
 pub use simple_dist_worker as worker;
 #[cfg(feature = "worker")]
-pub use simple_dist_worker::{Worker, shutdown_signal};
+pub use simple_dist_worker::{Worker, job, shutdown_signal};
 
 /// Distributors in full: builder, errors, and the settings of the page and the API.
 #[cfg(feature = "distributor")]
@@ -65,8 +65,8 @@ pub mod testing;
 pub use bytes::Bytes;
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
-    Address, Argument, Callee, Erased, Failure, Function, JobId, NoError, PureFunction, Selector,
-    WorkerId, limits,
+    Address, Argument, AsyncErased, Callee, Erased, Failure, Function, JobId, NoError,
+    PureFunction, Selector, WorkerId, limits,
 };
 
 /// The README's programs compile.

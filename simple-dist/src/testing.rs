@@ -10,7 +10,9 @@ use std::time::Duration;
 use simple_dist_broker::{Broker, Handle};
 use simple_dist_client::Client;
 use simple_dist_distributor::Distributor;
-use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, PureFunction, codec};
+use simple_dist_protocol::{
+    Address, Argument, AsyncErased, Erased, Failure, Function, PureFunction, codec,
+};
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -52,7 +54,7 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster; awaited, it is there and ready.
     pub fn start() -> Builder {
-        Builder { functions: Vec::new(), slots: 2 }
+        Builder { functions: Vec::new(), async_functions: Vec::new(), slots: 2, async_slots: 128 }
     }
 
     /// A client of it, the same each time.
@@ -104,7 +106,9 @@ impl Cluster {
 #[must_use = "a cluster starts when it is awaited"]
 pub struct Builder {
     functions: Vec<Erased>,
+    async_functions: Vec<AsyncErased>,
     slots: usize,
+    async_slots: usize,
 }
 
 impl Builder {
@@ -142,6 +146,25 @@ impl Builder {
         self
     }
 
+    /// Serves a function by an async body, as a worker does.
+    pub fn serve_async<A: Argument, R: Argument, E: Failure, F>(
+        mut self,
+        function: Function<A, R, E>,
+        body: impl Fn(A) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = E::Return<R>> + Send + 'static,
+    {
+        self.async_functions.push(function.erased_async(body));
+        self
+    }
+
+    /// How many async functions the worker runs at once: 128 by default.
+    pub fn async_slots(mut self, slots: usize) -> Self {
+        self.async_slots = slots;
+        self
+    }
+
     /// The worker's slots: 2 by default.
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = slots;
@@ -151,14 +174,18 @@ impl Builder {
     async fn start(self) -> Cluster {
         let broker = Broker::builder().start().await.expect("loopback has a port left");
         let (shutdown, mut roles) = (CancellationToken::new(), JoinSet::new());
-        let served: Vec<Address> = self.functions.iter().map(|it| it.address().clone()).collect();
+        let threads = self.functions.iter().map(Erased::address);
+        let tasks = self.async_functions.iter().map(AsyncErased::address);
+        let served: Vec<Address> = threads.chain(tasks).cloned().collect();
         let distributor = Distributor::builder(broker.url());
         let until = shutdown.clone().cancelled_owned();
         roles.spawn(async { distributor.run(until).await.expect("its settings are usable") });
         if !served.is_empty() {
+            use simple_dist_worker::Builder;
             let worker = Worker::builder(broker.url()).slots(self.slots).grace(GRACE);
-            let worker =
-                self.functions.into_iter().fold(worker, simple_dist_worker::Builder::serve_erased);
+            let worker = self.functions.into_iter().fold(worker, Builder::serve_erased);
+            let worker = worker.async_slots(self.async_slots);
+            let worker = self.async_functions.into_iter().fold(worker, Builder::serve_erased_async);
             let until = shutdown.clone().cancelled_owned();
             roles.spawn(async { worker.run(until).await.expect("its settings are usable") });
         }

@@ -1,22 +1,32 @@
 //! What a worker is told before it runs.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use simple_dist_link::environment::{Environment, EnvironmentError};
 use simple_dist_link::{BrokerUrl, Certificates, UrlError};
 use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
-use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, PureFunction};
+use simple_dist_protocol::{
+    Address, Argument, AsyncErased, Erased, Failure, Function, PureFunction,
+};
 
 use crate::registry::Registry;
 use crate::service::{Options, Service};
+use crate::slots::Bodies;
 
 /// A worker has this many slots at most: each is a thread, and a place in its beats.
 pub const SLOTS_MAX: usize = 1024;
+/// And this many async slots: each is a place in its beats, which name all that runs, about 130
+/// bytes each, once a second.
+pub const ASYNC_SLOTS_MAX: usize = 4096;
+/// Async slots for each core, unless the program says otherwise.
+const ASYNC_SLOTS: usize = 64;
 /// Running jobs get this long at most when the worker is told to leave.
 pub const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What running jobs get when the worker is told to leave.
@@ -57,13 +67,16 @@ impl Worker {
     /// let worker = Worker::builder("amqp://localhost").serve_pure(SQUARE).slots(4);
     /// ```
     pub fn builder(url: impl Into<String>) -> Builder {
+        let cores = available_parallelism().map_or(1, NonZero::get);
         Builder {
             url: url.into(),
             certificates: Certificates::new(),
             functions: vec![],
-            slots: available_parallelism().map_or(1, NonZero::get),
+            slots: cores,
+            async_functions: vec![],
+            async_slots: cores.saturating_mul(ASYNC_SLOTS).min(ASYNC_SLOTS_MAX),
             grace: GRACE,
-            grace_ends: Box::pin(std::future::pending()),
+            grace_ends: Box::pin(pending()),
             stack: STACK,
             prefix: "sd".to_owned(),
             host: None,
@@ -93,6 +106,9 @@ pub enum Error {
     /// Slots out of their range: see [`Builder::slots`].
     #[error("a worker has 1 to {SLOTS_MAX} slots, not {0}")]
     Slots(usize),
+    /// Async slots out of their range: see [`Builder::async_slots`].
+    #[error("a worker has 1 to {ASYNC_SLOTS_MAX} async slots, not {0}")]
+    AsyncSlots(usize),
     /// More grace than [`GRACE_MAX`].
     #[error("running jobs may go on for {GRACE_MAX:?} at most, not {0:?}")]
     Grace(Duration),
@@ -108,6 +124,8 @@ pub struct Builder {
     certificates: Certificates,
     functions: Vec<Erased>,
     slots: usize,
+    async_functions: Vec<AsyncErased>,
+    async_slots: usize,
     grace: Duration,
     grace_ends: BoxFuture<'static, ()>,
     stack: usize,
@@ -115,12 +133,17 @@ pub struct Builder {
     host: Option<String>,
 }
 
+/// What one worker runs: functions, in order of their addresses, how, and how many at once.
+type Kind = (Vec<Address>, Bodies, usize);
+
 // By hand: the URL may contain a password.
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("functions", &self.functions)
             .field("slots", &self.slots)
+            .field("async_functions", &self.async_functions)
+            .field("async_slots", &self.async_slots)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -202,7 +225,56 @@ impl Builder {
         self
     }
 
-    /// How many jobs run at once: 1 to [`SLOTS_MAX`], as many as there are cores by default.
+    /// Serves a function by an async body, which runs on the runtime that [`run`](Self::run) is
+    /// awaited on, as one of many at once: for work that waits for others, not for the processor. A
+    /// body that computes, or blocks its thread, holds up whatever else that runtime does, the
+    /// worker's own connection included.
+    ///
+    /// It is dropped at its next `await` when the call is cancelled or its time has passed. What
+    /// it panics with is the call's answer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use simple_dist_protocol::Function;
+    /// use simple_dist_worker::Worker;
+    ///
+    /// const FETCH: Function<String, u16> = Function::new("fetch", 1);
+    ///
+    /// let worker = Worker::builder("amqp://localhost").serve_async(FETCH, |url| async move {
+    ///     tokio::time::sleep(Duration::from_millis(10)).await; // a request
+    ///     if url.is_empty() { 404 } else { 200 }
+    /// });
+    /// ```
+    ///
+    /// To everybody else a program that serves both kinds is two workers: their slots are not the
+    /// same, so neither are their queues.
+    pub fn serve_async<A: Argument, R: Argument, E: Failure, F>(
+        self,
+        function: Function<A, R, E>,
+        body: impl Fn(A) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = E::Return<R>> + Send + 'static,
+    {
+        self.serve_erased_async(function.erased_async(body))
+    }
+
+    /// Serves an async function without its types.
+    pub fn serve_erased_async(mut self, function: AsyncErased) -> Self {
+        self.async_functions.push(function);
+        self
+    }
+
+    /// How many jobs of async functions run at once: 1 to [`ASYNC_SLOTS_MAX`], 64 for each core by
+    /// default.
+    pub fn async_slots(mut self, slots: usize) -> Self {
+        self.async_slots = slots;
+        self
+    }
+
+    /// How many jobs run at once, each on a thread: 1 to [`SLOTS_MAX`], as many as there are cores
+    /// by default. Those of async functions are counted [apart](Self::async_slots).
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = slots;
         self
@@ -265,22 +337,52 @@ impl Builder {
     ///
     /// # Errors
     /// Only before it begins; see [`Error`].
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         if !(1..=SLOTS_MAX).contains(&self.slots) {
             return Err(Error::Slots(self.slots));
         }
         if self.grace > GRACE_MAX {
             return Err(Error::Grace(self.grace));
         }
-        let registry = Registry::new(self.functions)?;
+        if !(1..=ASYNC_SLOTS_MAX).contains(&self.async_slots) {
+            return Err(Error::AsyncSlots(self.async_slots));
+        }
         let topology = Topology::new(&self.prefix, QueueKind::Classic)?;
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
-        let host = self.host.unwrap_or_else(host_name);
-        let (slots, grace, stack) = (self.slots, self.grace, self.stack);
-        let options = Options { url, topology, registry, slots, grace, stack, host };
-        let service = Service::start(options).map_err(Error::Threads)?;
-        Box::pin(service.run(shutdown, self.grace_ends)).await;
+        let (host, grace) = (self.host.clone().unwrap_or_else(host_name), self.grace);
+        let grace_ends = std::mem::replace(&mut self.grace_ends, Box::pin(pending())).shared();
+        let mut services = vec![];
+        for (functions, bodies, slots) in self.kinds()? {
+            let (url, topology, host) = (url.clone(), topology.clone(), host.clone());
+            let options = Options { url, topology, functions, bodies, slots, grace, host };
+            services.push(Service::start(options).map_err(Error::Threads)?);
+        }
+        let shutdown = shutdown.shared();
+        let run = |service: Service| Box::pin(service.run(shutdown.clone(), grace_ends.clone()));
+        join_all(services.into_iter().map(run)).await;
         Ok(())
+    }
+
+    /// What there is to run, of each kind.
+    fn kinds(self) -> Result<Vec<Kind>, Error> {
+        let threads = self.functions.iter().map(Erased::address);
+        let tasks = self.async_functions.iter().map(AsyncErased::address);
+        let mut addresses = BTreeSet::new();
+        for address in threads.clone().chain(tasks.clone()) {
+            if !addresses.insert(address) {
+                return Err(Error::Twice(address.clone()));
+            }
+        }
+        if addresses.is_empty() {
+            return Err(Error::NoFunctions);
+        }
+        let in_order = |addresses: BTreeSet<&Address>| addresses.into_iter().cloned().collect();
+        let (threads, tasks) = (in_order(threads.collect()), in_order(tasks.collect()));
+        let threads =
+            (threads, Bodies::Sync(Registry::new(self.functions), self.stack), self.slots);
+        let tasks = (tasks, Bodies::Async(self.async_functions), self.async_slots);
+        let kinds = [threads, tasks].into_iter();
+        Ok(kinds.filter(|(addresses, ..): &Kind| !addresses.is_empty()).collect())
     }
 }
 
@@ -312,12 +414,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_function_is_served_in_one_way_alone() {
+        let twice = |worker: Builder| worker.serve_async(ONE.declaration(), std::future::ready);
+        let worker = || Worker::builder("amqp://localhost");
+        for builder in [twice(worker().serve_pure(ONE)), twice(twice(worker()))] {
+            let error = error(builder).await;
+            assert!(matches!(error, Error::Twice(address) if address == ONE.address()));
+        }
+    }
+
+    #[tokio::test]
     async fn numbers_out_of_their_range_are_refused() {
         let builder = || Worker::builder("amqp://localhost").serve_pure(ONE);
         for slots in [0, SLOTS_MAX + 1, usize::MAX] {
             assert!(
                 matches!(error(builder().slots(slots)).await, Error::Slots(said) if said == slots)
             );
+        }
+        for slots in [0, ASYNC_SLOTS_MAX + 1] {
+            let error = error(builder().async_slots(slots)).await;
+            assert!(matches!(error, Error::AsyncSlots(said) if said == slots));
         }
         assert!(matches!(error(builder().grace(Duration::MAX)).await, Error::Grace(Duration::MAX)));
     }

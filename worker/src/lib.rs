@@ -4,7 +4,7 @@
 //! ```text
 //!   broker --deliveries--> Service --events--> Executor (pure: what is held, what is due)
 //!          <--answers-----    |    <--effects--
-//!                             +--runs--> Slots (threads) --what they ran--> Service
+//!                             +--runs--> Slots (threads, or tasks) --what they ran--> Service
 //! ```
 //!
 //! ```no_run
@@ -21,11 +21,12 @@
 
 mod broker_calls;
 mod builder;
+pub mod job;
 mod registry;
 mod service;
 mod signal;
 mod slots;
 mod wire;
 
-pub use builder::{Builder, Error, GRACE_MAX, SLOTS_MAX, Worker};
+pub use builder::{ASYNC_SLOTS_MAX, Builder, Error, GRACE_MAX, SLOTS_MAX, Worker};
 pub use signal::shutdown_signal;

@@ -6,8 +6,6 @@ use bytes::Bytes;
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{Address, Erased, RunError, Runner, limits};
 
-use crate::Error;
-
 /// What one thread has run, with the states that it made for that.
 pub(crate) type Runners = HashMap<Address, Runner>;
 
@@ -16,48 +14,51 @@ pub(crate) type Runners = HashMap<Address, Runner>;
 pub(crate) struct Registry(BTreeMap<Address, Erased>);
 
 impl Registry {
-    /// At least one function, each under an address of its own.
-    pub(crate) fn new(functions: Vec<Erased>) -> Result<Self, Error> {
-        let mut registry = BTreeMap::new();
-        for function in functions {
-            let address = function.address().clone();
-            if registry.insert(address.clone(), function).is_some() {
-                return Err(Error::Twice(address));
-            }
-        }
-        if registry.is_empty() { Err(Error::NoFunctions) } else { Ok(Self(registry)) }
-    }
-
-    /// In order.
-    pub(crate) fn addresses(&self) -> Vec<Address> {
-        self.0.keys().cloned().collect()
+    /// Each under an address of its own.
+    pub(crate) fn new(functions: Vec<Erased>) -> Self {
+        let named = functions.into_iter().map(|function| (function.address().clone(), function));
+        Self(named.collect())
     }
 
     /// Runs a function on the calling thread, which keeps its runners. Whatever it does short of
     /// ending the process is an answer.
     pub(crate) fn run(&self, runners: &mut Runners, function: &Address, args: &[u8]) -> Answer {
+        self.run_here(runners, function, args).map_or(Answer::NotServed, answer)
+    }
+
+    /// The same, for who waits for it on this thread; none if the function is not served.
+    pub(crate) fn run_here(
+        &self,
+        runners: &mut Runners,
+        function: &Address,
+        args: &[u8],
+    ) -> Option<Result<Vec<u8>, RunError>> {
         if !runners.contains_key(function) {
-            let Some(served) = self.0.get(function) else { return Answer::NotServed };
-            runners.insert(function.clone(), served.runner());
+            runners.insert(function.clone(), self.0.get(function)?.runner());
         }
-        match runners.get_mut(function).expect("it was put there").run(args) {
-            Ok(bytes) | Err(RunError::Failed { error: bytes, .. })
-                if bytes.len() > limits::ARGUMENT_BYTES =>
-            {
-                Answer::TooLarge { bytes: bytes.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
-            }
-            Ok(value) => Answer::Value(Bytes::from(value)),
-            Err(RunError::Failed { text, error }) => {
-                Answer::Failed { message: text, error: Bytes::from(error) }
-            }
-            Err(error @ RunError::Argument { .. }) => {
-                Answer::BadArguments { message: error.to_string() }
-            }
-            Err(error @ (RunError::Value(_) | RunError::Error { .. })) => {
-                Answer::Panicked { message: error.to_string(), unsendable: true }
-            }
-            Err(RunError::Panicked(message)) => Answer::Panicked { message, unsendable: false },
+        Some(runners.get_mut(function)?.run(args))
+    }
+}
+
+/// The answer that a run gives.
+pub(crate) fn answer(end: Result<Vec<u8>, RunError>) -> Answer {
+    match end {
+        Ok(bytes) | Err(RunError::Failed { error: bytes, .. })
+            if bytes.len() > limits::ARGUMENT_BYTES =>
+        {
+            Answer::TooLarge { bytes: bytes.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
         }
+        Ok(value) => Answer::Value(Bytes::from(value)),
+        Err(RunError::Failed { text, error }) => {
+            Answer::Failed { message: text, error: Bytes::from(error) }
+        }
+        Err(error @ RunError::Argument { .. }) => {
+            Answer::BadArguments { message: error.to_string() }
+        }
+        Err(error @ (RunError::Value(_) | RunError::Error { .. })) => {
+            Answer::Panicked { message: error.to_string(), unsendable: true }
+        }
+        Err(RunError::Panicked(message)) => Answer::Panicked { message, unsendable: false },
     }
 }
 
@@ -107,7 +108,7 @@ mod tests {
             FALLIBLE.erased(),
             UNSENT.erased(),
         ];
-        let registry = Registry::new(functions).unwrap();
+        let registry = Registry::new(functions);
         let args = codec::encode(argument).unwrap();
         registry.run(&mut Runners::new(), &function.parse().unwrap(), &args)
     }
@@ -155,11 +156,5 @@ mod tests {
     fn a_wrong_argument_and_a_wrong_function_are_told_apart() {
         assert!(matches!(run("checked@1", &"seven"), Answer::BadArguments { .. }));
         assert_eq!(run("checked@2", &7_u64), Answer::NotServed);
-    }
-
-    #[test]
-    fn two_functions_of_one_address_are_refused() {
-        let error = Registry::new(vec![CHECKED.erased(), CHECKED.erased()]).unwrap_err();
-        assert!(matches!(error, Error::Twice(address) if address == CHECKED.address()));
     }
 }

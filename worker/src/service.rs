@@ -5,7 +5,6 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,14 +17,13 @@ use simple_dist_link as link;
 use simple_dist_link::{BrokerUrl, Consume, Delivery, Link, Plan, Reason, Receipt, Session};
 use simple_dist_protocol::message::{Bound, Control, VERSION};
 use simple_dist_protocol::topology::{Declaration, Topology};
-use simple_dist_protocol::{Outcome, PoolId, WorkerId, codec};
+use simple_dist_protocol::{Address, Outcome, PoolId, WorkerId, codec};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::broker_calls::{Asked, BrokerCall, BrokerCalls};
-use crate::registry::Registry;
-use crate::slots::Slots;
+use crate::slots::{Bodies, Slots};
 use crate::wire::{Source, Wire};
 
 /// Jobs that slots have run and the service has not yet looked at.
@@ -38,10 +36,10 @@ const CONTROL_PREFETCH: u16 = 100;
 pub(crate) struct Options {
     pub(crate) url: BrokerUrl,
     pub(crate) topology: Topology,
-    pub(crate) registry: Registry,
+    pub(crate) functions: Vec<Address>,
+    pub(crate) bodies: Bodies,
     pub(crate) slots: usize,
     pub(crate) grace: Duration,
-    pub(crate) stack: usize,
     pub(crate) host: String,
 }
 
@@ -84,10 +82,9 @@ enum Wake {
 impl Service {
     pub(crate) fn start(options: Options) -> io::Result<Self> {
         let worker = WorkerId::new();
-        let functions = options.registry.addresses();
-        let (ran_sender, ran) = mpsc::channel(RAN);
-        let registry = Arc::new(options.registry);
-        let slots = Slots::start(options.slots, options.stack, &registry, &ran_sender)?;
+        let (happened, ran) = mpsc::channel(RAN);
+        let began = Instant::now();
+        let slots = Slots::start(options.slots, options.bodies, began, happened)?;
         let topology = options.topology;
         let (user, names) = (options.url.user().clone(), topology.clone());
         let (link, events) = Link::start(link::Options {
@@ -96,7 +93,7 @@ impl Service {
             signed: true,
             plan: Box::new(move |generation| control(names.worker(&user, worker, generation))),
         });
-        let (host, slot_count, grace) = (options.host, options.slots, options.grace);
+        let Options { functions, host, slots: slot_count, grace, .. } = options;
         info!(worker.id = %worker, ?functions, slots = slot_count, "serving");
         let profile = Profile { worker, host, functions, slots: slot_count, grace };
         Ok(Self {
@@ -104,7 +101,7 @@ impl Service {
             wire: Wire::new(&topology, worker),
             topology,
             prefetch: u16::try_from(slot_count).unwrap_or(u16::MAX),
-            began: Instant::now(),
+            began,
             executor: Executor::new(profile, Duration::ZERO),
             slots,
             ran,
@@ -270,7 +267,18 @@ impl Service {
         while let Some(effect) = effects.pop_front() {
             let event = match effect {
                 Effect::Run { slot, jobs } => {
-                    self.slots.run(slot, jobs);
+                    let refused = self.slots.run(slot, jobs).err();
+                    refused.map(|error| {
+                        warn!(worker.id = %self.worker, %error, "a thread cannot be started");
+                        Event::CannotRun { slot }
+                    })
+                }
+                Effect::Stop { slot, number } => {
+                    self.slots.stop(slot, number);
+                    None
+                }
+                Effect::Lend { slot, lent } => {
+                    self.slots.lend(slot, lent);
                     None
                 }
                 Effect::Recall { slot } => {

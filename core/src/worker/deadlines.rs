@@ -24,11 +24,20 @@ impl Executor {
         }
         if self.link.is_some() && self.beat_at <= now {
             self.beat(now);
+        } else if self.tell_at.is_some_and(|at| at <= now) {
+            self.say(false, now);
         }
-        self.hand_back_late(now);
-        self.stop_late(now);
+        self.hand_back_late_lists(now);
+        if self.turns_due.is_some_and(|due| due <= now) {
+            self.hand_back_late_turns(now);
+            self.stop_late(now);
+            if self.link.is_some() {
+                self.announce(now);
+            }
+            let turns = self.slots.iter().flatten();
+            self.turns_due = turns.filter_map(|turn| self.turn_due(turn)).min();
+        }
         if self.link.is_some() {
-            self.announce(now);
             for (number, ended) in self.outbox.send_due(now) {
                 let token = Token::Ended(number);
                 self.effects.push(Effect::Publish(Publication::Ended { ended, token }));
@@ -37,12 +46,13 @@ impl Executor {
     }
 
     /// When a turn is late, or the job it runs is, or is worth a word.
-    pub(super) fn turn_due(&self, turn: &Turn) -> Option<Duration> {
+    fn turn_due(&self, turn: &Turn) -> Option<Duration> {
         let front = turn.run.front().and_then(|number| self.jobs.get(*number))?;
         let late = turn.is_patient().then(|| turn.began + limits::LIST_PATIENCE);
         let word = match front.state {
             State::Running { announced: false, .. } if self.link.is_some() => {
-                Some(front.since + limits::SHORT_JOB)
+                let is_long = self.run_times.is_long(&front.function);
+                Some(front.since + if is_long { Duration::ZERO } else { limits::SHORT_JOB })
             }
             State::Running { .. }
             | State::Waiting
@@ -53,6 +63,12 @@ impl Executor {
         };
         let runs = matches!(front.state, State::Running { .. });
         late.into_iter().chain(word).chain(runs.then_some(front.deadline)).min()
+    }
+
+    /// Something about a slot's turn has changed.
+    pub(super) fn note_due(&mut self, slot: usize) {
+        let due = self.slots[slot].as_ref().and_then(|turn| self.turn_due(turn));
+        self.turns_due = self.turns_due.into_iter().chain(due).min();
     }
 
     /// Says of jobs that run for long, or are known to, that they run.
@@ -67,24 +83,33 @@ impl Executor {
             }
         }
         if !started.is_empty() {
+            self.looks_ahead = false;
             let started = Started { worker: self.profile.worker, seq: self.seq, jobs: started };
             self.effects.push(Effect::Publish(Publication::Running(started)));
         }
     }
 
-    fn hand_back_late(&mut self, now: Duration) {
-        let late = |began: Duration| began + limits::LIST_PATIENCE <= now;
-        while let Some(list) = self.waiting.pop_front_if(|list| late(list.came)) {
+    fn hand_back_late_lists(&mut self, now: Duration) {
+        while let Some(list) = self.waiting.pop_front_if(|list| is_late(list.came, now)) {
             self.looks_ahead = false;
             if list.consumer == Consumer::Pool && self.intake == Intake::Open {
                 self.intake = Intake::Overfull;
             }
             self.hand_back(list.jobs, now);
         }
+    }
+
+    fn hand_back_late_turns(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            if self.slots[slot].as_ref().is_some_and(|turn| turn.is_patient() && late(turn.began)) {
+            let turn = self.slots[slot].as_ref();
+            if turn.is_some_and(|turn| turn.is_patient() && is_late(turn.began, now)) {
                 self.recall(slot, now);
             }
         }
     }
+}
+
+/// Whether what waits since then has waited too long.
+fn is_late(since: Duration, now: Duration) -> bool {
+    since + limits::LIST_PATIENCE <= now
 }

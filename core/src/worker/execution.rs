@@ -61,20 +61,40 @@ impl Executor {
     }
 
     pub(super) fn fill_slots(&mut self, now: Duration) {
-        for slot in 0..self.slots.len() {
-            while self.slots[slot].is_none()
-                && let Some(list) = self.waiting.pop_front()
-            {
-                self.slots[slot] = Some(Turn {
-                    list: list.jobs,
-                    run: VecDeque::new(),
-                    ended: 0,
-                    began: now,
-                    recalled: false,
-                });
-                self.next_run(slot, now);
-            }
+        while self.has_place()
+            && let Some(list) = self.waiting.pop_front()
+        {
+            let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+                self.slots.push(None);
+                self.slots.len() - 1
+            });
+            self.occupied += 1;
+            self.slots[slot] = Some(Turn {
+                list: list.jobs,
+                run: VecDeque::new(),
+                ended: 0,
+                began: now,
+                recalled: false,
+                lent: false,
+            });
+            self.next_run(slot, now);
         }
+    }
+
+    /// Whether one more may run.
+    pub(super) fn has_place(&self) -> bool {
+        self.occupied - self.lent < self.profile.slots
+    }
+
+    /// A slot is free.
+    fn vacate(&mut self, slot: usize) -> Option<Turn> {
+        let turn = self.slots[slot].take()?;
+        self.occupied -= 1;
+        self.lent -= usize::from(turn.lent);
+        if self.intake == Intake::Overfull && self.has_place() {
+            self.intake = Intake::Open;
+        }
+        Some(turn)
     }
 
     /// Gives a slot what is next of its list: all up to a marked job, which goes alone and only
@@ -108,13 +128,11 @@ impl Executor {
         }
         let front = run.front().copied();
         let Some((turn, number)) = self.slots[slot].as_mut().zip(front) else {
-            self.slots[slot] = None;
-            if self.intake == Intake::Overfull {
-                self.intake = Intake::Open;
-            }
+            self.vacate(slot);
             return;
         };
         (turn.list, turn.run) = (list, run);
+        self.note_due(slot);
         match marked {
             None => self.give(slot, now),
             Some(job) => {
@@ -151,8 +169,10 @@ impl Executor {
             job.since = now;
             if matches!(job.state, State::Given { .. }) {
                 job.state = State::Running { slot, announced: job.start_confirmed };
+                self.looks_ahead &= !job.start_confirmed;
             }
         }
+        self.note_due(slot);
     }
 }
 
@@ -223,11 +243,12 @@ impl Executor {
         self.effects.extend(regroup.into_iter().map(|slot| Effect::Recall { slot }));
     }
 
-    /// Nobody waits any more for what a slot has.
+    /// Nobody waits any more for what a slot has, which may take long.
     fn abandon(&mut self, slot: usize, number: Number, end: End, now: Duration) {
         if let Some(job) = self.jobs.get_mut(number) {
             job.state = State::Abandoned { slot };
         }
+        self.looks_ahead = false;
         self.post(number, end, Duration::ZERO, now);
     }
 
@@ -347,20 +368,28 @@ impl Executor {
         self.hand_back(list, now);
     }
 
+    /// Others may run it; until the next beat no more is taken.
+    pub(super) fn cannot_run(&mut self, slot: usize, now: Duration) {
+        let Some(turn) = self.vacate(slot) else { return };
+        self.intake = Intake::Refused;
+        self.take_from_slot(turn.run, now);
+        self.hand_back(turn.list, now);
+    }
+
     pub(super) fn recalled(&mut self, slot: usize, begun: usize, now: Duration) {
         let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
         let back = turn.run.split_off(kept);
         // Cancelled behind another, and begun before that was known here.
-        let abandoned = |number: &&Number| {
-            matches!(self.jobs.state(**number), Some(State::Abandoned { .. }))
-        };
+        let abandoned =
+            |number: &&Number| matches!(self.jobs.state(**number), Some(State::Abandoned { .. }));
         let stop = |number: &Number| Effect::Stop { slot, number: *number };
         self.effects.extend(turn.run.iter().skip(1).filter(abandoned).map(stop));
         if turn.recalled {
             self.take_from_slot(back, now);
         } else {
             self.regroup(slot, back);
+            self.give_up_list(slot, now);
         }
         if kept == 0 {
             self.next_run(slot, now);
@@ -387,7 +416,7 @@ impl Executor {
     /// What still runs when the grace time is over: its value will be nobody's.
     pub(super) fn hand_back_running(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            if let Some(turn) = self.slots[slot].take() {
+            if let Some(turn) = self.vacate(slot) {
                 self.take_from_slot(turn.run, now);
             }
         }

@@ -158,6 +158,12 @@ impl Jobs {
         self.close(job.delivery?)
     }
 
+    /// Nothing of a job is waited for before its delivery is acked; the delivery, if it is now.
+    pub(super) fn let_go(&mut self, number: Number) -> Option<DeliveryId> {
+        let delivery = self.jobs.get_mut(&number)?.delivery.take()?;
+        self.close(delivery)
+    }
+
     /// One more thing to wait for before the delivery is acked.
     pub(super) fn open(&mut self, delivery: DeliveryId) {
         *self.deliveries.entry(delivery).or_default() += 1;

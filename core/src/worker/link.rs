@@ -11,6 +11,8 @@ use super::{Consumer, Effect, Executor, Intake, Publication, Stance, Turn};
 impl Executor {
     pub(super) fn up(&mut self, generation: Generation, now: Duration) {
         self.link = Some(generation);
+        // What runs is worth a word now.
+        self.turns_due = Some(now);
         self.beat(now);
     }
 
@@ -21,8 +23,7 @@ impl Executor {
         self.pool = None;
         self.consuming.clear();
         // What runs keeps its slots, and no delivery of the next link stands for it.
-        let full = self.slots.iter().all(Option::is_some);
-        self.intake = if full { Intake::Overfull } else { Intake::Open };
+        self.intake = if self.has_place() { Intake::Open } else { Intake::Overfull };
         self.looks_ahead = false;
         self.jobs.lose_deliveries();
         self.outbox.lose_sent(now);
@@ -61,6 +62,11 @@ impl Executor {
     }
 
     pub(super) fn beat(&mut self, now: Duration) {
+        self.beat_at = now + limits::BEAT;
+        if self.intake == Intake::Refused {
+            self.intake = Intake::Open;
+        }
+        self.looks_ahead = std::mem::take(&mut self.ran) && self.is_short();
         self.say(false, now);
     }
 
@@ -69,14 +75,10 @@ impl Executor {
         self.say(true, now);
     }
 
-    fn say(&mut self, leaves: bool, now: Duration) {
+    pub(super) fn say(&mut self, leaves: bool, now: Duration) {
         let Some(generation) = self.link else { return };
         self.seq += 1;
-        self.beat_at = now + limits::BEAT;
-        if self.intake == Intake::Refused {
-            self.intake = Intake::Open;
-        }
-        self.looks_ahead = std::mem::take(&mut self.ran) && self.is_short();
+        (self.told, self.tell_at) = ((now, self.lent), None);
         let beat = WorkerBeat {
             worker: self.profile.worker,
             seq: self.seq,
@@ -84,7 +86,7 @@ impl Executor {
             host: self.profile.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             functions: self.profile.functions.clone(),
-            slots: u32::try_from(self.profile.slots).unwrap_or(u32::MAX),
+            slots: u32::try_from(self.profile.slots + self.lent).unwrap_or(u32::MAX),
             state: match self.stance {
                 Stance::Live => WorkerState::Live,
                 Stance::Draining | Stance::Leaving { .. } | Stance::Left { .. } => {
@@ -110,7 +112,7 @@ impl Executor {
     /// Consumes what should be consumed and nothing else.
     pub(super) fn steer_intake(&mut self) {
         let pool = self.pool.filter(|_| self.stance == Stance::Live && self.intake == Intake::Open);
-        self.looks_ahead &= self.is_short();
+        self.looks_ahead &= self.run_times.is_short();
         let ahead = pool.filter(|_| self.looks_ahead);
         for (consumer, wanted) in [(Consumer::Pool, pool), (Consumer::LookAhead, ahead)] {
             match wanted {

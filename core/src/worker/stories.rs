@@ -3,6 +3,7 @@
 mod anything;
 mod ends;
 mod leaving;
+mod lending;
 mod link;
 mod lists;
 mod marked;
@@ -26,6 +27,9 @@ enum What {
     Ran(usize, J, u64),
     /// The last publication of a job was settled.
     Settled(J, Outcome),
+    /// What a slot runs waits for a call of its own.
+    Waits(usize, J),
+    Resumes(usize, J),
 }
 
 /// One thing that is done.
@@ -34,6 +38,7 @@ enum Deed {
     Run(usize, Vec<J>),
     Recall(usize),
     Stop(usize, J),
+    Lend(usize, bool),
     Beat(WorkerState, Vec<(J, Option<u32>)>),
     Goodbye(Vec<J>),
     Running(Vec<J>),
@@ -82,6 +87,8 @@ impl Story {
                 answer: value(),
                 took: Duration::from_millis(took),
             },
+            What::Waits(slot, job) => Event::Waits { slot, number: self.numbers[&job] },
+            What::Resumes(slot, job) => Event::Resumes { slot, number: self.numbers[&job] },
             What::Settled(job, outcome) => Event::Settled { token: self.tokens[&job], outcome },
         };
         let effects = self.executor.apply(event, self.start + Duration::from_millis(millis));
@@ -95,6 +102,7 @@ impl Story {
                 Deed::Run(slot, jobs.iter().map(|work| number(&work.key)).collect())
             }
             Effect::Recall { slot } => Deed::Recall(slot),
+            Effect::Lend { slot, lent } => Deed::Lend(slot, lent),
             Effect::Stop { slot, number } => {
                 let job = self.numbers.iter().find(|(_, known)| **known == number);
                 Deed::Stop(slot, *job.expect("it was given to the slot").0)
@@ -233,6 +241,14 @@ fn ran(millis: u64, slot: usize, job: J) -> Step {
 
 fn ran_for(millis: u64, slot: usize, job: J, took: u64) -> Step {
     Step(millis, What::Ran(slot, job, took))
+}
+
+fn waits(millis: u64, slot: usize, job: J) -> Step {
+    Step(millis, What::Waits(slot, job))
+}
+
+fn resumes(millis: u64, slot: usize, job: J) -> Step {
+    Step(millis, What::Resumes(slot, job))
 }
 
 fn confirmed(millis: u64, job: J) -> Step {

@@ -18,8 +18,8 @@ const LATE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(100);
 /// A death is made good by then.
 const HEALED: Duration = Duration::from_secs(15);
-/// No death is found sooner: silence counts from the last beat.
-const FOUND: Duration = Duration::from_millis(1500);
+/// A death is found by then: one that may not be must not stand for a worker that was lost alive.
+const FOUND: Duration = Duration::from_secs(4);
 /// So often a job may be handed back while all is well.
 const HANDED_BACK: u32 = 3;
 /// The steps that are told of a failure.

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::*;
 
 const SLOTS: usize = 2;
+/// Threads that are looked at: those beyond the slots stand in for some that wait.
+const THREADS: usize = 6;
 
 /// Something that may happen; numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ enum Op {
     },
     /// A slot's thread begins the next job of its run, or ends the one it has begun.
     Slot(usize),
+    /// What a slot runs waits for a call of its own, or does so no longer.
+    Call(usize),
     Settle {
         which: usize,
         outcome: Outcome,
@@ -41,7 +45,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (1..5_usize, any::<bool>(), prop::bool::weighted(0.2))
             .prop_map(|(jobs, marked, redelivered)| Op::Place { jobs, marked, redelivered }),
-        8 => (0..SLOTS).prop_map(Op::Slot),
+        8 => (0..THREADS).prop_map(Op::Slot),
+        4 => (0..THREADS).prop_map(Op::Call),
         8 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
         2 => (0..10_u64).prop_map(Op::Cancel),
         1 => Just(Op::Drain),
@@ -59,6 +64,8 @@ struct Thread {
     /// The job that runs.
     now: Option<Work>,
     begun: usize,
+    /// It waits for a call of its own, and has lent its place.
+    waits: bool,
 }
 
 /// Everything around an executor: threads, a broker, a clock.
@@ -69,7 +76,9 @@ struct World {
     generations: u32,
     last_job: u64,
     last_delivery: u64,
-    threads: [Thread; SLOTS],
+    threads: Vec<Thread>,
+    /// What ran while its place was lent: its delivery is let go.
+    lent: BTreeSet<u64>,
     /// What is published and not settled.
     unsettled: Vec<(Token, u64)>,
     /// The jobs of the deliveries of this link that are not acked.
@@ -89,7 +98,8 @@ impl World {
             generations: 0,
             last_job: 0,
             last_delivery: 0,
-            threads: Default::default(),
+            threads: vec![],
+            lent: BTreeSet::new(),
             unsettled: vec![],
             deliveries: HashMap::new(),
             confirmed: BTreeSet::new(),
@@ -102,6 +112,7 @@ impl World {
         match op {
             Op::Place { jobs, marked, redelivered } => self.place(jobs, marked, redelivered),
             Op::Slot(slot) => self.turn(slot),
+            Op::Call(slot) => self.call(slot),
             Op::Settle { which, outcome } => {
                 if self.link.is_some() && !self.unsettled.is_empty() {
                     let (token, job) = self.unsettled.remove(which % self.unsettled.len());
@@ -160,7 +171,9 @@ impl World {
     }
 
     fn turn(&mut self, slot: usize) {
-        let thread = &mut self.threads[slot];
+        let Some(thread) = self.threads.get_mut(slot).filter(|thread| !thread.waits) else {
+            return;
+        };
         if let Some(work) = thread.now.take() {
             let took = Duration::from_millis(1);
             self.apply(Event::Ran { slot, number: work.number, answer: value(), took });
@@ -173,19 +186,37 @@ impl World {
         }
     }
 
+    fn call(&mut self, slot: usize) {
+        let Some(thread) = self.threads.get_mut(slot) else { return };
+        let Some(work) = &thread.now else { return };
+        let number = work.number;
+        if std::mem::take(&mut thread.waits) {
+            self.apply(Event::Resumes { slot, number });
+        } else {
+            self.apply(Event::Waits { slot, number });
+        }
+    }
+
     fn apply(&mut self, event: Event) {
         let mut effects = VecDeque::from(self.executor.apply(event, self.now));
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Run { slot, jobs } => {
+                    let threads = self.threads.len().max(slot + 1);
+                    self.threads.resize_with(threads, Thread::default);
                     let thread = &mut self.threads[slot];
                     assert!(thread.now.is_none() && thread.run.is_empty(), "one run at a time");
-                    *thread = Thread { run: jobs.into(), now: None, begun: 0 };
+                    *thread = Thread { run: jobs.into(), now: None, begun: 0, waits: false };
                 }
                 Effect::Recall { slot } => {
                     self.threads[slot].run.clear();
                     let begun = self.threads[slot].begun;
                     effects.extend(self.executor.apply(Event::Recalled { slot, begun }, self.now));
+                }
+                Effect::Lend { slot, lent } => {
+                    let thread = &mut self.threads[slot];
+                    thread.waits = lent;
+                    self.lent.extend(thread.now.iter().filter(|_| lent).map(|work| id(&work.key)));
                 }
                 Effect::Publish(Publication::Begins { started, token }) => {
                     self.unsettled.push((token, id(&started.jobs[0].key)));
@@ -198,7 +229,7 @@ impl World {
                 }
                 Effect::Ack(delivery) => {
                     let jobs = self.deliveries.remove(&delivery).expect("of this link, and once");
-                    let confirmed = |job| self.confirmed.contains(job);
+                    let confirmed = |job| self.confirmed.contains(job) || self.lent.contains(job);
                     assert!(jobs.iter().all(confirmed), "acked before its ends are confirmed");
                 }
                 Effect::Stop { .. } | Effect::Consume { .. } | Effect::Cancel(_) => {}
@@ -211,7 +242,12 @@ impl World {
     fn settle_all(&mut self) {
         self.happen(Op::Up);
         for _ in 0..1000 {
-            (0..SLOTS).for_each(|slot| self.turn(slot));
+            for slot in 0..self.threads.len() {
+                if self.threads[slot].waits {
+                    self.call(slot);
+                }
+                self.turn(slot);
+            }
             self.happen(Op::Settle { which: 0, outcome: Outcome::Confirmed });
             self.happen(Op::Wait(1000));
         }
@@ -235,6 +271,7 @@ proptest! {
         world.settle_all();
         prop_assert!(world.executor.jobs.is_empty(), "{:?}", world.executor.jobs);
         prop_assert!(world.executor.slots.iter().all(Option::is_none));
+        prop_assert_eq!((world.executor.occupied, world.executor.lent), (0, 0));
         prop_assert!(world.deliveries.is_empty(), "{:?}", world.deliveries);
     }
 }

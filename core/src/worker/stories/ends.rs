@@ -51,13 +51,7 @@ fn a_cancelled_job_that_runs_keeps_its_slot_and_its_delivery_and_its_value_is_dr
     check(
         Story::live(1),
         [placed(0, 1, [1]), cancel(1, 1), confirmed(2, 1), placed(3, 2, [2]), ran(10, 0, 1)],
-        [
-            run(0, [1]),
-            ended(1, Answer::Cancelled),
-            Deed::Stop(0, 1),
-            Deed::Ack(1),
-            run(0, [2]),
-        ],
+        [run(0, [1]), ended(1, Answer::Cancelled), Deed::Stop(0, 1), Deed::Ack(1), run(0, [2])],
     );
 }
 
@@ -77,12 +71,7 @@ fn a_job_whose_time_passes_while_it_runs_is_stopped_and_its_value_is_dropped() {
     check(
         Story::live(1),
         [list(0, 1, [brief, placement(2)]), tick(49), tick(50), ran(60, 0, 1)],
-        [
-            run(0, [1, 2]),
-            Deed::Running(vec![1]),
-            ended(1, Answer::Expired),
-            Deed::Stop(0, 1),
-        ],
+        [run(0, [1, 2]), Deed::Running(vec![1]), ended(1, Answer::Expired), Deed::Stop(0, 1)],
     );
 }
 

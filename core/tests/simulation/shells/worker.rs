@@ -140,6 +140,7 @@ impl Worker {
                 }
                 // A thread cannot be stopped.
                 Effect::Stop { .. } => {}
+                Effect::Lend { .. } => panic!("no job waits for another"),
                 Effect::Publish(publication) => self.publish(publication, site),
                 Effect::Ack(delivery) => {
                     let tag = self.tags.remove(&delivery);

@@ -1,0 +1,68 @@
+//! Places lent: a job that waits for a call of its own does nothing meanwhile, and what it waits
+//! for may need its place. So another job runs beside it, and the scheduler is told of one slot
+//! more. The job goes on as soon as it can, also while the other still runs.
+
+use std::collections::VecDeque;
+use std::mem::take;
+use std::time::Duration;
+
+use super::jobs::{Number, State};
+use super::{Consumer, Effect, Executor, Intake, LENT_MAX, List, Stance};
+
+/// The pause between two beats that tell of more places: without them what is waited for cannot
+/// come, yet each names all that is held.
+const MORE: Duration = Duration::from_millis(5);
+/// And of fewer: jobs that call others lend and take back all the time.
+const FEWER: Duration = Duration::from_millis(200);
+
+impl Executor {
+    pub(super) fn waits(&mut self, slot: usize, number: Number, now: Duration) {
+        let may = self.stance == Stance::Live && self.lent < LENT_MAX;
+        let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
+        let turn = turn.filter(|turn| may && !turn.lent && turn.run.front() == Some(&number));
+        let lent = turn.is_some();
+        self.effects.push(Effect::Lend { slot, lent });
+        let Some(turn) = turn else { return };
+        turn.lent = true;
+        self.lent += 1;
+        if turn.run.len() > 1 {
+            self.effects.push(Effect::Recall { slot });
+        }
+        self.give_up_list(slot, now);
+        // The broker may send one more. Should this worker be lost, the beats tell of the job.
+        if let Some(delivery) = self.jobs.let_go(number) {
+            self.effects.push(Effect::Ack(delivery));
+        }
+        if self.intake == Intake::Overfull && self.has_place() {
+            self.intake = Intake::Open;
+        }
+        self.tell_of_places();
+    }
+
+    pub(super) fn resumes(&mut self, slot: usize, number: Number) {
+        let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
+        let turn = turn.filter(|turn| turn.lent && turn.run.front() == Some(&number));
+        let Some(turn) = turn else { return };
+        turn.lent = false;
+        self.lent -= 1;
+        self.tell_of_places();
+    }
+
+    /// What waits for its turn behind a job that waits has it now.
+    pub(super) fn give_up_list(&mut self, slot: usize, now: Duration) {
+        let Some(turn) = self.slots[slot].as_mut().filter(|turn| turn.lent) else { return };
+        let mut jobs: VecDeque<Number> = take(&mut turn.list);
+        jobs.retain(|number| self.jobs.state(*number) == Some(State::Waiting));
+        if !jobs.is_empty() {
+            self.waiting.push_front(List { jobs, consumer: Consumer::Pool, came: now });
+        }
+    }
+
+    fn tell_of_places(&mut self) {
+        let (at, told) = self.told;
+        if self.lent != told {
+            let pause = if self.lent > told { MORE } else { FEWER };
+            self.tell_at = self.tell_at.into_iter().chain([at + pause]).min();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Slots that are tasks, for async functions.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use simple_dist_core::worker::{Event, Work};
+use simple_dist_protocol::message::Answer;
+use simple_dist_protocol::panic_log::Run as Logged;
+use simple_dist_protocol::{Address, AsyncErased, AsyncRun, RunError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::{Gate, Run, begins};
+use crate::job::Job;
+use crate::registry::answer;
+
+/// One task per run. Dropped, whatever runs is dropped.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+/// What all of them have.
+#[derive(Debug)]
+struct Shared {
+    functions: BTreeMap<Address, AsyncErased>,
+    /// What times are counted from.
+    began: Instant,
+    happened: mpsc::Sender<Event>,
+}
+
+impl Tasks {
+    pub(super) fn new(
+        functions: Vec<AsyncErased>,
+        began: Instant,
+        happened: mpsc::Sender<Event>,
+    ) -> Self {
+        let functions =
+            functions.into_iter().map(|function| (function.address().clone(), function)).collect();
+        Self { shared: Arc::new(Shared { functions, began, happened }), tasks: JoinSet::new() }
+    }
+
+    /// Begins a run.
+    pub(super) fn run(&mut self, run: Run) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(run_all(run, Arc::clone(&self.shared)));
+    }
+}
+
+async fn run_all(Run { slot, jobs, gate }: Run, shared: Arc<Shared>) {
+    for work in jobs {
+        if !gate.enter() {
+            break;
+        }
+        let event = run_one(slot, work, &gate, &shared).await;
+        if shared.happened.send(event).await.is_err() {
+            break; // the worker is gone
+        }
+    }
+}
+
+async fn run_one(slot: usize, work: Work, gate: &Arc<Gate>, shared: &Shared) -> Event {
+    let (span, logged, job) = begins(&work, gate, shared.began);
+    let Work { number, function, args, .. } = work;
+    let began = Instant::now();
+    let answer = match shared.functions.get(&function) {
+        None => Answer::NotServed,
+        Some(function) => {
+            let run = Attended { run: function.run(args), logged, job };
+            let run = async {
+                tokio::select! {
+                    biased;
+                    () = gate.stopped(number) => Answer::Cancelled,
+                    end = run => answer(end),
+                }
+            };
+            run.instrument(span).await
+        }
+    };
+    let took = began.elapsed();
+    metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
+    Event::Ran { slot, number, answer, took }
+}
+
+/// A run whose job can be asked for, and whose panics are logged, wherever it goes on.
+struct Attended {
+    run: AsyncRun,
+    logged: Logged,
+    job: Job,
+}
+
+impl Future for Attended {
+    type Output = Result<Vec<u8>, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { run, logged, job } = &mut *self;
+        job.clone().within(|| logged.clone().log_panics(|| Pin::new(run).poll(context)))
+    }
+}
