@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use simple_dist_protocol::nested;
 use tokio::runtime::Handle;
 use tokio::task::coop;
 
@@ -35,15 +36,20 @@ fn is_polling() -> bool {
     })
 }
 
-/// Waits for a future on this thread.
+/// Waits for a future on this thread, which lends its place meanwhile if it runs a job.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let _waiting = nested::wait();
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => {
+                // Whatever could run in place was asked for at the first poll.
+                nested::is_refused();
+                thread::park();
+            }
         }
     }
 }

@@ -1,0 +1,45 @@
+//! Functions that call others of their own pool.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use simple_dist::testing::Cluster;
+use simple_dist::{Client, Fallback, Function};
+use tokio::time::timeout;
+
+/// As long as anything here may take before the test is red.
+const LIMIT: Duration = Duration::from_secs(100);
+
+const FIB: Function<u64, u64> = Function::new("fib", 1);
+
+/// A cluster that serves `fib`, which calls itself, on workers alone.
+async fn cluster(slots: usize) -> Cluster {
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let fib = move |n| {
+        let fib = client.get().expect("it is called later").function(FIB);
+        let call = |n| fib.call(n).fallback(Fallback::Never).blocking().expect("a value");
+        if n < 2 { n } else { call(n - 1) + call(n - 2) }
+    };
+    let cluster = Cluster::start().slots(slots).serve(FIB, fib).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fib_by_remote_calls_of_itself() {
+    let cluster = cluster(2).await;
+    let call = cluster.client().function(FIB).call(13).fallback(Fallback::Never);
+    assert_eq!(timeout(LIMIT, call).await.expect("in time").unwrap(), 233);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_parents_than_slots() {
+    let cluster = cluster(2).await;
+    let calls = cluster.client().function(FIB).map([2; 4]).fallback(Fallback::Never);
+    let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
+    assert_eq!(values, [1; 4]);
+    cluster.stop().await;
+}
