@@ -3,6 +3,12 @@
 
 mod fit;
 
+use std::any::type_name;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use rmp_serde::decode::Error as RmpError;
 use serde::Serialize;
@@ -26,6 +32,15 @@ pub enum Error {
     /// It is nested too deep.
     #[error("nested deeper than {} levels: send it as a flat list", limits::DEPTH)]
     Deep,
+    /// What its type writes, its type does not read, or reads as something else. Only a build with
+    /// debug assertions looks, before it sends.
+    #[error("{kind} does not come back as it was written: {problem}")]
+    OneWay {
+        /// The type.
+        kind: &'static str,
+        /// What became of it.
+        problem: String,
+    },
     /// The bytes are not a message of this type.
     #[error("not MessagePack of the expected type: {0}")]
     Malformed(String),
@@ -40,10 +55,76 @@ impl serde::ser::Error for Error {
     }
 }
 
-/// Writes an argument or a value, if it would be read back as it is.
-pub fn encode_exact<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    value.serialize(Fit(limits::DEPTH))?;
+/// So many bytes in lists of numbers are worth a warning: they take two bytes each where they are
+/// 128 or more, and five times as long.
+const NUMBERS: usize = 64 * 1024;
+
+/// Writes an argument or a value, if it would be read back as it is. A build with debug assertions
+/// reads it back to see.
+///
+/// # Errors
+/// [`Error::Unwritable`], [`Error::Ambiguous`], [`Error::Deep`] or [`Error::OneWay`].
+pub fn encode_exact<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>, Error> {
+    let numbers = Cell::new(0);
+    let bytes = encode_fit(value, &numbers)?;
+    if numbers.get() >= NUMBERS {
+        warn_of_numbers(type_name::<T>(), numbers.get());
+    }
+    if cfg!(debug_assertions) {
+        read_back::<T>(&bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Writes what is not read back as the same type, such as JSON.
+///
+/// # Errors
+/// [`Error::Unwritable`], [`Error::Ambiguous`] or [`Error::Deep`].
+pub fn encode_untyped<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    encode_fit(value, &Cell::new(0))
+}
+
+fn encode_fit<T: Serialize + ?Sized>(value: &T, numbers: &Cell<usize>) -> Result<Vec<u8>, Error> {
+    value.serialize(Fit { levels: limits::DEPTH, numbers })?;
     encode(value)
+}
+
+fn read_back<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), Error> {
+    let one_way = |problem| Err(Error::OneWay { kind: type_name::<T>(), problem });
+    let again = || decode::<T>(bytes).and_then(|value| encode(&value));
+    // What panics here panics where it is read in earnest, and is told there.
+    match catch_unwind(AssertUnwindSafe(again)) {
+        Ok(Ok(again)) if tally(&again) != tally(bytes) => {
+            one_way("it reads what it wrote as another value".to_owned())
+        }
+        Ok(Err(error)) => one_way(error.to_string()),
+        Ok(Ok(_)) => Ok(()),
+        Err(panic) => {
+            // It may panic in its turn.
+            std::mem::forget(panic);
+            Ok(())
+        }
+    }
+}
+
+/// How often each byte is there: the same for the entries of a `HashMap` in whatever order.
+fn tally(bytes: &[u8]) -> [usize; 256] {
+    let mut tally = [0; 256];
+    for byte in bytes {
+        tally[usize::from(*byte)] += 1;
+    }
+    tally
+}
+
+/// Tells it once for each type.
+fn warn_of_numbers(kind: &'static str, numbers: usize) {
+    static TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(kind) {
+        tracing::warn!(
+            "{kind} has {numbers} bytes in lists of numbers, which takes five times as long: declare \
+             them as Bytes, or #[serde(with = \"serde_bytes\")]"
+        );
+    }
 }
 
 /// Writes a message.
@@ -237,6 +318,42 @@ mod tests {
                 prop_assert_eq!(decode::<Mixed>(&bytes).unwrap(), value);
             }
         }
+    }
+
+    #[test]
+    fn what_its_type_does_not_read_is_told_where_it_is_written() {
+        #[derive(Serialize, serde::Deserialize)]
+        #[serde(untagged)]
+        enum Untagged {
+            Number(f64),
+            Exact(u64),
+        }
+        /// It reads every number as text, and what it writes it cannot read.
+        #[derive(Serialize, serde::Deserialize)]
+        struct Lopsided(#[serde(serialize_with = "as_text")] u64);
+        fn as_text<S: serde::Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(number)
+        }
+        for error in [
+            encode_exact(&Untagged::Exact(7)).unwrap_err(),
+            encode_exact(&Lopsided(7)).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::OneWay { .. }), "{error}");
+        }
+        encode_exact(&Untagged::Number(7.5)).unwrap();
+        let words = (0..100).map(|number| (number, number.to_string()));
+        encode_exact(&words.collect::<std::collections::HashMap<_, _>>()).unwrap();
+    }
+
+    #[test]
+    fn bytes_in_lists_of_numbers_are_counted() {
+        fn numbers<T: Serialize>(value: &T) -> usize {
+            let numbers = Cell::new(0);
+            encode_fit(value, &numbers).unwrap();
+            numbers.get()
+        }
+        assert_eq!(numbers(&(vec![1_u8; 500], Some(vec![200_u8; 7]))), 507);
+        assert_eq!(numbers(&(Bytes::from(vec![1; 500]), vec![1_u16; 500], "text")), 0);
     }
 
     #[test]

@@ -51,9 +51,9 @@ pub enum JsonError {
 /// ```
 pub fn arguments_from_json(arguments: &[Value]) -> Result<Vec<u8>, JsonError> {
     let encoded = match arguments {
-        [] => codec::encode_exact(&()),
-        [argument] => codec::encode_exact(&Outgoing(argument)),
-        several => codec::encode_exact(&several.iter().map(Outgoing).collect::<Vec<_>>()),
+        [] => codec::encode_untyped(&()),
+        [argument] => codec::encode_untyped(&Outgoing(argument)),
+        several => codec::encode_untyped(&several.iter().map(Outgoing).collect::<Vec<_>>()),
     };
     let mut bytes = encoded.map_err(|error| not_base64(arguments).unwrap_or(error.into()))?;
     // They may wait for long, and room that was only taken in advance with them.

@@ -1,20 +1,28 @@
 //! Whether an argument or a value comes out of MessagePack as it went in, seen before it is
 //! written: a serializer that writes nothing.
 
+use std::cell::Cell;
+
 use serde::ser::{self, Serialize};
 
 use super::Error;
 
-/// How many levels of lists and maps may still be opened.
+/// A serializer that looks, and counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Fit(pub(super) usize);
+pub(super) struct Fit<'a> {
+    /// How many levels of lists and maps may still be opened.
+    pub(super) levels: usize,
+    /// How many bytes were written as numbers.
+    pub(super) numbers: &'a Cell<usize>,
+}
 
 /// Whether what was looked at is written as nil.
 pub(super) type Nil = bool;
 
-impl Fit {
+impl Fit<'_> {
     fn deeper(self) -> Result<Self, Error> {
-        self.0.checked_sub(1).map(Self).ok_or(Error::Deep)
+        let levels = self.levels.checked_sub(1).ok_or(Error::Deep)?;
+        Ok(Self { levels, ..self })
     }
 }
 
@@ -30,7 +38,7 @@ macro_rules! plain {
 /// What is within a list or a map.
 macro_rules! within {
     ($($trait:ident: $method:ident($($key:ty)?)),* $(,)?) => {
-        $(impl ser::$trait for Fit {
+        $(impl ser::$trait for Fit<'_> {
             type Ok = Nil;
             type Error = Error;
 
@@ -58,7 +66,7 @@ within! {
     SerializeStructVariant: serialize_field(&'static str),
 }
 
-impl ser::SerializeMap for Fit {
+impl ser::SerializeMap for Fit<'_> {
     type Ok = Nil;
     type Error = Error;
 
@@ -75,7 +83,7 @@ impl ser::SerializeMap for Fit {
     }
 }
 
-impl ser::Serializer for Fit {
+impl ser::Serializer for Fit<'_> {
     type Ok = Nil;
     type Error = Error;
     type SerializeSeq = Self;
@@ -89,9 +97,14 @@ impl ser::Serializer for Fit {
     plain! {
         serialize_bool: bool, serialize_char: char, serialize_str: &str, serialize_bytes: &[u8],
         serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
-        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
+        serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
         serialize_i128: i128, serialize_u128: u128, serialize_f32: f32, serialize_f64: f64,
         serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_u8(self, _: u8) -> Result<Nil, Error> {
+        self.numbers.set(self.numbers.get() + 1);
+        Ok(false)
     }
 
     /// As the codec, which writes what machines read.

@@ -106,8 +106,9 @@ fn reason(error: &codec::Error) -> String {
             String::new()
         }
         codec::Error::Malformed(reason) | codec::Error::Unwritable(reason) => format!(": {reason}"),
-        codec::Error::Trailing(_) | codec::Error::Ambiguous | codec::Error::Deep => {
-            format!(": {error}")
-        }
+        codec::Error::Trailing(_)
+        | codec::Error::Ambiguous
+        | codec::Error::Deep
+        | codec::Error::OneWay { .. } => format!(": {error}"),
     }
 }
