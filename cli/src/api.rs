@@ -1,4 +1,4 @@
-//! A distributor's HTTP API, seen from here: one connection, kept open; every wait has a limit.
+//! A client of a distributor's HTTP API: one kept-alive connection, and a limit on every wait.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use ureq::{Agent, Body};
 
 use crate::exit::Failure;
 
-/// How long one request may take: a distributor that is slower is as good as gone.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The most bytes of an answer: far more than a thousand workers need.
+/// How long one request may take; a slower distributor counts as unreachable.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most bytes of a response: far more than a thousand workers need.
 const MOST: u64 = 64 << 20;
 
-/// One distributor's API.
+/// A client of one distributor.
 #[derive(Debug)]
 pub(crate) struct Api {
     agent: Agent,
@@ -23,21 +23,21 @@ pub(crate) struct Api {
     authorization: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Error {
-    /// Nobody answers, or not in time.
+    /// Nobody answered, or not in time.
     Unreachable(String),
-    /// It wants a token, or another one.
+    /// The token is missing or wrong.
     Forbidden(String),
-    /// It answers that it cannot or will not.
+    /// The distributor refused the request.
     Refused(String),
-    /// It answers something else than a distributor would.
+    /// The response is not one of a distributor.
     Unfit(String),
 }
 
 impl Error {
-    /// What it says, for people.
+    /// The explanation for people.
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::Unreachable(message)
@@ -58,7 +58,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What a distributor says of an error (RFC 9457).
+/// The error of a response (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
     #[serde(default)]
@@ -68,20 +68,20 @@ struct Problem {
 }
 
 impl Api {
-    /// The API at `http://host:port`.
+    /// A client of the API at `http://host:port`.
     pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/').to_owned();
         let host = base.strip_prefix("http://").unwrap_or_default();
         if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            let problem = format_args!("{url:?} is not like http://127.0.0.1:8080");
+            let problem = format_args!("{url:?} is not a URL like http://127.0.0.1:8080");
             return Err(Failure::configuration(problem));
         }
         let authorization = token.map(|token| format!("Bearer {token}"));
         if authorization.as_ref().is_some_and(|line| line.contains(|c: char| c.is_control())) {
-            return Err(Failure::configuration("the token has a line break in it"));
+            return Err(Failure::configuration("the token contains a line break"));
         }
         let agent = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(REQUEST_TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -90,17 +90,17 @@ impl Api {
         Ok(Self { agent, base, authorization })
     }
 
-    /// Where it is.
+    /// The base URL.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// Whether there is a token to show.
+    /// Whether requests carry a token.
     pub(crate) fn has_token(&self) -> bool {
         self.authorization.is_some()
     }
 
-    /// Reads something.
+    /// Reads a resource.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
@@ -113,7 +113,7 @@ impl Api {
         })
     }
 
-    /// Asks for a change.
+    /// Requests a change.
     pub(crate) fn post(&self, path: &str) -> Result<(), Error> {
         let mut request = self.agent.post(format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
@@ -134,7 +134,7 @@ impl Api {
         let problem = answer.body_mut().with_config().limit(MOST).read_json::<Problem>();
         let said = match problem {
             Ok(problem) => problem.detail.unwrap_or(problem.title),
-            // Somebody else than a distributor: its status line says enough.
+            // Not from a distributor: the status line says enough.
             Err(_) => String::new(),
         };
         let said = if said.is_empty() { status.to_string() } else { said };
@@ -147,9 +147,9 @@ impl Api {
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
         let why = match error {
-            ureq::Error::Timeout(_) => format!("it takes longer than {PATIENCE:?}"),
+            ureq::Error::Timeout(_) => format!("it took longer than {REQUEST_TIMEOUT:?}"),
             ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                "nobody listens there".to_owned()
+                "nothing listens there".to_owned()
             }
             error => error.to_string(),
         };

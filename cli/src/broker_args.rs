@@ -1,4 +1,4 @@
-//! Which broker: the options that every role shares.
+//! Options that choose the broker, shared by all roles.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) struct Broker {
     pub(crate) files: Files,
 }
 
-/// The files of TLS, with an amqps URL.
+/// The files for TLS, with an amqps URL.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Files {
     /// For amqps: the CA certificates to trust, in PEM, instead of the system's
@@ -52,7 +52,7 @@ impl Files {
         Ok(certificates)
     }
 
-    /// Names them to a child process, and no others that it would inherit.
+    /// Passes them to a child process, instead of any it would inherit.
     pub(crate) fn name_to(&self, child: &mut Command) {
         for (variable, file) in [(CA, &self.ca), (CERTIFICATE, &self.certificate), (KEY, &self.key)]
         {
@@ -69,25 +69,25 @@ fn read(file: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::configuration(format_args!("{}: {error}", file.display())))
 }
 
-/// A broker to work on.
+/// A broker to use: a given one, or an embedded one of this process.
 #[derive(Debug)]
-pub(crate) struct At {
-    /// Where it is.
+pub(crate) struct Chosen {
+    /// Its URL.
     pub(crate) url: String,
     pub(crate) files: Files,
     embedded: Option<embedded::Handle>,
 }
 
-impl At {
-    /// What a person should know of it.
+impl Chosen {
+    /// A note about it for the user.
     pub(crate) fn banner(&self) -> &'static str {
         match self.embedded {
-            Some(_) => "on an embedded broker: jobs live only as long as this process",
-            None => "on the broker that was given",
+            Some(_) => "on an embedded broker: jobs are lost when this process ends",
+            None => "on the given broker",
         }
     }
 
-    /// Ends it, if it is our own.
+    /// Stops it, if it is ours.
     pub(crate) async fn stop(self) {
         if let Some(broker) = self.embedded {
             broker.stop().await;
@@ -96,7 +96,7 @@ impl At {
 }
 
 impl Broker {
-    /// The URL that was given, by flag, variable or file.
+    /// The given URL, from the flag, the variable or the file.
     pub(crate) fn given(&self) -> Result<Option<String>, Failure> {
         match &self.url {
             Some(url) => Ok(Some(url.clone())),
@@ -104,27 +104,27 @@ impl Broker {
         }
     }
 
-    /// The URL that was given, or the one on this machine.
+    /// The given URL, or that of a broker on this machine.
     pub(crate) fn url(&self) -> Result<String, Failure> {
         Ok(self.given()?.unwrap_or_else(|| DEFAULT_URL.to_owned()))
     }
 
-    /// The broker that was given, or one that ends with this process.
-    pub(crate) async fn given_or_embedded(&self) -> Result<At, Failure> {
+    /// The given broker, or an embedded one that ends with this process.
+    pub(crate) async fn given_or_embedded(&self) -> Result<Chosen, Failure> {
         let embedded = match self.given()? {
-            Some(url) => return Ok(At { url, files: self.files.clone(), embedded: None }),
+            Some(url) => return Ok(Chosen { url, files: self.files.clone(), embedded: None }),
             None => embedded::Broker::builder().start().await.map_err(Failure::unavailable)?,
         };
         let url = embedded.url().to_owned();
-        Ok(At { url, files: Files::default(), embedded: Some(embedded) })
+        Ok(Chosen { url, files: Files::default(), embedded: Some(embedded) })
     }
 
-    /// The certificates that were given.
+    /// The given certificates.
     pub(crate) fn certificates(&self) -> Result<Certificates, Failure> {
         self.files.read()
     }
 
-    /// A client on it.
+    /// A client of this installation.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         self.client_at(&self.url()?, &self.files)
     }

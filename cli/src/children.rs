@@ -1,4 +1,4 @@
-//! Roles as child processes of this one: the same binary, started again.
+//! Starts roles as child processes: the same binary, started again.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::broker_args::Files;
 use crate::exit::Failure;
 use crate::output::say;
 
-/// Options of a role that another process of ours started.
+/// Options of a role started by another process of ours.
 #[derive(Debug, Args)]
 pub(crate) struct Child {
     /// End when this parent ends, however it ends
@@ -20,20 +20,20 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Ties this process to its parent, so that nothing is left behind.
+    /// Ends this process when its parent ends, so that nothing is left behind.
     pub(crate) fn bind_to_parent(&self) {
         let Some(parent) = self.parent else { return };
         if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
             tracing::warn!(%error, "this process may outlive its parent");
         }
-        // The parent may have been gone before it could be tied to.
+        // The parent may have ended before this took effect.
         if getppid() != Pid::from_raw(parent) {
             std::process::abort();
         }
     }
 }
 
-/// Starts the role with these arguments, on that broker, silent unless `RUST_LOG` is set.
+/// Starts a role with these arguments on this broker; silent unless `RUST_LOG` is set.
 pub(crate) fn start(
     url: &str,
     files: &Files,
@@ -55,15 +55,15 @@ pub(crate) fn start(
         .map_err(Failure::configuration)
 }
 
-/// Ends a child gracefully, and after ten seconds otherwise.
+/// Stops a child gracefully, and kills it after ten seconds.
 pub(crate) async fn stop(mut child: tokio::process::Child) {
     let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
     if let Some(pid) = Pid::from_raw(pid) {
-        // A child that has ended by itself cannot be told to.
+        // A child may have ended by itself.
         let _gone = kill_process(pid, Signal::TERM);
     }
     if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
-        // It is killed when it is dropped.
-        say("a process did not end within 10 s and is killed");
+        // Dropping it kills it.
+        say("a process did not stop within 10 s; killing it");
     }
 }

@@ -1,5 +1,5 @@
-//! What RabbitMQ is told at its start: a user for each role, with a password's hash and the role's
-//! rights, and nobody else.
+//! The definitions file for RabbitMQ: a user for each role, with a password hash and the role's
+//! permissions, and no other users.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,20 +8,20 @@ use sha2::{Digest, Sha256};
 use simple_dist_protocol::UserName;
 use simple_dist_protocol::topology::{Declaration, ExchangeKind, Role, Topology};
 
-/// A login, as RabbitMQ is to know it.
+/// A login to define.
 pub(crate) struct Login<'a> {
-    /// What it may do.
+    /// The role, which determines its permissions.
     pub(crate) role: Role,
-    /// Its name.
+    /// The user name.
     pub(crate) user: UserName,
-    /// Its password, of which only a hash is written.
+    /// The password; only a hash of it is written.
     pub(crate) password: &'a str,
 }
 
 /// The virtual host of all roles.
 const VHOST: &str = "/";
 
-/// The definitions file. Since it names users, RabbitMQ makes no `guest`.
+/// The definitions file. Because it names users, RabbitMQ does not create `guest`.
 pub(crate) fn definitions(topology: &Topology, logins: &[Login<'_>]) -> Value {
     let users: Vec<Value> = logins
         .iter()
@@ -55,7 +55,8 @@ pub(crate) fn definitions(topology: &Topology, logins: &[Login<'_>]) -> Value {
     })
 }
 
-/// Who comes before the distributor finds them, and makes no errors in the broker's log.
+/// The exchanges, so that roles started before the distributor find them and cause no errors in the
+/// broker's log.
 fn exchanges(topology: &Topology) -> Vec<Value> {
     let exchange = |declaration| match declaration {
         Declaration::Exchange { name, kind } => Some(json!({
@@ -75,7 +76,7 @@ fn exchanges(topology: &Topology) -> Vec<Value> {
     topology.shared().into_iter().filter_map(exchange).collect()
 }
 
-/// RabbitMQ's form: the salt, and the hash of salt and password, in base64.
+/// RabbitMQ's format: the salt, then the hash of salt and password, in base64.
 fn password_hash(salt: [u8; 4], password: &str) -> String {
     let hash = Sha256::new().chain_update(salt).chain_update(password).finalize();
     STANDARD.encode([&salt[..], &hash[..]].concat())
@@ -85,7 +86,7 @@ fn password_hash(salt: [u8; 4], password: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The example of RabbitMQ's guide to passwords.
+    /// The example in RabbitMQ's guide to passwords.
     #[test]
     fn a_password_is_hashed_as_rabbitmq_does() {
         let hash = password_hash([0x90, 0x8d, 0xc6, 0x0a], "test12");

@@ -1,4 +1,4 @@
-//! `simple-dist demo`: the acceptance story, played with processes of its own.
+//! `simple-dist demo`: runs the acceptance scenario in its own processes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::output::{print, say};
 use simple_dist_worker::shutdown_signal;
 
-/// Starts a distributor and two workers, and plays the story with them.
+/// Starts a distributor and two workers, and runs a scenario with them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,14 +32,14 @@ pub(crate) struct Options {
     broker: Broker,
 }
 
-/// A function that nobody serves.
+/// A function that no worker serves.
 const NOBODY: PureFunction<u64, u64> = Function::pure("nobody", 1, |n| n + 1);
-/// The fib of 0..35.
+/// The range of the map: `fib` of 0..35.
 const MAPPED: u64 = 35;
-/// How many workers there are.
+/// The number of workers.
 const WORKERS: usize = 2;
 
-/// Plays the story; fails if any step is wrong.
+/// Runs the scenario; fails if any step is wrong.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let at = options.broker.given_or_embedded().await?;
     let client = options.broker.client_at(&at.url, &at.files)?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         workers: Vec::new(),
         wrong: 0,
     };
-    let scene = format!("one distributor, {WORKERS} workers, each a process of its own,");
+    let scene = format!("one distributor and {WORKERS} workers, each in its own process,");
     print(format_args!(
         "simple-dist: {scene}
 {}
@@ -62,7 +62,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let distributor = story.start(&["distributor", "--listen", "none"])?;
     let played = story.play().await;
     if played.is_ok() && options.stay {
-        print("\nstaying, with a trickle of jobs; Ctrl-C ends it")?;
+        print("\nkeeping everything up, with a trickle of jobs; stop with Ctrl-C")?;
         tokio::select! {
             () = trickle(&story.fib) => {}
             () = shutdown_signal() => {}
@@ -78,7 +78,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     if story.wrong > 0 {
         return Err(Failure::function(format_args!("{} steps went wrong", story.wrong)));
     }
-    print("\nall as promised")
+    print("\nall steps passed")
 }
 
 struct Story {
@@ -117,7 +117,7 @@ impl Story {
         self.map().await
     }
 
-    /// Step e: every value right, and both workers had some.
+    /// Step e: every value is right, and both workers computed some.
     async fn map(&mut self) -> Result<(), Failure> {
         self.both_there().await?;
         let begun = now();
@@ -162,15 +162,15 @@ impl Story {
         print(format_args!("({step}) {what:34} {value:<6} {origin}, {took:.1?}{verdict}"))
     }
 
-    /// Calls until a worker answers: what a person does who has just started one.
-    async fn remote(&self, patience: Duration) -> Result<(Answer<u64>, Duration), Failure> {
+    /// Calls until a worker answers, as a person would who has just started one.
+    async fn remote(&self, timeout: Duration) -> Result<(Answer<u64>, Duration), Failure> {
         let begun = now();
         loop {
             match self.fib.call(20).fallback(Fallback::Never).detailed().await {
                 Ok(answer) => return Ok((answer, begun.elapsed())),
-                Err(error) if begun.elapsed() > patience => {
+                Err(error) if begun.elapsed() > timeout => {
                     return Err(Failure::unavailable(format_args!(
-                        "no worker answered within {patience:?}: {error}"
+                        "no worker answered within {timeout:?}: {error}"
                     )));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -178,7 +178,7 @@ impl Story {
         }
     }
 
-    /// Waits until both workers have answered something.
+    /// Waits until both workers have answered.
     async fn both_there(&self) -> Result<(), Failure> {
         let begun = now();
         let mut seen = std::collections::BTreeSet::new();

@@ -1,4 +1,4 @@
-//! How a command fails: what is said, and with which code it ends.
+//! How a command fails: its message and exit code.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -9,14 +9,14 @@ use simple_dist_client::CallError;
 
 use crate::output::{say, some};
 
-/// A command's failure. Without a message it ends in silence.
+/// A command's failure; with an empty message it is silent.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
     message: String,
 }
 
-/// How a command ends that SIGPIPE would have ended.
+/// The exit code of a command that SIGPIPE would have ended.
 const UNREAD: u8 = 141;
 
 impl Failure {
@@ -25,35 +25,35 @@ impl Failure {
         Self { code: 1, message: problem.to_string() }
     }
 
-    /// The command line cannot be followed: 2.
+    /// The command line is invalid: 2.
     pub(crate) fn usage(problem: impl Display) -> Self {
         Self { code: 2, message: problem.to_string() }
     }
 
-    /// Nobody is there to do it: 69.
+    /// The service is unavailable: 69.
     pub(crate) fn unavailable(problem: impl Display) -> Self {
         Self { code: 69, message: problem.to_string() }
     }
 
-    /// Values cannot be written to stdout: 74, or in silence 141 if nobody reads them any more.
+    /// Stdout cannot be written: 74; silently 141 if its reader is gone.
     pub(crate) fn output(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self { code: UNREAD, message: String::new() },
-            _ => Self { code: 74, message: format!("stdout cannot be written: {error}") },
+            _ => Self { code: 74, message: format!("cannot write to stdout: {error}") },
         }
     }
 
-    /// It takes a token that was not given: 77.
+    /// A required token is missing or wrong: 77.
     pub(crate) fn forbidden(problem: impl Display) -> Self {
         Self { code: 77, message: problem.to_string() }
     }
 
-    /// The environment or a setting is unusable: 78.
+    /// The environment or a setting is invalid: 78.
     pub(crate) fn configuration(problem: impl Display) -> Self {
         Self { code: 78, message: problem.to_string() }
     }
 
-    /// A setting is unusable, with all that is said beneath it: 78.
+    /// A setting is invalid; the message includes the error's sources: 78.
     pub(crate) fn unusable(error: impl Error) -> Self {
         let mut message = error.to_string();
         let mut beneath = error.source();
@@ -64,18 +64,18 @@ impl Failure {
         Self { code: 78, message }
     }
 
-    /// A signal ended it: 128 and its number, as shells have it.
+    /// A signal ended it: 128 plus its number, as in shells.
     pub(crate) fn signal(name: &str, number: i32) -> Self {
         let code = u8::try_from(128 + number).unwrap_or(u8::MAX);
         Self { code, message: format!("stopped by {name}") }
     }
 
-    /// Which of many it is.
+    /// Prefixes the message with the name of what failed.
     pub(crate) fn of(self, name: &str) -> Self {
         Self { message: format!("{name}: {}", self.message), ..self }
     }
 
-    /// With something that may help.
+    /// Appends a hint.
     pub(crate) fn with(self, hint: Option<&str>) -> Self {
         match hint {
             Some(hint) if !self.message.is_empty() => {
@@ -85,33 +85,33 @@ impl Failure {
         }
     }
 
-    /// The same, with so many calls cancelled for it, if their workers could be told.
+    /// Appends how many calls were cancelled, and whether their workers could be told.
     pub(crate) fn with_cancelled(self, calls: usize, told: bool) -> Self {
         if calls == 0 {
             return self;
         }
         let Self { code, mut message } = self;
         if message.is_empty() {
-            message = "nobody reads the values any more".to_owned();
+            message = "the reader of stdout is gone".to_owned();
         }
         let calls = some(calls as u64, "call");
         let became = if told { "cancelled" } else { "given up; no connection to tell the workers" };
         Self { code, message: format!("{message}; {calls} {became}") }
     }
 
-    /// With which code the process ends.
+    /// The exit code of the process.
     pub(crate) fn code(&self) -> u8 {
         self.code
     }
 
-    /// Says it.
+    /// Prints the message to stderr.
     pub(crate) fn say(&self) {
         if !self.message.is_empty() {
             say(format_args!("simple-dist: {}", self.message));
         }
     }
 
-    /// Says it and gives the code.
+    /// Prints the message and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         self.say();
         ExitCode::from(self.code)
@@ -121,7 +121,7 @@ impl Failure {
 impl<E: Display> From<CallError<E>> for Failure {
     fn from(error: CallError<E>) -> Self {
         let code = match &error {
-            // The message is a sentence of its own.
+            // The message is complete by itself.
             CallError::BadArguments { message } => return Self::usage(message),
             CallError::Timeout => 75,
             CallError::Unavailable { .. } | CallError::Closed => 69,

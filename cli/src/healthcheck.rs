@@ -1,10 +1,8 @@
-//! `simple-dist healthcheck`: whether the service in this container is alive, for a container's
-//! health check.
+//! `simple-dist healthcheck`: a container's health check.
 //!
-//! A distributor is asked over HTTP. A worker listens nowhere, so it touches a file while its
-//! runtime runs, and the file must be young. Neither says anything of the broker: a restart of this
-//! container would not mend that, and whether a worker serves is what its beats tell the
-//! distributor.
+//! A distributor is asked over HTTP. A worker does not listen anywhere, so it touches a file while
+//! its runtime runs, and the file must be recent. Neither checks the broker: restarting this
+//! container would not fix that, and the workers' beats tell the distributor whether they serve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +16,7 @@ use url::Url;
 
 use crate::exit::Failure;
 
-/// Tells by its exit code whether a service is alive.
+/// Reports by its exit code whether a service is alive.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,35 +25,40 @@ Examples:
 
 Exit code 0: alive; 1: not.")]
 pub(crate) struct Options {
-    /// Asked for a 2xx answer
+    /// The URL to check; it must answer 2xx
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/healthz")]
     url: Url,
-    /// Looked at instead: a file that the service touches every few seconds
+    /// Check a file instead, which the service touches every few seconds
     #[arg(long, value_name = "PATH", env = "SIMPLE_DIST_HEALTH_FILE")]
     file: Option<PathBuf>,
 }
 
 /// How often a service touches its file.
 const TOUCH: Duration = Duration::from_secs(2);
-/// From this age the file says that nothing runs any more.
+/// The age from which the file means that the service is not running.
 const OLD: Duration = Duration::from_secs(10);
-/// The most time of the whole question.
+/// How long the whole check may take.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// Looks once.
+/// Runs the check.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     match options.file {
         Some(file) => young(&file, SystemTime::now()),
         None => match timeout(ANSWER, status(&options.url)).await {
             Ok(Ok(200..=299)) => Ok(()),
-            Ok(Ok(other)) => Err(Failure::function(format_args!("{} says {other}", options.url))),
+            Ok(Ok(other)) => {
+                Err(Failure::function(format_args!("{} answered {other}", options.url)))
+            }
             Ok(Err(error)) => Err(Failure::function(format_args!("{}: {error}", options.url))),
-            Err(_) => Err(Failure::function(format_args!("{} says nothing", options.url))),
+            Err(_) => {
+                Err(Failure::function(format_args!("{} did not answer in time", options.url)))
+            }
         },
     }
 }
 
-/// Touches a file as long as the runtime runs; never ends. Dropped, it leaves the file to grow old.
+/// Touches a file as long as the runtime runs; never returns. Once dropped, it lets the file grow
+/// old.
 pub(crate) async fn touch(file: PathBuf) -> Failure {
     let mut ticks = tokio::time::interval(TOUCH);
     loop {
@@ -72,10 +75,10 @@ fn young(file: &Path, now: SystemTime) -> Result<(), Failure> {
         touched.map_err(|error| Failure::function(format_args!("{}: {error}", file.display())))?;
     match now.duration_since(touched) {
         Ok(age) if age > OLD => Err(Failure::function(format_args!(
-            "{} was touched {age:.0?} ago: nothing runs any more",
+            "{} was last touched {age:.0?} ago: the service is not running",
             file.display()
         ))),
-        // A clock that was set back says nothing.
+        // The clock was set back: the age is unknown.
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -93,5 +96,5 @@ async fn status(url: &Url) -> std::io::Result<u16> {
     stream.read_exact(&mut line).await?;
     let code = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1."));
     code.and_then(|code| code.get(2..)?.parse().ok())
-        .ok_or_else(|| std::io::Error::other("it does not speak HTTP/1"))
+        .ok_or_else(|| std::io::Error::other("the response is not HTTP/1"))
 }

@@ -1,4 +1,4 @@
-//! Where a distributor's page and API are, and who may do what there.
+//! Options of a distributor's page and API.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use crate::exit::Failure;
 /// The page and the API.
 #[derive(Debug, Args)]
 pub(crate) struct Http {
-    /// Where to serve the page and the API; `none` for nowhere [default: 127.0.0.1:8080, if free].
-    /// Any address but loopback needs a token: SIMPLE_DIST_TOKEN, or a file named by
+    /// Where to serve the page and the API; `none` to turn them off [default: 127.0.0.1:8080, if
+    /// free]. Any address but loopback needs a token: SIMPLE_DIST_TOKEN, or a file named by
     /// SIMPLE_DIST_TOKEN_FILE
     #[arg(long, env = "LISTEN", value_name = "ADDRESS")]
     listen: Option<Listen>,
@@ -36,7 +36,7 @@ pub(crate) struct Http {
     open_reads: bool,
 }
 
-/// Where the page and the API are.
+/// Where to serve the page and the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
     /// Nowhere.
@@ -51,9 +51,10 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" | "off" => Ok(Self::Nowhere),
-            text => text.parse().map(Self::At).map_err(|_| {
-                format!("an address is like {LISTEN} or [::1]:8080, or `none` for nowhere")
-            }),
+            text => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("expected an address like {LISTEN} or [::1]:8080, or `none`")),
         }
     }
 }
@@ -68,12 +69,12 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// Whether one can listen there now. A child that cannot would only say so in its log.
+    /// Checks that the address is free; a child process would report it only in its log.
     pub(crate) fn is_free(self) -> Result<(), Failure> {
         let Self::At(address) = self else { return Ok(()) };
         TcpListener::bind(address).map(drop).map_err(|error| {
             Failure::configuration(format_args!(
-                "cannot serve the page on {address}: {error}; give another address with --page, \
+                "cannot serve the page on {address}: {error}; choose another address with --page, \
                  or `none`"
             ))
         })
@@ -81,12 +82,12 @@ impl Listen {
 }
 
 impl Http {
-    /// What was said; none if there is to be no page.
+    /// The settings; `None` if there is to be no page.
     pub(crate) fn settings(self) -> Result<Option<Settings>, Failure> {
         let (address, required) = match self.listen {
             Some(Listen::Nowhere) => return Ok(None),
             Some(Listen::At(address)) => (address, true),
-            // A second distributor on this machine finds the first one's page there.
+            // The port may be taken by another distributor on this machine.
             None => (LISTEN.parse().map_err(Failure::configuration)?, false),
         };
         let token = match &self.token_file {

@@ -1,5 +1,4 @@
-//! What ends a command before its work is done: SIGINT, SIGTERM, SIGHUP, and nobody reading its
-//! stdout any more.
+//! Interruptions of a command: SIGINT, SIGTERM, SIGHUP, and the reader of its stdout going away.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -12,7 +11,8 @@ use tokio::sync::oneshot;
 
 use crate::exit::Failure;
 
-/// The interruptions of one command. From when it listens on, no signal ends the process by itself.
+/// The interruptions of one command. While this exists, these signals do not end the process by
+/// themselves.
 pub(crate) struct Interrupts {
     signals: Signals,
     unread: oneshot::Receiver<()>,
@@ -21,7 +21,7 @@ pub(crate) struct Interrupts {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// Not under `nohup`, which has it ignored.
+    /// `None` under `nohup`, which ignores it.
     hangup: Option<Signal>,
 }
 
@@ -37,7 +37,7 @@ impl Interrupts {
         Ok(Self { signals, unread: watch_stdout().map_err(Failure::configuration)? })
     }
 
-    /// Waits for the first, and says with which code the command ends.
+    /// Waits for the first interruption and returns the matching failure.
     pub(crate) async fn first(&mut self) -> Failure {
         tokio::select! {
             Ok(()) = &mut self.unread => Failure::output(ErrorKind::BrokenPipe.into()),
@@ -45,7 +45,7 @@ impl Interrupts {
         }
     }
 
-    /// Takes leave, unless a signal comes meanwhile: that ends the process at once.
+    /// Runs the farewell; another signal ends the process at once.
     pub(crate) async fn leave(&mut self, farewell: impl Future<Output = ()>) {
         tokio::select! {
             () = farewell => {}
@@ -71,7 +71,7 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process has a signal ignored.
+/// Whether the parent process had this signal ignored.
 fn is_ignored(kind: SignalKind) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -79,21 +79,22 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
-/// Tells when nobody can read stdout any more, also while nothing is written to it.
+/// Reports when the reader of stdout is gone, even while nothing is written.
 fn watch_stdout() -> io::Result<oneshot::Receiver<()>> {
     let (tell, unread) = oneshot::channel();
     thread::Builder::new().name("stdout-readers".to_owned()).spawn(move || {
         let stdout = io::stdout();
         loop {
-            // Errors and hang-ups are reported unasked; a file or a terminal that lives has none.
+            // Errors and hang-ups are reported without asking for them; a file or a live terminal
+            // has none.
             match poll(&mut [PollFd::new(&stdout, PollFlags::empty())], None) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => break,
-                // Then a write will tell.
+                // A failing write will reveal it.
                 Err(_) => return,
             }
         }
-        // Whoever does not listen any more is about to end.
+        // If nobody listens any more, the command is about to end.
         let _unheard = tell.send(());
     })?;
     Ok(unread)

@@ -1,4 +1,4 @@
-//! Where logs go: stderr, as text for a person and as JSON for a collector.
+//! Logs go to stderr, as text for people and as JSON for collectors.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -9,14 +9,14 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter, format};
 
-/// The most characters of one field that a person is shown: a backtrace is long.
+/// The most characters shown of one field: backtraces are long.
 const SHOWN: usize = 20_000;
 
-/// Starts the log. Services say what happens; tools only warn.
+/// Starts logging. Services log what happens; tools only errors.
 pub(crate) fn start(service: bool) {
     let default = if service { "info" } else { "error" };
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    // What the broker's client library has to tell, the link tells.
+    // The link reports what matters from the broker's client library.
     if !filter.to_string().contains("lapin") {
         filter = filter.add_directive("lapin=off".parse().expect("it is a directive"));
     }
@@ -44,7 +44,7 @@ type ForCollectors<W> = tracing_subscriber::fmt::SubscriberBuilder<
     W,
 >;
 
-/// JSON, in which what would steer the terminal of somebody who reads it is an escape.
+/// JSON in which terminal control characters are escaped.
 fn for_collectors<W: io::Write>(
     filter: EnvFilter,
     writer: impl Fn() -> W + Send + Sync + 'static,
@@ -53,7 +53,7 @@ fn for_collectors<W: io::Write>(
     log.with_writer(move || Escaping(writer())).json()
 }
 
-/// Writes lines of JSON, each in one piece.
+/// Writes each line of JSON in one piece.
 struct Escaping<W>(W);
 
 impl<W: io::Write> io::Write for Escaping<W> {
@@ -67,7 +67,7 @@ impl<W: io::Write> io::Write for Escaping<W> {
     }
 }
 
-/// Writes fields as a person may be shown them, whoever wrote what is in them.
+/// Writes fields escaped for a terminal, whoever wrote their content.
 struct Shown;
 
 impl<'w> FormatFields<'w> for Shown {
@@ -108,7 +108,7 @@ impl Visit for Line<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // What the bridge from other logs says of itself.
+        // Fields that the bridge from the `log` crate adds.
         if !field.name().starts_with("log.") {
             self.record_str(field, &format!("{value:?}"));
         }
@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written.
+    /// A buffer for what was written.
     #[derive(Debug, Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    /// What others may write: a line of its own, another colour, another direction, nothing to see.
+    /// Hostile text: a new line, a colour, a change of direction, invisible characters.
     const EVIL: &str =
         "a\r\nb\u{1b}[2J\u{9b}1m\u{61c}\u{200e}\u{200b}\u{202e}\u{2028}\u{2066}\u{e0041}";
 

@@ -1,7 +1,7 @@
 //! The binary `simple-dist`: every role of the service, and the tools around it.
 //!
-//! It reads the command line, starts the log, runs one command, and turns its end into an exit
-//! code; nobody else knows the environment, the signals or the codes.
+//! Reads the command line, starts logging, runs one command, and turns its result into an exit
+//! code. Only this crate knows about the environment, signals and exit codes.
 
 mod api;
 mod bench;

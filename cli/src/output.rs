@@ -1,5 +1,5 @@
-//! Where a command's words go: values to stdout, where every failure counts, and what is said about
-//! them to stderr, where none does.
+//! Output of commands: values go to stdout, where every failure counts, messages to stderr, where
+//! none does.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::exit::Failure;
 
-/// Bytes that wait for a reader slower than the values come.
+/// The most bytes waiting for a slow reader.
 const WAITING: u32 = 16 << 20;
-/// Lines written at once.
+/// The most lines written at once.
 const LINES: usize = 1024;
 
 /// Prints a line on stdout.
@@ -24,26 +24,26 @@ pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()).map_err(Failure::output)
 }
 
-/// Says something on stderr, as one line: parts of it may have been written by others. Where nobody
-/// can hear it, there is nobody to tell that.
+/// Prints a message to stderr as one line, escaped: parts of it may come from others. If stderr is
+/// closed, there is nobody to tell.
 pub(crate) fn say(words: impl Display) {
     let line = format!("{}\n", text::line(&words.to_string(), text::SHOWN));
     let _unheard = io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Writes lines to stdout on a thread of its own, so that a reader who does not read keeps the
-/// command neither from its calls nor from its signals.
+/// Writes lines to stdout on its own thread, so that a slow reader blocks neither calls nor
+/// signals.
 pub(crate) struct Writer {
     lines: mpsc::Sender<Waiting>,
     room: Arc<Semaphore>,
     end: oneshot::Receiver<io::Result<()>>,
 }
 
-/// A line, and its part of the bytes that may wait.
+/// A line, and its permit for the waiting bytes.
 type Waiting = (String, OwnedSemaphorePermit);
 
 impl Writer {
-    /// Begins; a progress bar on the same terminal is taken away for each line.
+    /// Starts the thread; a progress bar on the same terminal is hidden while a line is printed.
     pub(crate) fn start(progress: ProgressBar) -> Result<Self, Failure> {
         let (lines, waiting) = mpsc::channel(LINES);
         let (tell_end, end) = oneshot::channel();
@@ -54,17 +54,17 @@ impl Writer {
         Ok(Self { lines, room: Arc::new(Semaphore::new(WAITING as usize)), end })
     }
 
-    /// Writes a line when there is room for it. False when nothing can be written any more:
+    /// Queues a line, waiting for room. Returns false when nothing can be written any more;
     /// [`Self::finish`] says why.
     pub(crate) async fn line(&self, mut text: String) -> bool {
         text.push('\n');
         let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX).min(WAITING);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
-        let room = room.expect("it is never closed");
-        self.lines.send((text, room)).await.is_ok()
+        let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let permit = permit.expect("it is never closed");
+        self.lines.send((text, permit)).await.is_ok()
     }
 
-    /// Waits until all is written.
+    /// Waits until everything is written.
     pub(crate) async fn finish(self) -> Result<(), Failure> {
         drop(self.lines);
         let end = self.end.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
@@ -92,7 +92,7 @@ fn write(mut waiting: mpsc::Receiver<Waiting>, progress: &ProgressBar) -> io::Re
     Ok(())
 }
 
-/// A number of things: `1 call`, `2 calls`.
+/// A number with its noun: `1 call`, `2 calls`.
 pub(crate) fn some(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -1,4 +1,4 @@
-//! The long-lived roles: each runs until it is told to stop.
+//! The long-lived roles: each runs until it is stopped.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,7 +103,7 @@ pub(crate) struct Bench {
     raw_worker: Option<String>,
 }
 
-/// Runs a distributor until it is told to stop.
+/// Runs a distributor until it is stopped.
 pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
     options.child.bind_to_parent();
     let kind = match options.queues {
@@ -121,7 +121,7 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
     stoppable(async { distributor.run(shutdown_signal()).await.map_err(Failure::unusable) }).await
 }
 
-/// Runs a worker until it is told to stop.
+/// Runs a worker until it is stopped.
 pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     options.child.bind_to_parent();
     let mut worker = simple_dist_worker::Worker::builder(options.broker.url()?)
@@ -146,11 +146,11 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     }
 }
 
-/// Measures, and prints what it found.
+/// Runs the benchmark and prints the figures.
 pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
     let url = options.broker.url()?;
     if !url.starts_with("amqp:") {
-        return Err(Failure::configuration("the bench measures without TLS: give it an amqp URL"));
+        return Err(Failure::configuration("the benchmark does not support TLS: use an amqp URL"));
     }
     if let Some(queue) = options.raw_worker {
         return bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
@@ -193,21 +193,20 @@ fn parse_slots(text: &str) -> Result<usize, String> {
 fn parse_grace(text: &str) -> Result<Duration, String> {
     let grace = parse_duration(text)?;
     let fits = grace <= GRACE_MAX;
-    fits.then_some(grace).ok_or_else(|| "running jobs may go on for 24h at most".to_owned())
+    fits.then_some(grace).ok_or_else(|| "the grace time is at most 24h".to_owned())
 }
 
-/// The time of a call.
+/// Parses the timeout of a call.
 pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
     let timeout = parse_duration(text)?;
     let fits = !timeout.is_zero() && timeout <= limits::TIMEOUT_MAX;
-    fits.then_some(timeout)
-        .ok_or_else(|| "a call's time is more than zero, and 1h at most".to_owned())
+    fits.then_some(timeout).ok_or_else(|| "a timeout is more than zero and at most 1h".to_owned())
 }
 
-/// `1.5s`, `250ms`, `2m`, `1h`, or bare seconds.
+/// Parses `1.5s`, `250ms`, `2m`, `1h`, or bare seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.starts_with('-') {
-        return Err("a duration is not negative".to_owned());
+        return Err("a duration cannot be negative".to_owned());
     }
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
@@ -216,9 +215,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("{unit:?} is none of ms, s, m, h")),
+        _ => return Err(format!("{unit:?} is not one of ms, s, m, h")),
     };
-    let number: f64 = number.parse().map_err(|_| "a duration is like 250ms, 5s, 2m".to_owned())?;
+    let number: f64 =
+        number.parse().map_err(|_| "expected a duration like 250ms, 5s or 2m".to_owned())?;
     Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
 }
 

@@ -1,4 +1,5 @@
-//! `simple-dist setup`: credentials for every role, made once, and what RabbitMQ is to know of them.
+//! `simple-dist setup`: creates credentials for every role, once, and the matching RabbitMQ
+//! definitions.
 //!
 //! ```text
 //! <directory>/distributor/amqp-url, page-token     one directory for each role, so that each can
@@ -7,8 +8,8 @@
 //!             rabbitmq/definitions.json, erlang-cookie
 //! ```
 //!
-//! What is there is kept, so it may run before every start. The URLs and the definitions are written
-//! anew from the kept passwords: they follow a changed broker or prefix.
+//! Existing secrets are kept, so it may run before every start. The URLs and the definitions are
+//! rewritten from them, so that they follow a changed broker or prefix.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -26,7 +27,7 @@ use crate::definitions::{Login, definitions};
 use crate::exit::Failure;
 use crate::output::{print, say};
 
-/// Makes the credentials of every role, once.
+/// Creates credentials for every role, once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,7 @@ pub(crate) struct Setup {
     prefix: String,
 }
 
-/// Prints a credential that `setup` made.
+/// Prints a credential that `setup` created.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,7 +60,7 @@ Examples:
   AMQP_URL=$(docker-compose exec -T distributor simple-dist credentials client) simple-dist call fib 20
   docker-compose exec -T distributor simple-dist credentials page")]
 pub(crate) struct Credentials {
-    /// Whose
+    /// Which credential to print
     #[arg(value_enum)]
     whose: Whose,
     #[command(flatten)]
@@ -80,7 +81,7 @@ struct Place {
     directory: PathBuf,
 }
 
-/// Whose credential is printed.
+/// Which credential to print.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Whose {
     /// The URL of a client
@@ -93,14 +94,14 @@ enum Whose {
     Page,
 }
 
-/// Read by its role alone.
+/// Readable by its role only.
 const OWNER: u32 = 0o400;
-/// Read by RabbitMQ too, which runs as another user and is given this group.
+/// Readable by RabbitMQ too, which runs as another user in this group.
 const GROUP: u32 = 0o440;
-/// Random bytes in a password or token: not to be guessed, also when its hash is known.
+/// Random bytes in a password or token: too many to guess, even with its hash.
 const SECRET_BYTES: usize = 32;
 
-/// Makes what is missing, and writes the rest anew.
+/// Creates what is missing and rewrites the rest.
 pub(crate) fn setup(options: &Setup) -> Result<(), Failure> {
     let topology =
         Topology::new(&options.prefix, QueueKind::Classic).map_err(Failure::configuration)?;
@@ -126,7 +127,7 @@ pub(crate) fn setup(options: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints one of them.
+/// Prints one credential.
 pub(crate) fn credentials(options: &Credentials) -> Result<(), Failure> {
     let directory = &options.place.directory;
     let role = match options.whose {
@@ -153,12 +154,12 @@ fn token_file(directory: &Path) -> PathBuf {
     directory.join(Role::Distributor.as_str()).join("page-token")
 }
 
-/// A role's login bears its name.
+/// The user name of a role.
 fn user(role: Role) -> UserName {
     role.as_str().parse().expect("a role's word is a user name")
 }
 
-/// The password in a URL that was written before, or a new one.
+/// The password from an existing URL file, or a new one.
 fn password(file: &Path) -> Result<String, Failure> {
     let Some(url) = kept_url(file)? else { return Ok(secret()) };
     url.password().map(str::to_owned).ok_or_else(|| unusable(file))
@@ -168,7 +169,7 @@ fn kept_url(file: &Path) -> Result<Option<Url>, Failure> {
     read(file)?.map(|text| text.parse().map_err(|_| unusable(file))).transpose()
 }
 
-/// Keeps a secret that is there, or makes one.
+/// Keeps an existing secret, or creates one.
 fn keep_or_make(file: &Path, mode: u32) -> Result<(), Failure> {
     match read(file)? {
         Some(_) => Ok(()),
@@ -180,11 +181,13 @@ fn secret() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>())
 }
 
-/// The broker's URL with a login in it. Secrets of ours need no escapes.
+/// The broker's URL with a login. Our secrets need no escaping.
 fn url_with_login(broker: &Url, user: &str, password: &str) -> Result<Url, Failure> {
     let mut url = broker.clone();
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Failure::usage("--broker is a URL without a user: setup makes the users"));
+        return Err(Failure::usage(
+            "--broker must be a URL without a user: setup creates the users",
+        ));
     }
     url.set_username(user).map_err(|()| not_a_broker(broker))?;
     url.set_password(Some(password)).map_err(|()| not_a_broker(broker))?;
@@ -194,7 +197,7 @@ fn url_with_login(broker: &Url, user: &str, password: &str) -> Result<Url, Failu
     Ok(url)
 }
 
-/// A file's text; none if there is no file.
+/// A file's text; `None` if there is no file.
 fn read(file: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
@@ -203,7 +206,7 @@ fn read(file: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Writes a file whole or not at all, for whoever reads it meanwhile.
+/// Writes a file atomically.
 fn write(file: &Path, mode: u32, text: &str) -> Result<(), Failure> {
     let new = file.with_extension("new");
     let written = (|| {
@@ -226,18 +229,18 @@ fn failed(file: &Path, error: &std::io::Error) -> Failure {
 
 fn missing(file: &Path) -> Failure {
     Failure::configuration(format_args!(
-        "{} is not there: `simple-dist setup` makes it",
+        "{} does not exist: `simple-dist setup` creates it",
         file.display()
     ))
 }
 
 fn unusable(file: &Path) -> Failure {
     Failure::configuration(format_args!(
-        "{} holds no URL with a password; removed, it is made anew",
+        "{} does not contain a URL with a password; remove it to have it created anew",
         file.display()
     ))
 }
 
 fn not_a_broker(url: &Url) -> Failure {
-    Failure::usage(format_args!("a broker is like amqp://host:5672, this is {}", url.scheme()))
+    Failure::usage(format_args!("expected a broker like amqp://host:5672, not {}", url.scheme()))
 }

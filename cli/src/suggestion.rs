@@ -1,4 +1,4 @@
-//! What somebody may have meant who named a function that nobody serves.
+//! Suggests a served function when somebody calls one that nobody serves.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use simple_dist_client::Client;
 use simple_dist_demo::functions;
 use simple_dist_protocol::{Address, Selector};
 
-/// One slip of the keyboard in so many letters is understood, and one in any name.
+/// One typing error per so many letters is tolerated, and at least one in any name.
 const SLIP_EVERY: usize = 3;
-/// A distributor tells every second what is served.
+/// How long to wait for presence, which a distributor sends every second.
 const TOLD: Duration = Duration::from_millis(1100);
 
-/// `did you mean fib?`, if there is a function of nearly this name, or this one in another version.
+/// `did you mean fib?`, if a function with a similar name, or another version of it, is served.
 pub(crate) async fn hint(client: &Client, name: &str) -> Option<String> {
     let wanted: Selector = name.parse().ok()?;
     let demo: Vec<Address> = functions::all().iter().map(|known| known.address().clone()).collect();
@@ -21,7 +21,7 @@ pub(crate) async fn hint(client: &Client, name: &str) -> Option<String> {
     if let Some(hint) = nearest(&wanted, &demo) {
         return Some(hint);
     }
-    // Without a distributor nothing is known of any function.
+    // Without a distributor the served functions are unknown.
     let served = tokio::time::timeout(TOLD, client.served()).await.ok()?;
     nearest(&wanted, &served)
 }

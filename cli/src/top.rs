@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  keys --------> +-----+ --draw--> terminal
-//!  [look] ------> | Top |
-//!   |  ^  Looked  +-----+ --Tell--> [look]      (one thread: asks, waits, asks again)
+//!  [poll] ------> | Top |
+//!   |  ^  Fetched  +-----+ --Send--> [poll]      (one thread: asks, waits, asks again)
 //!   v  |
 //!  distributor's HTTP API
 //! ```
@@ -11,15 +11,15 @@
 mod data;
 mod detail;
 mod draw;
-mod figures;
+mod format;
 mod plain;
 #[cfg(test)]
 mod sample;
 mod screen;
 mod state;
+mod status;
 mod table;
 mod tables;
-mod words;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::output::print;
 use crate::roles::parse_duration;
 use data::Data;
 
-/// How wide `--once` prints where nobody looks.
+/// The width of `--once` when stdout is not a terminal.
 const WIDTH: usize = 160;
 
 /// Shows in a terminal what workers, functions and jobs are doing now.
@@ -60,7 +60,7 @@ pub(crate) struct Options {
         default_value = "http://127.0.0.1:8080"
     )]
     url: String,
-    /// How often to look, from 100ms to 1h
+    /// How often to refresh, from 100ms to 1h
     #[arg(long, default_value = "1s", value_parser = parse_interval, allow_hyphen_values = true)]
     interval: Duration,
     /// Prints everything once
@@ -71,7 +71,7 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// Shows or prints it.
+/// Runs the command.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let token = secret("SIMPLE_DIST_TOKEN")?;
     let api = Api::new(&options.url, token.as_deref())?;
@@ -99,6 +99,6 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     if bounds.contains(&interval) {
         Ok(interval)
     } else {
-        Err("an interval is 100ms to 1h".to_owned())
+        Err("an interval must be 100ms to 1h".to_owned())
     }
 }

@@ -56,12 +56,12 @@ pub(crate) struct Broker {
     user: Option<String>,
 }
 
-/// A role that ends within this time would do so again.
-const YOUNG: Duration = Duration::from_secs(3);
+/// A role that ends sooner than this is not restarted: it would end again.
+const MIN_UPTIME: Duration = Duration::from_secs(3);
 
-const BANNER: &str = "an embedded broker: what it holds is gone when this process stops";
+const BANNER: &str = "an embedded broker: its messages are lost when this process stops";
 
-/// Runs a broker, a distributor and workers until it is told to stop.
+/// Runs a broker, a distributor and workers until it is stopped.
 pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     let (url, files, own) = match options.broker.given()? {
         Some(url) => (url, options.broker.files, None),
@@ -86,8 +86,8 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     if let http::Listen::At(page) = options.page {
         print(format_args!("status page on http://{page}"))?;
     }
-    // The password of somebody's broker is not printed; the embedded one has none to keep.
-    let url = if own.is_some() { &url } else { "(the URL that this was given)" };
+    // The password of an external broker is not printed; the embedded one has none.
+    let url = if own.is_some() { &url } else { "(the URL you gave)" };
     print(your_own(url, &options.broker.prefix))?;
     let ended = tokio::select! {
         () = shutdown_signal() => Ok(()),
@@ -102,7 +102,7 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     ended
 }
 
-/// What a worker and a client of the reader's own need.
+/// How the user's own worker and client connect.
 fn your_own(url: &str, prefix: &str) -> impl std::fmt::Display {
     let prefix = match prefix {
         "sd" => String::new(),
@@ -115,7 +115,7 @@ fn your_own(url: &str, prefix: &str) -> impl std::fmt::Display {
     )
 }
 
-/// Runs a broker until it is told to stop.
+/// Runs a broker until it is stopped.
 pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
     let mut builder = embedded::Broker::builder().bind(options.listen);
     if let Some(user) = options.user {
@@ -128,11 +128,11 @@ pub(crate) async fn broker(options: Broker) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says why, and what to do when somebody else listens there.
+/// The failure, with what to do if the address is taken.
 fn not_started(error: &embedded::Error) -> Failure {
     match error {
         embedded::Error::Bind { address, source } => Failure::configuration(format_args!(
-            "cannot listen on {address}: {source}; if a broker runs there, name it by AMQP_URL, or \
+            "cannot listen on {address}: {source}; if a broker is running there, set AMQP_URL, or \
              give another address with --listen"
         )),
         other => Failure::configuration(other),
@@ -146,7 +146,7 @@ fn password() -> Result<String, Failure> {
     })
 }
 
-/// A process, and how to start another one like it.
+/// A child process, and how to start another one like it.
 struct Role<'a> {
     url: &'a str,
     files: &'a broker_args::Files,
@@ -166,25 +166,24 @@ impl<'a> Role<'a> {
         Ok(Self { url, files, arguments, process })
     }
 
-    /// Puts another one in its place whenever it ends, but for one that has just been started.
+    /// Restarts the process whenever it ends, unless it has just been started.
     async fn keep(&mut self) -> Result<Infallible, Failure> {
         loop {
-            let young = timeout(YOUNG, self.process.wait()).await;
+            let young = timeout(MIN_UPTIME, self.process.wait()).await;
             let name = self.arguments[0];
             if let Ok(ended) = young {
                 let status = ended.map_err(Failure::unavailable)?;
                 return Err(Failure::unavailable(format_args!("a {name} has ended: {status}")));
             }
             let status = self.process.wait().await.map_err(Failure::unavailable)?;
-            // A service goes on when nobody reads what it says.
-            let _unread =
-                print(format_args!("a {name} has ended: {status}; another one is started"));
+            // The service continues even if nobody reads its output.
+            let _unread = print(format_args!("a {name} has ended: {status}; starting another one"));
             self.process = children::start(self.url, self.files, &self.arguments)?;
         }
     }
 }
 
-/// Keeps all of them, until one cannot be kept.
+/// Keeps all of them running, until one cannot be restarted.
 async fn keep(roles: &mut [Role<'_>]) -> Failure {
     let kept = roles.iter_mut().map(|role| Box::pin(role.keep()));
     match futures_util::future::select_all(kept).await.0 {

@@ -1,17 +1,18 @@
-//! What one look at a distributor brings.
+//! The data fetched from a distributor at one time.
 
 use serde_json::{Value, json};
 use simple_dist_distributor::view::{Function, Job, RecentJob, Status, Worker};
 
 use crate::api::{Api, Error};
 
-/// The parts of a view that are shown, read one after the other: each is true in itself.
+/// The parts of a view that are shown. They are read one after another, so each is consistent in
+/// itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Data {
     pub(crate) status: Status,
     pub(crate) workers: Vec<Worker>,
     pub(crate) functions: Vec<Function>,
-    /// The jobs that failed, the newest first.
+    /// The failed jobs, newest first.
     pub(crate) failed: Vec<RecentJob>,
 }
 
@@ -22,7 +23,7 @@ const JOBS: &str = "/api/v1/jobs";
 const FAILED: &str = "/api/v1/jobs?failed=true&limit=200";
 
 impl Data {
-    /// Asks for all of it.
+    /// Fetches everything.
     pub(crate) fn fetch(api: &Api) -> Result<Self, Error> {
         let ended = |job| match job {
             Job::Ended(job) => Some(job),
@@ -37,7 +38,7 @@ impl Data {
     }
 }
 
-/// All of it as it comes, for scripts.
+/// Everything as raw JSON, for scripts.
 pub(crate) fn raw(api: &Api) -> Result<Value, Error> {
     Ok(json!({
         "status": api.get::<Value>(STATUS)?,

@@ -1,24 +1,24 @@
-//! Everything about one worker, function or failed job.
+//! The details of one worker, function or failed job.
 
 use std::collections::BTreeMap;
 
 use simple_dist_distributor::view::{Function, JobEvent, Percentiles, RecentJob, Worker};
 
 use super::data::Data;
-use super::figures::{exact, rate, share, span, span_or_dash};
+use super::format::{exact, rate, share, span, span_or_dash};
 use super::table::{Piece, Tone};
-use super::tables::{Which, colour, state_tone};
+use super::tables::{Table, colour, state_tone};
 
-/// Its lines, if it is still there.
-pub(crate) fn lines(data: &Data, which: Which, id: &str) -> Option<Vec<Vec<Piece>>> {
+/// The lines to show, if it still exists.
+pub(crate) fn lines(data: &Data, which: Table, id: &str) -> Option<Vec<Vec<Piece>>> {
     match which {
-        Which::Workers => {
+        Table::Workers => {
             data.workers.iter().find(|worker| worker.id.to_string() == id).map(worker)
         }
-        Which::Functions => {
+        Table::Functions => {
             data.functions.iter().find(|function| &*function.name == id).map(function)
         }
-        Which::Failed => data.failed.iter().find(|job| job.id.to_string() == id).map(job),
+        Table::Failed => data.failed.iter().find(|job| job.id.to_string() == id).map(job),
     }
 }
 
@@ -133,23 +133,26 @@ fn job(job: &RecentJob) -> Vec<Vec<Piece>> {
 
 fn happened(what: &JobEvent) -> (String, Tone) {
     match what {
-        JobEvent::Submitted => ("let in".to_owned(), Tone::Plain),
+        JobEvent::Submitted => ("submitted".to_owned(), Tone::Plain),
         JobEvent::Placed { attempt, pool } => {
             (format!("attempt {attempt} placed in {pool}"), Tone::Plain)
         }
         JobEvent::Started { attempt, worker } => {
-            (format!("attempt {attempt} begun by {}", worker.short()), Tone::Plain)
+            (format!("attempt {attempt} started by {}", worker.short()), Tone::Plain)
         }
         JobEvent::Returned { attempt, willing: true } => {
-            (format!("attempt {attempt} handed back"), Tone::Plain)
+            (format!("attempt {attempt} returned unstarted by the worker"), Tone::Plain)
         }
         JobEvent::Returned { attempt, willing: false } => {
             (format!("attempt {attempt} came back"), Tone::Look)
         }
-        JobEvent::Swept { attempt } => (format!("attempt {attempt} found to be gone"), Tone::Look),
-        JobEvent::Lost { attempt, worker } => {
-            (format!("attempt {attempt} went with {}", worker.short()), Tone::Look)
+        JobEvent::Swept { attempt } => {
+            (format!("attempt {attempt} was lost in transit"), Tone::Look)
         }
+        JobEvent::Lost { attempt, worker } => (
+            format!("attempt {attempt} lost with {}, not known to have started", worker.short()),
+            Tone::Look,
+        ),
         JobEvent::Struck { attempt, worker } => {
             (format!("attempt {attempt} lost with {}", worker.short()), Tone::Bad)
         }

@@ -1,19 +1,19 @@
-//! The same facts as plain text, for `--once`.
+//! The same content as plain text, for `--once`.
 
 use simple_dist_protocol::text;
 
 use super::data::Data;
-use super::figures::exact;
+use super::format::exact;
+use super::status::{books, sentence, tiles};
 use super::table::{Piece, fit, titles};
-use super::tables::Which;
-use super::words::{books, sentence, tiles};
+use super::tables::Table;
 
-/// Everything as lines of at most this width.
+/// Everything, in lines of at most this width.
 pub(crate) fn text(data: &Data, width: usize) -> String {
     let mut lines = vec![said(&sentence(data))];
     let numbers = tiles(data, 0).map(|tile| format!("{} {}", tile.title, tile.value)).join("   ");
     lines.extend([numbers, said(&books(data, usize::MAX))]);
-    for which in Which::ALL {
+    for which in Table::ALL {
         let (columns, sort) = (which.columns(), which.sort());
         let fit = fit(columns, width, sort.column);
         let mut rows = which.rows(data);

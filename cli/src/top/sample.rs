@@ -1,5 +1,5 @@
-//! A service in the middle of things, to draw: busy, with a lost worker, a function without one,
-//! another in two versions, and jobs that failed.
+//! A sample service to draw: busy, with a lost worker, a function without workers, another in two
+//! versions, and failed jobs.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) fn worker_id(number: u128) -> WorkerId {
     WorkerId::from_u128(0x81c2_0000 + number)
 }
 
-/// The same at a given count of views.
+/// The sample as the view with this number.
 pub(crate) fn data(sequence: u64) -> Data {
     Data {
         status: Status { sequence, ..status() },

@@ -1,4 +1,4 @@
-//! The terminal: taken, drawn on a few times a second, and given back however this ends.
+//! The terminal: set up, drawn a few times a second, and restored however the command ends.
 
 use std::io::IsTerminal;
 use std::sync::mpsc as threads;
@@ -17,16 +17,16 @@ use crate::api::Api;
 use crate::exit::Failure;
 use simple_dist_worker::shutdown_signal;
 
-/// How often the screen is drawn even if nothing happened: ages grow.
+/// How often the screen is redrawn even if nothing happened: ages grow.
 const FRAME: Duration = Duration::from_millis(250);
-/// How long the reader of keys sleeps before it looks whether it is still wanted.
-const NAP: Duration = Duration::from_millis(100);
-/// Events that may wait to be drawn.
+/// How long the key reader sleeps before it checks whether it is still needed.
+const KEY_POLL: Duration = Duration::from_millis(100);
+/// The most events waiting to be handled.
 const EVENTS: usize = 64;
-/// Orders that may wait to be sent.
+/// The most orders waiting to be sent.
 const ORDERS: usize = 4;
 
-/// Gives the terminal back when it is dropped; in a panic, ratatui's own hook has done so before.
+/// Restores the terminal when it is dropped; in a panic, ratatui's hook has done so already.
 struct Taken(DefaultTerminal);
 
 impl Drop for Taken {
@@ -35,22 +35,22 @@ impl Drop for Taken {
     }
 }
 
-/// Shows the distributor until a person or a signal ends it.
+/// Shows the distributor until the user or a signal ends it.
 pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "this is no terminal; --once prints, --once --json for scripts",
+            "stdout is not a terminal; use --once, or --once --json for scripts",
         ));
     }
     let mut top = Top::new(api.base(), api.has_token(), every, now());
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (orders, ordered) = threads::sync_channel(ORDERS);
     let mut terminal = Taken(ratatui::try_init().map_err(Failure::unavailable)?);
-    // Both threads end by themselves within their own limits once nobody listens; leaving does
-    // not wait for them, since a question to a frozen distributor takes two seconds.
+    // Both threads end within their own limits once nobody listens; the command does not wait for
+    // them, since a request to a frozen distributor takes two seconds.
     let keys = events.clone();
     thread::spawn(move || read_keys(&keys));
-    thread::spawn(move || look(&api, every, &ordered, &events));
+    thread::spawn(move || poll(&api, every, &ordered, &events));
 
     let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let stop = shutdown_signal();
@@ -69,9 +69,10 @@ pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
         match top.apply(event, now()) {
             Effect::Nothing => {}
             Effect::Leave => break,
-            Effect::Tell(order) => {
+            Effect::Send(order) => {
                 if orders.try_send(order).is_err() {
-                    let error = crate::api::Error::Refused("earlier orders still wait".to_owned());
+                    let error =
+                        crate::api::Error::Refused("earlier orders are still waiting".to_owned());
                     top.apply(Event::Ordered(order, Err(error)), now());
                 }
             }
@@ -85,10 +86,10 @@ pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
     }
 }
 
-/// Reads the terminal until nobody listens.
+/// Reads keys until nobody listens.
 fn read_keys(events: &mpsc::Sender<Event>) {
     while !events.is_closed() {
-        let event = match event::poll(NAP) {
+        let event = match event::poll(KEY_POLL) {
             Ok(false) => continue,
             Ok(true) => event::read(),
             Err(error) => Err(error),
@@ -105,15 +106,15 @@ fn read_keys(events: &mpsc::Sender<Event>) {
     }
 }
 
-/// Looks at the distributor, and passes orders on, until nobody listens.
-fn look(
+/// Fetches data and sends orders, until nobody listens.
+fn poll(
     api: &Api,
     every: Duration,
     orders: &threads::Receiver<Order>,
     events: &mpsc::Sender<Event>,
 ) {
     loop {
-        if events.blocking_send(Event::Looked(Box::new(Data::fetch(api)))).is_err() {
+        if events.blocking_send(Event::Fetched(Box::new(Data::fetch(api)))).is_err() {
             return;
         }
         let order = match orders.recv_timeout(every) {

@@ -1,18 +1,18 @@
-//! Tables of text: which columns fit, in which order rows stand, what each line says.
+//! Text tables: which columns fit, how rows are sorted, what each line shows.
 
 use std::cmp::Ordering;
 
 use ratatui::text::Span;
 use simple_dist_protocol::text;
 
-/// How a piece of text is meant; only the screen knows colours.
+/// The meaning of a piece of text; only the screen knows colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
     Dim,
     Strong,
     Good,
-    /// Look here.
+    /// Needs attention.
     Look,
     /// Failed or lost.
     Bad,
@@ -20,7 +20,7 @@ pub(crate) enum Tone {
     Of(u8),
 }
 
-/// Some text of one tone.
+/// A text with its tone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) text: String,
@@ -28,7 +28,7 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// Text as it may be shown: hosts and panic messages are written by others.
+    /// Escaped text: hosts and panic messages come from others.
     pub(crate) fn new(text: impl AsRef<str>, tone: Tone) -> Self {
         Self { text: text::line(text.as_ref(), text::SHOWN).to_string(), tone }
     }
@@ -37,7 +37,7 @@ impl Piece {
         Span::raw(&self.text).width()
     }
 
-    /// As much of it as fits, with an ellipsis where something is missing.
+    /// Cuts it to fit, with an ellipsis if something is missing.
     fn cut(mut self, width: usize) -> Self {
         if self.width() <= width {
             return self;
@@ -52,7 +52,7 @@ impl Piece {
     }
 }
 
-/// What a column's cells are ordered by.
+/// The sort key of a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Key {
     Number(f64),
@@ -70,11 +70,11 @@ impl Key {
     }
 }
 
-/// One cell: one or more parts, each shown whole or counted as missing.
+/// A cell: one or more parts, each shown whole or counted as missing.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) parts: Vec<Vec<Piece>>,
-    /// Parts that exist but were not named.
+    /// The number of parts that exist but were not listed.
     pub(crate) unnamed: usize,
     pub(crate) key: Key,
 }
@@ -90,7 +90,7 @@ impl Cell {
         Self { parts, unnamed: 0, key: Key::Number(number) }
     }
 
-    /// The cell in a column of this width, filled up with blanks.
+    /// The cell padded to the column's width.
     fn fill(&self, width: usize, align: Align) -> Vec<Piece> {
         let mut pieces = self.pieces(width);
         let used: usize = pieces.iter().map(Piece::width).sum();
@@ -108,7 +108,7 @@ impl Cell {
         let mut used = 0;
         for (index, part) in self.parts.iter().enumerate() {
             let missing = count - index - 1 + self.unnamed;
-            // Room for the count of what is missing after this part.
+            // Leaves room for the count of missing parts.
             let spare = if missing == 0 { 0 } else { 2 + missing.to_string().len() };
             let gap = if index == 0 { 0 } else { 2 };
             let wide: usize = part.iter().map(Piece::width).sum();
@@ -140,20 +140,20 @@ impl Cell {
 /// One row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
-    /// What it is about: worker, function or job.
+    /// The id of the worker, function or job.
     pub(crate) id: String,
     pub(crate) cells: Vec<Cell>,
-    /// It is of the past.
+    /// Whether it is of the past.
     pub(crate) faded: bool,
 }
 
 impl Row {
-    /// Whether any cell or the id has the text, which is in lower case.
+    /// Whether any cell or the id contains the lower-case text.
     pub(crate) fn matches(&self, lowercase: &str) -> bool {
         self.id.contains(lowercase) || self.cells.iter().any(|cell| cell.contains(lowercase))
     }
 
-    /// What it says in these columns.
+    /// Its line in these columns.
     pub(crate) fn line(&self, columns: &[Column], fit: &Fit) -> Vec<Piece> {
         let mut line = Vec::new();
         for &(index, width) in &fit.columns {
@@ -182,12 +182,12 @@ pub(crate) enum Align {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) title: &'static str,
-    /// Its width; the least, if it grows.
+    /// Its width; the minimum, if it grows.
     pub(crate) width: usize,
     pub(crate) align: Align,
-    /// How much of the room that is left it takes at most.
+    /// How much of the spare width it takes at most.
     pub(crate) grows: usize,
-    /// The higher, the sooner it goes when there is no room; 0 stays.
+    /// The higher, the sooner it is dropped for lack of room; 0 always stays.
     pub(crate) rank: u8,
 }
 
@@ -202,7 +202,7 @@ pub(crate) const fn figure(title: &'static str, width: usize, rank: u8) -> Colum
 }
 
 impl Column {
-    /// The same, taking so much of the room that is left.
+    /// The same column, growing into at most this much spare width.
     pub(crate) const fn growing(self, most: usize) -> Self {
         Self { grows: most, ..self }
     }
@@ -215,7 +215,7 @@ pub(crate) struct Fit {
     pub(crate) gap: usize,
 }
 
-/// Chooses columns for so much width. The column that orders the rows always stays.
+/// Chooses the columns for this width. The sorted column always stays.
 pub(crate) fn fit(columns: &[Column], width: usize, keep: usize) -> Fit {
     let gap = if width < 110 { 1 } else { 2 };
     let mut kept: Vec<usize> = (0..columns.len()).collect();
@@ -241,7 +241,7 @@ pub(crate) fn fit(columns: &[Column], width: usize, keep: usize) -> Fit {
     Fit { columns, gap }
 }
 
-/// By which column the rows stand, and which way.
+/// The sorted column and the direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sort {
     pub(crate) column: usize,
@@ -249,7 +249,7 @@ pub(crate) struct Sort {
 }
 
 impl Sort {
-    /// Puts rows in order; equal ones stay as they were.
+    /// Sorts the rows; the sort is stable.
     pub(crate) fn apply(self, rows: &mut [Row]) {
         rows.sort_by(|one, two| {
             let order = one.cells[self.column].key.compare(&two.cells[self.column].key);
@@ -258,7 +258,7 @@ impl Sort {
     }
 }
 
-/// The titles above the rows; the first names the table.
+/// The column titles; the first names the table.
 pub(crate) fn titles(columns: &[Column], fit: &Fit, sort: Sort) -> Vec<Piece> {
     let mut line = Vec::new();
     for (place, &(index, width)) in fit.columns.iter().enumerate() {
@@ -268,7 +268,7 @@ pub(crate) fn titles(columns: &[Column], fit: &Fit, sort: Sort) -> Vec<Piece> {
         }
         let sorted = index == sort.column;
         let mark = if sort.down { "▼" } else { "▲" };
-        // The mark may take a space of the gap, never one of the title.
+        // The mark may use a space of the gap, but none of the title.
         let title = if sorted { format!("{title}{mark}") } else { title.to_owned() };
         let tone = if place == 0 || sorted { Tone::Strong } else { Tone::Dim };
         line.extend(Cell::text(title, tone).fill(width, align));

@@ -1,14 +1,14 @@
-//! The three tables: workers, functions, jobs that failed.
+//! The three tables: workers, functions, failed jobs.
 
 use simple_dist_distributor::view::{Function, HeldJob, RecentJob, Seconds, Worker, WorkerState};
 
 use super::data::Data;
-use super::figures::{count, rate, share, some, span, span_or_dash};
+use super::format::{count, rate, share, some, span, span_or_dash};
 use super::table::{Cell, Column, Key, Piece, Row, Sort, Tone, figure, text};
 
 /// One of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum Table {
     Workers,
     Functions,
     Failed,
@@ -50,10 +50,10 @@ const FAILED: [Column; 8] = [
     text("worker", 10, 2),
     figure("tries", 5, 3),
     figure("waited", 6, 4),
-    text("what was said", 20, 0).growing(usize::MAX),
+    text("message", 20, 0).growing(usize::MAX),
 ];
 
-impl Which {
+impl Table {
     pub(crate) const ALL: [Self; 3] = [Self::Workers, Self::Functions, Self::Failed];
 
     pub(crate) fn columns(self) -> &'static [Column] {
@@ -64,7 +64,7 @@ impl Which {
         }
     }
 
-    /// The order until somebody wants another: by name, the newest failure first.
+    /// The initial order: by name, or newest failure first.
     pub(crate) fn sort(self) -> Sort {
         match self {
             Self::Workers | Self::Functions => Sort { column: 0, down: false },
@@ -72,12 +72,12 @@ impl Which {
         }
     }
 
-    /// What is said where no row is.
+    /// The text shown for an empty table.
     pub(crate) fn nothing(self) -> &'static str {
         match self {
-            Self::Workers => "no worker was heard",
-            Self::Functions => "none is served, none was asked for",
-            Self::Failed => "none of late",
+            Self::Workers => "no workers",
+            Self::Functions => "no function is served or has been called",
+            Self::Failed => "none recently",
         }
     }
 
@@ -92,7 +92,7 @@ impl Which {
     }
 }
 
-/// The colour of a function, the same everywhere and in every run.
+/// The colour of a function: a hash of its name, so the same everywhere and in every run.
 pub(crate) fn colour(function: &str) -> Tone {
     let hash = function
         .bytes()
@@ -112,7 +112,7 @@ pub(crate) fn state_tone(state: WorkerState) -> Tone {
 fn worker(worker: &Worker) -> Row {
     let alive = worker.state.is_alive();
     let name = worker.id.short();
-    // Those of the past stand after the living.
+    // Gone workers come after live ones.
     let key = Key::Text(format!("{}{name}", u8::from(!alive)));
     let beat = if worker.silent.0 < 1.5 || !alive { Tone::Dim } else { Tone::Look };
     let failed = if worker.failed > 0 { Tone::Bad } else { Tone::Dim };
@@ -222,7 +222,7 @@ fn function(function: &Function) -> Row {
     }
 }
 
-/// The name, with what is wrong in it where there is room, and a sign of it where there is not.
+/// The name, with a warning in words if there is room, and its sign if not.
 fn name(function: &Function) -> Cell {
     let (sign, note) = if function.workers == 0 {
         (Piece::new("! ", Tone::Bad), Piece::new(" no worker", Tone::Bad))

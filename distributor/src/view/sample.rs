@@ -1,47 +1,21 @@
-//! Views of services that do not exist: for the tests of whatever shows views, and to look at.
+//! Sample views of imaginary services, for tests of whatever shows views, and to look at.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use simple_dist_protocol::{ClientId, DistributorId, JobId, PoolId, UserName, WorkerId};
+use simple_dist_protocol::{DistributorId, PoolId, WorkerId};
 
 use super::{
-    Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Function, HeldJob, Job, JobCounts,
-    JobEvent, Lane, Moment, Percentiles, Phase, Place, RecentEndings, RecentJob, Sample, Seconds,
-    Stream, Totals, UnfinishedJob, View, Worker, WorkerState,
+    Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Job, JobCounts, JobEvent, Lane, Moment,
+    Phase, Place, RecentEndings, Sample, Seconds, Stream, Totals, UnfinishedJob, View, WorkerState,
 };
 
-/// The functions of the samples: name, how long one runs in milliseconds.
-const FUNCTIONS: [(&str, u64); 5] = [
-    ("fib@1", 3200),
-    ("primes@1", 4800),
-    ("mandelbrot@1", 6100),
-    ("echo@1", 700),
-    ("sleep@1", 3000),
-];
+mod parts;
 
-pub(crate) fn worker_id(number: u128) -> WorkerId {
-    WorkerId::from_u128(number.wrapping_mul(0x3f9a_81c2_c07d_e55b_1234_5678_9abc_def1))
-}
+pub(crate) use parts::worker_id;
 
-pub(crate) fn job_id(number: u128) -> JobId {
-    let low = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0xffff_ffff_ffff_ffff;
-    JobId::from_u128((0x0193_c1a2_7000 << 80) + low)
-}
+use parts::*;
 
-fn user() -> UserName {
-    "guest".parse().expect("it is one")
-}
-
-fn client() -> ClientId {
-    ClientId::from_u128(0xc11e_4711)
-}
-
-fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
-    counts.map(|(kind, number)| (kind.to_owned(), number)).into()
-}
-
-/// A new service that leads and has nothing to do yet.
+/// A new active distributor with nothing to do yet.
 pub(crate) fn empty(unix_ms: u64) -> View {
     View {
         sequence: unix_ms / 250,
@@ -66,7 +40,7 @@ pub(crate) fn empty(unix_ms: u64) -> View {
     }
 }
 
-/// Four workers of four slots that have nothing to do.
+/// Four idle workers of four slots.
 pub(crate) fn idle(unix_ms: u64) -> View {
     let mut view = empty(unix_ms);
     view.workers = (1..=4).map(worker).collect();
@@ -79,7 +53,7 @@ pub(crate) fn idle(unix_ms: u64) -> View {
     view
 }
 
-/// The same under `map`: all but a few slots busy, jobs waiting, some that failed.
+/// The same under `map`: most slots busy, jobs waiting, some failed.
 pub(crate) fn busy(unix_ms: u64) -> View {
     let mut view = idle(unix_ms);
     view.stream.lanes = lanes(&view.workers, |worker, slot| history(unix_ms, worker, slot));
@@ -162,7 +136,7 @@ pub(crate) fn lost(unix_ms: u64) -> View {
     view
 }
 
-/// Busy, with a function that is called and that nobody serves, and one in two versions.
+/// Busy, with a function that is called but not served, and one in two versions.
 pub(crate) fn unserved(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     let mut render = function("render@3");
@@ -186,8 +160,8 @@ pub(crate) fn unserved(unix_ms: u64) -> View {
     view
 }
 
-/// Busy; a function fails, jobs run out of time and were cancelled, a function has no worker that
-/// nobody calls, a slot runs a job that nobody waits for, 300 workers were lost, and the queue grows.
+/// Busy, with all kinds of problems: a failing function, timeouts, cancelled jobs, an unserved
+/// function that nobody calls, an abandoned job, 300 lost workers, and a growing queue.
 pub(crate) fn failing(unix_ms: u64) -> View {
     let mut view = lost(unix_ms);
     let (failing, late) = (&mut view.functions[1], 4);
@@ -228,7 +202,7 @@ pub(crate) fn many(unix_ms: u64) -> View {
     view
 }
 
-/// Busy until the broker went away, twelve seconds ago.
+/// Busy until the broker went away twelve seconds ago.
 pub(crate) fn down(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     view.distributor.phase = Phase::Down;
@@ -240,7 +214,7 @@ pub(crate) fn down(unix_ms: u64) -> View {
     view
 }
 
-/// Another distributor leads.
+/// On standby.
 pub(crate) fn standby(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     let active = Some("d-0c7d81c2".to_owned());
@@ -252,7 +226,7 @@ pub(crate) fn standby(unix_ms: u64) -> View {
     view
 }
 
-/// Names, versions and messages that are HTML.
+/// Names, versions and messages that contain HTML.
 pub(crate) fn hostile(unix_ms: u64) -> View {
     let evil: Arc<str> = "<script>alert(1)</script>\"'&@1".into();
     let mut view = lost(unix_ms);
@@ -285,7 +259,7 @@ pub(crate) fn hostile(unix_ms: u64) -> View {
     view
 }
 
-/// Sixteen machines of 64 cores with short jobs: as much as a picture has to hold.
+/// Sixteen machines of 64 cores with short jobs: the most that a picture has to hold.
 pub(crate) fn large(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     view.workers = (1..=16).map(worker).collect();
@@ -311,7 +285,7 @@ pub(crate) fn large(unix_ms: u64) -> View {
     view
 }
 
-/// Some jobs as a scheduler tells them: one under way at its second attempt, and one that ended.
+/// Some jobs as a scheduler reports them: one in its second attempt, and one that ended.
 pub(crate) fn jobs(view: &View) -> Vec<Job> {
     let under_way = view.workers.iter().flat_map(|worker| {
         worker.held.iter().map(move |held| {
@@ -348,185 +322,4 @@ pub(crate) fn jobs(view: &View) -> Vec<Job> {
         })
     });
     under_way.chain(view.recent.iter().cloned().map(Job::Ended)).collect()
-}
-
-fn worker(number: u128) -> Worker {
-    Worker {
-        id: worker_id(number),
-        user: "worker".parse().expect("it is a name"),
-        host: format!("node-{}", number.div_ceil(2)),
-        version: "4.2.0".to_owned(),
-        state: WorkerState::Live,
-        age: Seconds(7400.0),
-        silent: Seconds(0.2 * number as f64),
-        functions: FUNCTIONS.map(|(name, _)| name.into()).into(),
-        pool: Some(PoolId::of(&[])),
-        slots: 4,
-        busy: 0,
-        abandoned: 0,
-        holds: 0,
-        held: Vec::new(),
-        done: 1204 - 17 * number as u64,
-        failed: number as u64 % 2,
-        gave_back: 0,
-    }
-}
-
-fn function(name: &str) -> Function {
-    Function {
-        name: name.into(),
-        workers: 4,
-        slots: 16,
-        versions: vec![1],
-        queued: 0,
-        placed: 0,
-        running: 0,
-        done: 0,
-        failed: 0,
-        timed_out: 0,
-        cancelled: 0,
-        lately: RecentEndings::default(),
-        answers: BTreeMap::new(),
-        local: BTreeMap::new(),
-        local_share: 0.0,
-        rate: 0.0,
-        wait: Percentiles::default(),
-        run: Percentiles::default(),
-        waits: super::Distribution::default(),
-        runs: super::Distribution::default(),
-    }
-}
-
-fn work(function: &mut Function, number: u64) {
-    let three = |unit: f64| Percentiles {
-        p50: Some(Seconds(unit)),
-        p95: Some(Seconds(unit * 3.5)),
-        p99: Some(Seconds(unit * 5.5)),
-        count: 100 * number,
-    };
-    function.queued = 40 / (1 + number as usize);
-    function.placed = 1;
-    function.running = 5 - number as usize % 4;
-    function.done = 1900 / number;
-    function.failed = if number == 3 { 3 } else { 0 };
-    function.rate = 2.1 / number as f64;
-    function.wait = three(if number == 5 { 0.002 } else { 0.4 });
-    function.run = three(2.2);
-    function.local_share = if number == 1 { 0.009 } else { 0.0 };
-    function.local = if number == 1 { counts([("timeout", 14)]) } else { BTreeMap::new() };
-    function.answers = counts([("value", 1900 / number), ("panicked", function.failed)]);
-}
-
-fn books(queued: u64, placed: u64, running: u64, done: u64, failed: u64) -> JobCounts {
-    JobCounts {
-        accepted: queued + placed + running + done + failed,
-        queued,
-        placed,
-        running,
-        done,
-        failed,
-        failed_by: counts([("panicked", failed)]),
-        refused_by: counts([("busy", 2)]),
-        ..JobCounts::default()
-    }
-}
-
-fn lanes(workers: &[Worker], bars: impl Fn(WorkerId, u32) -> Vec<Bar>) -> Vec<Lane> {
-    let slots = workers.iter().flat_map(|worker| (0..worker.slots).map(|slot| (worker.id, slot)));
-    slots
-        .map(|(worker, slot)| Lane { worker, slot, lost: None, bars: bars(worker, slot) })
-        .collect()
-}
-
-/// What a slot ran, the same whenever it is asked: as it moves, ended bars stay.
-fn history(unix_ms: u64, worker: WorkerId, slot: u32) -> Vec<Bar> {
-    let name = format!("{worker}{slot}");
-    let mut dice = name.bytes().fold(7u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
-    let mut roll = |sides: u64| {
-        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (dice >> 33) % sides
-    };
-    let mut at = unix_ms / 600_000 * 600_000 - 130_000 + roll(3000);
-    let mut bars = Vec::new();
-    while at < unix_ms {
-        let (function, long) = FUNCTIONS[roll(5) as usize];
-        let end = at + long / 2 + roll(long);
-        let failed = roll(40) == 0;
-        let before = |moment: u64| Seconds(unix_ms.saturating_sub(moment) as f64 / 1e3);
-        if unix_ms.saturating_sub(end) < 120_000 {
-            bars.push(Bar {
-                function: function.into(),
-                from: before(at),
-                to: before(end),
-                count: 1,
-                end: match (end > unix_ms, failed) {
-                    (true, _) => BarEnd::Running,
-                    (false, true) => BarEnd::Failed,
-                    (false, false) => BarEnd::Value,
-                },
-            });
-        }
-        at = end + 30 + roll(600);
-    }
-    bars
-}
-
-fn held(lanes: &[Lane], worker: WorkerId) -> Vec<HeldJob> {
-    let running = lanes.iter().filter(|lane| lane.worker == worker).filter_map(|lane| {
-        let bar = lane.bars.last().filter(|bar| bar.end == BarEnd::Running)?;
-        Some(held_job(worker, lane.slot, &bar.function, bar.from.0))
-    });
-    running.collect()
-}
-
-fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) -> HeldJob {
-    let number = worker
-        .short()
-        .bytes()
-        .fold(u128::from(slot), |sum, byte| sum.wrapping_mul(31).wrapping_add(u128::from(byte)));
-    HeldJob {
-        id: job_id(number),
-        user: user(),
-        function: function.into(),
-        attempt: 1,
-        slot: Some(slot),
-        age: Seconds(age),
-        abandoned: false,
-    }
-}
-
-fn recent(unix_ms: u64) -> Vec<RecentJob> {
-    let newest = unix_ms / 400;
-    let job = |number: u64| {
-        let (function, long) = FUNCTIONS[(number * 7 % 5) as usize];
-        let (answer, detail) = match number % 23 {
-            3 => ("panicked", Some("width is 0")),
-            11 => ("cancelled", None),
-            17 => ("expired", None),
-            _ => ("value", None),
-        };
-        let pool = PoolId::of(&[]);
-        let moment = |after, what| Moment { after: Seconds(after), what };
-        RecentJob {
-            id: job_id(u128::from(number)),
-            user: user(),
-            client: client(),
-            function: function.into(),
-            answer: answer.to_owned(),
-            cancelled_by: (answer == "cancelled").then_some(CancelledBy::Operator),
-            detail: detail.map(str::to_owned),
-            arguments: None,
-            worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),
-            attempts: if number % 19 == 5 { 2 } else { 1 },
-            waited: Seconds(0.1 + (number % 13) as f64 / 10.0),
-            ran: (answer != "expired").then(|| Seconds(long as f64 / 1e3)),
-            ended_unix_ms: number * 400,
-            timeline: vec![
-                moment(0.0, JobEvent::Submitted),
-                moment(0.1, JobEvent::Placed { attempt: 1, pool }),
-                moment(1.3 + long as f64 / 1e3, JobEvent::Ended),
-            ],
-        }
-    };
-    (0..1000).map(|back| job(newest - back)).collect()
 }

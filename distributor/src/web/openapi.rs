@@ -1,4 +1,4 @@
-//! The API's own description, for people and for programs that make clients of it.
+//! The API's description, for people and for client generators.
 
 use axum::Router;
 use axum::routing::get;
@@ -30,12 +30,12 @@ pub(super) fn router() -> Router {
 )]
 struct Documentation;
 
-/// All of it.
+/// The whole description.
 pub(super) fn documentation() -> OpenApi {
     Documentation::openapi()
 }
 
-/// What every route can answer: the middleware stands before them all.
+/// Responses that any route can give: those of the middleware.
 struct Common;
 
 const EVERYWHERE: [(&str, &str); 7] = [

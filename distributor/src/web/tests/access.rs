@@ -1,4 +1,4 @@
-//! Who is let in, and what every answer bears.
+//! Access, and the headers of every response.
 
 use axum::routing::get;
 

@@ -27,7 +27,7 @@ fn answered(answer: Ended) -> Answered {
     }
 }
 
-/// Calls with this body, answers so, and gives what the scheduler was asked.
+/// Calls with this body, replies with `result`, and returns what the scheduler was asked.
 async fn called(path: &str, body: &str, result: Result<Answered, Refused>) -> (HttpCall, Answer) {
     called_with(call(path, body.to_owned()), result).await
 }
@@ -112,7 +112,7 @@ async fn every_end_of_a_job_has_its_status() {
         ("fib/call", Ended::Cancelled, 409, "cancelled"),
         ("fib/call", Ended::Expired, 504, "expired"),
         ("fib/call", Ended::Value(vec![0xc1].into()), 502, "bad-value"),
-        // Served by a worker that was lost; never heard of; another version.
+        // Served by a lost worker; never served; another version.
         ("gone/call", Ended::NotServed, 503, "not-served"),
         ("never/call", Ended::NotServed, 404, "not-found"),
         ("fib@3/call", Ended::NotServed, 404, "not-found"),
@@ -266,7 +266,7 @@ async fn arguments_that_wait_are_bounded() {
     assert_eq!((first.unwrap().status().as_u16(), small.as_u16()), (404, 404));
 }
 
-/// A caller that has its answer's first line, and takes no more.
+/// A caller that has read the first line of its response and reads no more.
 async fn first_line(at: SocketAddr) -> (TcpStream, String) {
     first_line_from([127, 0, 0, 1], at).await
 }
@@ -302,10 +302,10 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     let callers = join_all((0..20).map(|_| first_line(at))).await;
     let taken = callers.iter().filter(|(_, line)| line == "HTTP/1.1 200").count();
     let refused = callers.iter().filter(|(_, line)| line == "HTTP/1.1 503").count();
-    // One address has half of it; somebody at another finds room all the same.
+    // One address gets half of it; a caller at another still gets memory.
     assert!(taken == 1 && taken + refused == 20, "{taken} and {refused}");
     assert_eq!(first_line_from([127, 0, 0, 2], at).await.1, "HTTP/1.1 200");
-    // Once those are cut off that take nothing, there is room again.
+    // Once the callers that do not read are cut off, there is memory again.
     while first_line(at).await.1 != "HTTP/1.1 200" {}
     drop(callers);
     shutdown.cancel();

@@ -1,4 +1,4 @@
-//! What is shown, and people's wishes.
+//! Reads and operator actions.
 
 use axum::http::Method;
 use futures_util::StreamExt as _;
@@ -181,7 +181,7 @@ async fn so_many_follow_the_events_and_no_more() {
         assert_eq!(followers.last().unwrap().status(), 200);
     }
     for path in both {
-        // Its body is not read: that of a stream would have no end.
+        // The body is not read: a stream's would not end.
         let answer = fixture.app.clone().oneshot(request(path)).await.unwrap();
         assert_eq!(answer.status(), 503, "{path}");
     }
@@ -214,7 +214,7 @@ async fn every_documented_path_is_served_as_documented() {
     assert_eq!(problems, "#/components/schemas/Diagnosis");
     for (path, operations) in paths {
         for method in operations.as_object().unwrap().keys() {
-            // A path's other methods are refused with 405; nothing is found under no path.
+            // A path's other methods give 405; unknown paths give 404.
             let other = if method == "get" { Method::DELETE } else { Method::GET };
             let request = format!("{other} {}", path.replace(['{', '}'], ""));
             let answer = fixture.ask(&request, &[("authorization", "Bearer abc")]).await;

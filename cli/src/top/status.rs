@@ -1,12 +1,12 @@
-//! The status in words: what there is, then what is wrong.
+//! The status in words: the facts, then the problems.
 
 use simple_dist_distributor::view::Severity;
 
 use super::data::Data;
-use super::figures::{curve, exact, rate, share, some, span_or_dash};
+use super::format::{curve, exact, rate, share, some, span_or_dash};
 use super::table::{Piece, Tone};
 
-/// The status: what there is, then what is wrong, the worst first.
+/// The status: the facts, then the problems, worst first.
 pub(crate) fn sentence(data: &Data) -> Vec<Piece> {
     let problems = data.status.problems.iter().map(|problem| {
         let tone = match problem.severity {
@@ -47,7 +47,7 @@ fn summary(data: &Data) -> String {
     format!("{workers}{slots}{queued}.")
 }
 
-/// One of the numbers that say most, and how it went in the last two minutes.
+/// One of the most important numbers, with its curve over the last two minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tile {
     pub(crate) title: &'static str,
@@ -55,7 +55,7 @@ pub(crate) struct Tile {
     pub(crate) curve: String,
 }
 
-/// The tiles, their curves at most so wide.
+/// The tiles, with curves of at most this width.
 pub(crate) fn tiles(data: &Data, width: usize) -> [Tile; 5] {
     let (totals, series) = (&data.status.totals, &data.status.series);
     let tile =
@@ -72,7 +72,7 @@ pub(crate) fn tiles(data: &Data, width: usize) -> [Tile; 5] {
     ]
 }
 
-/// The line that balances the books, as long as there is room for.
+/// The line of job counts, as long as there is room for.
 pub(crate) fn books(data: &Data, width: usize) -> Vec<Piece> {
     let books = &data.status.books;
     let balanced = books.balance();

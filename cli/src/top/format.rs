@@ -1,8 +1,8 @@
-//! Figures in few characters, so that columns stand still.
+//! Formats numbers in few characters, so that columns stay aligned.
 
 use simple_dist_distributor::view::Seconds;
 
-/// A span in at most five characters: `0.3ms`, `42ms`, `1.2s`, `34s`, `1m15`, `3h02`, `12d`.
+/// A duration in at most five characters: `0.3ms`, `42ms`, `1.2s`, `34s`, `1m15`, `3h02`, `12d`.
 pub(crate) fn span(span: Seconds) -> String {
     let seconds = span.0.max(0.0);
     if seconds < 0.00995 {
@@ -24,7 +24,7 @@ pub(crate) fn span(span: Seconds) -> String {
     }
 }
 
-/// A span if there is one.
+/// A duration, or a dash.
 pub(crate) fn span_or_dash(span_or_none: Option<Seconds>) -> String {
     span_or_none.map_or_else(|| "-".to_owned(), span)
 }
@@ -38,7 +38,7 @@ pub(crate) fn count(count: u64) -> String {
     }
 }
 
-/// A count to the last digit: `1,204,567`.
+/// An exact count: `1,204,567`.
 pub(crate) fn exact(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -51,7 +51,7 @@ pub(crate) fn exact(count: u64) -> String {
     text
 }
 
-/// So many a second, in at most seven characters; slow ones by the minute.
+/// A rate per second in at most seven characters; slow ones per minute.
 pub(crate) fn rate(a_second: f64) -> String {
     if a_second <= 0.0 {
         "0".to_owned()
@@ -68,7 +68,7 @@ pub(crate) fn rate(a_second: f64) -> String {
     }
 }
 
-/// A share of one in at most five characters.
+/// A share between 0 and 1, in at most five characters.
 pub(crate) fn share(of_one: f64) -> String {
     let percent = of_one * 100.0;
     if percent <= 0.0 {
@@ -80,13 +80,13 @@ pub(crate) fn share(of_one: f64) -> String {
     }
 }
 
-/// So many of something: `1 job`, `40 jobs`.
+/// A count with its noun: `1 job`, `40 jobs`.
 pub(crate) fn some(count: u64, what: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{} {what}{ending}", exact(count))
 }
 
-/// The newest samples as a curve of so many characters; each stands for the highest of its span.
+/// The newest samples as a curve of `width` characters; each shows the highest value in its span.
 pub(crate) fn curve(samples: &[f64], width: usize) -> String {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     if samples.is_empty() || width == 0 {
