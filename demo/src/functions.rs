@@ -1,29 +1,29 @@
-//! The functions, as constants that the worker serves and the client calls.
+//! The demo's functions, as constants that the worker serves and the client calls.
 
 use std::time::Duration;
 
 use serde_bytes::ByteBuf;
 use simple_dist::{Erased, Function, PureFunction};
 
-/// The n-th Fibonacci number, the slow way.
+/// The n-th Fibonacci number, computed the slow way.
 pub const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, fib).deterministic();
-/// How many primes are below n.
+/// The number of primes below n.
 pub const PRIMES: PureFunction<u64, u64> = Function::pure("primes", 1, primes).deterministic();
-/// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel. At most
-/// 65,536 pixels wide and high.
+/// Row y of a picture of the Mandelbrot set, given (y, width, height): the iterations per pixel.
+/// The picture is at most 65,536 pixels wide and high.
 pub const MANDELBROT: PureFunction<(u32, u32, u32), Vec<u16>> =
     Function::pure("mandelbrot", 1, mandelbrot).deterministic();
-/// Sleeps for so many milliseconds, and returns them.
+/// Sleeps for the given number of milliseconds, and returns it.
 pub const SLEEP: PureFunction<u64, u64> = Function::pure("sleep", 1, sleep);
-/// Returns the bytes it gets.
+/// Returns its argument.
 pub const ECHO: PureFunction<ByteBuf, ByteBuf> =
     Function::pure("echo", 1, |bytes| bytes).deterministic();
-/// Panics with the message it gets.
+/// Panics with the given message.
 pub const FAIL: PureFunction<String, ()> = Function::pure("fail", 1, fail);
-/// Ends the process that runs it, as a bug in foreign code would.
+/// Aborts the process that runs it, as a bug in foreign code would.
 pub const ABORT: PureFunction<(), ()> = Function::pure("abort", 1, |()| std::process::abort());
 
-/// All but [`ABORT`], which nobody should serve unasked.
+/// All functions except [`ABORT`], which should only be served on request.
 pub fn all() -> Vec<Erased> {
     vec![
         FIB.erased(),
@@ -35,7 +35,7 @@ pub fn all() -> Vec<Erased> {
     ]
 }
 
-/// The last number whose value is a `u64`: one that is far larger would take the stack as well.
+/// The last n whose value fits into a `u64`; a far larger one would overflow the stack.
 const LAST_FIB: u64 = 93;
 
 fn fib(n: u64) -> u64 {
@@ -43,7 +43,7 @@ fn fib(n: u64) -> u64 {
     if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
 }
 
-/// Beyond that it takes hours.
+/// A larger n would take hours.
 const MOST_PRIMES: u64 = 1_000_000_000;
 
 fn primes(below: u64) -> u64 {
@@ -52,7 +52,7 @@ fn primes(below: u64) -> u64 {
     (2..below).filter(|n| is_prime(*n)).fold(0, |count, _| count + 1)
 }
 
-/// A wider or higher picture is refused: a row takes memory and time by its width.
+/// The largest picture: the memory and time for a row grow with its width.
 const SIDE: u32 = 65_536;
 
 fn mandelbrot((y, width, height): (u32, u32, u32)) -> Vec<u16> {
@@ -63,7 +63,7 @@ fn mandelbrot((y, width, height): (u32, u32, u32)) -> Vec<u16> {
     (0..width).map(|x| iterations(real(x), imaginary)).collect()
 }
 
-/// After how many steps of z = z * z + c it is clear that c is outside, 1,000 if never.
+/// The number of steps of z = z * z + c until c is known to be outside the set, at most 1,000.
 fn iterations(real: f64, imaginary: f64) -> u16 {
     let (mut re, mut im) = (0.0, 0.0);
     for step in 0..1000 {

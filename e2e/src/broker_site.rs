@@ -1,5 +1,4 @@
-//! A broker for each test: an embedded one of its own, or, where `AMQP_URL` names one, a prefix at
-//! it that nobody else uses.
+//! A broker for each test: its own embedded one, or an unused prefix on the broker of `AMQP_URL`.
 
 use std::time::Duration;
 
@@ -11,22 +10,22 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use simple_dist_broker::{Broker, Faults, Handle};
 
-/// The wait for anything of the broker.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the broker may take for one operation.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A prefix at a broker; what was declared under it is deleted when it is dropped.
+/// A prefix at a broker; everything declared under it is deleted when this is dropped.
 #[derive(Debug)]
 pub struct BrokerSite {
-    /// Where the broker is.
+    /// The broker's URL.
     pub url: String,
     /// The prefix of all names.
     pub prefix: String,
-    /// The broker, where it is our own.
+    /// The broker, if it is embedded.
     embedded: Option<Handle>,
 }
 
 impl BrokerSite {
-    /// A new, empty one: on the broker of `AMQP_URL`, or on an embedded one of its own.
+    /// A new, empty site: on the broker of `AMQP_URL`, or on an embedded one.
     ///
     /// # Panics
     /// When the embedded broker cannot be started.
@@ -39,8 +38,8 @@ impl BrokerSite {
         Self::embedded(prefix).await
     }
 
-    /// One on an embedded broker, also where `AMQP_URL` names another: for faults that RabbitMQ
-    /// cannot be made to have.
+    /// A site on an embedded broker even if `AMQP_URL` is set, for faults that RabbitMQ cannot be
+    /// made to have.
     ///
     /// # Panics
     /// When the embedded broker cannot be started.
@@ -55,7 +54,7 @@ impl BrokerSite {
         Self { url: broker.url().to_owned(), prefix, embedded: Some(broker) }
     }
 
-    /// Publishes bytes as they are, as a hostile client would; true if the broker took them.
+    /// Publishes raw bytes, as a hostile client would; true if the broker confirmed them.
     pub async fn publish(
         &self,
         exchange: &str,
@@ -76,7 +75,7 @@ impl BrokerSite {
         connection.close(200, short("done")).await
     }
 
-    /// The same, with all that a message of the usual login needs to be listened to.
+    /// The same with valid properties and the usual login, so that the message is read.
     pub async fn publish_signed(
         &self,
         exchange: &str,
@@ -89,7 +88,7 @@ impl BrokerSite {
         self.publish(exchange, key, body, signed).await
     }
 
-    /// How many messages wait in a queue.
+    /// The number of messages in a queue.
     pub async fn depth(&self, queue: &str) -> Result<u32, lapin::Error> {
         let (connection, channel) = self.channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -100,7 +99,7 @@ impl BrokerSite {
         Ok(depth)
     }
 
-    /// Takes one message out of a queue.
+    /// Gets one message from a queue.
     pub async fn take(&self, queue: &str) -> Result<Option<Vec<u8>>, lapin::Error> {
         let (connection, channel) = self.channel().await?;
         let name = short(&format!("{}.{queue}", self.prefix));
@@ -109,7 +108,7 @@ impl BrokerSite {
         Ok(message.map(|message| message.delivery.data))
     }
 
-    /// Deletes an exchange, as an operator's slip does.
+    /// Deletes an exchange, as an operator might by mistake.
     pub async fn delete_exchange(&self, exchange: &str) -> Result<(), lapin::Error> {
         let (connection, channel) = self.channel().await?;
         let name = short(&format!("{}.{exchange}", self.prefix));
@@ -125,7 +124,7 @@ impl BrokerSite {
         connection.close(200, short("done")).await
     }
 
-    /// Deletes all bindings of an exchange: it is there, and leads nowhere.
+    /// Deletes all bindings of an exchange: it exists but routes nothing.
     pub async fn unbind(&self, exchange: &str) -> Result<(), lapin::Error> {
         let fans_out = exchange == "presence";
         let kind = if fans_out { ExchangeKind::Fanout } else { ExchangeKind::Direct };
@@ -140,7 +139,7 @@ impl BrokerSite {
     async fn channel(&self) -> Result<(Connection, Channel), lapin::Error> {
         let connecting = Connection::connect(&self.url, ConnectionProperties::default());
         let connection =
-            tokio::time::timeout(PATIENCE, connecting).await.expect("the broker answers")?;
+            tokio::time::timeout(TIMEOUT, connecting).await.expect("the broker answers")?;
         let channel = connection.create_channel().await?;
         Ok((connection, channel))
     }
@@ -149,7 +148,7 @@ impl BrokerSite {
         let (connection, channel) = self.channel().await?;
         for queue in ["submissions", "control", "answers", "parked"] {
             let name = short(&format!("{}.{queue}", self.prefix));
-            // One that was never declared cannot be deleted, and that is as well.
+            // A queue that was never declared cannot be deleted; that is fine.
             let _absent = channel.queue_delete(name, QueueDeleteOptions::default()).await;
         }
         for exchange in ["submit", "results", "beats", "presence"] {
@@ -166,18 +165,18 @@ impl Drop for BrokerSite {
             return;
         }
         let site = Self { url: self.url.clone(), prefix: self.prefix.clone(), embedded: None };
-        // On a thread of its own, since a test's runtime cannot be waited on from within.
+        // On its own thread, since blocking inside a test's runtime is not allowed.
         let cleaner = std::thread::spawn(move || {
             let site = std::mem::ManuallyDrop::new(site);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime can be built");
-            // A broker that is gone by now has nothing left to clean.
+            // A broker that has stopped by now has nothing left to clean up.
             let _gone =
-                runtime.block_on(async { tokio::time::timeout(PATIENCE, site.delete_all()).await });
+                runtime.block_on(async { tokio::time::timeout(TIMEOUT, site.delete_all()).await });
         });
-        // A panic of the cleaner is no news: the test has ended.
+        // A panic of the cleaner is ignored: the test has ended.
         let _ended = cleaner.join();
     }
 }

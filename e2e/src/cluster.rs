@@ -15,33 +15,33 @@ use tokio_util::sync::CancellationToken;
 use crate::{BrokerSite, remote};
 
 /// How long the roles may take to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a worker waits at its end for a job that a test left behind.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a worker waits at shutdown for a job that a test left behind.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Roles at a place of their own at the broker.
+/// Roles on their own site at the broker.
 #[derive(Debug)]
 pub struct Cluster {
     shutdown: CancellationToken,
     roles: JoinSet<()>,
-    /// Where they are.
+    /// The site.
     pub site: BrokerSite,
 }
 
 impl Cluster {
-    /// Who has it may act on the page.
+    /// The token for actions on the page.
     pub const TOKEN: &str = "a token of this test";
 
-    /// A distributor and a worker of the demo functions, serving.
+    /// Starts a distributor and a worker of the demo functions, and waits until it serves.
     pub async fn start() -> Self {
         Self::of(None, "here").await
     }
 
-    /// The same with a page, and where that is: `http://` and no slash at its end. `host` is what
-    /// the worker calls its machine.
+    /// The same with a page, and its URL without a trailing slash. `host` is the host name that the
+    /// worker reports.
     ///
     /// # Panics
-    /// When loopback has no port left.
+    /// Panics if no port is free.
     pub async fn with_page(host: &str) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port left");
         let mut settings = Settings::new(listener.local_addr().expect("it has an address"));
@@ -62,12 +62,13 @@ impl Cluster {
         cluster.roles.spawn(async { role.await.expect("the settings are usable") });
         cluster.worker(host);
         remote(&cluster.client().function(FIB), 1).await;
-        // A call may be faster than the next view, by which page and API know of it.
+        // The first answers may arrive before the next view, from which page and API take the
+        // workers.
         tokio::time::sleep(view::EVERY * 2).await;
         cluster
     }
 
-    /// One more worker; its handle kills it.
+    /// Starts one more worker; the handle kills it.
     pub fn worker(&mut self, host: &str) -> AbortHandle {
         let worker = Worker::builder(&self.site.url).prefix(&self.site.prefix);
         let mut worker = worker.slots(2).host(host).grace(GRACE);
@@ -78,10 +79,10 @@ impl Cluster {
         self.roles.spawn(async { role.await.expect("the settings are usable") })
     }
 
-    /// A client of theirs.
+    /// A client of this cluster.
     ///
     /// # Panics
-    /// When the site's URL is unusable.
+    /// Panics if the site's URL is invalid.
     pub fn client(&self) -> Client {
         Client::builder(&self.site.url)
             .prefix(&self.site.prefix)
@@ -92,15 +93,15 @@ impl Cluster {
     /// Stops every role and waits for it.
     ///
     /// # Panics
-    /// When one has panicked, or does not stop.
+    /// Panics if a role has panicked, or does not stop.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         let stopped = async {
             while let Some(ended) = self.roles.join_next().await {
-                // One that a test killed has not panicked.
+                // A role that a test killed has not panicked.
                 assert!(!ended.is_err_and(|error| error.is_panic()), "a role panicked");
             }
         };
-        tokio::time::timeout(PATIENCE, stopped).await.expect("every role stops");
+        tokio::time::timeout(TIMEOUT, stopped).await.expect("every role stops");
     }
 }

@@ -1,13 +1,13 @@
-//! What tests of everything together stand on: a broker, or a place of their own at one, a relay in
-//! front of it that can be cut, stalled and refused, TLS in front of it, logins with the rights of
-//! a role, the wait for a worker, and roles of a test.
+//! Support for end-to-end tests: a broker or a site on one, a relay in front of it that can cut,
+//! stall and refuse connections, a TLS proxy, logins with a role's permissions, and a cluster of
+//! roles in one process.
 
 mod broker_site;
 mod cluster;
 mod relay;
 mod remote;
 #[cfg(feature = "tls")]
-mod secured;
+mod tls_proxy;
 mod vhost;
 
 pub use self::broker_site::BrokerSite;
@@ -15,5 +15,5 @@ pub use self::cluster::Cluster;
 pub use self::relay::Relay;
 pub use self::remote::remote;
 #[cfg(feature = "tls")]
-pub use self::secured::{Authority, Secured, Signed};
+pub use self::tls_proxy::{Authority, Signed, TlsProxy};
 pub use self::vhost::Vhost;

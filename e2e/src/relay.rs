@@ -1,5 +1,4 @@
-//! A relay in front of the broker: what goes through it can be cut, stalled and refused, for one
-//! process alone.
+//! A relay in front of the broker that can cut, stall and refuse the connections of one process.
 
 use std::net::SocketAddr;
 
@@ -9,18 +8,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What the relay does with bytes.
+/// What the relay does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Passes them on.
+    /// Forwards bytes.
     Open,
-    /// Keeps the connections and passes nothing.
+    /// Keeps the connections open but forwards nothing.
     Stalled,
-    /// Has no connections and takes none.
+    /// Closes all connections and accepts none.
     Refused,
 }
 
-/// A relay on loopback. It ends when it is dropped.
+/// A relay on loopback. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -33,7 +32,7 @@ impl Relay {
     /// A relay in front of the broker of this URL.
     ///
     /// # Panics
-    /// When the URL has no `host:port`, or no port can be had.
+    /// Panics if the URL has no `host:port`, or no port is free.
     pub async fn before(url: &str) -> Self {
         let target = host_and_port(url).to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
@@ -44,28 +43,28 @@ impl Relay {
         Self { address, target, mode, _tasks: tasks }
     }
 
-    /// The URL with the relay in the broker's place.
+    /// The URL with the relay's address.
     pub fn url(&self, url: &str) -> String {
         url.replace(&self.target, &self.address.to_string())
     }
 
-    /// Closes every connection; new ones are taken.
+    /// Closes every connection; new ones are accepted.
     pub fn cut(&self) {
         self.mode.send_replace(Mode::Refused);
         self.mode.send_replace(Mode::Open);
     }
 
-    /// Closes every connection and takes none.
+    /// Closes every connection and accepts no new ones.
     pub fn refuse(&self) {
         self.mode.send_replace(Mode::Refused);
     }
 
-    /// Keeps every connection and passes nothing.
+    /// Keeps every connection but forwards nothing.
     pub fn stall(&self) {
         self.mode.send_replace(Mode::Stalled);
     }
 
-    /// Passes everything again.
+    /// Forwards everything again.
     pub fn open(&self) {
         self.mode.send_replace(Mode::Open);
     }
@@ -90,11 +89,11 @@ async fn accept(listener: TcpListener, target: String, seen: watch::Receiver<Mod
     }
 }
 
-/// Relays one connection until either end closes or the relay is cut. Every change of the mode
-/// since it began counts, so that a cut is seen even when the relay is open again by then.
+/// Relays one connection until either end closes or the relay is cut. Reacts to every change of
+/// mode since it began, so that a cut is seen even if the relay is open again by then.
 async fn relay(near: TcpStream, target: String, seen: watch::Receiver<Mode>) {
     let Ok(far) = TcpStream::connect(&target).await else { return };
-    // Without it small frames wait for each other; with a broker in the way nobody would notice.
+    // Without this, small frames are delayed by Nagle's algorithm.
     if near.set_nodelay(true).and(far.set_nodelay(true)).is_err() {
         return;
     }
@@ -119,7 +118,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut seen: watch::
     }
 }
 
-/// Waits for a cut: any change but to and from a stall.
+/// Waits for a cut: any change other than to or from a stall.
 async fn cut(mut seen: watch::Receiver<Mode>) {
     let mut last = *seen.borrow_and_update();
     while seen.changed().await.is_ok() {

@@ -1,4 +1,4 @@
-//! Waiting for a worker, as somebody does who has just started one.
+//! Waits for a worker that has just been started.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use simple_dist_client::{Fallback, Handle};
 use simple_dist_protocol::Argument;
 
 /// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Calls with this argument until a worker answers.
 ///
 /// # Panics
-/// When none does for 20 s.
+/// Panics if none does within 20 s.
 pub async fn remote<A: Argument + Clone, R: Argument>(function: &Handle<A, R>, argument: A) -> R {
     let called = async {
         loop {
@@ -21,5 +21,5 @@ pub async fn remote<A: Argument + Clone, R: Argument>(function: &Handle<A, R>, a
             }
         }
     };
-    tokio::time::timeout(PATIENCE, called).await.expect("a worker answers")
+    tokio::time::timeout(TIMEOUT, called).await.expect("a worker answers")
 }

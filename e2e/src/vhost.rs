@@ -1,5 +1,5 @@
-//! A virtual host of its own at RabbitMQ, with a login for each role: what only its administrator
-//! can make, so it needs `rabbitmqctl` beside `AMQP_URL`.
+//! A virtual host at RabbitMQ with a login for each role. Only an administrator can create it, so
+//! it needs `rabbitmqctl` besides `AMQP_URL`.
 
 use std::process::Command;
 
@@ -18,10 +18,10 @@ pub struct Vhost {
 }
 
 impl Vhost {
-    /// A new, empty one on the RabbitMQ of `AMQP_URL`.
+    /// Creates an empty virtual host on the RabbitMQ of `AMQP_URL`.
     ///
     /// # Panics
-    /// Without `AMQP_URL`, or when `rabbitmqctl` (or the command in `RABBITMQCTL`) fails.
+    /// Panics without `AMQP_URL`, or if `rabbitmqctl` (or the command in `RABBITMQCTL`) fails.
     #[expect(clippy::new_without_default, reason = "it does not come out of nothing")]
     pub fn new() -> Self {
         let url = std::env::var("AMQP_URL").expect("AMQP_URL names a RabbitMQ");
@@ -48,7 +48,7 @@ impl Vhost {
         format!("amqp://{user}:secret@{}/{}", self.address, self.name)
     }
 
-    /// A user with the rights of a role under this prefix.
+    /// Creates a user with the permissions of a role under this prefix.
     ///
     /// # Panics
     /// When `rabbitmqctl` fails.
@@ -84,8 +84,8 @@ impl Drop for Vhost {
     }
 }
 
-/// Runs the command of `RABBITMQCTL`, which may have words before its name, such as those of a
-/// container's tool.
+/// Runs `rabbitmqctl`, or the command in `RABBITMQCTL`, which may start with other words, such as
+/// those of a container tool.
 fn rabbitmqctl(arguments: &[&str]) {
     let command = std::env::var("RABBITMQCTL").unwrap_or_else(|_| "rabbitmqctl".to_owned());
     let mut words = command.split_whitespace();

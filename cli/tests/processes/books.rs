@@ -1,5 +1,5 @@
-//! What the page and the API tell is the scheduler's own: the books balance whenever one looks,
-//! under load, while workers are killed and the distributor loses its link.
+//! The counts on the page and in the API come from the scheduler: they add up at every look, under
+//! load, while workers are killed and the distributor loses its link.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use ureq::Agent;
 
 use crate::cluster::{Cluster, free_port, served_by};
 
-/// How often one looks.
+/// The number of samples.
 const SAMPLES: usize = 1_000;
-/// The page is looked at every so many samples.
+/// The page is sampled once per this many samples.
 const PAGE_EVERY: usize = 50;
-/// The pause between two looks: together they see some hundred views.
+/// The pause between samples: together they see some hundred views.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How long one answer may take.
+/// How long one response may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The entries of the books, in the API and on the page.
+/// The entries of the counts, in the API and on the page.
 const ENTRIES: [(&str, &str); 8] = [
     ("accepted", "accepted"),
     ("queued", "queued"),
@@ -36,12 +36,12 @@ const ENTRIES: [(&str, &str); 8] = [
     ("cancelled", "cancelled"),
 ];
 
-/// What was seen.
+/// What the samples saw.
 #[derive(Debug, Default)]
 struct Seen {
     views: BTreeSet<u64>,
     pages: usize,
-    /// The most jobs under way at once, and ended.
+    /// The most unfinished jobs at once, and the ended jobs.
     under_way: u64,
     ended: u64,
     terms: BTreeSet<String>,
@@ -77,7 +77,7 @@ async fn the_books_balance_at_a_thousand_samples_under_load_with_kills() {
     let looked = tokio::task::spawn_blocking({
         let over = Arc::clone(&over);
         move || {
-            // Whatever it finds, the others end with it.
+            // Whatever this finds, the others end with it.
             let _over = Over(over);
             look(&site)
         }
@@ -91,7 +91,7 @@ async fn the_books_balance_at_a_thousand_samples_under_load_with_kills() {
     assert!(seen.terms.len() > 1 && seen.under_way > 10 && seen.ended > 100, "{seen:?}");
 }
 
-/// Says that it is over, also in a panic.
+/// Signals the end when it is dropped, also in a panic.
 struct Over(Arc<AtomicBool>);
 
 impl Drop for Over {
@@ -106,7 +106,7 @@ async fn load(client: &Client, over: &AtomicBool) {
     let calls = (0_u64..).take_while(|_| !over.load(Ordering::Relaxed)).map(|n| {
         let (sleep, fib, fail) = (&sleep, &fib, &fail);
         async move {
-            // A killed worker's call may fail; the books are to know it, not we.
+            // A killed worker's call may fail; only the counts matter here.
             let _answer = match n % 7 {
                 0 => fail.call("on purpose".to_owned()).fallback(Fallback::Never).await.is_ok(),
                 1 | 2 => fib.call(15).fallback(Fallback::Never).await.is_ok(),
@@ -134,7 +134,7 @@ fn look(site: &str) -> Seen {
         seen.terms.extend(told["distributor"]["phase"]["term"].as_str().map(str::to_owned));
         if sample % PAGE_EVERY == 0 {
             let page = get("/");
-            // The same view before and after the page: the page showed it, too.
+            // The same view before and after means that the page showed it too.
             if status()["sequence"] == told["sequence"] && books[0] > 0 {
                 assert_eq!(on_the_page(&page), books, "{told}");
                 seen.pages += 1;
@@ -145,7 +145,7 @@ fn look(site: &str) -> Seen {
     seen
 }
 
-/// What a status accepted, what is under way of it, and how the rest ended: checked.
+/// The accepted, unfinished and ended jobs of a status, after checking that they add up.
 fn balanced(told: &Value) -> [u64; 8] {
     let books = &told["books"];
     let told_books = ENTRIES.map(|(entry, _)| number(&books[entry]));
@@ -155,14 +155,14 @@ fn balanced(told: &Value) -> [u64; 8] {
     told_books
 }
 
-/// The same from the line at the foot of the page.
+/// The same from the page's footer.
 fn on_the_page(page: &str) -> [u64; 8] {
     let (_, line) = page.split_once("<p class=\"books\">").expect("the page has a foot");
     let (line, _) = line.split_once("</p>").expect("it ends");
     let parts: Vec<&str> = line.split(['=', '+']).map(str::trim).collect();
     ENTRIES.map(|(_, name)| {
         let figure = parts.iter().find_map(|part| part.strip_prefix(name)?.strip_prefix(' '));
-        // What there is none of may be left out.
+        // Zero entries may be left out.
         figure.map_or(0, |figure| figure.replace(',', "").parse().expect("it is a number"))
     })
 }

@@ -1,4 +1,4 @@
-//! Jobs that nobody waits for any more are not begun, and what still runs of them is seen.
+//! Cancelled jobs are not started, and those still running are visible.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn cancelled_jobs_are_not_begun_and_an_honest_one_waits_only_for_what_runs
     for _ in 0..60 {
         let millis = u64::try_from(LONG.as_millis()).expect("a few seconds");
         let call = sleep.call(millis).fallback(Fallback::Never);
-        // Time to be placed, and then its caller is gone.
+        // Long enough to be placed; then its caller is gone.
         let ended = tokio::time::timeout(Duration::from_millis(20), call).await;
         assert!(ended.is_err(), "nobody answers so soon: {ended:?}");
     }
@@ -47,7 +47,7 @@ async fn cancelled_jobs_are_not_begun_and_an_honest_one_waits_only_for_what_runs
     let fib = client.function(FIB);
     let (answer, _) = timed(fib.call(20).fallback(Fallback::Never)).await;
     assert!(is_remote(&answer.expect("it is answered")));
-    // Two of them each may have been begun one after another.
+    // Two of each may have started, one after another.
     assert!(
         begun.elapsed() < LONG * 3,
         "it waited for what nobody waits for: {:?}",

@@ -13,10 +13,10 @@ use simple_dist_e2e::BrokerSite;
 use simple_dist_protocol::WorkerId;
 use ureq::Agent;
 
-/// How long anything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a step of a test may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Processes at a place of their own at the broker.
+/// Processes on their own site at the broker.
 pub(crate) struct Cluster {
     pub(crate) site: BrokerSite,
 }
@@ -40,7 +40,7 @@ impl Role {
         Self(command.spawn().expect("the binary runs"))
     }
 
-    /// Starts it; what it writes on stderr is to be read when it has ended.
+    /// Starts it and returns its stderr, to be read after it has ended.
     pub(crate) fn run_logging(command: &mut Command) -> (Self, ChildStderr) {
         let spawned = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the binary runs");
@@ -50,17 +50,17 @@ impl Role {
 
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
-        // One that has ended by itself cannot be killed, and is as dead.
+        // A process that has ended by itself cannot be killed.
         let _dead = self.0.kill();
         self.0.wait().expect("a child can be waited for");
     }
 
-    /// Lets it stand still, its connections open, until it is thawed.
+    /// Freezes it, with its connections open, until it is thawed.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Lets it continue.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -70,14 +70,14 @@ impl Role {
         kill_process(pid.expect("a child has a pid"), signal).expect("it lives");
     }
 
-    /// Lets it have so many bytes of address space and no more, as `ulimit -v` does.
+    /// Limits its address space, as `ulimit -v` does.
     pub(crate) fn confine(&self, bytes: u64) {
         let pid = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         prlimit(pid, Resource::As, limit).expect("a child can be confined");
     }
 
-    /// Bytes of its memory, as the system counts them under this name.
+    /// The bytes of its memory that the kernel reports under this name.
     pub(crate) fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()));
         let status = status.expect("it lives");
@@ -86,12 +86,12 @@ impl Role {
         kilobytes.and_then(|count| count.parse::<u64>().ok()).expect("it is counted") << 10
     }
 
-    /// Tells it to stop.
+    /// Sends SIGTERM.
     pub(crate) fn tell_to_stop(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Tells it to stop, and waits for its end; true if it ended well.
+    /// Stops it and waits; true if it ended successfully.
     pub(crate) fn stop(mut self) -> bool {
         self.tell_to_stop();
         let status = self.0.wait().expect("a child can be waited for");
@@ -109,14 +109,14 @@ impl Cluster {
         Self { site: BrokerSite::new().await }
     }
 
-    /// A command of the binary at this cluster.
+    /// A command of the binary for this cluster.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
         command
             .args(arguments)
             .args(["--prefix", &self.site.prefix])
             .env("AMQP_URL", &self.site.url)
-            // Many distributors at once would quarrel about the port of the page.
+            // Several distributors at once would compete for the page's port.
             .env("LISTEN", "none")
             .stdin(Stdio::null());
         command
@@ -132,7 +132,7 @@ impl Cluster {
         self.start_at(&self.site.url, arguments)
     }
 
-    /// Starts a role whose broker is somewhere else: behind a relay.
+    /// Starts a role with another broker URL, such as a relay's.
     pub(crate) fn start_at(&self, url: &str, arguments: &[&str]) -> Role {
         let mut command = self.command(arguments);
         Role::run(command.env("AMQP_URL", url))
@@ -143,13 +143,13 @@ impl Cluster {
         self.client_at(&self.site.url)
     }
 
-    /// A client whose broker is somewhere else: behind a relay.
+    /// A client with another broker URL, such as a relay's.
     pub(crate) fn client_at(&self, url: &str) -> Client {
         Client::builder(url).prefix(&self.site.prefix).connect().expect("the URL is usable")
     }
 }
 
-/// An address on loopback that nobody listens on.
+/// An unused address on loopback.
 pub(crate) fn free_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("it is bound").to_string()
@@ -161,7 +161,7 @@ pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
     let begun = now();
     let mut workers = Vec::new();
     while workers.len() < count {
-        assert!(begun.elapsed() < PATIENCE, "only {} of {count} workers answer", workers.len());
+        assert!(begun.elapsed() < TIMEOUT, "only {} of {count} workers answer", workers.len());
         let calls = (0..8).map(|_| fib.call(22).fallback(Fallback::Never).detailed());
         for answer in futures_util::future::join_all(calls).await.into_iter().flatten() {
             if let Ran::Remote { worker, .. } = answer.ran
@@ -172,12 +172,12 @@ pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // A call may be faster than the next view, by which page and API know of it.
+    // The first answers may arrive before the next view, from which page and API take the workers.
     tokio::time::sleep(view::EVERY * 2).await;
     workers
 }
 
-/// A call's answer and the time it took to come.
+/// A call's answer and how long it took.
 pub(crate) async fn timed<A, R>(call: Call<A, R>) -> (Result<Answer<R>, CallError>, Duration)
 where
     A: simple_dist_protocol::Argument,
@@ -197,7 +197,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// What one gets from a path of a page.
+/// The body at a path of a page.
 pub(crate) fn get(site: &str, path: &str) -> String {
     let agent: Agent =
         Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();

@@ -1,4 +1,4 @@
-//! What a person sees at the command line.
+//! What a user sees on the command line.
 
 use std::process::Command;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A directory of its own for each test, made anew.
+/// A fresh directory for each test.
 fn directory(test: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     if directory.exists() {
@@ -32,7 +32,7 @@ fn printed(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
 }
 
-/// Every file below, with its mode and text.
+/// Every file in it, with its mode and text.
 fn files(directory: &Path) -> BTreeMap<String, (u32, String)> {
     let mut files = BTreeMap::new();
     for role in fs::read_dir(directory).expect("setup made it") {

@@ -1,4 +1,4 @@
-//! Workers and distributors die; calls do not.
+//! Workers and distributors die, calls do not.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,7 +79,7 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
-    // RabbitMQ lets nobody else delete a lock.
+    // RabbitMQ lets nobody else delete a lock, so this uses the embedded broker.
     let (site, faults) = BrokerSite::with_faults().await;
     let cluster = Cluster { site };
     let pages = [free_port(), free_port()];
@@ -207,7 +207,7 @@ async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
     });
     for (answer, took) in answers {
         assert!(is_remote(&answer.expect("every job is answered")));
-        // The broker finds out by itself after two or three heartbeats of 4 s.
+        // The broker notices after two or three heartbeats of 4 s.
         assert!(took < Duration::from_secs(7), "{took:?}");
     }
     frozen.thaw();

@@ -1,5 +1,5 @@
-//! An operator's slip: what all share at the broker is deleted. It is soon there again, and calls
-//! go on.
+//! An operator's mistake: shared queues and exchanges are deleted. They are soon back, and calls
+//! continue.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use simple_dist_demo::functions::FIB;
 
 use crate::cluster::{Cluster, free_port, is_remote, now, served_by, timed};
 
-/// Within this, calls are answered by workers again. Two seconds are wanted; the machine of a test
-/// may be busy.
+/// How soon workers must answer calls again. The goal is two seconds, but the test machine may be
+/// busy.
 const SOON: Duration = Duration::from_secs(6);
-/// Whoever does not hear the distributor's beats any more takes longer than this to say so.
+/// Longer than it takes to report missing beats of the distributor.
 const HEARD: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,18 +37,19 @@ async fn whatever_is_deleted_is_there_again_and_calls_go_on() {
         cluster.site.unbind(exchange).await.expect("its bindings can be deleted");
         back(&client, exchange).await;
     }
-    // The client's own binding went with the exchange: it hears the distributor all the same.
+    // The client's binding was deleted with the exchange; it hears the distributor again all the
+    // same.
     let begun = now();
     while begun.elapsed() < HEARD {
         let (answer, took) = timed(client.function(FIB).call(20).fallback(Fallback::Never)).await;
         assert!(is_remote(&answer.expect("it is answered")), "{took:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Nobody consumes this one: it is there again all the same.
+    // This queue has no consumer; it is declared again all the same.
     assert_eq!(cluster.site.depth("parked").await.expect("it is there"), 0);
 }
 
-/// Calls are answered by workers, soon.
+/// Waits until workers answer calls again.
 async fn back(client: &Client, what: &str) {
     let begun = now();
     loop {

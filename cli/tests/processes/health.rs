@@ -15,7 +15,7 @@ fn code(arguments: &[&str]) -> Option<i32> {
     command.arg("healthcheck").args(arguments).output().expect("the binary runs").status.code()
 }
 
-/// The code of a check of a service that answers so; none: that never answers.
+/// The exit code of a check of a service that gives this answer, or never answers.
 fn asked(answer: Option<&'static str>) -> Option<i32> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}/healthz", listener.local_addr().expect("it is bound"));
@@ -25,7 +25,7 @@ fn asked(answer: Option<&'static str>) -> Option<i32> {
         let length = stream.read(&mut request).expect("it asks");
         match answer {
             Some(answer) => stream.write_all(answer.as_bytes()).expect("it listens"),
-            // Waits for the check to give up.
+            // Waits until the check gives up.
             None => assert_eq!(stream.read(&mut [0]).expect("it leaves"), 0),
         }
         String::from_utf8_lossy(&request[..length]).into_owned()

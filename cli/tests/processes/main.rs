@@ -1,4 +1,4 @@
-//! The promises, tried on real processes: started, killed and restarted as an operator or an
+//! The promises, tested on real processes: started, killed and restarted as an operator or an
 //! accident would.
 
 mod books;

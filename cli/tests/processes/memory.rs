@@ -1,4 +1,4 @@
-//! A distributor lives within its bound of memory, whatever any login says to it.
+//! A distributor stays within its memory limit, whatever any login sends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, Role, free_port, is_remote, now, served_by};
 
-/// More than the bounds of `docs/DEPLOYMENT.md` add up to without jobs that wait, and the address
+/// More than the limits of `docs/DEPLOYMENT.md` add up to without waiting jobs, plus the address
 /// space that threads and their arenas reserve.
 const BOUND: u64 = 3 << 30;
-/// The bytes of an answer that is asked for again and again.
+/// The size of an answer that is asked for repeatedly.
 const LARGE: usize = 6 << 20;
 
-/// Each of these takes all of a small machine: one after the other.
+/// Each of these tests uses a whole small machine: they run one at a time.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +48,7 @@ async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
         say(&cluster, "submit", &submit(stranger, (0..256).map(|_| again()).collect())).await;
         say(&cluster, "control", &ask).await;
     }
-    // Workers that nobody has, each with more jobs in its hands than there can be.
+    // Fake workers, each claiming more jobs than possible.
     for _ in 0..20 {
         let beat = codec::encode(&beat(60_000)).expect("it can be written");
         cluster.site.publish_signed("beats", "beat", &beat).await.expect("it is taken");
@@ -60,10 +60,10 @@ async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
     assert!(!distributor.has_ended(), "it lives");
 }
 
-/// What callers over HTTP send and ask back, and how many they are.
+/// The bytes that HTTP callers send and request back, and their number.
 const SENT: usize = 4 << 20;
 const CALLERS: usize = 300;
-/// What the process may have taken at the worst, and some time later: the recent answers are 256 MiB.
+/// The most memory at the peak, and some time later: the recent answers take 256 MiB.
 const TAKEN: u64 = 1 << 30;
 const LEFT: u64 = 512 << 20;
 
@@ -92,7 +92,7 @@ async fn callers_who_take_no_answers_do_not_take_the_memory() {
         asking.spawn(async move {
             let mut caller = TcpStream::connect(site).await.expect("it is let in");
             let mut line = [0; 12];
-            // On a busy machine some are too slow in sending, and are told so or cut off.
+            // On a busy machine some callers send too slowly, and are refused or cut off.
             let answered = match caller.write_all(&request).await {
                 Ok(()) => caller.read_exact(&mut line).await.is_ok(),
                 Err(_) => false,

@@ -1,4 +1,4 @@
-//! The broker goes away and comes back, as one client sees it: through a relay.
+//! The broker goes away and comes back, from the viewpoint of one client behind a relay.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ async fn while_the_broker_takes_nothing_calls_are_local() {
     let fib = client.function(FIB);
 
     faults.block().await.expect("the broker lives");
-    // The first one shows that nothing is taken.
+    // The first call discovers that nothing is accepted.
     let (answer, took) = timed(fib.call(20)).await;
     assert!(!is_remote(&answer.expect("it is answered")));
     assert!(took < Duration::from_secs(5), "{took:?}");

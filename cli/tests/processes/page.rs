@@ -9,14 +9,15 @@ use crate::cluster::{Cluster, Role, free_port, get, json, now, served_by};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
     let mut took = Vec::new();
-    // Where the distributor itself stood still for a second, it gives everybody a fresh time.
+    // If the distributor itself froze for a second, it restarts all timeouts; then the test
+    // repeats.
     while took.last().is_none_or(|took| *took > Duration::from_secs(3)) {
         assert!(took.len() < 3, "{took:?}");
         took.push(lost_after().await);
     }
 }
 
-/// How long after its death a worker that ran a job is shown lost.
+/// How long after its death a busy worker is shown as lost.
 async fn lost_after() -> Duration {
     let cluster = Cluster::new().await;
     let site = free_port();
@@ -53,7 +54,7 @@ async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
     let site = free_port();
     let _distributor = cluster.start(&["distributor", "--listen", &site]);
     let client = cluster.client();
-    // What it runs when it is told, its grace time, and how often it is told.
+    // What the worker runs when it is stopped, its grace time, and how many signals it gets.
     for (runs, grace, times) in [
         (None, "30s", 1),
         (Some(700), "30s", 1),
@@ -63,7 +64,7 @@ async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
     ] {
         let worker = cluster.start(&["worker", "--slots", "1", "--grace", grace]);
         let id = served_by(&client, 1).await[0].to_string();
-        // A view is younger than a worker, at first.
+        // At first, the view may not list the worker yet.
         let worker_now = || -> serde_json::Value {
             let workers = json(&site, "/api/v1/workers");
             let all = workers.as_array().expect("a list");
@@ -103,7 +104,7 @@ async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_ag
     let client = cluster.client();
     served_by(&client, 1).await;
     let sleep = client.function(SLEEP);
-    // Short jobs for two beats: the worker looks ahead.
+    // Short jobs for two beats, so that the worker prefetches.
     let begun = now();
     while begun.elapsed() < Duration::from_millis(2500) {
         let calls = (0..20).map(|_| sleep.call(1));
@@ -118,7 +119,7 @@ async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_ag
         let status = json(&site, "/api/v1/status");
         status["books"]["events"]["returned"].as_u64().expect("it is counted")
     };
-    // What a list held behind the first long job goes back once.
+    // The jobs behind the first long one in a list are handed back once.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = returned();
     tokio::time::sleep(Duration::from_secs(5)).await;

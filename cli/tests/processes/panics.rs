@@ -1,4 +1,4 @@
-//! The panic of a function is a line of the log, among the others.
+//! The panic of a function is one line of the log.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! `call` and `map` between other processes: signals, pipes that end, input that does not.
+//! `call` and `map` in pipelines: signals, closed pipes, input that never ends.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
@@ -43,7 +43,7 @@ async fn a_signal_or_a_closed_stdout_cancels_what_is_under_way_and_says_how_much
         let mut command = cluster.command(&["map", "sleep", "-"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut map = command.spawn().expect("the binary runs");
-        // Its input stays open: nothing but the signal, or its reader, ends it.
+        // Its input stays open: only the signal, or its reader, ends it.
         let mut input = map.stdin.take().expect("it is piped");
         input.write_all("600000\n".repeat(5).as_bytes()).expect("it reads");
         until("five are under way", || under_way(&site) == 5);

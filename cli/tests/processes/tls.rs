@@ -1,4 +1,4 @@
-//! `amqps://` at the command line.
+//! `amqps://` on the command line.
 
 use std::process::{Command, Output, Stdio};
 
@@ -30,12 +30,12 @@ fn files_that_cannot_be_used_are_bad_configuration() {
 mod built_in {
     use std::path::PathBuf;
 
-    use simple_dist_e2e::{Authority, Secured};
+    use simple_dist_e2e::{Authority, TlsProxy};
 
     use super::{call, said};
     use crate::cluster::{Cluster, Role};
 
-    /// Files of one test, deleted with it.
+    /// Files of one test, deleted at its end.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -55,7 +55,7 @@ mod built_in {
 
     impl Drop for Folder {
         fn drop(&mut self) {
-            // Left behind, it is in the way of nobody.
+            // If it is left behind, it does no harm.
             let _left = std::fs::remove_dir_all(&self.0);
         }
     }
@@ -65,7 +65,7 @@ mod built_in {
         let (cluster, folder) = (Cluster::new().await, Folder::new("roles"));
         let (authority, people) = (Authority::new(), Authority::new());
         let shown = authority.sign("127.0.0.1");
-        let door = Secured::before(&cluster.site.url, &shown, Some(&people)).await;
+        let proxy = TlsProxy::before(&cluster.site.url, &shown, Some(&people)).await;
         let mine = people.sign("a-role");
         let (ca, certificate, key) = (
             folder.file("ca.pem", &authority.pem),
@@ -73,13 +73,13 @@ mod built_in {
             folder.file("key.pem", &mine.key),
         );
         let flags =
-            ["--url", door.url(), "--ca", &ca, "--certificate", &certificate, "--key", &key];
+            ["--url", proxy.url(), "--ca", &ca, "--certificate", &certificate, "--key", &key];
         let start = |role: &str| -> Role { cluster.start(&[&[role], &flags[..]].concat()) };
         let (_distributor, _worker) = (start("distributor"), start("worker"));
 
         let called = tokio::task::spawn_blocking(move || {
             let variables = [
-                ("AMQP_URL", door.url()),
+                ("AMQP_URL", proxy.url()),
                 ("AMQP_CA_FILE", &ca),
                 ("AMQP_CERTIFICATE_FILE", &certificate),
                 ("AMQP_KEY_FILE", &key),

@@ -1,4 +1,4 @@
-//! `simple-dist top --once` before a distributor that is played, and before none.
+//! `simple-dist top --once` with a fake distributor, and with none.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 use simple_dist_distributor::view::{Status, View};
 
-/// Plays a distributor for as many requests as come; gives its URL.
+/// Runs a fake distributor until the process ends; returns its URL.
 fn play(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -36,7 +36,7 @@ fn serve(mut connection: TcpStream, answer: &impl Fn(&str) -> (u16, Value)) {
          content-length: {length}\r\n\r\n"
     );
     connection.write_all(format!("{head}{body}").as_bytes()).expect("somebody reads it");
-    // Somebody who is refused may have gone.
+    // A client that is refused may have gone.
     let _gone = connection.shutdown(Shutdown::Both);
 }
 

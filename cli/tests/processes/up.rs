@@ -1,4 +1,4 @@
-//! Everything on one machine by one command.
+//! Everything on one machine with one command.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cluster::{free_port, now};
 
-/// Two processes and a broker start meanwhile, beside other tests.
+/// Two processes and a broker start in this time, beside other tests.
 const START: Duration = Duration::from_secs(30);
 
 /// The process group of `up`, ended with the test.
@@ -30,7 +30,7 @@ fn up(arguments: &[&str]) -> Command {
     command
 }
 
-/// What is answered to a plain request.
+/// The response to a plain request.
 fn ask(at: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -72,7 +72,7 @@ fn up_tells_where_the_page_is_and_other_languages_call_there() {
     let answer = answered(&page);
     assert!(answer.ends_with("\r\n\r\n6765"), "{answer}");
     let get = "GET / HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n\r\n";
-    // The first worker may answer before the second is there.
+    // The first worker may answer before the second has started.
     let is_all = |html: &String| html.contains("2 workers") && html.contains("fib@1");
     let pages = std::iter::from_fn(|| {
         std::thread::sleep(Duration::from_millis(100));
@@ -88,7 +88,7 @@ fn up_replaces_a_worker_that_was_killed() {
     let mut up = Up(up(&arguments).spawn().unwrap());
     let mut said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     answered(&page);
-    // A role that dies as young as this is not replaced.
+    // A role that dies within this time is not restarted.
     std::thread::sleep(Duration::from_secs(3));
     let worker = rustix::process::Pid::from_raw(worker_of(up.0.id())).unwrap();
     rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();

@@ -1,5 +1,5 @@
 //! A client that calls the demo's functions: `AMQP_URL=amqp://localhost cargo run --bin client`.
-//! It prints the same without a broker, only slower.
+//! It prints the same without a broker, only more slowly.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::time::Duration;

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_and_the_door_are_free() {
+    fn probes_and_the_login_page_are_free() {
         for request in ["GET /healthz", "GET /readyz", "GET /login", "GET /assets/page.css"] {
             passes(&everywhere(), request, &[]);
         }

@@ -1,4 +1,4 @@
-//! Chromium without a screen, for one test.
+//! A headless Chromium for one test.
 
 use std::net::TcpListener;
 use std::panic::Location;
@@ -12,25 +12,25 @@ use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
-/// One browser at a time: the tests measure how soon a page shows something.
+/// One browser at a time: the tests measure how soon the page shows something.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How long a driver may take to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A browser and its driver; both end with it.
+/// A browser and its driver; both stop when this is dropped.
 pub(crate) struct Browser {
     pub(crate) page: Client,
     driver: Driver,
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Chromium's driver, a process of ours.
+/// The process of Chromium's driver.
 struct Driver(Child);
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // One that has ended by itself need not be ended.
+        // It may have ended by itself.
         let _ended = self.0.kill();
         let _reaped = self.0.wait();
     }
@@ -43,12 +43,12 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Browser {
-    /// A new one that runs scripts.
+    /// Starts a browser with scripts.
     pub(crate) async fn new() -> Self {
         Self::start(json!({})).await
     }
 
-    /// One that runs none.
+    /// Starts a browser without scripts.
     pub(crate) async fn without_scripts() -> Self {
         Self::start(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
@@ -75,23 +75,24 @@ impl Browser {
             let connecting = builder.capabilities(wanted.clone());
             match connecting.connect(&format!("http://127.0.0.1:{port}")).await {
                 Ok(page) => break page,
-                Err(error) if begun.elapsed() > PATIENCE => panic!("a browser starts: {error}"),
+                Err(error) if begun.elapsed() > TIMEOUT => panic!("a browser starts: {error}"),
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }
         };
         Self { page, driver, _turn: turn }
     }
 
-    /// The text of the first element that fits; empty while there is none.
+    /// The text of the first matching element; empty if there is none.
     pub(crate) async fn text(&self, selector: &str) -> String {
         match self.page.find(Locator::Css(selector)).await {
-            // One that was replaced meanwhile has no text; the next look finds its successor.
+            // An element replaced in the meantime has no text; the next attempt finds its
+            // successor.
             Ok(element) => element.text().await.unwrap_or_default(),
             Err(_) => String::new(),
         }
     }
 
-    /// The texts of all elements that fit.
+    /// The texts of all matching elements.
     pub(crate) async fn texts(&self, selector: &str) -> Vec<String> {
         let elements = self.page.find_all(Locator::Css(selector)).await.unwrap_or_default();
         let mut texts = Vec::new();
@@ -101,7 +102,7 @@ impl Browser {
         texts
     }
 
-    /// Waits until an element's text contains this; the time it took.
+    /// Waits until an element's text contains this, and returns how long that took.
     #[track_caller]
     pub(crate) fn sees<'a>(
         &'a self,

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::browser::Browser;
 
-/// How soon a page shows what a person did on it.
+/// How soon the page must show the effect of an action on it.
 const SOON: Duration = Duration::from_secs(3);
 const CHIPS: &str = "#workers a.chip";
 const STATES: &str = "#workers .state";
@@ -81,7 +81,7 @@ async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
     browser.page.find(Locator::Css("input[name=failed]")).await?.click().await?;
     browser.misses("#jobs tr", "fib@1", SOON).await;
     assert_eq!(browser.texts("#jobs tbody tr").await.len(), 2);
-    // What is on the screen is in the address, so it can be loaded again and passed on.
+    // The filter is in the address, so the page can be reloaded and shared.
     assert_eq!(browser.page.current_url().await?.query(), Some("failed=on"));
     browser.close().await;
     cluster.stop().await;
@@ -96,7 +96,7 @@ async fn a_worker_is_drained_with_the_token_and_not_without() -> Result<(), CmdE
     browser.page.goto(&address).await?;
     browser.sees(STATES, "live", SOON).await;
     assert!(browser.texts("#workers button").await.is_empty());
-    // Nor by whoever asks without the button.
+    // Nor by a request without the button.
     let worker = browser.page.find(Locator::Css("#workers th a")).await?;
     let worker = worker.attr("href").await?.expect("it leads to the worker");
     let ask = "const done = arguments[1]; \

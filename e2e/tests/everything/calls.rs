@@ -41,8 +41,8 @@ async fn a_panic_is_an_answer_and_the_worker_lives() {
     cluster.stop().await;
 }
 
-/// Many more than the client, the broker and the distributor take in within the times after which
-/// they would take each other for gone.
+/// Far more than the client, the broker and the distributor can handle within the timeouts after
+/// which they consider each other gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_thousand_calls_begun_at_once_are_all_answered_by_workers() {
     const CALLS: u32 = 200_000;

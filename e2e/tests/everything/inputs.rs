@@ -1,4 +1,4 @@
-//! Bad input: a typed error or a parked, counted message, and nothing dies.
+//! Bad input gives a typed error or a parked and counted message, and no process dies.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// `fib@1` with an argument that it does not take.
+/// `fib@1` with an argument of the wrong type.
 const FIB_OF_TEXT: PureFunction<String, u64> = Function::pure("fib", 1, |_| 0);
-/// `fib@1` with a value that it does not give.
+/// `fib@1` with a value of the wrong type.
 const FIB_TO_TEXT: PureFunction<u64, String> = Function::pure("fib", 1, |_| String::new());
-/// Served by nobody.
+/// A function that nobody serves.
 const NOBODY: PureFunction<u64, u64> = Function::pure("nobody", 1, |n| n);
-/// What MessagePack carries for odd numbers only.
+/// A function whose value MessagePack can carry for odd numbers only.
 const ODD: PureFunction<u8, Option<Option<u8>>> =
     Function::pure("odd", 1, |n| Some((n % 2 == 1).then_some(n)));
 

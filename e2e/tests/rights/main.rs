@@ -1,4 +1,4 @@
-//! Least rights on RabbitMQ: everything a role does works under its own login, and nothing else.
+//! Least privilege on RabbitMQ: each role can do its work under its own login, and nothing else.
 //!
 //! The embedded broker has no rights, so these are ignored unless asked for:
 //! `AMQP_URL=... cargo test -p simple-dist-e2e --test rights -- --ignored`.

@@ -14,7 +14,7 @@ async fn connect(url: &str) -> Connection {
     connected.expect("the broker answers").expect("the login is known")
 }
 
-/// Tries everything as a user of this role: what was let, what was not, and what came out wrong.
+/// Tries every operation as a user of this role and compares what was allowed with what should be.
 async fn check(role: Role) {
     let topology = Topology::default();
     let mut vhost = Vhost::new();
@@ -43,7 +43,7 @@ async fn check(role: Role) {
     assert!(wrong.is_empty(), "{}: {wrong:#?}", role.as_str());
 }
 
-/// The promises that the table must not lose, whatever is changed in it.
+/// What must be refused, whatever changes in the table.
 fn promised_to_be_refused(role: Role) -> Vec<Operation> {
     use {Exchange as X, Operation as O, Queue as Q};
     match role {

@@ -1,4 +1,5 @@
-//! What there is at the broker as one login sees it: its own, others', shared, and not ours at all.
+//! The objects at the broker from the viewpoint of one login: its own, others', shared, and foreign
+//! ones.
 
 use simple_dist_protocol::topology::{Role, Topology};
 use simple_dist_protocol::{ClientId, DistributorId, Generation, PoolId, UserName, WorkerId};
@@ -10,9 +11,9 @@ pub(crate) enum Exchange {
     Results,
     Beats,
     Presence,
-    /// Reaches every queue by its name.
+    /// The default exchange, which reaches every queue by name.
     Default,
-    /// One that every broker has.
+    /// `amq.direct`, which every broker has.
     Direct,
     /// Another installation's.
     Elsewhere,
@@ -29,19 +30,18 @@ pub(crate) enum Queue {
     Pool,
     Distributors,
     OwnWorkers,
-    /// Of a login whose name begins with this one's.
+    /// Of a login whose name starts with this one's.
     OtherWorkers,
     OwnClients,
     OtherClients,
     /// Another installation's.
     Elsewhere,
-    /// Nobody's that we know.
+    /// Of an unrelated program.
     Payroll,
-    /// One that bears the name of an exchange: there is none, and nobody but the distributor may
-    /// make one.
+    /// With the name of an exchange: it does not exist, and only the distributor could create it.
     NamedSubmit,
     NamedPresence,
-    /// One that the broker names.
+    /// Named by the broker.
     Unnamed,
 }
 
@@ -74,11 +74,11 @@ impl Queue {
         Self::Elsewhere,
         Self::Payroll,
     ];
-    /// Those that somebody might want to make.
+    /// Those that somebody might want to create.
     pub(crate) const NONE_YET: [Self; 3] = [Self::NamedSubmit, Self::NamedPresence, Self::Unnamed];
 }
 
-/// The names of it all, made where the roles' own are made.
+/// The names of all objects, from the same code that the roles use.
 pub(crate) struct Names {
     pub(crate) user: UserName,
     topology: Topology,
@@ -135,7 +135,7 @@ impl Names {
     }
 }
 
-/// What a role is meant to have a hand in, said without expressions.
+/// What a role should have access to, written without regular expressions.
 pub(crate) struct Access {
     pub(crate) configure: Things,
     pub(crate) write: Things,

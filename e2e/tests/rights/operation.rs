@@ -1,4 +1,4 @@
-//! All that a login can try at the broker, and whether the broker let it.
+//! Everything that a login can try at the broker, and whether the broker allowed it.
 
 use std::time::Duration;
 
@@ -13,45 +13,45 @@ use lapin::{BasicProperties, Channel, Connection, ErrorKind, ExchangeKind};
 
 use crate::object::{Access, Exchange, Names, Queue};
 
-/// The wait for the broker's word.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the broker may take to respond.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something to try.
+/// An operation to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// To a queue, by its name at the default exchange.
+    /// Publish to a queue through the default exchange.
     Send(Queue),
     Publish(Exchange),
-    /// In somebody else's name.
+    /// Publish with another user's `user_id`.
     Forge(Exchange),
     Consume(Queue),
     Get(Queue),
     Purge(Queue),
-    /// Passively: whether it is there, and how much waits in it.
+    /// Passive declare: whether it exists, and how many messages it has.
     Look(Queue),
     Declare(Queue),
     Delete(Queue),
-    /// To make the broker publish what dies in a new queue beside this one.
+    /// Declare a new queue that dead-letters into this exchange.
     DeadLetter(Queue, Exchange),
     Bind(Queue, Exchange),
     Unbind(Queue, Exchange),
     DeclareExchange(Exchange),
     DeleteExchange(Exchange),
-    /// From the second exchange to the first.
+    /// Bind the first exchange to the second.
     BindExchange(Exchange, Exchange),
 }
 
-/// What the broker is to say to it.
+/// The expected response of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed,
     Refused,
-    /// Before 4.3 every login may see whether a queue is there.
+    /// Before RabbitMQ 4.3, every login may see whether a queue exists.
     Either,
 }
 
 impl Operation {
-    /// Everything; what deletes comes last.
+    /// All operations; deletions come last.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for exchange in Exchange::ALL {
@@ -72,7 +72,7 @@ impl Operation {
         all
     }
 
-    /// What RabbitMQ asks of a login for it.
+    /// The permission check that RabbitMQ makes for it.
     pub(crate) fn verdict(self, access: &Access) -> Verdict {
         let Access { configure, write, read } = access;
         let own = |exchange| !matches!(exchange, Exchange::Default | Exchange::Direct);
@@ -105,7 +105,7 @@ impl Operation {
         if allowed { Verdict::Allowed } else { Verdict::Refused }
     }
 
-    /// Tries it on a channel of its own.
+    /// Tries it on a new channel.
     pub(crate) async fn attempt(self, names: &Names, connection: &Connection) -> Verdict {
         let attempt = async {
             let channel = connection.create_channel().await?;
@@ -115,7 +115,7 @@ impl Operation {
             }
             done
         };
-        let done = tokio::time::timeout(PATIENCE, attempt).await;
+        let done = tokio::time::timeout(TIMEOUT, attempt).await;
         let error = match done.expect("the broker answers") {
             Ok(()) => return Verdict::Allowed,
             Err(error) => error,
@@ -194,12 +194,12 @@ impl Operation {
     }
 }
 
-/// Whether names that go on behind this queue's are of its kind.
+/// Whether names that start with this queue's name are of the same kind.
 fn is_family(queue: Queue) -> bool {
     matches!(queue, Queue::Pool | Queue::Distributors | Queue::OwnWorkers | Queue::OwnClients)
 }
 
-/// Makes everything that is not there, as the administrator.
+/// Creates all missing objects, as the administrator.
 pub(crate) async fn furnish(names: &Names, connection: &Connection) -> Result<(), lapin::Error> {
     let channel = connection.create_channel().await?;
     for exchange in Exchange::ALL {

@@ -1,4 +1,4 @@
-//! The roles at work, each under a login of its own with the least rights.
+//! The roles at work, each under its own login with the least permissions.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a step of a test may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs RabbitMQ: AMQP_URL and rabbitmqctl"]
@@ -48,5 +48,5 @@ async fn everything_works_with_least_rights_also_after_a_cut_and_a_change_of_ter
     client.close().await;
     shutdown.cancel();
     let stopped = async { while roles.join_next().await.is_some() {} };
-    tokio::time::timeout(PATIENCE, stopped).await.expect("every role stops");
+    tokio::time::timeout(TIMEOUT, stopped).await.expect("every role stops");
 }

@@ -1,5 +1,5 @@
-//! `amqps://`: everything over TLS, and nothing with whoever cannot show who he is.
+//! `amqps://`: everything over TLS, and no connection to a peer without the right certificate.
 #![cfg(feature = "tls")]
 
-mod door;
+mod handshake;
 mod trust;

@@ -1,18 +1,18 @@
-//! Who is trusted, on both sides.
+//! Which certificates are trusted, on both sides.
 
 use std::time::Duration;
 
 use simple_dist_client::{Client, Ran};
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
-use simple_dist_e2e::{Authority, BrokerSite, Relay, Secured, Signed, remote};
+use simple_dist_e2e::{Authority, BrokerSite, Relay, Signed, TlsProxy, remote};
 use simple_dist_link::{Certificates, Reason};
 use simple_dist_worker::Worker;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::door::{PATIENCE, problem};
+use crate::handshake::{TIMEOUT, problem};
 
 fn with(authority: &Authority) -> Certificates {
     Certificates::new().ca(&authority.pem)
@@ -27,22 +27,22 @@ async fn calls_go_over_tls_with_certificates_on_both_sides_also_after_a_cut() {
     let (site, authority, people) = (BrokerSite::new().await, Authority::new(), Authority::new());
     let relay = Relay::before(&site.url).await;
     let shown = authority.sign("127.0.0.1");
-    let door = Secured::before(&relay.url(&site.url), &shown, Some(&people)).await;
+    let proxy = TlsProxy::before(&relay.url(&site.url), &shown, Some(&people)).await;
     let certificates = and(with(&authority), &people.sign("a-role"));
     let (shutdown, mut roles) = (CancellationToken::new(), JoinSet::new());
 
-    let distributor = Distributor::builder(door.url())
+    let distributor = Distributor::builder(proxy.url())
         .certificates(certificates.clone())
         .prefix(&site.prefix)
         .run(shutdown.clone().cancelled_owned());
     roles.spawn(async { distributor.await.expect("the settings are usable") });
-    let mut worker = Worker::builder(door.url()).prefix(&site.prefix).slots(2);
+    let mut worker = Worker::builder(proxy.url()).prefix(&site.prefix).slots(2);
     for function in functions::all() {
         worker = worker.serve_erased(function);
     }
     let worker = worker.certificates(certificates.clone()).run(shutdown.clone().cancelled_owned());
     roles.spawn(async { worker.await.expect("the settings are usable") });
-    let client = Client::builder(door.url()).certificates(certificates).prefix(&site.prefix);
+    let client = Client::builder(proxy.url()).certificates(certificates).prefix(&site.prefix);
     let client = client.connect().expect("the URL is usable");
     let fib = client.function(FIB);
     assert_eq!(remote(&fib, 20).await, 6765);
@@ -53,19 +53,19 @@ async fn calls_go_over_tls_with_certificates_on_both_sides_also_after_a_cut() {
     client.close().await;
     shutdown.cancel();
     let stopped = async { while roles.join_next().await.is_some() {} };
-    tokio::time::timeout(PATIENCE, stopped).await.expect("every role stops");
+    tokio::time::timeout(TIMEOUT, stopped).await.expect("every role stops");
 }
 
 #[tokio::test]
 async fn a_broker_signed_by_another_is_not_trusted_and_calls_run_here() {
     let site = BrokerSite::new().await;
     let (known, other) = (Authority::new(), Authority::new());
-    let door = Secured::before(&site.url, &other.sign("127.0.0.1"), None).await;
+    let proxy = TlsProxy::before(&site.url, &other.sign("127.0.0.1"), None).await;
 
-    let reason = problem(door.url(), with(&known)).await;
+    let reason = problem(proxy.url(), with(&known)).await;
     assert!(matches!(reason, Reason::Tls { .. }), "{reason}");
 
-    let client = Client::builder(door.url()).certificates(with(&known)).connect();
+    let client = Client::builder(proxy.url()).certificates(with(&known)).connect();
     let client = client.expect("the URL is usable");
     let call = client.function(FIB).call(20).detailed();
     let answer = tokio::time::timeout(Duration::from_secs(5), call).await.expect("at once");
@@ -78,8 +78,8 @@ async fn a_broker_signed_by_another_is_not_trusted_and_calls_run_here() {
 #[tokio::test]
 async fn a_certificate_for_another_host_is_not_trusted() {
     let (site, authority) = (BrokerSite::new().await, Authority::new());
-    let door = Secured::before(&site.url, &authority.sign("elsewhere.example"), None).await;
-    let reason = problem(door.url(), with(&authority)).await;
+    let proxy = TlsProxy::before(&site.url, &authority.sign("elsewhere.example"), None).await;
+    let reason = problem(proxy.url(), with(&authority)).await;
     assert!(matches!(reason, Reason::Tls { .. }), "{reason}");
 }
 
@@ -87,12 +87,12 @@ async fn a_certificate_for_another_host_is_not_trusted() {
 async fn a_broker_that_wants_a_certificate_lets_nobody_in_without_the_right_one() {
     let (site, authority, people) = (BrokerSite::new().await, Authority::new(), Authority::new());
     let shown = authority.sign("127.0.0.1");
-    let door = Secured::before(&site.url, &shown, Some(&people)).await;
+    let proxy = TlsProxy::before(&site.url, &shown, Some(&people)).await;
 
     for certificates in
         [with(&authority), and(with(&authority), &Authority::new().sign("a-stranger"))]
     {
-        let reason = problem(door.url(), certificates).await;
+        let reason = problem(proxy.url(), certificates).await;
         assert!(matches!(reason, Reason::Tls { .. }), "{reason}");
     }
 }

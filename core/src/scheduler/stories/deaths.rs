@@ -311,7 +311,7 @@ fn marked_jobs_are_placed_one_at_a_time() {
 }
 
 #[test]
-fn a_job_brought_with_three_counts_is_poisoned_at_the_door() {
+fn a_job_reported_with_three_counts_is_poisoned_on_arrival() {
     check(
         [at(0.0, lives(1, 1)), at(0.0, submitted_with(1, true, &[7, 8]))],
         [answer(1, "poisoned")],

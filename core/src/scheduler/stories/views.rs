@@ -179,7 +179,7 @@ fn functions_without_workers_and_versions_side_by_side_are_told() {
     let view = world.view();
     let told: Vec<_> =
         view.functions.iter().map(|it| (&*it.name, it.workers, it.versions.clone())).collect();
-    assert_eq!(told, [("fib@1", 1, vec![1, 2]), ("fib@2", 1, vec![1, 2])], "refused at the door");
+    assert_eq!(told, [("fib@1", 1, vec![1, 2]), ("fib@2", 1, vec![1, 2])], "refused on arrival");
     assert_eq!(view.books.refused_by["not_served"], 1);
 }
 

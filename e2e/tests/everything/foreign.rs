@@ -1,4 +1,4 @@
-//! What `docs/PROTOCOL.md` promises to a client and a worker that are not ours.
+//! What `docs/PROTOCOL.md` promises to clients and workers in other languages.
 
 use std::process::Command;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use simple_dist_protocol::{
     Attempt, ClientId, Function, Generation, JobId, PoolId, PureFunction, WorkerId, codec, limits,
 };
 
-/// The wait for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a worker beats here.
+/// How long a step of a test may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the foreign worker beats.
 const BEAT: Duration = Duration::from_millis(500);
-/// Served by the stranger alone.
+/// A function that only the foreign worker serves.
 const ODD: PureFunction<u64, u64> = Function::pure("odd", 1, |n| n);
 
-/// A connection of a program from the page.
-struct Stranger {
+/// A connection of a program written from the protocol page only.
+struct ForeignPeer {
     prefix: String,
     _connection: Connection,
     channel: Channel,
@@ -36,7 +36,7 @@ struct Stranger {
     inbox: Consumer,
 }
 
-impl Stranger {
+impl ForeignPeer {
     async fn at(cluster: &Cluster, queue: &str, arguments: FieldTable) -> Self {
         let prefix = cluster.site.prefix.clone();
         let connection = Connection::connect(&cluster.site.url, ConnectionProperties::default())
@@ -80,10 +80,10 @@ fn short(text: &str) -> ShortString {
     ShortString::try_new(text).expect("names of tests are short")
 }
 
-/// A client, one of several of the same login.
+/// A foreign client, one of several with the same login.
 struct Client {
     id: ClientId,
-    stranger: Stranger,
+    peer: ForeignPeer,
 }
 
 impl Client {
@@ -93,8 +93,8 @@ impl Client {
         arguments.insert(short("x-expires"), AMQPValue::LongInt(60_000));
         arguments.insert(short("x-max-length-bytes"), AMQPValue::LongInt(64 << 20));
         arguments.insert(short("x-overflow"), AMQPValue::LongString("reject-publish".into()));
-        let stranger = Stranger::at(cluster, &format!("client.guest.{id}.1"), arguments).await;
-        Self { id, stranger }
+        let peer = ForeignPeer::at(cluster, &format!("client.guest.{id}.1"), arguments).await;
+        Self { id, peer }
     }
 
     fn ids(&self, ids: Vec<JobId>) -> Ids {
@@ -112,19 +112,19 @@ impl Client {
 
     async fn say(&self, key: &str, message: &FromClient) {
         let body = codec::encode(message).expect("it can be written");
-        self.stranger.publish("submit", key, &body, AMQPValue::ShortShortUInt(1)).await;
+        self.peer.publish("submit", key, &body, AMQPValue::ShortShortUInt(1)).await;
     }
 
-    /// What it hears next.
+    /// The next delivery.
     async fn hears(&mut self) -> (JobId, Delivered) {
-        let body = next(&mut self.stranger.inbox, PATIENCE).await.expect("it hears something");
+        let body = next(&mut self.peer.inbox, TIMEOUT).await.expect("it hears something");
         let mut jobs = codec::decode::<Deliveries>(&body).expect("it is news").jobs;
         assert_eq!(jobs.len(), 1, "{jobs:?}");
         let Delivery { id, body } = jobs.remove(0);
         (id, body)
     }
 
-    /// The answer that it hears next.
+    /// The next delivery, which must be an answer to this job.
     async fn is_answered(&mut self, job: JobId) -> Answer {
         let (id, body) = self.hears().await;
         assert_eq!(id, job);
@@ -156,7 +156,7 @@ async fn parked(cluster: &Cluster, count: u32) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, parked).await.expect("all are parked");
+    tokio::time::timeout(TIMEOUT, parked).await.expect("all are parked");
     assert_eq!(cluster.site.depth("parked").await.expect("it can be looked at"), count);
 }
 
@@ -176,7 +176,7 @@ async fn the_version_is_an_integer_of_any_type_and_nothing_else() {
         AMQPValue::LongLongInt(1),
     ];
     for version in integers {
-        client.stranger.publish("submit", "control", &ask, version).await;
+        client.peer.publish("submit", "control", &ask, version).await;
         assert_eq!(client.hears().await, (job, Delivered::Unknown));
     }
     let others = [
@@ -188,7 +188,7 @@ async fn the_version_is_an_integer_of_any_type_and_nothing_else() {
     ];
     let count = u32::try_from(others.len()).expect("they are few");
     for version in others {
-        client.stranger.publish("submit", "control", &ask, version).await;
+        client.peer.publish("submit", "control", &ask, version).await;
     }
     parked(&cluster, count).await;
     cluster.stop().await;
@@ -203,7 +203,7 @@ async fn a_message_with_an_impossible_list_is_parked_whole() {
     client.say("control", &FromClient::Cancel(client.ids(vec![]))).await;
     client.say("control", &FromClient::Ask(client.ids(vec![JobId::new(); 257]))).await;
     parked(&cluster, 4).await;
-    // Nothing of them was taken: this is the first that it hears.
+    // None of them was accepted: this is the first delivery.
     let job = fib(20);
     client.submit(vec![job.clone()]).await;
     assert_eq!(client.is_answered(job.id).await, value(6765));
@@ -232,7 +232,7 @@ async fn a_cancel_is_not_answered_and_its_job_stays_cancelled() {
     let mut client = Client::at(&cluster).await;
     let job = fib(20);
     client.say("control", &FromClient::Cancel(client.ids(vec![job.id]))).await;
-    // Both lie in one queue, so this comes behind it.
+    // Both go through one queue, so this arrives after it.
     client.ask(job.id).await;
     assert_eq!(client.is_answered(job.id).await, Answer::Cancelled);
     client.submit(vec![job.clone()]).await;
@@ -256,10 +256,10 @@ async fn an_ended_job_is_answered_again_to_whoever_of_its_login_wants_to_know() 
     cluster.stop().await;
 }
 
-/// A worker of [`ODD`], welcome and consuming.
+/// A foreign worker that serves [`ODD`], welcomed and consuming.
 struct Worker {
     beat: WorkerBeat,
-    stranger: Stranger,
+    peer: ForeignPeer,
     pool: Consumer,
 }
 
@@ -278,26 +278,26 @@ impl Worker {
             leaves: false,
         };
         let queue = format!("worker.guest.{}.1", beat.worker);
-        let mut stranger = Stranger::at(cluster, &queue, FieldTable::default()).await;
+        let mut peer = ForeignPeer::at(cluster, &queue, FieldTable::default()).await;
         let ours = PoolId::of(&beat.functions);
         loop {
-            beats(&stranger, &mut beat).await;
-            if let Some(body) = next(&mut stranger.inbox, BEAT).await
+            beats(&peer, &mut beat).await;
+            if let Some(body) = next(&mut peer.inbox, BEAT).await
                 && let Ok(Control::Welcome { pool, .. }) = codec::decode(&body)
             {
                 assert_eq!(pool, ours);
                 break;
             }
         }
-        let queue = short(&format!("{}.pool.{ours}", stranger.prefix));
-        let pool = consume(&stranger.channel, queue).await;
-        Self { beat, stranger, pool }
+        let queue = short(&format!("{}.pool.{ours}", peer.prefix));
+        let pool = consume(&peer.channel, queue).await;
+        Self { beat, peer, pool }
     }
 
-    /// Ends the next job in this way.
+    /// Ends the next job with this answer.
     async fn answers(&mut self, answer: Answer) {
         let body = loop {
-            beats(&self.stranger, &mut self.beat).await;
+            beats(&self.peer, &mut self.beat).await;
             if let Some(body) = next(&mut self.pool, BEAT).await {
                 break body;
             }
@@ -311,14 +311,14 @@ impl Worker {
         });
         let answers = Answers { worker: self.beat.worker, jobs: ended.collect() };
         let body = codec::encode(&FromWorker::Answers(answers)).expect("it can be written");
-        self.stranger.publish("results", "answers", &body, AMQPValue::LongInt(1)).await;
+        self.peer.publish("results", "answers", &body, AMQPValue::LongInt(1)).await;
     }
 }
 
-async fn beats(stranger: &Stranger, beat: &mut WorkerBeat) {
+async fn beats(peer: &ForeignPeer, beat: &mut WorkerBeat) {
     beat.seq += 1;
     let body = codec::encode(&FromWorker::Beat(beat.clone())).expect("it can be written");
-    stranger.publish("beats", "beat", &body, AMQPValue::LongInt(1)).await;
+    peer.publish("beats", "beat", &body, AMQPValue::LongInt(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,7 +340,7 @@ async fn what_a_worker_says_beyond_the_limits_does_not_reach_the_caller() {
     let (result, ()) = tokio::join!(call(2), worker.answers(garrulous));
     let Err(CallError::Panicked { message }) = result else { panic!("{result:?}") };
     assert_eq!(message.len(), limits::MESSAGE_CHARS);
-    // No MessagePack, and not looked into on the way: it ends that one call.
+    // Not MessagePack, and not looked into on the way: it fails that one call only.
     let (result, ()) = tokio::join!(call(3), worker.answers(Answer::Value(vec![0xc1].into())));
     assert!(matches!(result, Err(CallError::BadValue { .. })), "{result:?}");
     let (result, ()) = tokio::join!(call(4), worker.answers(value(4)));

@@ -1,4 +1,4 @@
-//! TLS in front of any broker, with certificates made on the spot.
+//! A TLS proxy in front of any broker, with certificates created on the spot.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// The wait for a handshake.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a handshake may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority {
-    /// Its own certificate, in PEM.
+    /// The authority's certificate, in PEM.
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -40,10 +40,10 @@ pub struct Signed {
 }
 
 impl Authority {
-    /// A new one, known to nobody.
+    /// A new authority that nobody trusts yet.
     ///
     /// # Panics
-    /// When no key can be made.
+    /// Panics if no key can be created.
     #[expect(clippy::new_without_default, reason = "no two are equal")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no name is no bad name");
@@ -54,10 +54,10 @@ impl Authority {
         Self { pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for a host's name or address, or for a client.
+    /// Signs a certificate for a host name or address, or for a client.
     ///
     /// # Panics
-    /// When the name is none.
+    /// Panics if the name is invalid.
     pub fn sign(&self, name: &str) -> Signed {
         let params = CertificateParams::new([name.to_owned()]).expect("it is a name");
         let key = KeyPair::generate().expect("a key can be made");
@@ -72,19 +72,19 @@ impl Authority {
     }
 }
 
-/// A broker's TLS door on loopback. It ends when it is dropped.
+/// A TLS proxy on loopback. It stops when it is dropped.
 #[derive(Debug)]
-pub struct Secured {
+pub struct TlsProxy {
     url: String,
     _tasks: JoinSet<()>,
 }
 
-impl Secured {
-    /// A door to the broker of this URL that shows this certificate; with an authority, only to
-    /// clients that it has signed.
+impl TlsProxy {
+    /// A proxy to the broker of this URL that presents this certificate; with an authority, it
+    /// accepts only clients with a certificate from it.
     ///
     /// # Panics
-    /// When the URL has no `host:port`, or no port can be had.
+    /// Panics if the URL has no `host:port`, or no port is free.
     pub async fn before(url: &str, shown: &Signed, clients: Option<&Authority>) -> Self {
         let target = crate::relay::host_and_port(url).to_owned();
         let config = match clients {
@@ -106,7 +106,7 @@ impl Secured {
         Self { url, _tasks: tasks }
     }
 
-    /// The `amqps` URL of the door.
+    /// The `amqps` URL of the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -125,13 +125,13 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, target: String) {
     }
 }
 
-/// Passes one connection on, until either end closes.
+/// Forwards one connection until either end closes.
 async fn pass(near: TcpStream, acceptor: TlsAcceptor, target: String) {
-    let Ok(Ok(mut near)) = timeout(PATIENCE, acceptor.accept(near)).await else { return };
+    let Ok(Ok(mut near)) = timeout(TIMEOUT, acceptor.accept(near)).await else { return };
     let Ok(mut far) = TcpStream::connect(target).await else { return };
     if near.get_ref().0.set_nodelay(true).and(far.set_nodelay(true)).is_err() {
         return;
     }
-    // However it ends, both ends see it.
+    // Both ends see how it ended.
     let _ended = tokio::io::copy_bidirectional(&mut near, &mut far).await;
 }

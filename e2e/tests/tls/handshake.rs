@@ -1,14 +1,14 @@
-//! What a client says of its connection to a door.
+//! Why a client cannot connect to a TLS proxy.
 
 use std::time::Duration;
 
 use simple_dist_client::Client;
 use simple_dist_link::{Certificates, Reason};
 
-/// How long anything may take to come about.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a step of a test may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a client has no connection to this door.
+/// The reason that a client reports for having no connection to this URL.
 pub(crate) async fn problem(url: &str, certificates: Certificates) -> Reason {
     let client = Client::builder(url).certificates(certificates).connect().expect("it is usable");
     let told = async {
@@ -19,7 +19,7 @@ pub(crate) async fn problem(url: &str, certificates: Certificates) -> Reason {
             }
         }
     };
-    let reason = tokio::time::timeout(PATIENCE, told).await.expect("it says why");
+    let reason = tokio::time::timeout(TIMEOUT, told).await.expect("it says why");
     client.close().await;
     reason
 }
