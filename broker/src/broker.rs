@@ -25,7 +25,7 @@ use crate::{
     stats::Stats,
 };
 
-/// Events that may wait for the engine. Sockets wait beyond that, and their peers with them.
+/// The most events waiting for the engine. Beyond that, sockets wait, and their peers with them.
 const MAILBOX_SIZE: usize = 256;
 /// How long clients get to answer `connection.close` when the broker stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ impl Broker {
     }
 }
 
-/// What a broker will be like.
+/// A broker's settings.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
@@ -66,7 +66,7 @@ struct User {
     password: String,
 }
 
-/// Passwords are not for logs.
+/// Hides the password.
 impl std::fmt::Debug for User {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
@@ -80,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// Lets a user in. The default user `guest` is there only as long as no other is named.
+    /// Adds a user. The default user `guest` exists only while no other is added.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.users.push(User { name: name.into(), password: password.into() });
         self
@@ -98,7 +98,7 @@ impl Builder {
         self
     }
 
-    /// Connections at a time; 1,024 by default. Whoever comes after is sent away.
+    /// Connections at a time; 1,024 by default. Further ones are refused.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.settings.max_connections = connections;
         self
@@ -130,7 +130,7 @@ impl Builder {
         self
     }
 
-    /// Listens.
+    /// Binds the address and starts to serve.
     ///
     /// # Errors
     /// If the address cannot be listened on, if it is no loopback address and no user was named,
@@ -156,8 +156,8 @@ impl Builder {
     }
 }
 
-/// A running broker, on a thread of its own: whatever its users do with theirs, it serves.
-/// Dropping the handle stops it at once; [`Handle::stop`] takes leave first.
+/// A running broker, on its own thread, so that it serves whatever its users do with theirs.
+/// Dropping the handle stops it at once; [`Handle::stop`] closes connections first.
 #[derive(Debug)]
 pub struct Handle {
     addr: SocketAddr,
@@ -212,7 +212,7 @@ impl Handle {
         self.addr
     }
 
-    /// A URL to connect with, as the first user by name. It holds the password.
+    /// A URL to connect with, as the first user by name. It contains the password.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -225,12 +225,12 @@ impl Handle {
         order(&self.orders, Order::Stats).await
     }
 
-    /// Strikes the broker's clients with faults.
+    /// Injects faults.
     pub fn faults(&self) -> Faults {
         Faults { orders: self.orders.clone(), refuses: Arc::clone(&self.refuses) }
     }
 
-    /// Closes every connection in due form, then stops.
+    /// Closes every connection properly, then stops.
     pub async fn stop(self) {
         self.refuses.store(true, std::sync::atomic::Ordering::Relaxed);
         // A client that does not answer is cut below, like one that answers late.
@@ -241,7 +241,7 @@ impl Handle {
     }
 }
 
-/// Names and passwords may hold any character; a URL may not.
+/// Percent-encodes names and passwords, which may contain any character.
 fn url(addr: SocketAddr, settings: &Settings) -> String {
     let escape = |text: &str| -> String {
         text.bytes()

@@ -1,4 +1,4 @@
-//! The broker without its sockets: what clients said goes in, frames for clients come out.
+//! The broker without its sockets: client frames go in, frames for clients come out.
 //!
 //! ```text
 //!  Input ──▶ handshake ─▶ dispatch ─▶ declare │ publish │ consume │ settle ──▶ Effect
@@ -47,7 +47,7 @@ use self::{
 };
 use crate::{settings::Settings, wire::Incoming};
 
-/// Names a connection for the life of the broker.
+/// Identifies a connection for the life of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
@@ -102,7 +102,7 @@ struct Place {
     channel: u16,
 }
 
-/// What happened since the broker's start.
+/// Counters since the broker's start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
     published: u64,
@@ -169,7 +169,7 @@ impl Core {
         self.check_memory(now);
     }
 
-    /// What has to happen since the last call: writes first.
+    /// The effects since the last call: writes first.
     pub(crate) fn effects(&mut self) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(self.dirty.len() + self.effects.len());
         for id in std::mem::take(&mut self.dirty) {
@@ -192,7 +192,7 @@ impl Core {
         self.connections.insert(id, connection);
     }
 
-    /// Sends a method, if there is still somebody to send it to.
+    /// Sends a method, if the connection still exists.
     fn send(&mut self, place: Place, class: AMQPClass) {
         if let Some(connection) = self.connections.get_mut(&place.connection) {
             connection.send(place.channel, class);

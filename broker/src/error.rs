@@ -1,4 +1,4 @@
-//! What can go wrong with a broker as a whole.
+//! Errors of a broker as a whole.
 
 use std::{io, net::SocketAddr};
 
@@ -11,11 +11,11 @@ pub enum Error {
     Bind {
         /// The address that was asked for.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The address can be reached from other machines, but the well-known default user would
-    /// let everybody in.
+    /// The address is reachable from other machines, but the well-known default user would let
+    /// everybody in.
     #[error("{0} is not a loopback address: set a user and password first")]
     NotLoopback(SocketAddr),
     /// A user name or password is empty or has more than 255 bytes.

@@ -1,4 +1,4 @@
-//! Faults on demand, for tests of what lives on a broker.
+//! Fault injection, for tests of what uses a broker.
 
 use std::{
     sync::{Arc, atomic::AtomicBool, atomic::Ordering},
@@ -13,7 +13,7 @@ use crate::{
     server::{Event, Fault, Order, order},
 };
 
-/// Which connections a fault strikes.
+/// Which connections a fault affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connections {
     /// All that are open.
@@ -24,7 +24,7 @@ pub enum Connections {
     Nth(usize),
 }
 
-/// What a restart leaves.
+/// What survives a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Durable exchanges, bindings and queues with all their messages.
@@ -37,7 +37,7 @@ pub enum Keep {
     Nothing,
 }
 
-/// Strikes a broker's clients. Every fault is in force when its call returns.
+/// Injects faults into a broker. Every fault is in force when its call returns.
 ///
 /// ```
 /// use simple_dist_broker::{Broker, Connections, Keep};
@@ -60,7 +60,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Cuts connections off without a word; says how many.
+    /// Cuts connections without closing them properly; returns how many.
     ///
     /// # Errors
     /// If the broker has stopped, like every call here.
@@ -68,9 +68,9 @@ impl Faults {
         self.strike(|answer| Fault::Cut(which, answer)).await
     }
 
-    /// Neither reads from nor writes to connections; their sockets stay open. With
-    /// [`Connections::All`], connections to come are accepted and stalled as well. Says how many
-    /// were stalled.
+    /// Stalls connections: neither reads from nor writes to them, but keeps their sockets open.
+    /// With [`Connections::All`], new connections are accepted and stalled as well. Returns how
+    /// many were stalled.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -78,7 +78,7 @@ impl Faults {
         self.strike(|answer| Fault::Stall(which, true, answer)).await
     }
 
-    /// Lets stalled connections go on.
+    /// Resumes stalled connections.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -102,7 +102,7 @@ impl Faults {
         self.strike(|answer| Fault::Confirms(FaultKind::Delay(delay), answer)).await
     }
 
-    /// Confirms in time again. What was withheld stays so.
+    /// Confirms immediately again. Confirms already withheld stay withheld.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -110,17 +110,17 @@ impl Faults {
         self.strike(|answer| Fault::Confirms(FaultKind::Nothing, answer)).await
     }
 
-    /// Sends everybody away who connects from now on.
+    /// Refuses new connections.
     pub fn refuse_connections(&self) {
         self.refuses.store(true, Ordering::Relaxed);
     }
 
-    /// Lets connections in again.
+    /// Accepts new connections again.
     pub fn accept_connections(&self) {
         self.refuses.store(false, Ordering::Relaxed);
     }
 
-    /// Raises the memory alarm: whoever publishes is told so and not read any more.
+    /// Raises the memory alarm: publishing connections are notified and no longer read.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -128,7 +128,7 @@ impl Faults {
         self.strike(|answer| Fault::Block(true, answer)).await
     }
 
-    /// Ends the alarm, unless memory is short indeed.
+    /// Ends the alarm, unless memory really is short.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -136,8 +136,8 @@ impl Faults {
         self.strike(|answer| Fault::Block(false, answer)).await
     }
 
-    /// Cuts all connections and loses what a restart loses. The port stays open; for a time of
-    /// absence, refuse connections around it.
+    /// Cuts all connections and loses what a restart loses. The port stays open; to simulate
+    /// downtime, refuse connections around it.
     ///
     /// # Errors
     /// If the broker has stopped.
@@ -153,7 +153,7 @@ impl Faults {
         self.strike(|answer| Fault::DeleteQueue(name.to_owned(), answer)).await
     }
 
-    /// Drops all messages that wait in a queue; says how many.
+    /// Drops all waiting messages of a queue; returns how many.
     ///
     /// # Errors
     /// If the broker has stopped.

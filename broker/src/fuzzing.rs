@@ -1,4 +1,4 @@
-//! The door for fuzzers and for tests of the frame path: a whole connection without a socket.
+//! The entry point for fuzzers and tests of the frame path: a whole connection without a socket.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::{
     wire::Decoder,
 };
 
-/// Plays the bytes to a broker as one connection: as they are, and again after a handshake in
-/// due form with a channel open. Says how many bytes came back in all.
+/// Feeds the bytes to a broker as one connection: as they are, and again after a proper handshake
+/// with an open channel. Returns how many bytes came back in total.
 pub fn connection(bytes: &[u8]) -> usize {
     let handshake: &[&[u8]] = &[
         b"AMQP\x00\x00\x09\x01",
@@ -57,7 +57,7 @@ mod tests {
         assert!(unopened > connection(b""), "a second channel opens");
     }
 
-    /// Frames that make the broker keep something, to be spoilt.
+    /// Frames that make the broker keep something, to be mutated.
     fn seeds() -> Vec<Vec<u8>> {
         let publish = b"\x01\0\x01\0\0\0\x0a\0\x3c\0\x28\0\0\0\x01q\x01\xce";
         let header = b"\x02\0\x01\0\0\0\x0e\0\x3c\0\0\0\0\0\0\0\0\0\x04\0\0\xce";

@@ -1,4 +1,4 @@
-//! What a broker is told when it is built.
+//! A broker's settings.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ impl Default for Settings {
     }
 }
 
-/// Passwords are not for logs.
+/// Hides passwords.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter

@@ -1,4 +1,4 @@
-//! What a broker holds, at one moment.
+//! A snapshot of what a broker holds.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Open connections, those in their handshake included.
+    /// Open connections, including those in their handshake.
     pub connections: usize,
     /// Open channels.
     pub channels: usize,
     /// Consumers on all queues.
     pub consumers: usize,
-    /// Bytes of all messages held, with what it costs to hold them.
+    /// Bytes of all messages held, including overhead.
     pub memory: usize,
     /// Bytes of encoded frames that wait for sockets.
     pub outbound: usize,
-    /// The memory alarm is raised: publishers are blocked.
+    /// Whether the memory alarm is raised, so that publishers are blocked.
     pub alarmed: bool,
     /// Messages published since the start.
     pub published: u64,
@@ -34,9 +34,9 @@ pub struct Stats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Messages that wait.
+    /// Waiting messages.
     pub ready: usize,
-    /// Bytes of the bodies that wait.
+    /// Bytes of the waiting messages' bodies.
     pub ready_bytes: usize,
     /// Messages delivered and not yet acknowledged.
     pub unacked: usize,

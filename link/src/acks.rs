@@ -1,5 +1,4 @@
-//! Acks: one task per consuming channel, which acks what its owner is done with in as few frames
-//! as can be.
+//! Acks: one task per consuming channel, which combines acks into as few frames as possible.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::Reason;
 use super::generation::{AnswerTimeout, FaultSender};
 
-/// What an ack needs. Dropped, the message comes again on the next generation.
+/// Acks a delivery. If it is dropped without an ack, the message is delivered again on the next
+/// generation.
 pub struct Receipt {
     tag: u64,
     desk: Arc<Receipts>,
@@ -29,7 +29,7 @@ impl Receipt {
     /// Acks the message. Returns at once; an ack that fails ends the generation.
     pub fn ack(self) {
         match self.desk.acks.try_send(self.tag) {
-            // Its generation is over: the message comes again.
+            // The generation has ended: the message will be redelivered.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.desk.faults.tell(Reason::Lost("acks are not taken".to_owned()));
@@ -38,16 +38,16 @@ impl Receipt {
     }
 }
 
-/// Where the receipts of one channel are handed in.
+/// Where the receipts of one channel are sent.
 pub(super) struct Receipts {
     acks: mpsc::Sender<u64>,
     faults: FaultSender,
 }
 
-/// More than any prefetch lets be unacked, even of several consumers one after the other.
+/// More than any prefetch allows to be unacked, even by several consumers in succession.
 const ACKS: usize = 1 << 20;
 
-/// Acks taken at a time.
+/// Acks handled at a time.
 const BATCH: usize = 4096;
 
 impl Receipts {
@@ -61,8 +61,8 @@ impl Receipts {
     }
 }
 
-/// Acks on one channel. Woken by receipts; ends when the generation does, or on closing as soon
-/// as nothing waits.
+/// Acks on one channel. Woken by receipts; ends with the generation, or on closing once nothing
+/// waits.
 pub(super) struct Acker {
     pub(super) channel: Channel,
     pub(super) receipts: mpsc::Receiver<u64>,
@@ -96,12 +96,12 @@ impl Acker {
     }
 }
 
-/// Which delivery tags are acked, so that a run of them takes one frame.
+/// The acked delivery tags, so that a run of them takes one frame.
 #[derive(Debug, Default)]
 struct Tags {
-    /// All up to here are acked.
+    /// All tags up to this one are acked.
     up_to: u64,
-    /// Those beyond that are acked.
+    /// The acked tags beyond that.
     beyond: BTreeSet<u64>,
 }
 
@@ -123,7 +123,7 @@ impl Tags {
             }
             self.up_to = next;
         }
-        // The tag that is named must itself be unacked, so it is the last new one, not `up_to`.
+        // A named tag must itself be unacked, so it is the last new one, not `up_to`.
         let run = last.map(|tag| Ack { tag, multiple: tag > before + 1 });
         self.beyond.extend(&new);
         let single = new.into_iter().map(|tag| Ack { tag, multiple: false });

@@ -1,4 +1,4 @@
-//! Whom a link trusts over TLS, and as whom it shows itself.
+//! The certificates that a link trusts and presents over TLS.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Certificates {
     pub(super) identity: Option<Identity>,
 }
 
-/// What a broker that asks for a client certificate is shown.
+/// The client certificate and key, for a broker that asks for one.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) certificate: String,
@@ -26,31 +26,32 @@ pub(super) struct Identity {
 }
 
 impl Certificates {
-    /// Those of the system alone.
+    /// Trusts the system's certificates and presents none.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The certificates that the broker's is to be signed by: these and no others, not even the
+    /// Sets the CA certificates that the broker's certificate must be signed by, replacing the
     /// system's.
     pub fn ca(mut self, pem: impl Into<String>) -> Self {
         self.ca = Some(pem.into());
         self
     }
 
-    /// A certificate for a broker that asks for one, with those that lead to its CA, and its key.
+    /// Sets the certificate to present to a broker that asks for one, including any intermediates,
+    /// and its key.
     pub fn identity(mut self, certificate: impl Into<String>, key: impl Into<String>) -> Self {
         self.identity = Some(Identity { certificate: certificate.into(), key: key.into() });
         self
     }
 
-    /// Whether nothing was given.
+    /// Whether nothing was set.
     pub fn is_empty(&self) -> bool {
         self.ca.is_none() && self.identity.is_none()
     }
 }
 
-// By hand: a key is not for logs.
+// Written by hand: keys must not be logged.
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificates")

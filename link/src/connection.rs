@@ -1,4 +1,4 @@
-//! The two connections of a generation, and what their errors mean. Publishing and consuming
+//! The two connections of a generation, and the meaning of their errors. Publishing and consuming
 //! never share one: the broker blocks publishing connections, and acks must not wait behind that.
 
 use std::sync::{Mutex, PoisonError};
@@ -19,32 +19,32 @@ use super::url::Endpoint;
 use super::{Options, Reason};
 use simple_dist_protocol::limits;
 
-/// The wait for one connection to say goodbye.
+/// How long one connection may take to close.
 const GOODBYE: Duration = Duration::from_millis(400);
-/// Channels of a connection that we cannot do without: one for each queue that is consumed, and
-/// those for questions, which a distributor asks 32 at a time.
+/// The channels that a connection must allow: one per consumed queue, and those for questions, of
+/// which a distributor asks 32 at a time.
 const CHANNELS: u16 = 48;
 
-/// The least time for an answer from an address that is far away.
+/// The shortest wait for one address.
 const SHARE_MIN: Duration = Duration::from_secs(1);
 
-/// Makes connections. One per link, made inside its runtime.
+/// Makes connections. One per link, created inside its runtime.
 pub(super) struct Connector {
     name: String,
     endpoints: Vec<(Endpoint, Kit, Pool)>,
-    /// The one that worked last, or that is next.
+    /// The index of the address to try next: the one that worked last.
     turn: usize,
 }
 
 /// The connections of one generation.
 pub(super) struct Broker {
-    /// Which of the addresses it is, for people.
+    /// The address, for logs.
     pub(super) at: String,
     pub(super) consuming: Connection,
     pub(super) publishing: Connection,
-    /// What comes back on the publishing one.
+    /// Returned messages of the publishing connection.
     pub(super) returns: Returns,
-    /// Ends both without a word.
+    /// Cuts both connections.
     cut: CancellationToken,
 }
 
@@ -67,8 +67,8 @@ impl Connector {
         Self { name: options.name.clone(), endpoints: endpoints.collect(), turn: 0 }
     }
 
-    /// Both connections to the first address that is to be had, beginning with the one that worked
-    /// last; or why the last of them is not.
+    /// Connects to the first address that works, starting with the one that worked last; fails with
+    /// the reason of the last one.
     pub(super) async fn connect(&mut self) -> Result<Broker, Reason> {
         let mut connected = self.connect_once().await;
         for _ in 1..self.endpoints.len() {
@@ -80,10 +80,10 @@ impl Connector {
         connected
     }
 
-    /// Both connections to one address, or why not; then it is the next one's turn.
+    /// Makes both connections to one address; on failure the next address is up.
     async fn connect_once(&mut self) -> Result<Broker, Reason> {
         let (cut, returns) = (CancellationToken::new(), Returns::default());
-        // What does not come about in time is not left behind with a thread that waits for it.
+        // An unfinished attempt must not leave a thread behind that waits for it.
         let unfinished = cut.clone().drop_guard();
         let (endpoint, ..) = &self.endpoints[self.turn];
         let at = endpoint.to_string();
@@ -96,8 +96,8 @@ impl Connector {
         Ok(Broker { at, consuming, publishing, returns, cut })
     }
 
-    /// What each step of a way may take, so that the next address is tried before callers give the
-    /// first connection up.
+    /// How long each step may take, such that the next address is tried before callers give up on
+    /// the first connection.
     fn share(&self) -> Duration {
         let count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
         (limits::PREFLIGHT / count).max(SHARE_MIN)
@@ -114,7 +114,7 @@ impl Connector {
         }
     }
 
-    /// Drained out of the pool for good: what a generation leaves behind is never used again.
+    /// Taken out of the pool for good: connections of an old generation are never reused.
     async fn publishing(
         &self,
         cut: &CancellationToken,
@@ -130,7 +130,7 @@ impl Connector {
     }
 }
 
-/// A broker that allows too little is refused by name, not by the error of what comes last.
+/// Refuses a broker with too low limits by a clear error, instead of failing later.
 fn fit(connection: Connection) -> Result<Connection, Reason> {
     match connection.configuration().channel_max() {
         CHANNELS.. => Ok(connection),
@@ -140,7 +140,7 @@ fn fit(connection: Connection) -> Result<Connection, Reason> {
     }
 }
 
-/// Whatever a broker says that is there, it refuses us with, unless it is about to go.
+/// An error from a broker that answers is a refusal, unless it is shutting down.
 fn refusal(endpoint: &Endpoint, error: &lapin::Error) -> Reason {
     let leaves = AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED);
     let says = matches!(error.kind(), ErrorKind::ProtocolError(amqp) if *amqp.kind() != leaves);
@@ -156,7 +156,8 @@ fn unreachable(endpoint: &Endpoint, problem: &str) -> Reason {
 }
 
 impl Broker {
-    /// Says goodbye to the broker within a limit, and is gone then. A blocked connection cannot.
+    /// Closes the connections within a limit, and drops them. A blocked connection cannot be closed
+    /// properly.
     pub(super) async fn close(&self) {
         tokio::join!(close(&self.consuming), close(&self.publishing));
         self.cut.cancel();
@@ -167,7 +168,7 @@ async fn close(connection: &Connection) {
     if connection.status().blocked() {
         return;
     }
-    // Failed or late, it is as gone as can be.
+    // If closing fails or takes too long, it is dropped all the same.
     let _closed = timeout(GOODBYE, connection.close(200, "OK".into())).await;
 }
 
@@ -179,12 +180,11 @@ fn properties(name: &str) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(name.into())
 }
 
-/// The most channels kept for one kind of question: so many may be asked together without opening
-/// one each time.
+/// The most idle channels kept per kind of question.
 const KEPT: usize = 64;
 
-/// Channels kept for one kind of question, so that none is opened per message; an error closes
-/// one, and the next question opens another.
+/// Idle channels for one kind of question, so that none is opened per message. An error closes a
+/// channel, and the next question opens another.
 pub(super) struct IdleChannels {
     confirming: bool,
     kept: Mutex<Vec<Channel>>,
@@ -195,7 +195,7 @@ impl IdleChannels {
         Self { confirming, kept: Mutex::new(Vec::new()) }
     }
 
-    /// A kept channel, or a new one if there is none or others are asking on all of them.
+    /// An idle channel, or a new one if there is none.
     pub(super) async fn take(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match kept {
@@ -205,7 +205,7 @@ impl IdleChannels {
         }
     }
 
-    /// Gives a channel back after an answer. One that failed is dropped instead.
+    /// Returns a channel after an answer. A failed channel is dropped instead.
     pub(super) fn keep(&self, channel: Channel) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
@@ -214,14 +214,14 @@ impl IdleChannels {
     }
 }
 
-/// A channel that tells what becomes of each message.
+/// A channel in confirm mode.
 pub(super) async fn confirming(connection: &Connection) -> Result<Channel, lapin::Error> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
 }
 
-/// What an error of the client library means.
+/// The reason behind an error of the client library.
 pub(super) fn reason(error: &lapin::Error) -> Reason {
     let ErrorKind::ProtocolError(amqp) = error.kind() else {
         return Reason::Lost(error.to_string());

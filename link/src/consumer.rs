@@ -1,4 +1,4 @@
-//! Consumers: each hands the deliveries of one queue to the owner.
+//! Consumers: each passes the deliveries of one queue to the owner.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use super::publisher::VERSION_HEADER;
 use super::{Consume, Delivery, Event, Reason, Source};
 use simple_dist_protocol::{UserName, UserNameError};
 
-/// A channel that consumes one queue, or did: it stays open for what is unacked, and is used
-/// again for the same source.
+/// A channel that consumes, or did consume, a queue. It stays open for unacked deliveries, and is
+/// reused for the same source.
 pub(super) struct Intake<S> {
     pub(super) source: S,
     pub(super) channel: Channel,
@@ -32,20 +32,20 @@ pub(super) struct Intake<S> {
 /// A consumer at the broker.
 pub(super) struct Consumed {
     pub(super) tag: ShortString,
-    /// Cancelled when we end it: then its end is no fault.
+    /// Cancelled when we end it, so that its end is no fault.
     pub(super) leaving: CancellationToken,
     /// Lives as long as its connection, as channels do: see [`Live`].
     _consumer: lapin::Consumer,
 }
 
-/// A consumer that the broker has granted; its deliveries wait until it is begun.
+/// A consumer granted by the broker; its deliveries wait until it begins.
 pub(super) struct Granted<S> {
     consume: Consume<S>,
     channel: Channel,
     consumer: lapin::Consumer,
 }
 
-/// Asks for a consumer, its limit first.
+/// Requests a consumer, after setting its prefetch.
 pub(super) async fn consume<S>(
     channel: Channel,
     consume: Consume<S>,
@@ -71,13 +71,13 @@ pub(super) async fn channel(
 }
 
 impl<S: Source> Granted<S> {
-    /// Hands over what comes from now on.
+    /// Starts to pass on deliveries.
     pub(super) fn begin(self, live: &Live<S>, intakes: &mut Vec<Intake<S>>) {
         let Self { consume, channel, consumer } = self;
         let leaving = CancellationToken::new();
         let (tag, kept) = (consumer.tag(), consumer.clone());
         let consumed = Consumed { tag, leaving: leaving.clone(), _consumer: kept };
-        // Channels are told apart by number, and the number of a dead one is used again.
+        // Channels are compared by number, and the number of a dead one is reused.
         intakes.retain(|intake| intake.channel.status().connected());
         let receipts = match intakes.iter_mut().find(|intake| intake.channel == channel) {
             Some(intake) => {
@@ -111,13 +111,13 @@ fn acked<S: Source>(live: &Live<S>, channel: Channel) -> Arc<Receipts> {
     desk
 }
 
-/// Hands deliveries to the owner, as fast as it takes them. Ends when the consumer does.
+/// Passes deliveries to the owner as fast as it takes them. Ends when the consumer does.
 struct Forwarder<S> {
     consume: Consume<S>,
     consumer: lapin::Consumer,
     receipts: Arc<Receipts>,
     leaving: CancellationToken,
-    /// Whether a login was named that is none of ours.
+    /// Whether a delivery named a login that is not a valid user name.
     unfit: bool,
     events: mpsc::Sender<Event<S>>,
     faults: FaultSender,
@@ -171,7 +171,7 @@ impl<S: Source> Forwarder<S> {
     }
 }
 
-/// As the sieve writes it.
+/// The version header, as the sieve writes it.
 fn version(headers: &FieldTable) -> Option<u8> {
     match *headers.inner().get(VERSION_HEADER)? {
         AMQPValue::ShortShortUInt(version) => Some(version),

@@ -1,6 +1,6 @@
-//! The way to a broker: its name, its addresses, TCP, TLS, and whether anybody answers there, each
-//! within a limit. The client library is told of none of that: it would wait for ever on a peer that
-//! says nothing, and leave a thread behind for each try.
+//! Dialling a broker: resolving, TCP, TLS, and checking that something answers, each with a time
+//! limit. The client library gets a finished connection: by itself it would wait forever for a
+//! silent peer, and leave a thread behind for each attempt.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ use super::url::Endpoint;
 use super::wire::{Stream, Wire};
 use simple_dist_protocol::limits;
 
-/// The wait for one address before the next is tried beside it, as RFC 8305 has it.
+/// How long one address is tried before the next is tried in parallel (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// A connection to whichever address of the broker answers first. Each step has this limit: for its
-/// name, for each address, for the first word of whoever is there.
+/// Connects to whichever address of the broker answers first. The limit applies to each step:
+/// resolving, each address, the first bytes of the peer.
 pub(super) async fn dial(
     endpoint: &Endpoint,
     limit: Duration,
@@ -98,7 +98,7 @@ async fn within<T>(
 }
 
 async fn secured(endpoint: &Endpoint, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
-    // A small message is not to wait for the next.
+    // Small messages must not wait for the next.
     stream.set_nodelay(true)?;
     match endpoint.tls() {
         Some(tls) => Ok(Box::new(tls.wrap(endpoint.host_and_port().0, stream).await?)),
@@ -106,7 +106,7 @@ async fn secured(endpoint: &Endpoint, stream: TcpStream) -> io::Result<Box<dyn S
     }
 }
 
-/// One address of the one family, then one of the other: a family that does not work costs one try.
+/// Alternates between address families: a broken family costs one attempt.
 fn in_turn(found: Vec<SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, mut second): (Vec<_>, Vec<_>) =

@@ -1,43 +1,43 @@
-//! What the environment says of an installation: the same variables for every program in it.
+//! The settings of an installation in the environment: the same variables for every program in it.
 //!
 //! | variable | |
 //! |---|---|
-//! | `AMQP_URL`, else `RABBITMQ_URL`, else `CLOUDAMQP_URL` | the broker and the login, or several with commas between; `amqp://127.0.0.1:5672` where none is set |
-//! | the same with `_FILE` at its end | a file that holds it, such as a mounted secret |
+//! | `AMQP_URL`, else `RABBITMQ_URL`, else `CLOUDAMQP_URL` | the broker and the login, or several separated by commas; `amqp://127.0.0.1:5672` by default |
+//! | the same with `_FILE` appended | a file that contains it, such as a mounted secret |
 //! | `AMQP_CA_FILE`, `AMQP_CERTIFICATE_FILE`, `AMQP_KEY_FILE` | for `amqps`: see [`Certificates`] |
-//! | `SIMPLE_DIST_PREFIX` | the prefix of all names at the broker; `sd` where it is not set |
-//! | `SIMPLE_DIST_SLOTS` | a worker's slots; its cores where it is not set |
+//! | `SIMPLE_DIST_PREFIX` | the prefix of all names at the broker; `sd` by default |
+//! | `SIMPLE_DIST_SLOTS` | a worker's slots; the number of cores by default |
 //!
-//! A variable that is set to nothing is not set.
+//! An empty variable counts as unset.
 
 use std::{env, fmt, fs, io};
 
 use crate::Certificates;
 
-/// Where a broker is when nobody says.
+/// The default URL.
 pub const DEFAULT_URL: &str = "amqp://127.0.0.1:5672";
-/// The certificates to trust.
+/// The variable for the CA certificates.
 pub const CA: &str = "AMQP_CA_FILE";
-/// The certificate to show.
+/// The variable for the client certificate.
 pub const CERTIFICATE: &str = "AMQP_CERTIFICATE_FILE";
-/// Its key.
+/// The variable for its key.
 pub const KEY: &str = "AMQP_KEY_FILE";
 
 const URLS: [&str; 3] = ["AMQP_URL", "RABBITMQ_URL", "CLOUDAMQP_URL"];
 
-/// What the environment says.
+/// Settings from the environment.
 pub struct Environment {
-    /// The broker.
+    /// The broker's URL.
     pub url: String,
-    /// Whom to trust, and what to show.
+    /// The certificates to trust and to present.
     pub certificates: Certificates,
-    /// The installation's prefix, if it is said.
+    /// The installation's prefix, if set.
     pub prefix: Option<String>,
-    /// A worker's slots, if they are said.
+    /// A worker's slots, if set.
     pub slots: Option<usize>,
 }
 
-// By hand: the URL may contain a password.
+// Written by hand: the URL may contain a password.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
@@ -54,23 +54,27 @@ pub enum EnvironmentError {
     /// It names a file that cannot be read.
     #[error("{variable}: {path}: {problem}")]
     File {
-        /// Which variable.
+        /// The variable.
         variable: String,
-        /// What it names.
+        /// The path.
         path: String,
-        /// What happened.
+        /// The error.
         problem: io::Error,
     },
-    /// A certificate without its key, or a key without its certificate.
+    /// A certificate without its key, or vice versa.
     #[error("{CERTIFICATE} and {KEY} go together")]
     Half,
-    /// It is no number of slots.
+    /// It is not a number of slots.
     #[error("SIMPLE_DIST_SLOTS: {0:?} is no number")]
     Slots(String),
 }
 
 impl Environment {
     /// Reads this process's environment, and the files it names.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a variable is invalid, or a file that it names cannot be read.
     pub fn read() -> Result<Self, EnvironmentError> {
         Self::of(&variable)
     }
@@ -96,12 +100,20 @@ impl Environment {
     }
 }
 
-/// The broker's URL, if the environment says it.
+/// The broker's URL, if set.
+///
+/// # Errors
+///
+/// Fails if a file that a variable names cannot be read.
 pub fn url() -> Result<Option<String>, EnvironmentError> {
     url_of(&variable)
 }
 
 /// A secret from a variable, or from the file that `<variable>_FILE` names.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read.
 pub fn secret(name: &str) -> Result<Option<String>, EnvironmentError> {
     secret_of(&variable, name)
 }

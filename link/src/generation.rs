@@ -1,5 +1,4 @@
-//! One generation of a link while it lives: its connections, its tasks, and how they tell that
-//! something is wrong.
+//! One live generation of a link: its connections, its tasks, and how they report faults.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,19 +17,19 @@ use super::upkeep::Upkeep;
 use super::{Event, Reason, Source};
 use simple_dist_protocol::limits;
 
-/// A generation that lives. The supervisor owns it; a `Session` only looks whether it is there.
+/// A live generation. The supervisor owns it; a `Session` only holds a weak reference.
 pub(super) struct Live<S> {
     pub(super) broker: Broker,
     pub(super) events: mpsc::Sender<Event<S>>,
     pub(super) faults: FaultSender,
     pub(super) answer_timeout: AnswerTimeout,
-    /// Cancelled when the link closes: everything finishes what waits and ends.
+    /// Cancelled when the link closes: the tasks finish what waits, then end.
     pub(super) closing: CancellationToken,
-    /// Declares on the consuming connection.
+    /// Channels for declarations, on the consuming connection.
     pub(super) declares: IdleChannels,
-    /// Depth and purge, on the consuming connection too: it is never blocked.
+    /// Channels for depth and purge, also on the consuming connection, which is never blocked.
     pub(super) questions: IdleChannels,
-    /// Asks who holds an exclusive queue, by a message to it.
+    /// Channels that probe who holds an exclusive queue, by a message to it.
     pub(super) claims: IdleChannels,
     pub(super) intakes: Mutex<Vec<Intake<S>>>,
     pub(super) upkeep: Upkeep,
@@ -64,7 +63,7 @@ impl<S: Source> Live<S> {
         }
     }
 
-    /// Spawns a task of this generation, unless it is over.
+    /// Spawns a task of this generation, unless the generation has ended.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) {
             tasks.spawn(task);
@@ -79,7 +78,7 @@ impl<S: Source> Live<S> {
         }
     }
 
-    /// Ends all tasks now: no event of this generation follows.
+    /// Aborts all tasks: no event of this generation follows.
     pub(super) async fn abort(&self) {
         if let Some(mut tasks) = self.take_tasks() {
             tasks.shutdown().await;
@@ -91,7 +90,7 @@ impl<S: Source> Live<S> {
     }
 }
 
-/// How the tasks of a generation tell its supervisor what went wrong.
+/// Reports faults of a generation's tasks to its supervisor.
 #[derive(Debug, Clone)]
 pub(super) struct FaultSender(mpsc::Sender<Reason>);
 
@@ -101,23 +100,23 @@ impl FaultSender {
         (Self(sender), receiver)
     }
 
-    /// The first fault ends the generation; those that do not fit behind it say nothing new.
+    /// The first fault ends the generation; further ones may be dropped.
     pub(super) fn tell(&self, reason: Reason) {
         let _told_or_known = self.0.try_send(reason);
     }
 }
 
-/// The wait for answers of the broker: [`BROKER`](limits::BROKER) long, but the time in which it
-/// is blocked does not count. What is counted are looks in vain, so that a process that stood still
-/// or came late to its answers does not take itself for a broker that is silent.
+/// A timeout for answers of the broker: [`BROKER`](limits::BROKER) long, not counting the time in
+/// which it is blocked. It counts polls without an answer, so that a process that was frozen itself
+/// does not consider the broker silent.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerTimeout {
     blocked: watch::Receiver<bool>,
-    /// Looks in vain for the confirm of what was written.
+    /// Polls without a confirm of what was written.
     unconfirmed: Arc<AtomicU32>,
 }
 
-/// The time between two looks.
+/// The time between two polls.
 const LOOK: Duration = Duration::from_millis(100);
 
 impl AnswerTimeout {
@@ -129,12 +128,12 @@ impl AnswerTimeout {
         *self.blocked.borrow()
     }
 
-    /// For how long the confirm of what was written has been waited for.
+    /// How long the confirm of what was written has been outstanding.
     pub(super) fn unconfirmed(&self) -> Duration {
         LOOK * self.unconfirmed.load(Ordering::Relaxed)
     }
 
-    /// Waits for an answer that a blocked broker gives later.
+    /// Waits for an answer, however long the broker is blocked.
     pub(super) async fn wait<T>(
         &self,
         answer: impl Future<Output = Result<T, lapin::Error>>,
@@ -172,7 +171,7 @@ impl AnswerTimeout {
     }
 }
 
-/// Waits for an answer that is of use now or never.
+/// Waits for an answer that is useless later, blocked or not.
 pub(super) async fn in_time<T>(
     answer: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, Failure> {
@@ -182,12 +181,12 @@ pub(super) async fn in_time<T>(
     }
 }
 
-/// Why there is no answer to a question.
+/// Why a question has no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The broker, or the connection, said so.
+    /// The broker or the connection reported an error.
     Answer(lapin::Error),
-    /// None came in time.
+    /// No answer came in time.
     Late,
 }
 

@@ -1,6 +1,6 @@
-//! What the client library runs on: tokio, but with a connection that is already there, and without
-//! a voice. What its lines tell is an event of the link or a line of ours; what they tell beside
-//! that are the messages themselves, bodies included.
+//! The client library's runtime: tokio, but with a ready connection, and without logging. What its
+//! log lines report is an event of the link or a log line of ours; the rest of them would contain
+//! messages, bodies included.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::wire::Wire;
 
-/// For one connection of the library after the other.
+/// Serves the library's connections, one after another.
 #[derive(Debug, Clone)]
 pub(super) struct Kit {
     tokio: Tokio,
@@ -26,18 +26,18 @@ pub(super) struct Kit {
 }
 
 impl Kit {
-    /// Inside a tokio runtime.
+    /// Must be created inside a tokio runtime.
     pub(super) fn new() -> Self {
         Self { tokio: Tokio::current(), next: Arc::default() }
     }
 
-    /// Whatever address the library connects to next, it gets this.
+    /// The connection that the library gets next, whatever address it asks for.
     pub(super) fn put(&self, wire: Wire) {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
     }
 }
 
-/// Whatever the library does in there is not logged.
+/// Suppresses the library's logging within `work`.
 pub(super) fn silent<F: Future>(work: F) -> impl Future<Output = F::Output> {
     work.with_subscriber(Dispatch::none())
 }
@@ -47,7 +47,7 @@ impl RuntimeKit for Kit {}
 impl Executor for Kit {
     type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
 
-    /// The library blocks on a thread of its own alone, and is silenced there for good.
+    /// The library blocks only on its own thread, which is silenced for good.
     fn block_on<T, F: Future<Output = T>>(&self, work: F) -> T {
         std::mem::forget(tracing::dispatcher::set_default(&Dispatch::none()));
         self.tokio.block_on(work)

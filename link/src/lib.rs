@@ -1,10 +1,10 @@
-//! The one place that knows the broker's client library: a supervised connection that is rebuilt
-//! for ever, and everything that happens on it as one stream of events.
+//! The only crate that uses the broker's client library: a supervised connection that is rebuilt
+//! forever, and a single stream of events about it.
 //!
 //! ```text
 //!            Options, Plan                            Event::{Up, Delivery, Settled, Blocked, Down}
 //!  owner ----------------------> Link (supervisor) ------------------------------------> owner
-//!        --Session::publish----> one publisher task per lane, lists formed of what waits
+//!        --Session::publish----> one publisher task per lane, which batches waiting items into lists
 //!        --Receipt::ack--------> acks
 //! ```
 
@@ -48,16 +48,16 @@ pub use self::url::{BrokerUrl, UrlError};
 use simple_dist_protocol::topology::{Declaration, Name};
 use simple_dist_protocol::{Generation, Outcome, UserName};
 
-/// What a link is to do.
+/// A link's settings.
 pub struct Options<S> {
-    /// Where the broker is.
+    /// The broker's address and login.
     pub url: BrokerUrl,
-    /// What the connections are called at the broker: `simple-dist worker w-3f9a...`.
+    /// The connections' name at the broker: `simple-dist worker w-3f9a...`.
     pub name: String,
-    /// Whether messages carry the `user_id` that the broker checks: clients' and workers' do, the
-    /// distributor's own never.
+    /// Whether messages carry the `user_id` that the broker checks: true for clients and workers,
+    /// false for the distributor.
     pub signed: bool,
-    /// What is declared and consumed whenever a connection was made.
+    /// What to declare and consume on each new connection.
     pub plan: Box<dyn Fn(Generation) -> Plan<S> + Send + Sync>,
 }
 
@@ -71,7 +71,7 @@ impl<S> fmt::Debug for Options<S> {
     }
 }
 
-/// What is declared and consumed on a new connection, in this order, before [`Event::Up`].
+/// What to declare and consume on a new connection, in this order, before [`Event::Up`].
 #[derive(Debug, Clone)]
 pub struct Plan<S> {
     /// Declared on the consuming connection.
@@ -83,34 +83,34 @@ pub struct Plan<S> {
 /// A queue to consume.
 #[derive(Debug, Clone)]
 pub struct Consume<S> {
-    /// What its deliveries are.
+    /// Identifies its deliveries.
     pub source: S,
     /// The queue.
     pub queue: Name,
-    /// Deliveries that may be unacked at once.
+    /// The most unacked deliveries at once; 0 counts as 1.
     pub prefetch: u16,
-    /// Whether nobody else may consume it meanwhile.
+    /// Whether nobody else may consume it at the same time.
     pub exclusive: bool,
 }
 
-/// What tells an owner's consumers apart: an enum of its own, of what it consumes.
+/// Identifies an owner's consumers: an enum of what it consumes.
 pub trait Source: Copy + Eq + fmt::Debug + Send + Sync + 'static {}
 
 impl<T: Copy + Eq + fmt::Debug + Send + Sync + 'static> Source for T {}
 
-/// What happens on a link. After `Down` nothing of that generation follows.
+/// An event of a link. After `Down`, no more events of that generation follow.
 #[derive(Debug)]
 pub enum Event<S> {
-    /// Connected, declared, consuming. Not blocked, until [`Event::Blocked`] says so anew.
+    /// Connected, declared, consuming; not blocked until [`Event::Blocked`].
     Up(Session<S>),
-    /// The broker takes no messages for now (an alarm); nothing is lost and nothing torn down.
+    /// The broker blocks publishers because of an alarm; nothing is lost and nothing is torn down.
     Blocked,
-    /// It takes them again.
+    /// The broker accepts messages again.
     Unblocked,
-    /// The connection is gone; everything unsettled and unacked is unknown. It is being rebuilt.
-    /// Told again after each try that fails.
+    /// The connection is lost; the fate of everything unsettled or unacked is unknown. It is being
+    /// rebuilt. Repeated after each failed attempt.
     Down(Reason),
-    /// A message came.
+    /// A message arrived.
     Delivery(Delivery<S>),
     /// Messages were confirmed, returned or refused.
     Settled(Settled),
@@ -119,7 +119,7 @@ pub enum Event<S> {
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Nothing answers there.
+    /// Nothing answers at the address.
     #[error("no broker answers at {address}: {problem}")]
     Unreachable {
         /// Host and port.
@@ -127,8 +127,7 @@ pub enum Reason {
         /// What happened.
         problem: String,
     },
-    /// There is somebody, but no TLS with it: its certificate is not to be trusted, or it wants
-    /// another of ours.
+    /// TLS failed: the certificate cannot be trusted, or the broker wants another one of ours.
     #[error("no TLS with {address}: {problem}")]
     Tls {
         /// Host and port.
@@ -136,77 +135,79 @@ pub enum Reason {
         /// What happened.
         problem: String,
     },
-    /// The broker refuses the login or a right.
+    /// The broker refuses the login or lacks a permission.
     #[error("refused by the broker: {0}")]
     Refused(String),
-    /// Something this side needs has not been declared yet: the distributor has not been here.
+    /// Something that this role needs has not been declared by a distributor yet.
     #[error("not declared yet: {0}")]
     Missing(String),
-    /// Something is declared otherwise (406): another installation's prefix or queue kind.
+    /// Something is declared with other properties (406): another installation's prefix or queue
+    /// type.
     #[error("declared otherwise: {0}")]
     Mismatch(String),
-    /// It was there and is lost, or an answer did not come in time.
+    /// The connection was lost, or an answer did not come in time.
     #[error("the connection was lost: {0}")]
     Lost(String),
 }
 
-/// A message that came.
+/// A received message.
 #[derive(Debug)]
 pub struct Delivery<S> {
-    /// What it is.
+    /// The consumer it came from.
     pub source: S,
-    /// Its bytes.
+    /// The body.
     pub body: Bytes,
-    /// Who sent it, as the broker checked.
+    /// The sender's login, checked by the broker; `None` if there is none.
     pub user: Option<UserName>,
-    /// The version of the wire it says.
+    /// The version of the wire protocol in its header.
     pub version: Option<u8>,
-    /// Whether the broker may have handed it out before.
+    /// Whether the broker may have delivered it before.
     pub redelivered: bool,
-    /// To be acked when its consequence is safe.
+    /// To be acked once its effects are safe.
     pub receipt: Receipt,
 }
 
-/// What became of messages published in one go.
+/// The outcome of messages published together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The tokens of [`Outgoing`].
     pub tokens: Vec<u64>,
-    /// What became of them.
+    /// Their outcome.
     pub outcome: Outcome,
 }
 
-/// Where a message goes and how. Messages of equal routes may travel as one list.
+/// Where and how a message is published. Items with equal routes may travel as one list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The exchange.
     pub exchange: Name,
     /// The routing key.
     pub key: Name,
-    /// Whether a message that reaches no queue comes back.
+    /// Whether a message that reaches no queue is returned.
     pub mandatory: bool,
-    /// For list messages, what stands before the list ([`codec::envelope`](simple_dist_protocol::codec::envelope));
-    /// none for messages that travel alone.
+    /// For list messages, the encoded message around the list
+    /// ([`codec::envelope`](simple_dist_protocol::codec::envelope)); `None` for messages that
+    /// travel alone.
     pub envelope: Option<Bytes>,
 }
 
 /// A message, or one item of a list message.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// Where to.
+    /// The route.
     pub route: Arc<Route>,
-    /// The encoded item, or the whole message where the route has no envelope.
+    /// The encoded item, or the whole message if the route has no envelope.
     pub body: Bytes,
-    /// The measured run time of the job in it, zero if it has none: a list carries at most
+    /// The measured run time of the job in it, or zero: a list carries at most
     /// [`LIST_WORK`](simple_dist_protocol::limits::LIST_WORK).
     pub work: Duration,
-    /// Comes back in [`Settled`]; none for what nobody asks after.
+    /// Comes back in [`Settled`]; `None` if the outcome does not matter.
     pub token: Option<u64>,
-    /// Which publisher takes it.
+    /// The publisher to use.
     pub lane: Lane,
 }
 
-/// Publishers beside each other, so that control never waits behind jobs.
+/// Separate publishers, so that control messages never wait behind jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Jobs and answers.
@@ -215,22 +216,22 @@ pub enum Lane {
     Control,
 }
 
-/// A supervised connection to the broker. Its owner waits for it with [`Link::close`]; dropped,
-/// it leaves at once with whatever waits.
+/// A supervised connection to the broker. Close it with [`Link::close`]; dropping it drops
+/// everything that waits.
 #[derive(Debug)]
 pub struct Link {
-    /// The supervisor alone.
+    /// The supervisor's task.
     tasks: JoinSet<()>,
     closing: CancellationToken,
 }
 
-/// Events that wait for the owner. What does not fit waits at the broker.
+/// The most events waiting for the owner; beyond that, messages wait at the broker.
 const EVENTS: usize = 4096;
-/// The most time of [`Link::close`].
+/// How long [`Link::close`] may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
 impl Link {
-    /// Begins to connect, and goes on for ever. Call it inside a tokio runtime.
+    /// Starts to connect, and reconnects forever. Must be called inside a tokio runtime.
     pub fn start<S: Source>(options: Options<S>) -> (Self, mpsc::Receiver<Event<S>>) {
         let (events, receiver) = mpsc::channel(EVENTS);
         let closing = CancellationToken::new();
@@ -239,7 +240,7 @@ impl Link {
         (Self { tasks, closing }, receiver)
     }
 
-    /// Publishes what waits, closes the connections, ends; within two seconds.
+    /// Publishes what waits, then closes the connections, within two seconds.
     pub async fn close(mut self) {
         self.closing.cancel();
         if timeout(CLOSE, self.tasks.join_next()).await.is_err() {

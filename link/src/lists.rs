@@ -1,5 +1,5 @@
-//! What waits for a publisher, formed into lists: whatever is there leaves at once, as few
-//! messages as the limits allow. Pure.
+//! Forms waiting items into lists: everything that waits leaves at once, in as few messages as the
+//! limits allow. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{Outgoing, Route, publisher};
 use simple_dist_protocol::{codec, limits};
 
-/// Items that wait, by route. Items of one route keep their order; routes take turns.
+/// Waiting items by route. Items of one route keep their order; routes take turns.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     routes: HashMap<Arc<Route>, VecDeque<Outgoing>>,
@@ -23,14 +23,14 @@ pub(super) struct Lists {
 pub(super) struct Message {
     pub(super) route: Arc<Route>,
     pub(super) body: Bytes,
-    /// What its items counted for while they waited.
+    /// The bytes that its items counted for while they waited.
     pub(super) weight: usize,
     /// The tokens of its items that have one.
     pub(super) tokens: Vec<u64>,
 }
 
 impl Lists {
-    /// Items that wait.
+    /// The number of waiting items.
     pub(super) fn held(&self) -> usize {
         self.held
     }
@@ -45,7 +45,7 @@ impl Lists {
         }
     }
 
-    /// The next message of the route whose turn it is.
+    /// The next message, of the route whose turn it is.
     pub(super) fn next(&mut self) -> Option<Message> {
         let route = self.turns.pop_front()?;
         let queue = self.routes.get_mut(&route).expect("a route with a turn has items");
@@ -78,7 +78,7 @@ impl Message {
     }
 }
 
-/// How many of the first items travel together: at least one, however large or long.
+/// How many items at the front travel together: at least one, however large or long.
 fn fitting(route: &Route, queue: &VecDeque<Outgoing>) -> usize {
     if route.envelope.is_none() {
         return 1;
@@ -116,7 +116,7 @@ mod tests {
         Outgoing { route: route.clone(), body, work, token: Some(token), lane: Lane::Jobs }
     }
 
-    /// Items by size and work become messages of these counts.
+    /// Checks that items of these sizes and run times become messages of these lengths.
     #[track_caller]
     fn check(items: &[(usize, Duration)], messages: &[usize]) {
         let route = route("sd", Some(Bytes::from_static(b"x")));

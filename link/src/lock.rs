@@ -1,9 +1,9 @@
-//! The lock of the active distributor: exclusive queues, of which one process holds one.
+//! The active distributor's lock: exclusive queues, one of which one process holds.
 //!
-//! One queue would do, if a broker always took it away with its holder's connection. A cluster of
-//! RabbitMQ 4.2 or newer keeps it while the node is down that the holder was connected to: nobody
-//! can declare it, and a publish to it is refused. Such a lock is stale, its holder has no
-//! connection, and the next one counts.
+//! One queue would be enough if a broker always deleted it with its holder's connection. But a
+//! cluster of RabbitMQ 4.2 or newer keeps it while the holder's node is down: nobody can declare
+//! it, and a publish to it is refused. Such a lock is stale, its holder has no connection, and the
+//! next queue counts.
 
 use lapin::Channel;
 use lapin::Confirmation;
@@ -18,23 +18,27 @@ use super::session::{Session, answered, failed};
 use super::{Reason, Source};
 use simple_dist_protocol::topology::QueueSpec;
 
-/// What one sees of a lock from outside.
+/// The state of a lock, as seen from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Free,
-    /// Somebody holds it, us included.
+    /// Somebody holds it, perhaps we do.
     Held,
-    /// It is there, but the broker cannot reach it.
+    /// It exists, but the broker cannot reach it.
     Stale,
 }
 
 impl<S: Source> Session<S> {
-    /// Takes the first of these locks that is free, unless somebody holds any of them: true if it
-    /// is ours now, false if anybody has one, us included.
+    /// Takes the first free one of these locks, unless somebody holds any of them. Returns true if
+    /// we hold one now, false if anybody, including us, held one already.
     ///
-    /// Who has taken one looks at the others once more: of two that take different ones at the same
-    /// time (a node came back in between) at least one sees the other. It then gives up its link,
+    /// After taking one, looks at the others again: if two distributors take different ones at the
+    /// same time (while a node comes back), at least one sees the other. It then drops its link,
     /// and the lock with it.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn claim(&self, locks: &[QueueSpec]) -> Result<bool, Reason> {
         let live = self.live()?;
         if live.answer_timeout.is_blocked() {
@@ -73,7 +77,7 @@ impl<S: Source> Session<S> {
     }
 }
 
-/// False if somebody else was faster.
+/// Returns false if somebody else was faster.
 async fn declared<S: Source>(live: &Live<S>, lock: &QueueSpec) -> Result<bool, Reason> {
     let channel = answered(live, live.declares.take(&live.broker.consuming)).await?;
     match in_time(declare_queue(&channel, lock)).await {
@@ -86,8 +90,8 @@ async fn declared<S: Source>(live: &Live<S>, lock: &QueueSpec) -> Result<bool, R
     }
 }
 
-/// Asks by an empty message, since a refused declaration is an error in the broker's log. It comes
-/// back where there is no such queue, and expires at once where there is one.
+/// Probes with an empty message, since a refused declaration writes an error into the broker's log.
+/// The message is returned if there is no such queue, and expires at once if there is one.
 async fn look<S>(
     live: &Live<S>,
     channel: &Channel,
@@ -99,7 +103,7 @@ async fn look<S>(
     let confirm =
         channel.basic_publish(ShortString::default(), queue, options, &[], properties).await?;
     let confirmation = confirm.await?;
-    // One question at a time on this channel, so what comes back is this one.
+    // There is one question at a time on this channel, so a returned message is this one.
     let came_back = !live.broker.returns.take(channel.id()).is_empty();
     Ok(match (came_back, confirmation) {
         (true, _) => Seen::Free,

@@ -1,5 +1,5 @@
-//! In place of TLS where it is not built in: there is none, so that nothing can go out in the
-//! clear that was meant to be encrypted.
+//! Replaces TLS in builds without it: connecting fails, so that nothing meant to be encrypted is
+//! sent in the clear.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::UrlError;
 use super::certificates::Certificates;
 
-/// Never there.
+/// Never constructed.
 #[derive(Clone)]
 pub(super) enum Tls {}
 

@@ -1,4 +1,4 @@
-//! What is declared and consumed on a new connection.
+//! Carries out the plan on a new connection.
 
 use lapin::Channel;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -9,7 +9,8 @@ use super::generation::{Live, in_time};
 use super::{Plan, Reason, Source};
 use simple_dist_protocol::topology::{ArgumentValue, Declaration, ExchangeKind, Name, QueueSpec};
 
-/// How far a plan has come. What is not declared yet by others is tried again from there.
+/// The progress of a plan. If something is not declared yet by others, the plan is resumed from
+/// there.
 pub(super) struct Progress<S> {
     plan: Plan<S>,
     declared: usize,
@@ -21,7 +22,7 @@ impl<S: Source> Progress<S> {
         Self { plan, declared: 0, granted: Vec::new() }
     }
 
-    /// Goes on to the end, or to the first thing that does not work.
+    /// Continues to the end, or to the first failure.
     pub(super) async fn advance(&mut self, live: &Live<S>) -> Result<(), Reason> {
         while let Some(declaration) = self.plan.declare.get(self.declared) {
             let desk = in_time(live.declares.take(&live.broker.consuming)).await?;
@@ -36,13 +37,13 @@ impl<S: Source> Progress<S> {
         Ok(())
     }
 
-    /// What is declared, and the consumers, none of which has begun.
+    /// The declarations, and the consumers, none of which has begun.
     pub(super) fn done(self) -> (Vec<Declaration>, Vec<Granted<S>>) {
         (self.plan.declare, self.granted)
     }
 }
 
-/// Declares something.
+/// Declares an exchange, queue or binding.
 pub(super) async fn declare(
     channel: &Channel,
     declaration: &Declaration,
@@ -90,7 +91,7 @@ fn argument(value: ArgumentValue) -> AMQPValue {
     }
 }
 
-/// A name as the client library takes it.
+/// A name in the client library's type.
 pub(super) fn short(name: &Name) -> ShortString {
     ShortString::try_new(name.as_str()).expect("no name is longer than 255 bytes")
 }

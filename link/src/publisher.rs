@@ -1,9 +1,9 @@
-//! A publisher: the only task on its confirming channel. It sends whatever waits, in windows, and
-//! tells what became of it.
+//! A publisher: the only task on its confirm channel. It sends waiting items in windows, and
+//! reports their outcomes.
 //!
-//! A return comes before its confirm, so when all confirms of a window are there, all its returns
-//! are, and each is known by its `message_id`. The client library, which pairs them with the wrong
-//! publishes, never sees them.
+//! A return arrives before its confirm, so once all confirms of a window are there, so are all its
+//! returns, each identified by its `message_id`. The client library never sees them, since it pairs
+//! them with the wrong publishes.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -27,31 +27,31 @@ use super::sieve::Returns;
 use super::{Event, Full, Outcome, Outgoing, Reason, Settled, Source};
 use simple_dist_protocol::{UserName, message};
 
-/// The header that bears the version of the wire.
+/// The header with the version of the wire protocol.
 pub(super) const VERSION_HEADER: &str = "sd-v";
-/// Items that may wait for one publisher.
+/// The most items waiting for one publisher.
 const WAITING: usize = 1_048_576;
-/// Their bytes, unless one is larger and alone: what the broker does not take waits here, until it
-/// does or the generation ends.
+/// The most bytes of these, unless a single one is larger: what the broker does not accept waits
+/// here, until it does or the generation ends.
 const WAITING_BYTES: usize = 256 * 1024 * 1024;
-/// Items taken from there at a time, to be formed into lists.
+/// The most items taken at a time to be formed into lists.
 const HELD: usize = 16_384;
-/// Messages whose confirms are awaited together: enough that the way to the broker and back
-/// costs little, few enough that the first of them is soon told.
+/// The most messages whose confirms are awaited together: enough to make the round trip cheap, few
+/// enough to report the first one soon.
 const WINDOW_MESSAGES: usize = 64;
-/// Bytes of such messages, unless one is larger.
+/// The most bytes of such messages, unless a single one is larger.
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
-/// Gone from the broker when lost from the link: the sender keeps what matters.
+/// Transient: senders keep what matters, so the broker need not store it.
 const TRANSIENT: u8 = 1;
 
-/// Where items wait for a publisher.
+/// The sending end of a publisher's queue.
 pub(super) struct Queue {
     items: mpsc::Sender<Outgoing>,
-    /// The bytes that may be added.
+    /// The bytes that may still be added.
     room: Arc<Semaphore>,
 }
 
-/// A queue's other end.
+/// The receiving end.
 pub(super) struct Waiting {
     items: mpsc::Receiver<Outgoing>,
     room: Arc<Semaphore>,
@@ -64,7 +64,7 @@ impl Queue {
         (Self { items: sender, room: room.clone() }, Waiting { items: receiver, room })
     }
 
-    /// Its bytes count until it is settled.
+    /// Adds an item; its bytes count until it is settled.
     pub(super) fn put(&self, item: Outgoing) -> Result<(), Full> {
         let weight = u32::try_from(weight(&item.body)).unwrap_or(u32::MAX);
         let taken = self.room.try_acquire_many(weight).map_err(|_| Full)?;
@@ -74,8 +74,8 @@ impl Queue {
     }
 }
 
-/// The largest message that a link's broker takes, as far as it has said so. One that is larger
-/// would end every connection that it is published on.
+/// The largest message that the link's broker accepts, as far as it has said so. A larger one would
+/// end every connection that it is published on.
 #[derive(Debug, Clone)]
 pub(super) struct Largest(Arc<AtomicUsize>);
 
@@ -86,7 +86,7 @@ impl Default for Largest {
 }
 
 impl Largest {
-    /// The limit is the last number of such a refusal.
+    /// Reads the limit from such a refusal: it is the last number in the text.
     fn learn(&self, reason: &Reason) {
         let Reason::Refused(text) = reason else { return };
         if !text.contains(" larger than ") {
@@ -101,13 +101,13 @@ impl Largest {
     }
 }
 
-/// What an item counts for.
+/// The bytes that an item counts for.
 pub(super) fn weight(body: &Bytes) -> usize {
     body.len().min(WAITING_BYTES)
 }
 
-/// Publishes on one channel. Woken by items; ends when the generation does, or on closing as soon
-/// as nothing waits.
+/// Publishes on one channel. Woken by items; ends with the generation, or on closing once nothing
+/// waits.
 pub(super) struct Publisher<S> {
     channel: Channel,
     waiting: Waiting,
@@ -156,7 +156,7 @@ impl<S: Source> Publisher<S> {
         }
     }
 
-    /// Takes what waits; false when nothing does and nothing will.
+    /// Takes waiting items; false if nothing waits and nothing will.
     async fn gather(&mut self, closing: &CancellationToken) -> bool {
         let mut taken = Vec::new();
         while self.lists.held() == 0 {
@@ -221,7 +221,7 @@ impl<S: Source> Publisher<S> {
         window
     }
 
-    /// Sends all messages of a window, then waits until they are on their way.
+    /// Sends all messages of a window, then waits until they are written.
     async fn send(
         &mut self,
         window: &[Message],
@@ -231,8 +231,8 @@ impl<S: Source> Publisher<S> {
         for (id, message) in (first..).zip(window) {
             let mut publish: Publish<'_> =
                 Box::pin(maybe_done(publish(&self.channel, &self.properties, id, message)));
-            // The first poll hands over the frames, so the order of polls is the order of the
-            // messages, and of the confirms' numbers.
+            // The first poll hands over the frames, so polling in order keeps the order of the
+            // messages and of the confirms' numbers.
             let _written_or_not_yet = futures_util::poll!(publish.as_mut());
             sending.push(publish);
         }
@@ -256,7 +256,7 @@ impl<S: Source> Publisher<S> {
             }
         }
         for settled in settled {
-            // Without an owner nobody asks, and the supervisor sees to the end.
+            // Without an owner nobody listens, and the supervisor ends the link.
             let _told_or_unasked = self.events.send(Event::Settled(settled)).await;
         }
     }
@@ -275,7 +275,7 @@ fn publish<'a>(
     Box::pin(silent(channel.basic_publish(exchange, key, options, &message.body, properties)))
 }
 
-/// What every message bears.
+/// The properties of every message.
 pub(super) fn properties(signed_by: Option<&UserName>) -> BasicProperties {
     let mut headers = FieldTable::default();
     let name = ShortString::try_new(VERSION_HEADER).expect("four letters");

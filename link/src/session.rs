@@ -16,7 +16,7 @@ use super::{Consume, Lane, Outgoing, Reason, Source};
 use simple_dist_protocol::topology::{Declaration, Name};
 use simple_dist_protocol::{Generation, UserName};
 
-/// One generation of a link, to publish and to ask on. Cheap to clone; of no use after `Down`.
+/// One generation of a link, to publish and ask questions on. Cheap to clone; useless after `Down`.
 pub struct Session<S>(Arc<Inner<S>>);
 
 pub(super) struct Inner<S> {
@@ -27,7 +27,7 @@ pub(super) struct Inner<S> {
     pub(super) live: Weak<Live<S>>,
 }
 
-// By hand: what it is generic in need not be `Clone`.
+// Written by hand: `S` need not be `Clone`.
 impl<S> Clone for Session<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -42,15 +42,15 @@ impl<S> fmt::Debug for Session<S> {
 
 /// The publisher's queue is full, or the generation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the publisher takes no more")]
+#[error("the publisher's queue is full, or its connection is lost")]
 pub struct Full;
 
-/// What is in a queue.
+/// The state of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that wait.
+    /// The number of waiting messages.
     pub messages: u32,
-    /// Those who consume it.
+    /// The number of its consumers.
     pub consumers: u32,
 }
 
@@ -59,11 +59,11 @@ pub struct Depth {
 pub struct Drained {
     /// Its bytes.
     pub body: Bytes,
-    /// Whether the broker may have handed it out before. If not, nobody ever had it.
+    /// Whether the broker may have delivered it before. If not, nobody ever received it.
     pub redelivered: bool,
 }
 
-/// The most messages that [`Session::drain_queue`] hands over: a pool's window is far smaller.
+/// The most messages that [`Session::drain_queue`] returns: a pool's window is far smaller.
 pub const DRAINED: usize = 4096;
 
 impl<S: Source> Session<S> {
@@ -81,8 +81,13 @@ impl<S: Source> Session<S> {
         &self.0.user
     }
 
-    /// Publishes. Returns at once; what becomes of it is told by [`Event::Settled`] if it has a
-    /// token.
+    /// Queues a message for publishing and returns at once. If it has a token, its outcome is
+    /// reported by [`Event::Settled`].
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if the publisher's queue is full or the generation has ended; the message is
+    /// dropped.
     ///
     /// [`Event::Settled`]: super::Event::Settled
     pub fn publish(&self, message: Outgoing) -> Result<(), Full> {
@@ -92,15 +97,20 @@ impl<S: Source> Session<S> {
         }
     }
 
-    /// Ends this generation; the link connects anew.
+    /// Ends this generation; the link reconnects.
     pub fn give_up(&self, why: &str) {
-        // One that is over needs no end.
+        // A generation that has ended needs nothing.
         if let Some(live) = self.0.live.upgrade() {
             live.faults.tell(Reason::Lost(why.to_owned()));
         }
     }
 
-    /// Declares something on the consuming connection.
+    /// Declares an exchange, queue or binding on the consuming connection.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker refuses it or does not answer in time, or the generation has
+    /// ended.
     pub async fn declare(&self, declaration: Declaration) -> Result<(), Reason> {
         let live = self.live()?;
         let channel = answered(&live, live.declares.take(&live.broker.consuming)).await?;
@@ -110,6 +120,11 @@ impl<S: Source> Session<S> {
     }
 
     /// Consumes one more queue.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker refuses it or does not answer in time, or the generation has
+    /// ended.
     pub async fn consume(&self, next: Consume<S>) -> Result<(), Reason> {
         let live = self.live()?;
         let idle = {
@@ -128,7 +143,11 @@ impl<S: Source> Session<S> {
         Ok(())
     }
 
-    /// Consumes a queue no longer; what was delivered may still be acked.
+    /// Stops consuming a queue; what was delivered may still be acked.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn cancel(&self, source: S) -> Result<(), Reason> {
         let live = self.live()?;
         let ending: Vec<_> = {
@@ -146,7 +165,11 @@ impl<S: Source> Session<S> {
         Ok(())
     }
 
-    /// How many messages wait in a queue; none if there is no such queue.
+    /// The depth of a queue; `None` if there is no such queue.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn depth(&self, queue: Name) -> Result<Option<Depth>, Reason> {
         let live = self.live()?;
         let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
@@ -163,7 +186,11 @@ impl<S: Source> Session<S> {
         }
     }
 
-    /// Empties a queue: takes up to [`DRAINED`] messages out of it, and drops the rest.
+    /// Empties a queue: returns up to [`DRAINED`] messages, and drops the rest.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn drain_queue(&self, queue: Name) -> Result<Vec<Drained>, Reason> {
         let live = self.live()?;
         let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
@@ -183,8 +210,8 @@ impl<S: Source> Session<S> {
         Ok(taken)
     }
 
-    /// For how long the broker has not confirmed what was written to it: neither what still waits
-    /// here counts, nor the time in which this process did not look.
+    /// How long the broker has not confirmed what was written to it. Neither waiting items nor the
+    /// time in which this process was frozen count.
     pub fn unconfirmed(&self) -> Duration {
         self.0.live.upgrade().map_or(Duration::ZERO, |live| live.answer_timeout.unconfirmed())
     }
@@ -202,7 +229,7 @@ pub(super) async fn answered<T, S: Source>(
     in_time(answer).await.map_err(|failure| failed(live, failure))
 }
 
-/// A broker that does not answer is lost, unless it said that it would not.
+/// A broker that does not answer is lost, unless it is blocked.
 pub(super) fn failed<S: Source>(live: &Live<S>, failure: Failure) -> Reason {
     let late = matches!(failure, Failure::Late);
     let reason = Reason::from(failure);

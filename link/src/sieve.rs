@@ -1,8 +1,8 @@
-//! What the client library gets to read of what the broker sends. Its parser recurses and knows
-//! only UTF-8, so a message whose headers are nested a thousand deep would end the process, and one
-//! whose names are no text would end every connection that it is delivered on. It is never shown
-//! what another wrote: methods and headers that carry a message are written anew, with the little
-//! that we read of them. Pure.
+//! Filters what the client library gets to read from the broker. The library's parser is recursive
+//! and accepts only UTF-8, so a message with headers nested a thousand deep would crash the
+//! process, and one with names that are not text would end every connection it is delivered on. The
+//! library therefore never sees what others wrote: methods and headers of messages are rewritten
+//! with the few fields that we read. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,27 +13,27 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::publisher::VERSION_HEADER;
 use simple_dist_protocol::limits;
 
-/// What a frame has before its payload and behind it.
+/// The bytes of a frame before its payload, and the one behind it.
 const START: usize = 7;
 const END: u8 = 0xCE;
 
-/// Sorts the frames of one connection.
+/// Filters the frames of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
-    /// Channels on which a message comes back, whose header is next.
+    /// Channels on which a message is being returned, whose header is next.
     returning: HashSet<u16>,
-    /// Bytes of bodies that nobody is to have, by channel.
+    /// The bytes of bodies to skip, by channel.
     skipped: HashMap<u16, u64>,
     returns: Returns,
 }
 
-/// The ids of messages that came back, by channel. The library would log each with its body.
+/// The ids of returned messages, by channel. The library would log each with its body.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Returns(Arc<Mutex<HashMap<u16, HashSet<u64>>>>);
 
 impl Returns {
-    /// Those of a channel that were not taken yet. What comes back is here before the library
-    /// sees its confirm.
+    /// The ids of a channel that were not taken yet. A returned message is in here before the
+    /// library sees its confirm.
     pub(super) fn take(&self, channel: u16) -> HashSet<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel).unwrap_or_default()
     }
@@ -49,7 +49,7 @@ impl Sieve {
         Self { returns, ..Self::default() }
     }
 
-    /// The next frame for the library, as soon as there is a whole one.
+    /// The next whole frame for the library, if there is one.
     pub(super) fn next(&mut self, inbox: &mut BytesMut) -> io::Result<Option<Bytes>> {
         while let Some(frame) = whole(inbox)? {
             let passed = self.sift(frame);
@@ -60,7 +60,7 @@ impl Sieve {
         Ok(None)
     }
 
-    /// The frame as the library may have it, if it may.
+    /// The frame in the form that the library may see, if it may see it at all.
     fn sift(&mut self, frame: Bytes) -> Option<Bytes> {
         let (kind, channel) = (frame[0], u16::from_be_bytes([frame[1], frame[2]]));
         let payload = &frame[START..frame.len() - 1];
@@ -91,7 +91,7 @@ impl Sieve {
         }
     }
 
-    /// A message that is larger than any of ours arrives empty, and is parked for that.
+    /// A message larger than any of ours is passed on empty, and then parked.
     fn header(&mut self, channel: u16, payload: &[u8]) -> Option<Bytes> {
         let (fixed, properties) = payload.split_at_checked(12)?;
         let mut size = (&fixed[4..]).get_u64();
@@ -145,7 +145,7 @@ fn anonymous(payload: &[u8]) -> Option<Vec<u8>> {
     if id_at(payload, 2) == Some(60) {
         short_string(&mut rest)?;
     }
-    // Delivery tag and the mark of what is redelivered.
+    // The delivery tag and the redelivered flag.
     rest.split_off(..9)?;
     let mut method = payload[..payload.len() - rest.len()].to_vec();
     short_string(&mut rest)?;
@@ -165,17 +165,17 @@ fn long_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     rest.split_off(..length)
 }
 
-/// What we read of a message's properties.
+/// The properties of a message that we read.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Properties<'a> {
     version: Option<u8>,
     user: Option<&'a str>,
-    /// Of what comes back: ours, so it is a number.
+    /// Of a returned message: our own, so it is a number.
     id: Option<u64>,
 }
 
 impl<'a> Properties<'a> {
-    /// As far as it can be read.
+    /// Reads them as far as possible.
     fn read(properties: &'a [u8]) -> Self {
         let mut read = Self::default();
         read.fill(properties);
@@ -184,7 +184,7 @@ impl<'a> Properties<'a> {
 
     fn fill(&mut self, mut rest: &'a [u8]) -> Option<()> {
         let flags = rest.try_get_u16().ok()?;
-        // From content-type to cluster-id, as they come.
+        // From content-type to cluster-id, in order.
         for bit in (2..16).rev().filter(|bit| flags & (1 << bit) != 0) {
             match bit {
                 13 => self.version = version(long_string(&mut rest)?),
@@ -219,7 +219,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// The version of the wire in a header table. What is inside other tables is stepped over.
+/// The version in a header table. Nested tables are skipped.
 fn version(mut table: &[u8]) -> Option<u8> {
     while !table.is_empty() {
         let key = short_string(&mut table)?;

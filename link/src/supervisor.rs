@@ -1,4 +1,4 @@
-//! The supervisor: connects, watches, tears down, and begins again, for ever.
+//! The supervisor: connects, watches, tears down, and starts again, forever.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -19,17 +19,18 @@ use super::watch::Watch;
 use super::{Event, Options, Reason, Source};
 use simple_dist_protocol::Generation;
 
-/// The first wait before another try.
+/// The first wait before another attempt.
 const WAIT_MIN: Duration = Duration::from_millis(50);
-/// The longest, before as much again at most of jitter.
+/// The longest wait; jitter adds at most as much again.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// The wait for what others are to declare.
+/// The wait for declarations by others.
 const WAIT_MISSING: Duration = Duration::from_millis(250);
-/// A generation that lived this long was a good one: the waits begin anew.
+/// A generation that lived this long was good: the waits start over.
 const GOOD: Duration = Duration::from_secs(5);
-/// Reasons that are known to have been logged: several addresses fail in several ways.
+/// The most reasons remembered as logged: several addresses fail in several ways.
 const SAID: usize = 16;
-/// The time for what waits when the link closes; the connections' goodbye comes on top.
+/// How long waiting items may take to leave when the link closes; closing the connections comes on
+/// top.
 const FLUSH: Duration = Duration::from_millis(1400);
 
 /// Owns the connections of a link. Woken by faults; ends when the link closes or nobody listens.
@@ -38,10 +39,10 @@ pub(super) struct Supervisor<S> {
     events: mpsc::Sender<Event<S>>,
     generation: Generation,
     waits: ExponentialBackoff,
-    /// What was logged since the last connection, so that each reason is logged once.
+    /// The reasons logged since the last connection, so that each is logged once.
     said: Vec<Reason>,
     largest: Largest,
-    /// Goodbyes to connections of generations that are over.
+    /// Tasks that close the connections of old generations.
     goodbyes: JoinSet<()>,
 }
 
@@ -86,8 +87,8 @@ impl<S: Source> Supervisor<S> {
         while self.goodbyes.join_next().await.is_some() {}
     }
 
-    /// A generation from its first declaration to its end: why it ended, or nothing when the link
-    /// is to close.
+    /// Runs a generation from its first declaration to its end: returns why it ended, or `None` if
+    /// the link is closing.
     async fn live(&mut self, broker: Broker, closing: &CancellationToken) -> Option<Reason> {
         self.generation = self.generation.next();
         let (faults, mut faulty) = FaultSender::new();
@@ -119,7 +120,7 @@ impl<S: Source> Supervisor<S> {
         over
     }
 
-    /// All that comes before `Up`. Waits for what others are to declare.
+    /// Everything before `Up`. Waits for declarations by others.
     async fn prepare(&mut self, live: &Live<S>) -> Result<(Lanes, Vec<Granted<S>>), Reason> {
         let mut progress = Progress::new((self.options.plan)(self.generation));
         loop {
@@ -138,7 +139,7 @@ impl<S: Source> Supervisor<S> {
         Ok((Lanes::new(jobs, control), granted))
     }
 
-    /// Tells the owner, then lets everything run.
+    /// Tells the owner, then starts all tasks.
     async fn begin(
         &mut self,
         live: &Arc<Live<S>>,
@@ -153,7 +154,7 @@ impl<S: Source> Supervisor<S> {
             Session::new(Inner { generation, user, jobs, control, live: Arc::downgrade(live) });
         self.said.clear();
         tracing::info!(broker = %live.broker.at, %generation, "connected");
-        // Without an owner nothing is to be done: the supervisor sees it next.
+        // Without an owner there is nothing to do; the supervisor notices next.
         let _told_or_unheard = self.events.send(Event::Up(session)).await;
         live.spawn(watch.run(live.closing.clone()));
         for (waiting, channel) in lanes.receivers {
@@ -168,16 +169,16 @@ impl<S: Source> Supervisor<S> {
         granted.into_iter().for_each(|granted| granted.begin(live, &mut intakes));
     }
 
-    /// Tells the owner, and the log if it is news; false if nobody listens.
+    /// Tells the owner, and logs it if it is new; false if nobody listens.
     async fn down(&mut self, reason: Reason) -> bool {
         if !self.said.contains(&reason) {
             match reason {
-                // Whoever starts before the distributor waits for it.
+                // Roles started before the distributor wait for it.
                 Reason::Missing(_) => {
                     tracing::info!(broker = %self.options.url, %reason, "waiting");
                 }
                 _ => {
-                    tracing::warn!(broker = %self.options.url, %reason, "no connection, trying on")
+                    tracing::warn!(broker = %self.options.url, %reason, "no connection; retrying")
                 }
             }
             self.said.truncate(SAID - 1);
@@ -198,8 +199,8 @@ impl Lanes {
     }
 }
 
-/// Closes the connections of a generation that is over, and the channels that its owner's
-/// questions still hold with them.
+/// Closes the connections of an old generation, and the channels that the owner's questions still
+/// hold.
 async fn goodbye<S: Source>(live: Arc<Live<S>>) {
     live.broker.close().await;
 }

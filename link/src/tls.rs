@@ -1,5 +1,5 @@
-//! TLS beneath a connection, by rustls. One configuration serves every connection of a link, so
-//! that sessions are resumed and a bad file is found before the first.
+//! TLS for a connection, with rustls. One configuration serves every connection of a link, so that
+//! sessions are resumed and a bad file is found before the first.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::UrlError;
 use super::certificates::{Certificates, Identity};
 
-/// What a TLS connection is made with.
+/// Makes TLS connections.
 #[derive(Clone)]
 pub(super) struct Tls(TlsConnector);
 
@@ -43,7 +43,7 @@ impl Tls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// TLS on a connection that is there.
+    /// Performs the handshake on an established connection.
     pub(super) async fn wrap(
         &self,
         host: &str,
@@ -55,7 +55,7 @@ impl Tls {
     }
 }
 
-/// The certificates of a PEM file: at least one.
+/// The certificates in a PEM text: at least one.
 fn chain(pem: &str, file: &str) -> Result<Vec<CertificateDer<'static>>, UrlError> {
     let problem = |problem| UrlError::Certificates(format!("{file}: {problem}"));
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())

@@ -1,5 +1,5 @@
-//! What a generation has declared is declared again, in case somebody has deleted some of it: to
-//! declare what is there is a question, and what was missing is there again.
+//! Declares a generation's topology again and again, in case somebody has deleted some of it:
+//! declaring what exists changes nothing, and what was missing is back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,23 +13,23 @@ use super::plan::declare;
 use super::{Reason, Session, Source};
 use simple_dist_protocol::topology::Declaration;
 
-/// How long what the broker refuses is left alone: each refusal is a line in its log.
+/// How long a refused declaration is left alone: each refusal is a line in the broker's log.
 const REST: Duration = Duration::from_secs(30);
 
-/// What is kept up.
+/// The state of the upkeep.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     declared: OnceLock<Vec<Declaration>>,
-    /// It is being declared again.
+    /// Whether a round is running.
     busy: AtomicBool,
     /// What was refused last, and until when it is left alone.
     refused: Mutex<Option<(Reason, Instant)>>,
 }
 
 impl Upkeep {
-    /// All this was declared.
+    /// Sets what was declared.
     pub(super) fn begin(&self, declared: Vec<Declaration>) {
-        // A generation has one plan.
+        // A generation has only one plan.
         let _first = self.declared.set(declared);
     }
 
@@ -39,21 +39,21 @@ impl Upkeep {
     }
 
     fn ended(&self, reason: Reason) {
-        // What is missing is for others to declare, and who is late may answer next time.
+        // Missing things are for others to declare, and a late answer may come next time.
         if !matches!(reason, Reason::Mismatch(_) | Reason::Refused(_)) {
             return;
         }
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.as_ref().is_none_or(|(said, _)| *said != reason) {
-            tracing::warn!(%reason, "what was deleted cannot be declared again");
+            tracing::warn!(%reason, "cannot redeclare what was deleted");
         }
         *refused = Some((reason, Instant::now() + REST));
     }
 }
 
 impl<S: Source> Session<S> {
-    /// Declares again, on channels of its own, what the link's plan declares, in case somebody has
-    /// deleted some of it. Returns at once, and does nothing while that is under way.
+    /// Declares again, on separate channels, what the link's plan declares, in case somebody has
+    /// deleted some of it. Returns at once; does nothing while a previous round is running.
     pub fn declare_again(&self) {
         let Ok(live) = self.live() else { return };
         if live.upkeep.rests() || live.upkeep.busy.swap(true, Ordering::AcqRel) {
@@ -70,7 +70,7 @@ impl<S: Source> Session<S> {
     }
 }
 
-/// All exchanges and queues together, then all bindings.
+/// All exchanges and queues concurrently, then all bindings.
 async fn declare_all<S: Source>(live: &Live<S>) {
     let declared = live.upkeep.declared.get().map(Vec::as_slice).unwrap_or_default();
     let (bindings, others): (Vec<_>, Vec<_>) =
@@ -81,7 +81,7 @@ async fn declare_all<S: Source>(live: &Live<S>) {
     }
 }
 
-/// One that comes to nothing ends no generation: whoever needs it will see that it is not there.
+/// A failure here does not end the generation: whoever needs the object will notice.
 async fn declare_one<S: Source>(live: &Live<S>, declaration: &Declaration) -> Result<(), Reason> {
     let channel = in_time(live.declares.take(&live.broker.consuming)).await?;
     in_time(declare(&channel, declaration)).await?;

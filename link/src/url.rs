@@ -1,5 +1,5 @@
-//! The addresses of a broker, checked before anybody connects to them: what the client library
-//! would quietly take for something else is refused here, and never printed.
+//! The addresses of a broker, checked before anybody connects: URLs that the client library would
+//! silently misread are refused here, and passwords are never printed.
 
 mod endpoint;
 
@@ -11,8 +11,8 @@ pub(super) use self::endpoint::Endpoint;
 use super::certificates::Certificates;
 use simple_dist_protocol::UserName;
 
-/// An `amqp://user:password@host:port/vhost` that can be connected to, or several with commas
-/// between: they are tried in turn. Prints without its passwords.
+/// A valid `amqp://user:password@host:port/vhost`, or several separated by commas, which are tried
+/// in turn. Prints without its passwords.
 ///
 /// ```
 /// use simple_dist_link::BrokerUrl;
@@ -28,22 +28,22 @@ use simple_dist_protocol::UserName;
 /// ```
 #[derive(Clone)]
 pub struct BrokerUrl {
-    /// At least one, all of one user.
+    /// At least one, all with the same user.
     endpoints: Arc<[Endpoint]>,
 }
 
 /// Why a URL is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not a URL, or one without a host, or with a fragment (a `#` in a password is `%23`), or with
-    /// an `@` in its vhost (`%40`).
+    /// Not a URL, or without a host, or with a fragment (write `#` in a password as `%23`), or with
+    /// an `@` in its vhost (write `%40`).
     #[error("not an AMQP URL like amqp://user:password@host:5672/vhost")]
     Malformed,
-    /// More than one address in another form than ours.
-    #[error("several addresses are several whole URLs with commas between them")]
+    /// Several addresses in another format.
+    #[error("write several addresses as several whole URLs separated by commas")]
     List,
-    /// URLs of different users: names of queues are made of the user's.
-    #[error("all URLs of a list have one user")]
+    /// URLs with different users: queue names contain the user's.
+    #[error("all URLs of a list must have the same user")]
     Users,
     /// Not `amqp` or `amqps`.
     #[error("the scheme of the URL is neither amqp nor amqps")]
@@ -54,47 +54,51 @@ pub enum UrlError {
     /// Certificates for an `amqp` URL, which is not checked against any.
     #[error("certificates are given, but the scheme is amqp, not amqps")]
     NotTls,
-    /// Certificates or a key that are none.
+    /// Invalid certificates or an invalid key.
     #[error("the certificates cannot be used: {0}")]
     Certificates(String),
-    /// `amqp://host/` is the vhost with the empty name, which nobody means.
+    /// `amqp://host/` means the vhost with the empty name, which is surely a mistake.
     #[error("the vhost is empty: leave out the last slash for the vhost \"/\", or write %2f")]
     EmptyVhost,
-    /// The protocol has room for 255 bytes.
+    /// The protocol allows at most 255 bytes.
     #[error("the vhost has more than 255 bytes")]
     LongVhost,
-    /// No user for a broker on another machine.
-    #[error("no user: only a broker on this machine is tried as guest")]
+    /// No user, for a broker on another machine.
+    #[error("no user: `guest` is assumed only for a broker on this machine")]
     MissingUser,
     /// A user without a password.
     #[error("the user has no password")]
     MissingPassword,
-    /// A user that rights cannot be written for.
+    /// A user name that permissions cannot be written for.
     #[error(
         "the user's name is not 1 to 64 of a-z, 0-9, '_', '-': names at the broker are made of it"
     )]
     User,
-    /// What is behind a `%` is not UTF-8.
+    /// A percent-encoded part is not UTF-8.
     #[error("a percent-encoded part is not UTF-8")]
     Encoding,
     /// Port 0.
-    #[error("there is no port 0")]
+    #[error("the port cannot be 0")]
     PortZero,
-    /// Not 1 to 600 seconds.
-    #[error("a heartbeat is 1 to 600 seconds")]
+    /// A heartbeat that is not 1 to 600 seconds.
+    #[error("a heartbeat must be 1 to 600 seconds")]
     Heartbeat,
-    /// A parameter that other clients know.
+    /// A parameter that other clients know, but we do not support.
     #[error(
         "the parameter {0} is not supported: heartbeat alone is, and certificates are given apart"
     )]
     Parameter(&'static str),
-    /// A parameter that nobody knows.
+    /// An unknown parameter.
     #[error("the URL has an unknown parameter: heartbeat is the only one")]
     UnknownParameter,
 }
 
 impl BrokerUrl {
-    /// A URL with certificates of its own, for `amqps`; without them the system's are trusted.
+    /// Parses a URL, with certificates for `amqps`; without them the system's are trusted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the URL or the certificates are invalid, see [`UrlError`].
     pub fn new(text: &str, certificates: &Certificates) -> Result<Self, UrlError> {
         let urls = listed(text).into_iter();
         let endpoints: Arc<[Endpoint]> =
@@ -110,7 +114,7 @@ impl BrokerUrl {
         self.endpoints[0].user()
     }
 
-    /// Host and port, for people; of several with commas between.
+    /// Host and port, without credentials; several are separated by commas.
     pub fn address(&self) -> String {
         let addresses: Vec<String> = self.endpoints.iter().map(Endpoint::address).collect();
         addresses.join(",")
@@ -121,7 +125,8 @@ impl BrokerUrl {
     }
 }
 
-/// The URLs of a list. A comma parts two where a scheme comes behind it: passwords have commas too.
+/// Splits a list of URLs. A comma separates two only if a scheme follows it: passwords may contain
+/// commas.
 fn listed(text: &str) -> Vec<&str> {
     let between = |character: char| character == ',' || character.is_whitespace();
     let text = text.trim_matches(between);

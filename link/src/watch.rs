@@ -1,5 +1,5 @@
-//! Watches the connections of a generation: whether they live, and whether the broker takes
-//! messages.
+//! Watches the connections of a generation: whether they are alive, and whether the broker blocks
+//! publishers.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::connection::{Broker, reason};
 use super::generation::FaultSender;
 use super::{Event, Reason, Source};
 
-/// How often the connections are looked at even if they say nothing.
+/// How often the connections are checked even if they report nothing.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Watches both connections. Woken by what they say, and by time; ends with the generation.
+/// Watches both connections. Woken by their events, and by time; ends with the generation.
 pub(super) struct Watch<S> {
     watched: [ConnectionStatus; 2],
     said: Box<dyn Stream<Item = lapin::Event> + Send + Unpin>,

@@ -1,5 +1,5 @@
-//! The bytes between the client library and the broker. The library gets a connection that is
-//! there, answers, and hands on what it can read ([`Sieve`]).
+//! The byte stream between the client library and the broker. The library gets an established
+//! connection that already answers, and reads only what the [`Sieve`] passes on.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ const METHOD_FRAME: u8 = 1;
 /// Bytes read at a time.
 const READ: usize = 64 * 1024;
 
-/// What bytes go over: TCP, or TLS on it.
+/// The transport: TCP, or TLS on it.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -29,19 +29,19 @@ pub(super) struct Wire {
     stream: Box<dyn Stream>,
     sieve: Sieve,
     inbox: BytesMut,
-    /// What is left of the frame that the library reads.
+    /// The rest of the frame that the library is reading.
     outbox: Bytes,
-    /// What is left of the library's own protocol header: ours was sent. Before it the library
-    /// takes no answer.
+    /// How much of the library's own protocol header is still to be swallowed: ours was sent
+    /// already. Before that, the library expects no answer.
     greeting: usize,
-    /// Who waits for that.
+    /// The task that waits for that.
     reader: Option<Waker>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Wire {
-    /// Says hello. Over TLS the answer is waited for as well: a broker that wants another
-    /// certificate of ours says so only after the handshake.
+    /// Sends the protocol header. Over TLS it also waits for the answer: a broker that rejects our
+    /// certificate says so only after the handshake.
     pub(super) async fn greet(
         mut stream: Box<dyn Stream>,
         returns: Returns,

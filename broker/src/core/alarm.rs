@@ -1,5 +1,5 @@
-//! The memory alarm. While it lasts, a connection that publishes is told so and not read any
-//! more; its first publish after the alarm still counts, as on RabbitMQ.
+//! The memory alarm. While it lasts, a connection that publishes is notified and no longer read;
+//! its first publish during the alarm still counts, as on RabbitMQ.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! One frame to the one place that understands it, and what happens when it is refused.
+//! Dispatches each frame to the code that handles it, and handles refusals.
 
 use std::time::Instant;
 
@@ -317,7 +317,7 @@ impl Core {
         self.timers.insert((now + CLOSE_PATIENCE, Timer::Closing(id)));
     }
 
-    /// Takes leave of everybody.
+    /// Closes all connections.
     pub(crate) fn close_all(&mut self, now: Instant) {
         let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
         let text = "broker forced connection closure with reason 'shutdown'";

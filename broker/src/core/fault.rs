@@ -1,4 +1,4 @@
-//! Faults on demand: what a broker, its host or its network do to their clients now and then.
+//! Fault injection: what a broker, its host or its network do to clients now and then.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::{
 use crate::faults::{Connections, Keep};
 
 impl Core {
-    /// Cuts connections off without a word.
+    /// Cuts connections without closing them properly.
     pub(crate) fn cut(&mut self, which: &Connections, now: Instant) -> usize {
         let chosen = self.choose(which);
         for id in &chosen {
@@ -20,7 +20,7 @@ impl Core {
         chosen.len()
     }
 
-    /// Has connections neither read nor written, or lets them go on.
+    /// Stalls connections, or resumes them.
     pub(crate) fn stall(&mut self, which: &Connections, is_stalled: bool) -> usize {
         let chosen = self.choose(which);
         for id in &chosen {
@@ -63,7 +63,7 @@ impl Core {
         true
     }
 
-    /// Drops all that waits in a queue; says how many messages that were.
+    /// Drops all waiting messages of a queue; returns how many.
     pub(crate) fn purge_named(&mut self, name: &str) -> usize {
         let id = self.queue_names.get(name);
         let queue = id.and_then(|id| self.queues.get_mut(id));

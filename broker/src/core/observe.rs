@@ -1,4 +1,4 @@
-//! Counts for whoever watches the broker.
+//! Counts for observers of the broker.
 
 use super::{ConnectionId, Core};
 use crate::stats::{QueueStats, Stats};

@@ -1,5 +1,5 @@
-//! One queue: messages that wait, in order of arrival, and the consumers that take turns. It
-//! decides nothing about connections; the core does.
+//! One queue: waiting messages in order of arrival, and the consumers that take turns. It knows
+//! nothing about connections; the core does.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,8 @@ use super::{
     message::{Entry, Message},
 };
 
-/// Names a queue for as long as it lives; a queue declared anew under the same name is another.
+/// Identifies a queue for as long as it exists; a queue declared again under the same name is
+/// another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct QueueId(pub(super) u64);
 
@@ -132,7 +133,7 @@ impl Queue {
         self.pop()
     }
 
-    /// Drops all that waits; says how many that were.
+    /// Drops all waiting messages; returns how many.
     pub(super) fn purge(&mut self) -> usize {
         let purged = self.ready();
         self.retain(|_| false);
@@ -146,14 +147,14 @@ impl Queue {
         self.ready_bytes = self.entries.iter().map(|entry| entry.message.body.len()).sum();
     }
 
-    /// Flags all that waits as possibly seen before.
+    /// Flags all waiting messages as possibly seen before.
     pub(super) fn mark_redelivered(&mut self) {
         for entry in &mut self.entries {
             entry.redelivered = true;
         }
     }
 
-    /// When something happens here by itself: a message expires, or the unused queue.
+    /// When the next message, or the unused queue, expires.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let message = self.entries.front().and_then(|entry| entry.expires);
         match (message, self.unused_until()) {
@@ -162,7 +163,7 @@ impl Queue {
         }
     }
 
-    /// When the queue goes, if nobody uses it until then.
+    /// When the queue is deleted, if it stays unused.
     pub(super) fn unused_until(&self) -> Option<Instant> {
         let expires = self.arguments.expires.filter(|_| self.subscribers.is_empty())?;
         self.last_used.checked_add(expires)

@@ -1,5 +1,5 @@
-//! The end of deliveries: acknowledged, rejected, put back; and what becomes of everything a
-//! channel or connection held when it goes.
+//! Settles deliveries: acknowledged, rejected or requeued; and everything that a closing channel or
+//! connection held.
 
 use std::time::Instant;
 

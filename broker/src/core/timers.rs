@@ -1,5 +1,4 @@
-//! What happens by itself: messages and queues that expire, closes that nobody answers,
-//! confirms that a fault delays.
+//! Timers: expiring messages and queues, unanswered closes, confirms delayed by a fault.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ impl Core {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Lets happen what is due.
+    /// Handles what is due.
     pub(crate) fn tick(&mut self, now: Instant) {
         while let Some(&(at, timer)) = self.timers.first()
             && at <= now
@@ -43,7 +42,7 @@ impl Core {
         self.check_memory(now);
     }
 
-    /// Sees to it that the queue is looked at when it next wants to be.
+    /// Schedules the queue's next deadline.
     pub(super) fn set_timer(&mut self, id: QueueId) {
         let Some(queue) = self.queues.get_mut(&id) else { return };
         let Some(deadline) = queue.next_deadline() else { return };

@@ -31,11 +31,11 @@ pub(crate) enum Event {
     Order(Order),
 }
 
-/// What the handle asks for. Each is answered when it has been carried out.
+/// An order from the handle. Each is answered when it has been carried out.
 #[derive(Debug)]
 pub(crate) enum Order {
     Stats(oneshot::Sender<Stats>),
-    /// Close all connections in due form; answered when the last one is gone.
+    /// Close all connections properly; answered when the last one is gone.
     Close(oneshot::Sender<()>),
     Fault(Fault),
 }

@@ -1,4 +1,4 @@
-//! What the broker says no with: an AMQP reply code, a text, and the method it is about.
+//! A refusal by the broker: an AMQP reply code, a text, and the method it is about.
 
 use amq_protocol::types::ShortString;
 

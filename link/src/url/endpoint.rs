@@ -12,8 +12,8 @@ use crate::certificates::Certificates;
 use crate::tls::Tls;
 use simple_dist_protocol::{UserName, limits};
 
-/// Parameters that other clients of RabbitMQ know. One that nobody knows may be a piece of a
-/// password, and is not even named.
+/// Parameters that other clients of RabbitMQ know. An unknown parameter may be part of a password,
+/// and is not even named.
 const PARAMETERS: [&str; 13] = [
     "auth_mechanism",
     "cacertfile",
@@ -30,23 +30,23 @@ const PARAMETERS: [&str; 13] = [
     "verify",
 ];
 
-/// Where to connect to, and as whom.
+/// Where to connect, and as whom.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     user: UserName,
     password: String,
-    /// An IPv6 address is without its brackets.
+    /// IPv6 addresses are without brackets.
     host: String,
     port: u16,
     vhost: String,
     heartbeat: Duration,
-    /// With `amqps` alone.
+    /// Set for `amqps` only.
     tls: Option<Tls>,
 }
 
 impl Endpoint {
     pub(super) fn new(text: &str, certificates: &Certificates) -> Result<Self, UrlError> {
-        // Another would be swallowed by the vhost, with the login before it.
+        // A second URL would end up in the vhost, with the login before it.
         if text.matches("://").count() > 1 {
             return Err(UrlError::List);
         }
@@ -79,7 +79,7 @@ impl Endpoint {
         &self.user
     }
 
-    /// Host and port, for people.
+    /// Host and port.
     pub(crate) fn address(&self) -> String {
         let (host, port) = (&self.host, self.port);
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
@@ -93,8 +93,8 @@ impl Endpoint {
         self.tls.as_ref()
     }
 
-    /// For the client library, which is given a connection and so needs no way there. Its `Debug`
-    /// and `Display` show the password: never print it.
+    /// For the client library, which gets an established connection and so needs no address. Its
+    /// `Debug` and `Display` show the password: never print it.
     pub(crate) fn uri(&self) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -155,7 +155,7 @@ fn is_loopback(host: &str) -> bool {
 fn vhost(url: &Url) -> Result<String, UrlError> {
     let vhost = match url.path() {
         "" => "/".to_owned(),
-        // A slash in a password ends the host too early: what is here is a password's end.
+        // A slash in a password ends the host too early: this is the rest of a password.
         path if path.contains('@') => return Err(UrlError::Malformed),
         path => decoded(path.strip_prefix('/').ok_or(UrlError::Malformed)?)?,
     };
