@@ -20,7 +20,7 @@ mod run_times;
 #[cfg(test)]
 mod stories;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -283,16 +283,16 @@ pub struct Executor {
     waiting: VecDeque<List>,
     /// As many as the profile says, and one more for each that is lent.
     slots: Vec<Option<Turn>>,
-    /// How many of them have a turn.
-    occupied: usize,
-    /// And how many of those have lent their place.
+    /// Those of them that have no turn.
+    free: BTreeSet<usize>,
+    /// How many of the others have lent their place.
     lent: usize,
     /// When the last beat was made, and how many were lent then.
     told: (Duration, usize),
     /// When to tell of another number, before the next beat.
     tell_at: Option<Duration>,
-    /// When time changes something about a turn, at the earliest.
-    turns_due: Option<Duration>,
+    /// When time changes something about the turn of a slot.
+    turns_due: BTreeSet<(Duration, usize)>,
     outbox: Outbox,
     cancelled: Cancelled,
     run_times: RunTimes,
@@ -346,12 +346,15 @@ struct Turn {
     recalled: bool,
     /// Whether what runs waits for a call of its own, and another job runs meanwhile.
     lent: bool,
+    /// When time changes something about it.
+    due: Option<Duration>,
 }
 
 impl Executor {
     /// A worker that holds nothing, without a link.
     pub fn new(profile: Profile, now: Duration) -> Self {
         let slots = (0..profile.slots).map(|_| None).collect();
+        let free = (0..profile.slots).collect();
         Self {
             profile,
             seq: 0,
@@ -366,11 +369,11 @@ impl Executor {
             jobs: Jobs::default(),
             waiting: VecDeque::new(),
             slots,
-            occupied: 0,
+            free,
             lent: 0,
             told: (now, 0),
             tell_at: None,
-            turns_due: None,
+            turns_due: BTreeSet::new(),
             outbox: Outbox::default(),
             cancelled: Cancelled::default(),
             run_times: RunTimes::default(),
@@ -425,7 +428,8 @@ impl Executor {
         let beats = [Some(self.beat_at), self.tell_at].into_iter().flatten();
         let linked = beats.filter(|_| self.link.is_some());
         let linked = linked.chain(self.link.and_then(|_| self.outbox.due()));
-        linked.chain(late).chain(self.turns_due).chain(leaves).min()
+        let turns = self.turns_due.first().map(|(due, _)| *due);
+        linked.chain(late).chain(turns).chain(leaves).min()
     }
 
     /// Whether a worker that was told to leave may do so: with a word, or without one if it cannot

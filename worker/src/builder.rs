@@ -22,7 +22,7 @@ use crate::slots::Bodies;
 
 /// A worker has this many slots at most: each is a thread, and a place in its beats.
 pub const SLOTS_MAX: usize = 1024;
-/// And this many async slots: each is a place in its beats, which name all that runs, about 130
+/// And this many async slots: each is a place in its beats, which name all that runs, about 90
 /// bytes each, once a second.
 pub const ASYNC_SLOTS_MAX: usize = 4096;
 /// Async slots for each core, unless the program says otherwise.

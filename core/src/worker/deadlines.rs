@@ -28,15 +28,7 @@ impl Executor {
             self.say(false, now);
         }
         self.hand_back_late_lists(now);
-        if self.turns_due.is_some_and(|due| due <= now) {
-            self.hand_back_late_turns(now);
-            self.stop_late(now);
-            if self.link.is_some() {
-                self.announce(now);
-            }
-            let turns = self.slots.iter().flatten();
-            self.turns_due = turns.filter_map(|turn| self.turn_due(turn)).min();
-        }
+        self.pass_turns(now);
         if self.link.is_some() {
             for (number, ended) in self.outbox.send_due(now) {
                 let token = Token::Ended(number);
@@ -68,13 +60,35 @@ impl Executor {
     /// Something about a slot's turn has changed.
     pub(super) fn note_due(&mut self, slot: usize) {
         let due = self.slots[slot].as_ref().and_then(|turn| self.turn_due(turn));
-        self.turns_due = self.turns_due.into_iter().chain(due).min();
+        let Some(turn) = &mut self.slots[slot] else { return };
+        if let Some(before) = std::mem::replace(&mut turn.due, due) {
+            self.turns_due.remove(&(before, slot));
+        }
+        self.turns_due.extend(due.map(|due| (due, slot)));
+    }
+
+    /// Looks at the turns that are due.
+    fn pass_turns(&mut self, now: Duration) {
+        let due = self.turns_due.range(..=(now, usize::MAX));
+        let mut due: Vec<usize> = due.map(|(_, slot)| *slot).collect();
+        due.sort_unstable();
+        for slot in &due {
+            if self.slots[*slot].as_ref().is_some_and(|turn| turn.is_late(now)) {
+                self.recall(*slot, now);
+            }
+            self.stop_if_late(*slot, now);
+        }
+        if self.link.is_some() {
+            self.announce(&due, now);
+        }
+        due.into_iter().for_each(|slot| self.note_due(slot));
     }
 
     /// Says of jobs that run for long, or are known to, that they run.
-    fn announce(&mut self, now: Duration) {
+    fn announce(&mut self, slots: &[usize], now: Duration) {
         let mut started = vec![];
-        for number in self.slots.iter().flatten().filter_map(|turn| turn.run.front()) {
+        let turns = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
+        for number in turns.filter_map(|turn| turn.run.front()) {
             let Some(job) = self.jobs.get_mut(*number) else { continue };
             let State::Running { slot, announced: false } = job.state else { continue };
             if job.since + limits::SHORT_JOB <= now || self.run_times.is_long(&job.function) {
@@ -98,14 +112,12 @@ impl Executor {
             self.hand_back(list.jobs, now);
         }
     }
+}
 
-    fn hand_back_late_turns(&mut self, now: Duration) {
-        for slot in 0..self.slots.len() {
-            let turn = self.slots[slot].as_ref();
-            if turn.is_some_and(|turn| turn.is_patient() && is_late(turn.began, now)) {
-                self.recall(slot, now);
-            }
-        }
+impl Turn {
+    /// Whether something in it has waited too long.
+    fn is_late(&self, now: Duration) -> bool {
+        self.is_patient() && is_late(self.began, now)
     }
 }
 

@@ -64,11 +64,10 @@ impl Executor {
         while self.has_place()
             && let Some(list) = self.waiting.pop_front()
         {
-            let slot = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            let slot = self.free.pop_first().unwrap_or_else(|| {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
-            self.occupied += 1;
             self.slots[slot] = Some(Turn {
                 list: list.jobs,
                 run: VecDeque::new(),
@@ -76,6 +75,7 @@ impl Executor {
                 began: now,
                 recalled: false,
                 lent: false,
+                due: None,
             });
             self.next_run(slot, now);
         }
@@ -83,14 +83,15 @@ impl Executor {
 
     /// Whether one more may run.
     pub(super) fn has_place(&self) -> bool {
-        self.occupied - self.lent < self.profile.slots
+        self.slots.len() - self.free.len() - self.lent < self.profile.slots
     }
 
     /// A slot is free.
     fn vacate(&mut self, slot: usize) -> Option<Turn> {
         let turn = self.slots[slot].take()?;
-        self.occupied -= 1;
+        self.free.insert(slot);
         self.lent -= usize::from(turn.lent);
+        turn.due.into_iter().for_each(|due| _ = self.turns_due.remove(&(due, slot)));
         if self.intake == Intake::Overfull && self.has_place() {
             self.intake = Intake::Open;
         }
@@ -252,17 +253,15 @@ impl Executor {
         self.post(number, end, Duration::ZERO, now);
     }
 
-    /// The time of what a slot runs has passed.
-    pub(super) fn stop_late(&mut self, now: Duration) {
-        for slot in 0..self.slots.len() {
-            let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
-            let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get(it)?))) else {
-                continue;
-            };
-            if matches!(job.state, State::Running { .. }) && job.deadline <= now {
-                self.abandon(slot, number, End::Answer(Answer::Expired), now);
-                self.effects.push(Effect::Stop { slot, number });
-            }
+    /// Stops what a slot runs, if its time has passed.
+    pub(super) fn stop_if_late(&mut self, slot: usize, now: Duration) {
+        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get(it)?))) else {
+            return;
+        };
+        if matches!(job.state, State::Running { .. }) && job.deadline <= now {
+            self.abandon(slot, number, End::Answer(Answer::Expired), now);
+            self.effects.push(Effect::Stop { slot, number });
         }
     }
 
@@ -390,6 +389,7 @@ impl Executor {
         } else {
             self.regroup(slot, back);
             self.give_up_list(slot, now);
+            self.note_due(slot);
         }
         if kept == 0 {
             self.next_run(slot, now);

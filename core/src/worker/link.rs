@@ -11,8 +11,8 @@ use super::{Consumer, Effect, Executor, Intake, Publication, Stance, Turn};
 impl Executor {
     pub(super) fn up(&mut self, generation: Generation, now: Duration) {
         self.link = Some(generation);
-        // What runs is worth a word now.
-        self.turns_due = Some(now);
+        // What runs may be worth a word now.
+        (0..self.slots.len()).for_each(|slot| self.note_due(slot));
         self.beat(now);
     }
 
