@@ -19,7 +19,7 @@ use crate::actor::{NewCall, Outcome};
 use crate::answer::Failed;
 use crate::callable::Callable;
 use crate::kept::{Kept, drop_here};
-use crate::{Answer, CallError, Client, Fallback, blocking};
+use crate::{Answer, CallError, Client, Fallback, blocking, nested};
 
 /// The options of a call, on every kind of call.
 macro_rules! options {
@@ -243,6 +243,8 @@ enum State {
         id: JobId,
         end: oneshot::Receiver<Outcome>,
     },
+    /// Within a job, on its own thread.
+    RanHere(Box<Outcome>),
     Ended,
 }
 
@@ -254,6 +256,7 @@ impl fmt::Debug for State {
             Self::New => f.write_str("New"),
             Self::Beginning { id, .. } => write!(f, "Beginning({id})"),
             Self::Waiting { id, .. } => write!(f, "Waiting({id})"),
+            Self::RanHere(_) => f.write_str("RanHere"),
             Self::Ended => f.write_str("Ended"),
         }
     }
@@ -286,6 +289,10 @@ impl Pending {
 
     fn begin(&self, arguments: Arguments) -> Result<State, CallError> {
         self.options.check()?;
+        let arguments = match nested::run(&self.callable, &self.options, arguments) {
+            Ok(outcome) => return Ok(State::RanHere(Box::new(outcome))),
+            Err(arguments) => arguments,
+        };
         let (id, (reply, end)) = (JobId::new(), oneshot::channel());
         let (callable, options, at) =
             (Arc::clone(&self.callable), self.options.clone(), Instant::now());
@@ -311,6 +318,9 @@ impl Pending {
             }
         }
         match &mut self.state {
+            State::RanHere(outcome) => {
+                Poll::Ready(std::mem::replace(outcome, Err(CallError::Closed)))
+            }
             State::Waiting { end, .. } => {
                 let outcome = ready!(Pin::new(end).poll(context));
                 Poll::Ready(outcome.unwrap_or(Err(CallError::Closed)))

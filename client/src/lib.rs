@@ -51,6 +51,7 @@ mod blocking;
 mod callable;
 mod kept;
 mod local;
+mod nested;
 mod wire;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::answer::{Failed, Value};
 use crate::callable::{Callable, Input};
 use crate::kept::Kept;
-use crate::{CallError, Reason};
+use crate::{CallError, Reason, nested};
 
 /// As much as a program's main thread has: functions recurse, and so do drops.
 pub(crate) const STACK: usize = 8 * 1024 * 1024;
@@ -92,6 +92,7 @@ impl LocalEnd {
 }
 
 fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
+    nested::occupy();
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Work { id, callable, input, reason: _ }) = work else { return };
@@ -103,21 +104,25 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     }
 }
 
-fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError<Failed>> {
+/// Runs it on this thread.
+pub(crate) fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError<Failed>> {
     let Some(body) = &callable.body else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
     let run = Run { job: id, function: body.address.clone(), attempt: None };
-    run.log_panics(|| body.run(input)).map_err(|error| match error {
+    run.log_panics(|| body.run(input)).map_err(|error| self::error(error.map(Value::Kept)))
+}
+
+/// What a call ends with whose run did not give a value.
+pub(crate) fn error(error: RunError<Value>) -> CallError<Failed> {
+    match error {
         RunError::Argument { .. } => CallError::BadArguments { message: error.to_string() },
-        RunError::Failed { text, error } => {
-            CallError::Function(Failed { text, error: Value::Kept(error) })
-        }
+        RunError::Failed { text, error } => CallError::Function(Failed { text, error }),
         RunError::Value(_) | RunError::Error { .. } => {
             CallError::Unsendable { message: error.to_string() }
         }
         RunError::Panicked(message) => CallError::Panicked { message },
-    })
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use simple_dist::testing::Cluster;
-use simple_dist::{Client, Fallback, Function};
+use simple_dist::{Client, Fallback, Function, PureFunction};
 use tokio::time::timeout;
 
 /// As long as anything here may take before the test is red.
@@ -42,4 +42,28 @@ async fn more_parents_than_slots() {
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [1; 4]);
     cluster.stop().await;
+}
+
+/// Each waits while all others have begun, more than may lend their places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_parents_than_may_lend_their_places() {
+    let cluster = cluster(1).await;
+    let calls = cluster.client().function(FIB).map([3; 300]).in_flight(300);
+    let calls = calls.fallback(Fallback::Never);
+    let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
+    assert_eq!(values, [2; 300]);
+    cluster.stop().await;
+}
+
+/// Without workers, on the threads for local runs.
+#[test]
+fn local_runs_that_call_each_other() {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    const LOCAL: PureFunction<u64, u64> = Function::pure("local", 1, |n| {
+        let call = |n| CLIENT.wait().function(LOCAL).call(n).blocking().expect("a value");
+        if n < 2 { n } else { call(n - 1) + call(n - 2) }
+    });
+    let client = CLIENT.get_or_init(|| Client::local().unwrap());
+    let calls = client.function(LOCAL).map([5; 64]).timeout(LIMIT).blocking();
+    assert_eq!(calls.map(Result::unwrap).collect::<Vec<_>>(), [5; 64]);
 }

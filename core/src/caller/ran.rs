@@ -57,6 +57,8 @@ pub enum Reason {
     TimedOut,
     /// The caller asked for it: [`Fallback::After`](super::Fallback::After).
     After,
+    /// A job called it that waits for it, and nothing else could run in that job's place.
+    Nested,
 }
 
 impl Reason {
@@ -75,6 +77,7 @@ impl Reason {
             Self::TooLarge => "too_large",
             Self::Unsendable => "unsendable",
             Self::TimedOut => "timed_out",
+            Self::Nested => "nested",
             Self::After => "after",
         }
     }
@@ -96,6 +99,7 @@ impl fmt::Display for Reason {
             Self::Unsendable => "the argument or the value cannot travel as it is",
             Self::TimedOut => "the call's time passed",
             Self::After => "asked for by the caller",
+            Self::Nested => "a job called it whose place nothing else could run in",
         };
         f.write_str(text)
     }

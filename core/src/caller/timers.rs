@@ -65,7 +65,8 @@ impl Caller {
                     | Reason::NotServed
                     | Reason::TooLarge
                     | Reason::Unsendable
-                    | Reason::Busy(_) => CallError::Unavailable { reason },
+                    | Reason::Busy(_)
+                    | Reason::Nested => CallError::Unavailable { reason },
                 };
                 self.end(id, Err(error));
             }
