@@ -52,7 +52,7 @@ enum Command {
     Broker(up::Broker),
     /// Accepts jobs, assigns them to workers, tracks them; any number may be on standby
     Distributor(roles::Distributor),
-    /// Serves the demo functions: fib, primes, mandelbrot, sleep, echo, fail
+    /// Serves the demo functions: fib, primes, mandelbrot, sleep, echo, half, fail
     Worker(roles::Worker),
     /// Calls a function; prints its value, and on stderr where it ran
     Call(call::Options),

@@ -174,6 +174,7 @@ impl Client {
         function: impl Callee<A, R, E>,
     ) -> Handle<A, R, E> {
         let declaration = function.declaration();
+        declaration.warn_of_hidden_errors();
         let callable = match function.body() {
             Some(body) => Callable::typed(declaration, body),
             None => Callable::named(declaration.address().into()),

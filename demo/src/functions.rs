@@ -18,6 +18,8 @@ pub const SLEEP: PureFunction<u64, u64> = Function::pure("sleep", 1, sleep);
 /// Returns its argument.
 pub const ECHO: PureFunction<ByteBuf, ByteBuf> =
     Function::pure("echo", 1, |bytes| bytes).deterministic();
+/// Half of an even number; an odd one is an error.
+pub const HALF: PureFunction<u64, u64, String> = Function::pure("half", 1, half).deterministic();
 /// Panics with the given message.
 pub const FAIL: PureFunction<String, ()> = Function::pure("fail", 1, fail);
 /// Aborts the process that runs it, as a bug in foreign code would.
@@ -31,6 +33,7 @@ pub fn all() -> Vec<Erased> {
         MANDELBROT.erased(),
         SLEEP.erased(),
         ECHO.erased(),
+        HALF.erased(),
         FAIL.erased(),
     ]
 }
@@ -78,6 +81,10 @@ fn iterations(real: f64, imaginary: f64) -> u16 {
 fn sleep(millis: u64) -> u64 {
     std::thread::sleep(Duration::from_millis(millis));
     millis
+}
+
+fn half(n: u64) -> Result<u64, String> {
+    if n.is_multiple_of(2) { Ok(n / 2) } else { Err(format!("{n} is odd")) }
 }
 
 fn fail(message: String) {

@@ -3,4 +3,4 @@
 
 pub mod functions;
 
-pub use functions::{ABORT, ECHO, FAIL, FIB, MANDELBROT, PRIMES, SLEEP, all};
+pub use functions::{ABORT, ECHO, FAIL, FIB, HALF, MANDELBROT, PRIMES, SLEEP, all};

@@ -2,13 +2,15 @@
 
 mod asynchronous;
 mod error;
+mod error_text;
 mod failure;
 
-use std::any::{Any, type_name};
+use std::any::{Any, TypeId, type_name};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub use self::asynchronous::{AsyncErased, AsyncRun};
 pub use self::error::RunError;
 use self::error::given;
+pub use self::error_text::ErrorText;
 pub use self::failure::{Failure, NoError};
 use crate::{Address, address, codec, limits};
 
@@ -196,6 +199,28 @@ impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
         })
     }
 
+    /// Warns, once for each function, if it returns its errors as values: then nobody sees that it
+    /// fails, and nothing that is for functions which can fail works for it.
+    pub fn warn_of_hidden_errors(&self) {
+        static WARNED: Mutex<BTreeSet<(&str, u32)>> = Mutex::new(BTreeSet::new());
+        if !self.hides_errors() {
+            return;
+        }
+        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert((self.name, self.version)) {
+            tracing::warn!(
+                function = %self.address(),
+                "it returns a Result as its value, so its errors count as values: declare it as \
+                 Function<A, R, E>, or PureFunction<A, R, E>, with the error as the third type"
+            );
+        }
+    }
+
+    fn hides_errors(&self) -> bool {
+        let cannot_fail = TypeId::of::<E>() == TypeId::of::<NoError>();
+        cannot_fail && type_name::<R>().starts_with("core::result::Result<")
+    }
+
     /// The function with a body, without its types: bytes in, bytes out.
     pub fn erased(&self, body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static) -> Erased {
         self.erased_with(|| (), move |(), argument| body(argument))
@@ -208,6 +233,7 @@ impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
         init: impl Fn() -> S + Send + Sync + 'static,
         body: impl Fn(&mut S, A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Erased {
+        self.warn_of_hidden_errors();
         let (function, shared) = (*self, Arc::new((init, body)));
         let start = move || {
             let (shared, mut kept) = (Arc::clone(&shared), None);
@@ -428,6 +454,14 @@ mod tests {
     fn an_erased_function_runs_on_bytes() {
         let value = DIV.erased().run(&codec::encode(&(6, 3)).unwrap()).unwrap();
         assert_eq!(codec::decode::<i64>(&value).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_result_as_a_value_is_told_from_a_function_that_can_fail() {
+        assert!(Function::<(), Result<u64, String>>::new("f", 1).hides_errors());
+        assert!(!Function::<(), u64, String>::new("f", 1).hides_errors());
+        assert!(!Function::<(), Option<Result<u64, String>>>::new("f", 1).hides_errors());
+        assert!(!Function::<(), Result<u64, String>, String>::new("f", 1).hides_errors());
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub mod topology;
 
 pub use address::{Address, AddressError, Selector};
 pub use function::{
-    Argument, AsyncErased, AsyncRun, Callee, Erased, Failure, Function, NoError, PureFunction,
-    RunError, Runner,
+    Argument, AsyncErased, AsyncRun, Callee, Erased, ErrorText, Failure, Function, NoError,
+    PureFunction, RunError, Runner,
 };
 pub use id::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,

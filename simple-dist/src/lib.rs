@@ -65,7 +65,7 @@ pub mod testing;
 pub use bytes::Bytes;
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
-    Address, Argument, AsyncErased, Callee, Erased, Failure, Function, JobId, NoError,
+    Address, Argument, AsyncErased, Callee, Erased, ErrorText, Failure, Function, JobId, NoError,
     PureFunction, Selector, WorkerId, limits,
 };
 

@@ -35,6 +35,16 @@ async fn every_failure_has_its_code() {
 
     let code = |arguments: &[&str]| cluster.output(arguments).status.code();
     assert_eq!(code(&["call", "fail", "\"on purpose\""]), Some(1));
+    for where_it_runs in [&["--remote"][..], &[]] {
+        let output = cluster.output(&[&["call", "half", "7"], where_it_runs].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.lines().last(), Some("simple-dist: the function failed: 7 is odd"));
+    }
+    let mapped = cluster.output(&["map", "half", "6..9"]);
+    assert_eq!(mapped.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&mapped.stdout), "3\n4\n");
+    assert!(String::from_utf8_lossy(&mapped.stderr).contains("(7): the function failed: 7 is odd"));
     assert_eq!(code(&["call", "fib", "\"twenty\""]), Some(2));
     assert_eq!(code(&["call", "fib", "not json"]), Some(2));
     assert_eq!(code(&["call", "Not A Name", "1"]), Some(2));

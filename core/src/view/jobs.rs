@@ -25,13 +25,13 @@ pub struct RecentJob {
     /// Its function, such as `fib@1`.
     #[schema(value_type = String)]
     pub function: Arc<str>,
-    /// The kind of its answer: `value`, `panicked`, `unsendable`, `poisoned`, `not_served`,
-    /// `bad_arguments`, `too_large`, `busy`, `cancelled`, `expired`.
+    /// The kind of its answer: `value`, `failed`, `panicked`, `unsendable`, `poisoned`,
+    /// `not_served`, `bad_arguments`, `too_large`, `busy`, `cancelled`, `expired`.
     pub answer: String,
     /// Who cancelled it, if it was cancelled.
     #[serde(default)]
     pub cancelled_by: Option<CancelledBy>,
-    /// The first 200 characters of a panic message, or which workers were lost with it.
+    /// The first 200 characters of the function's error or panic message, or which workers were lost with it.
     pub detail: Option<String>,
     /// The first 120 characters of its arguments as JSON, if the distributor keeps them.
     pub arguments: Option<String>,

@@ -32,6 +32,7 @@ impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
     where
         F: Future<Output = E::Return<R>> + Send + 'static,
     {
+        self.warn_of_hidden_errors();
         let (function, body) = (*self, Arc::new(body));
         let start = move |bytes: Bytes| {
             let body = Arc::clone(&body);

@@ -1,0 +1,69 @@
+//! Functions that can fail, through a broker, a distributor and a worker.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use simple_dist::testing::Cluster;
+use simple_dist::{CallError, ErrorText, Fallback, Function, PureFunction};
+
+const PARSE: Function<String, u32, ParseError> = Function::new("parse", 1);
+const READ: PureFunction<String, usize, ErrorText> = Function::pure("read", 1, read);
+/// The same function by the declaration of who has not heard that it can fail.
+const PARSE_BLINDLY: Function<String, u32> = Function::new("parse", 1);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum ParseError {
+    Empty,
+    NotADigit { at: usize, found: char },
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("there is nothing to parse"),
+            Self::NotADigit { at, found } => write!(f, "{found:?} at {at} is no digit"),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<u32, ParseError> {
+    if let Some((at, found)) = text.char_indices().find(|(_, found)| !found.is_ascii_digit()) {
+        return Err(ParseError::NotADigit { at, found });
+    }
+    text.parse().map_err(|_| ParseError::Empty)
+}
+
+fn read(path: String) -> Result<usize, ErrorText> {
+    Ok(std::fs::read(path)?.len())
+}
+
+#[tokio::test]
+async fn an_error_comes_back_as_it_is_from_a_worker_and_from_here() {
+    let cluster = Cluster::start().serve(PARSE, |text| parse(&text)).serve_pure(READ).await;
+    let client = cluster.client();
+    let remote = client.function(PARSE);
+    let local = simple_dist::Client::local().expect("it starts");
+    let local = local.function(PARSE).locally(|text| parse(&text));
+    for (parse, fallback) in [(remote, Fallback::Never), (local, Fallback::default())] {
+        let parsed = |text: &str| parse.call(text.to_owned()).fallback(fallback);
+        assert_eq!(parsed("12").await, Ok(12));
+        assert_eq!(parsed("").await, Err(CallError::Function(ParseError::Empty)));
+        let wrong = parsed("1é").await;
+        assert_eq!(wrong, Err(CallError::Function(ParseError::NotADigit { at: 1, found: 'é' })));
+        assert_eq!(wrong.unwrap_err().to_string(), "the function failed: 'é' at 1 is no digit");
+    }
+
+    let missing = client.function(READ).call("/no/such/file".to_owned()).fallback(Fallback::Never);
+    let Err(CallError::Function(error)) = missing.await else { panic!("there is none") };
+    assert!(error.as_str().contains("No such file"), "{error}");
+
+    let untyped = client.dynamic("parse").expect("a name").call("x".into()).await;
+    let Err(CallError::Function(error)) = untyped else { panic!("{untyped:?}") };
+    assert_eq!(error.text, "'x' at 0 is no digit");
+    assert_eq!(error.error["NotADigit"]["found"], "x");
+
+    let blind = client.function(PARSE_BLINDLY).call(String::new()).fallback(Fallback::Never).await;
+    let Err(CallError::BadValue { message }) = blind else { panic!("{blind:?}") };
+    assert!(message.contains("there is nothing to parse"), "{message}");
+    cluster.stop().await;
+}
