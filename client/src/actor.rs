@@ -295,6 +295,10 @@ impl Desk {
             }
             Effect::Run { id, args, reason } => self.run(id, args, reason),
             Effect::End { id, end } => self.end(id, end),
+            Effect::Retry(id) => {
+                metrics::counter!("simple_dist_client_retries_total").increment(1);
+                tracing::debug!(job.id = %id, "a call failed and will be tried again");
+            }
             Effect::LeftBehind(id) => self.left_behind(id),
             Effect::NoRoom(bound) => {
                 tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");

@@ -15,6 +15,7 @@ mod outbox;
 mod ran;
 mod remote_state;
 mod replies;
+mod retry;
 #[cfg(test)]
 mod stories;
 mod target;
@@ -39,6 +40,7 @@ use self::outbox::Outbox;
 pub use self::ran::{CallEnd, Ended};
 pub use self::ran::{Ran, Reason};
 use self::remote_state::RemoteState;
+pub use self::retry::Retry;
 pub use self::target::{LocalRun, Target};
 
 /// How often the other side is judged while calls wait.
@@ -51,6 +53,8 @@ const IDLE: Duration = limits::BEAT;
 pub struct Caller {
     /// By their ids, which is by their age.
     jobs: BTreeMap<JobId, Job>,
+    /// Of calls that were tried again: the present job of each, by the first.
+    retried: BTreeMap<JobId, JobId>,
     /// The bytes of their arguments.
     bytes: usize,
     /// What is next to be done about each, and when.
@@ -90,6 +94,7 @@ impl Caller {
     pub fn new(local_slots: usize, now: Duration) -> Self {
         Self {
             jobs: BTreeMap::new(),
+            retried: BTreeMap::new(),
             bytes: 0,
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
@@ -111,7 +116,7 @@ impl Caller {
     pub fn apply(&mut self, event: Event, now: Duration) {
         match event {
             Event::Begin(begin) => self.begin(begin, now),
-            Event::Dropped(id) => self.dropped(id),
+            Event::Dropped(id) => self.dropped(self.job_of(id)),
             Event::Up => self.up(now),
             Event::Blocked => self.remote_state.blocked(now),
             Event::Unblocked => self.remote_state.unblocked(now),
@@ -132,7 +137,7 @@ impl Caller {
                 }
             }
             Event::Presence(presence) => self.presence(&presence, now),
-            Event::Ran { id, end, took } => self.ran(id, end, took),
+            Event::Ran { id, end, took } => self.ran(id, end, took, now),
             Event::Close => self.close(),
         }
     }
@@ -196,6 +201,11 @@ impl Caller {
         if let Some(obstacle) = obstacle {
             return self.cannot_travel(id, obstacle);
         }
+        self.place(id, now);
+    }
+
+    /// Sends a job where it belongs.
+    fn place(&mut self, id: JobId, now: Duration) {
         match self.destination(id, now) {
             Destination::Remote => self.try_remote(id, now),
             Destination::Later => self.retry_later(id, now),
@@ -229,14 +239,24 @@ impl Caller {
         }
     }
 
-    fn ran(&mut self, id: JobId, end: Result<(), CallError<Failed>>, took: Duration) {
+    fn ran(
+        &mut self,
+        call: JobId,
+        end: Result<(), CallError<Failed>>,
+        took: Duration,
+        now: Duration,
+    ) {
         self.local_slots.give_back();
+        let id = self.job_of(call);
         let Some(Local::Running { reason, waited }) = self.jobs.get(&id).map(|job| job.local)
         else {
             return; // its answer came first, or its caller has gone
         };
         let ran = Ran::Local { reason };
-        self.end(id, end.map(|()| Ended { value: None, ran, waited, took }));
+        match end {
+            Ok(()) => self.end(id, Ok(Ended { value: None, ran, waited, took })),
+            Err(error) => self.failed(id, error, now),
+        }
     }
 
     /// For how long the distributor has not been heard on a link that is up.
@@ -290,7 +310,7 @@ impl Caller {
     fn end(&mut self, id: JobId, end: CallEnd) {
         if let Some(job) = self.remove(id) {
             self.cancel_remote(id, &job);
-            self.effects.push(Effect::End { id, end });
+            self.effects.push(Effect::End { id: job.call, end });
         }
     }
 
@@ -303,6 +323,7 @@ impl Caller {
 
     fn remove(&mut self, id: JobId) -> Option<Job> {
         let job = self.jobs.remove(&id)?;
+        self.retried.remove(&job.call);
         self.bytes -= job.args.len();
         if let Some(at) = job.timer {
             self.timers.remove(&(at, id));
@@ -335,7 +356,7 @@ impl Caller {
         let elsewhere: Vec<(JobId, Destination)> = self
             .jobs
             .iter()
-            .filter(|(_, job)| job.local == Local::Not)
+            .filter(|(_, job)| job.local == Local::Not && job.remote != Remote::Paused)
             .map(|(id, _)| (*id, self.destination(*id, now)))
             .filter(|(_, to)| !matches!(to, Destination::Remote | Destination::Later))
             .collect();

@@ -62,6 +62,15 @@ uuid_id! {
     /// idempotency key: the same job submitted twice is one job.
     JobId, now_v7, ""
 }
+impl JobId {
+    /// The id of the job that tries the same again. No other has it: whoever makes ids draws these
+    /// digits at random.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().wrapping_add(1)))
+    }
+}
+
 uuid_id! {
     /// One start of a worker process: a worker that restarts is another worker.
     WorkerId, new_v4, "w-"

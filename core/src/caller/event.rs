@@ -96,6 +96,8 @@ pub enum Effect {
         /// Why here.
         reason: Reason,
     },
+    /// Count that a call will be tried again.
+    Retry(JobId),
     /// A call has ended.
     End {
         /// Which.

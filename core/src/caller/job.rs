@@ -8,7 +8,7 @@ use simple_dist_protocol::JobId;
 use simple_dist_protocol::message::{Marks, Submission};
 
 use super::destination::{CallPolicy, SendState};
-use super::{CallOptions, Fallback, LocalRun, Obstacle, Reason, Target};
+use super::{CallError, CallOptions, Failed, Fallback, LocalRun, Obstacle, Reason, Retry, Target};
 
 /// A call that begins.
 #[derive(Debug)]
@@ -28,11 +28,18 @@ pub struct Begin {
 /// What the caller holds until the answer is in hand.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// The first job of its call, by which the shell knows that.
+    pub(super) call: JobId,
     pub(super) target: Arc<Target>,
     pub(super) args: Bytes,
     priority: u8,
     fallback: Fallback,
     trace: Option<Box<str>>,
+    retry: Retry,
+    /// How often it was tried again.
+    retries: u32,
+    /// Whether its argument is here: one that cannot travel is gone with its first run.
+    is_written: bool,
     pub(super) begun: Duration,
     /// Until when workers are waited for.
     patience: Duration,
@@ -50,6 +57,8 @@ pub(super) struct Job {
 /// What is due of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
+    /// It is tried again.
+    Retry,
     /// It may run here, beside the worker.
     Hedge,
     /// Workers are waited for no longer.
@@ -61,6 +70,8 @@ pub(super) enum Due {
 /// How far a job is on its way to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Remote {
+    /// Its turn comes after a pause, here as well: what was before it has failed.
+    Paused,
     /// Not sent, nor waiting for it.
     Unsent,
     /// In the outbox.
@@ -84,30 +95,28 @@ pub(super) enum Local {
 impl Job {
     /// What is held, and why its argument does not travel, if it does not.
     pub(super) fn new(begin: Begin) -> (Self, Option<Obstacle>) {
-        let Begin { id: _, target, args, options, at } = begin;
-        let CallOptions { timeout, deadline, priority, fallback, trace } = options;
+        let Begin { id: call, target, args, options, at } = begin;
+        let CallOptions { timeout, deadline, priority, fallback, trace, retry } = options;
         let deadline = deadline.and_then(|deadline| at.checked_add(deadline));
         let patience = deadline.map_or(at + timeout, |deadline| deadline.min(at + timeout));
-        let timer = match fallback {
-            Fallback::After(delay) if delay < patience - at => at + delay,
-            Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never | Fallback::Wait => {
-                patience
-            }
-        };
         let (args, obstacle) = match args {
             Ok(args) => (args, None),
             Err(obstacle) => (Bytes::new(), Some(obstacle)),
         };
         let job = Self {
+            call,
             target,
             args,
             priority,
             fallback,
             trace,
+            retry,
+            retries: 0,
+            is_written: obstacle.is_none(),
             begun: at,
             patience,
             deadline,
-            timer: Some(timer),
+            timer: Some(first_timer(fallback, at, patience)),
             marks: Marks::default(),
             remote: Remote::Unsent,
             known: false,
@@ -126,10 +135,32 @@ impl Job {
         self.deadline == Some(self.patience)
     }
 
+    /// When it is tried again after this end, if it is.
+    pub(super) fn retry_at(&self, error: &CallError<Failed>, now: Duration) -> Option<Duration> {
+        let at = now.checked_add(self.retry.pause(self.retries, error)?)?;
+        (self.is_written && at < self.patience).then_some(at)
+    }
+
+    /// The next job of its call, which begins then.
+    pub(super) fn retried(self, at: Duration) -> Self {
+        Self {
+            retries: self.retries + 1,
+            timer: Some(at),
+            marks: Marks::default(),
+            remote: Remote::Paused,
+            known: false,
+            local: Local::Not,
+            ..self
+        }
+    }
+
     /// What is due of it, now that its timer is. The next is set.
     pub(super) fn take_due(&mut self) -> Option<Due> {
         let at = self.timer?;
-        let (due, next) = if Some(at) == self.deadline {
+        let (due, next) = if self.remote == Remote::Paused {
+            self.remote = Remote::Unsent;
+            (Due::Retry, Some(first_timer(self.fallback, at, self.patience)))
+        } else if Some(at) == self.deadline {
             (Due::Deadline, None)
         } else if at == self.patience {
             (Due::Timeout, self.deadline)
@@ -161,9 +192,11 @@ impl Job {
             // What waits for better times is judged like any that comes then.
             Remote::Unsent if self.fallback == Fallback::Wait => SendState::New,
             Remote::Unconfirmed { .. } => SendState::Unconfirmed,
-            Remote::Unsent | Remote::Queued | Remote::Confirmed { .. } | Remote::Over => {
-                SendState::UnderWay
-            }
+            Remote::Paused
+            | Remote::Unsent
+            | Remote::Queued
+            | Remote::Confirmed { .. }
+            | Remote::Over => SendState::UnderWay,
         };
         CallPolicy {
             fallback: self.fallback,
@@ -184,6 +217,16 @@ impl Job {
             marks: self.marks.clone(),
             trace: self.trace.as_deref().map(str::to_owned),
             first: !self.known,
+        }
+    }
+}
+
+/// When the first thing is due of a job that begins at this time.
+fn first_timer(fallback: Fallback, at: Duration, patience: Duration) -> Duration {
+    match fallback {
+        Fallback::After(delay) if delay < patience.saturating_sub(at) => at + delay,
+        Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never | Fallback::Wait => {
+            patience
         }
     }
 }

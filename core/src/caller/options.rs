@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::limits;
 
-use super::CallError;
+use super::{CallError, Retry};
 
 /// When a function runs in this process instead of on a worker.
 ///
@@ -51,6 +51,8 @@ pub struct CallOptions {
     pub fallback: Fallback,
     /// A W3C `traceparent`.
     pub trace: Option<Box<str>>,
+    /// How often it is tried again.
+    pub retry: Retry,
 }
 
 impl Default for CallOptions {
@@ -61,6 +63,7 @@ impl Default for CallOptions {
             priority: limits::PRIORITY_DEFAULT,
             fallback: Fallback::default(),
             trace: None,
+            retry: Retry::default(),
         }
     }
 }

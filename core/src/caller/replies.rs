@@ -182,7 +182,7 @@ impl Caller {
                     self.remote_state.served(&job.target);
                 }
                 if let Some(error) = CallError::of(answer) {
-                    self.end(id, Err(error));
+                    self.failed(id, error, now);
                 }
             }
         }

@@ -4,6 +4,7 @@ mod custody;
 mod deadlines;
 mod fallback;
 mod marks;
+mod retries;
 mod story;
 mod trouble;
 mod waiting;

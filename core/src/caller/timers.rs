@@ -26,6 +26,7 @@ impl Caller {
                     self.go_local(id, Reason::After);
                 }
                 Due::Hedge => {}
+                Due::Retry => self.place(id, now),
                 Due::Timeout => self.timed_out(id),
                 Due::Deadline => self.past_deadline(id),
             }
@@ -35,7 +36,7 @@ impl Caller {
     /// A call ends, whatever became of it.
     fn past_deadline(&mut self, id: JobId) {
         if let Some(Local::Running { .. }) = self.jobs.get(&id).map(|job| job.local) {
-            self.effects.push(Effect::LeftBehind(id));
+            self.effects.push(Effect::LeftBehind(self.jobs[&id].call));
         }
         self.end(id, Err(CallError::Deadline));
     }
@@ -127,7 +128,7 @@ impl Caller {
                 let runs = self.runs.entry(name.to_owned()).or_default();
                 *runs.entry(reason.kind().to_owned()).or_default() += 1;
             }
-            self.effects.push(Effect::Run { id, args: job.args.clone(), reason });
+            self.effects.push(Effect::Run { id: job.call, args: job.args.clone(), reason });
         }
     }
 
@@ -142,9 +143,11 @@ impl Caller {
                 .iter()
                 .filter(|(_, job)| match job.remote {
                     Remote::Confirmed { since } => now.saturating_sub(since) >= limits::RESEND,
-                    Remote::Unsent | Remote::Queued | Remote::Unconfirmed { .. } | Remote::Over => {
-                        false
-                    }
+                    Remote::Paused
+                    | Remote::Unsent
+                    | Remote::Queued
+                    | Remote::Unconfirmed { .. }
+                    | Remote::Over => false,
                 })
                 .map(|(id, _)| *id)
                 .collect();

@@ -13,7 +13,7 @@ use simple_dist_protocol::{DistributorId, JobId, Term, WorkerId};
 
 use super::super::{
     Begin, CallError, CallOptions, Caller, Effect, Event, Failed, Fallback, LocalRun, Obstacle,
-    Ran, Reason, Target,
+    Ran, Reason, Retry, Target,
 };
 
 /// What happens.
@@ -59,6 +59,8 @@ pub(super) enum Seen {
     Runs(u128, Reason),
     /// It goes on without its call.
     LeftBehind(u128),
+    /// It will be tried again.
+    Retried(u128),
     Value(u128, Ran),
     Failed(u128, CallError<Failed>),
 }
@@ -186,6 +188,7 @@ impl Teller {
                     Seen::Reported(runs.values().flat_map(|reasons| reasons.values()).sum())
                 }
                 Effect::Run { id, reason, .. } => Seen::Runs(number(id), reason),
+                Effect::Retry(id) => Seen::Retried(number(id)),
                 Effect::LeftBehind(id) => Seen::LeftBehind(number(id)),
                 Effect::End { id, end: Ok(ended) } => Seen::Value(number(id), ended.ran),
                 Effect::End { id, end: Err(error) } => Seen::Failed(number(id), error),
@@ -229,6 +232,13 @@ pub(super) fn call_until(job: u128, fallback: Fallback, timeout: u64, deadline: 
     let [timeout, deadline] = [timeout, deadline].map(Duration::from_millis);
     let options =
         CallOptions { fallback, timeout, deadline: Some(deadline), ..CallOptions::default() };
+    What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
+}
+
+/// A call that is tried again.
+pub(super) fn call_again(job: u128, retry: Retry, fallback: Fallback, timeout: u64) -> What {
+    let timeout = Duration::from_millis(timeout);
+    let options = CallOptions { retry, fallback, timeout, ..CallOptions::default() };
     What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
 }
 

@@ -150,6 +150,7 @@ impl Client {
                 return site.after(span, Alarm::LocalEnds(id));
             }
             Effect::End { id, end } => return site.judge.ends(id, end),
+            Effect::Retry(_) => return,
             Effect::LeftBehind(id) => return site.judge.left_behind(id),
             Effect::NoRoom(bound) => panic!("{bound}"),
             Effect::Cancel(jobs) => FromClient::Cancel(ids(jobs)),
