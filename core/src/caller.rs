@@ -182,7 +182,7 @@ impl Caller {
     fn begin(&mut self, begin: Begin, now: Duration) {
         let id = begin.id;
         let (job, obstacle) = Job::new(begin);
-        let (most, most_bytes) = limits::LEDGER;
+        let (most, most_bytes) = limits::CAPACITY;
         let full = if self.jobs.len() >= most {
             Some(Bound::Jobs)
         } else {

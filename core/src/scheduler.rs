@@ -97,7 +97,7 @@ pub struct Config {
 impl Config {
     /// Settings with the limits of the protocol.
     pub fn new(distributor: DistributorId) -> Self {
-        Self { distributor, capacity: limits::LEDGER, recent: limits::RECENT, preview: false }
+        Self { distributor, capacity: limits::CAPACITY, recent: limits::RECENT, preview: false }
     }
 }
 

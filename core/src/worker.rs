@@ -420,7 +420,7 @@ impl Executor {
 
     /// When time itself changes something next.
     pub fn next_wake(&self) -> Option<Duration> {
-        let late = self.waiting.front().map(|list| list.came + limits::LIST_PATIENCE);
+        let late = self.waiting.front().map(|list| list.came + limits::LIST_TIMEOUT);
         let leaves = match self.stance {
             Stance::Leaving { by: then } | Stance::Left { until: then } => Some(then),
             Stance::Live | Stance::Draining => None,

@@ -1,6 +1,6 @@
-//! The scheduler's files call each other in one direction. Counted are calls through `self` (of a
-//! method, also of a field's, as far as the field's type is ours) and free functions that are
-//! imported, by the file that each is written in.
+//! The scheduler's files call each other in one direction. This counts calls through `self` (also
+//! of a field's methods, if the field's type is ours) and of imported free functions, by the file
+//! that each is written in.
 
 #![expect(clippy::unwrap_used, reason = "a source that cannot be read cannot be checked")]
 
@@ -10,8 +10,8 @@ use std::path::Path;
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Every file of the scheduler by its path from `src`, without what is only for tests; a line that
-/// begins with a dot is put behind the one that it goes on with.
+/// Every file of the scheduler by its path from `src`, without tests. A line that begins with a dot
+/// is joined to the line before.
 fn sources() -> BTreeMap<String, String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![src.join("scheduler")];
@@ -52,7 +52,7 @@ fn word(text: &str) -> &str {
     &text[..text.find(|character| !is_of_word(character)).unwrap_or(text.len())]
 }
 
-/// What a line defines, if it begins with this word, whoever may see it.
+/// The name that a line defines with this keyword, whatever its visibility.
 fn defined<'a>(line: &'a str, by: &str) -> Option<&'a str> {
     let line = line.trim_start();
     let line = match line.strip_prefix("pub") {
@@ -123,7 +123,7 @@ fn calls(sources: &BTreeMap<String, String>) -> Graph {
     graph
 }
 
-/// Files that call each other in a circle, if any do.
+/// Files that call each other in a circle, if there are any.
 fn circle(graph: &Graph) -> Option<Vec<String>> {
     fn follow(graph: &Graph, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
         let last = path.last().unwrap().clone();

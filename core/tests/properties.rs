@@ -1,4 +1,4 @@
-//! What holds after any events in any order, however senseless.
+//! What holds after any events in any order, however absurd.
 
 #![expect(clippy::unwrap_used, reason = "a property that cannot be checked does not hold")]
 
@@ -21,7 +21,7 @@ use simple_dist_protocol::{
 
 const US: DistributorId = DistributorId::from_u128(1);
 
-/// Something that somebody may say or do at any moment.
+/// Something that may happen at any moment.
 #[derive(Debug, Clone)]
 enum Deed {
     Submit { job: u128, marks: (bool, Vec<u128>), priority: u8, function: &'static str },
@@ -98,7 +98,7 @@ fn deeds() -> impl Strategy<Value = Deed> {
     ]
 }
 
-/// The scheduler, and what waits to be answered to it.
+/// The scheduler, and its effects that are still to be answered.
 struct Play {
     scheduler: Scheduler,
     now: Duration,
@@ -109,8 +109,7 @@ struct Play {
     presence: Option<Presence>,
     placed: Vec<Ended>,
     struck: Vec<(JobId, Marks)>,
-    /// The first answer by a worker to each job, until a term's end or a lost client lets it run
-    /// anew.
+    /// A worker's first answer to each job, until a term's end or a lost client lets it run again.
     values: BTreeMap<JobId, Answer>,
 }
 
@@ -162,7 +161,7 @@ impl Play {
                 self.tokens.push(token);
                 match delivery.body {
                     Delivered::Struck(marks) => {
-                        // Three only if its client brought the third while it was under way.
+                        // Three only if its client reported the third while it was in flight.
                         assert!(marks.count() <= 3, "{marks:?}");
                         self.struck.push((delivery.id, marks));
                     }
@@ -188,7 +187,7 @@ impl Play {
         }
     }
 
-    /// The books balance, and say what the jobs say.
+    /// The counts add up and match the jobs.
     fn check(&self) {
         let books = self.scheduler.counters();
         assert!(books.balance(), "{books:?}");
@@ -343,7 +342,7 @@ impl Play {
         }
     }
 
-    /// Everybody behaves for a while: two workers run what is placed, and the client notes.
+    /// Everybody behaves for a while: two workers run what is placed, and the client acknowledges.
     fn heal(&mut self) {
         if self.scheduler.term().is_none() {
             self.feed(Event::LinkUp);

@@ -1,6 +1,6 @@
-//! How many events a second one scheduler takes, and how long its ticks take with many workers. A
-//! measurement, not a check: it is ignored unless asked for, by `cargo test --release -p simple-dist-distributor --test throughput -- --ignored
-//! --nocapture`.
+//! How many events per second a scheduler handles, and how long its ticks take with many workers. A
+//! measurement, not a check, so it is ignored by default: `cargo test --release -p simple-dist-core
+//! --test throughput -- --ignored --nocapture`.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
@@ -18,7 +18,7 @@ use simple_dist_protocol::{
 
 const LIST: u128 = 100;
 const TERM: Term = Term(1);
-/// Of each of many workers.
+/// The slots of each worker.
 const SLOTS: u32 = 8;
 
 struct Run {
@@ -71,7 +71,7 @@ impl Run {
         self.feed(Event::Beat { user: "worker".parse().unwrap(), beat });
     }
 
-    /// Ten seconds of so many workers, all of whose slots are busy: the mean and the longest tick.
+    /// Ten seconds with this many workers, all slots busy: the mean and the longest tick.
     fn ticks(workers: u32) -> (Duration, Duration) {
         let mut run = Self::new(SLOTS);
         let ids: Vec<_> = (1..=u128::from(workers)).map(WorkerId::from_u128).collect();
@@ -168,7 +168,7 @@ impl Run {
         self.feed(Event::Answers { user: "worker".parse().unwrap(), answers });
     }
 
-    /// Feeds lists in and out, with about so many jobs waiting.
+    /// Feeds lists in and out, with about `backlog` jobs waiting.
     fn measure(&mut self, backlog: u64, lists: u32) -> f64 {
         let users: Vec<UserName> = (0..4).map(|n| format!("u{n}").parse().unwrap()).collect();
         let mut turn = users.iter().cycle();
@@ -189,7 +189,7 @@ impl Run {
     }
 }
 
-/// A job of these that runs in the slot of its place among them.
+/// One of these jobs, running in the slot with its index.
 fn held(job: &Ended, jobs: &[Ended]) -> Held {
     let slot = jobs.iter().position(|other| other.key == job.key).unwrap();
     Held {

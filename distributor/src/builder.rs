@@ -176,7 +176,7 @@ fn plan(
         let consume = |source, queue: &QueueSpec| Consume {
             source,
             queue: queue.name.clone(),
-            prefetch: limits::INTAKE_PREFETCH,
+            prefetch: limits::LEADER_QUEUE_PREFETCH,
             exclusive: true,
         };
         let consumed = vec![consume(Source::Beats, &heard), consume(Source::Presence, &seen)];

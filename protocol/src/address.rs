@@ -1,4 +1,4 @@
-//! The names of functions: `fib@1`, and `fib` for whatever version is served.
+//! Function names: `fib@1`, and `fib` for any version.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,11 @@ pub struct Address {
 }
 
 impl Address {
-    /// Checks the grammar `[a-z][a-z0-9_.-]{0,63}` of the name and the version's five digits.
+    /// Checks the name against `[a-z][a-z0-9_.-]{0,63}` and the version against five digits.
+    ///
+    /// # Errors
+    ///
+    /// Fails if either does not match.
     pub fn new(name: &str, version: u32) -> Result<Self, AddressError> {
         if !is_name(name) {
             return Err(AddressError::Name);
@@ -85,7 +89,7 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// What a caller asks for: `fib@1`, or `fib` for the highest version with a live worker.
+/// The function a caller asks for: `fib@1`, or `fib` for the highest version with a live worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selector {
     name: Arc<str>,
@@ -103,7 +107,7 @@ impl Selector {
         self.version.map(|version| Address { name: Arc::clone(&self.name), version })
     }
 
-    /// Whether a function of this address is one the caller asked for.
+    /// Whether this address is one that the caller asked for.
     pub fn matches(&self, address: &Address) -> bool {
         self.name == address.name && self.version.is_none_or(|version| version == address.version)
     }
@@ -140,14 +144,16 @@ impl FromStr for Selector {
     }
 }
 
-/// Why a text is not the address of a function.
+/// Why a text is not a function's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// The name does not fit its grammar.
-    #[error("a function's name is a lower-case letter and up to 63 of a-z, 0-9, '_', '.', '-'")]
+    /// The name does not match its grammar.
+    #[error(
+        "a function's name must be a lower-case letter followed by up to 63 of a-z, 0-9, '_', '.', '-'"
+    )]
     Name,
     /// The version is missing or not one to five digits.
-    #[error("a function's version is one to five digits after '@', as in fib@1")]
+    #[error("a function's version must be one to five digits after '@', as in fib@1")]
     Version,
 }
 
@@ -159,7 +165,7 @@ fn version_of(digits: &str) -> Result<u32, AddressError> {
     digits.parse().map_err(|_| AddressError::Version)
 }
 
-/// The grammar of names; `const`, so that a `Function` is refused when it is compiled.
+/// Checks a name; `const`, so that an invalid `Function` fails to compile.
 pub(crate) const fn is_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     if bytes.is_empty() || bytes.len() > NAME_LENGTH || !bytes[0].is_ascii_lowercase() {
@@ -175,7 +181,7 @@ pub(crate) const fn is_name(name: &str) -> bool {
     true
 }
 
-/// The range of versions; `const` for the same reason.
+/// Checks a version; `const` for the same reason.
 pub(crate) const fn is_version(version: u32) -> bool {
     version <= VERSION_MAX
 }

@@ -1,4 +1,4 @@
-//! Who is who: every id that crosses a function boundary or the wire has a type of its own.
+//! Ids: every id that crosses a function boundary or the wire has its own type.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,18 +17,18 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id, unlike any made before, anywhere.
+            /// A new, globally unique id.
             #[expect(clippy::new_without_default, reason = "an id is made on purpose, never by default")]
             pub fn new() -> Self {
                 Self(Uuid::$make())
             }
 
-            /// An id with a chosen number, for tests and stories.
+            /// An id with a chosen number, for tests.
             pub const fn from_u128(number: u128) -> Self {
                 Self(Uuid::from_u128(number))
             }
 
-            /// The last eight hexadecimal digits, to tell few from each other at a glance.
+            /// The last eight hexadecimal digits, enough to tell a few apart.
             pub fn short(self) -> String {
                 let text = self.0.simple().to_string();
                 format!("{}{}", $prefix, &text[24..])
@@ -58,8 +58,8 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// One call of a function, from submission to answer. Made by the client (UUID v7), it is the
-    /// idempotency key: the same job submitted twice is one job.
+    /// One call of a function, from submission to answer. Created by the client (UUID v7), it is
+    /// the idempotency key: the same job submitted twice is one job.
     JobId, now_v7, ""
 }
 impl JobId {
@@ -84,8 +84,8 @@ uuid_id! {
     DistributorId, new_v4, "d-"
 }
 
-/// One distributor's time of being active. A new one is drawn at random each time, so that what
-/// an earlier term left behind is told apart.
+/// A period in which one distributor is active. Each has a new random id, so that leftovers of
+/// earlier terms can be recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Term(pub u64);
@@ -103,8 +103,8 @@ impl fmt::Display for Term {
     }
 }
 
-/// A link's count of connections. The names of a process's own queues end in it, since after a
-/// half-open cut the broker's old connection still holds the old names.
+/// The number of a link's connections so far. The names of a process's own queues end in it, since
+/// after a half-open cut the broker's old connection still holds the old names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u32);
@@ -123,14 +123,14 @@ impl fmt::Display for Generation {
     }
 }
 
-/// The name of a login at the broker: `[a-z0-9_-]{1,64}`. No dots, since the rights of a user
-/// are written as a prefix of the names of its queues.
+/// The name of a login at the broker: `[a-z0-9_-]{1,64}`. No dots, since a user's permissions are
+/// written as a prefix of its queues' names.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserName(Arc<str>);
 
-/// A user name with other characters than `[a-z0-9_-]`, or not 1 to 64 of them.
+/// The name does not match `[a-z0-9_-]{1,64}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a user name is 1 to 64 of a-z, 0-9, '_', '-'")]
+#[error("a user name must be 1 to 64 characters of a-z, 0-9, '_', '-'")]
 pub struct UserNameError;
 
 impl UserName {
@@ -139,13 +139,13 @@ impl UserName {
         &self.0
     }
 
-    /// Who the callers of a distributor's HTTP API are to the workers. No login can be called
-    /// so: its name is not one of the grammar, and is only read where we wrote it ourselves.
+    /// The user of all callers of a distributor's HTTP API. No login can have this name: it does
+    /// not match the grammar, and is accepted only where we wrote it ourselves.
     pub fn http() -> Self {
         Self(HTTP.into())
     }
 
-    /// Whether it is that of the callers of the HTTP API.
+    /// Whether it is the user of the HTTP API's callers.
     pub fn is_http(&self) -> bool {
         &*self.0 == HTTP
     }
@@ -191,13 +191,13 @@ impl<'de> Deserialize<'de> for UserName {
     }
 }
 
-/// What the distributor and the workers know a job by: ids are made by clients, so one user's
-/// must never collide with another's.
+/// The key of a job for distributor and workers: ids are made by clients, so those of different
+/// users must never collide.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct JobKey {
-    /// Whose job: the login the broker checked.
+    /// The login of the caller, checked by the broker.
     pub user: UserName,
-    /// Which job of that user.
+    /// The job's id.
     pub id: JobId,
 }
 
@@ -207,24 +207,24 @@ impl fmt::Display for JobKey {
     }
 }
 
-/// One execution of a job on a worker: the term that placed it, and the count within that term,
+/// One execution of a job on a worker: the term that placed it, and the number within that term,
 /// from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
     /// The term that made the placement.
     pub term: Term,
-    /// The count of placements of this job in that term, from 1.
+    /// The number of this placement of the job in that term, from 1.
     pub number: u32,
 }
 
-/// The workers that serve the same set of functions and share one queue. Computed from the set,
-/// so that replicas of one image meet without being told.
+/// The workers that serve the same set of functions and share one queue. Computed from the set, so
+/// that replicas of one image share a pool without configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PoolId(u64);
 
 impl PoolId {
-    /// The pool of the workers that serve just these functions, in whatever order.
+    /// The pool of workers that serve exactly these functions, in any order.
     pub fn of(functions: &[Address]) -> Self {
         let mut sorted: Vec<&Address> = functions.iter().collect();
         sorted.sort();

@@ -1,7 +1,7 @@
-//! Text written by others, as a person may be shown it: panic messages, host names, errors.
+//! Makes foreign text safe to show: panic messages, host names, errors.
 //!
-//! What steers a terminal, turns a line round or cannot be seen is shown as an escape, and what is
-//! long is cut.
+//! Control characters, bidirectional overrides and invisible characters are shown as escapes, and
+//! long text is cut.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -9,7 +9,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-/// The most characters of one text that a person is shown.
+/// The most characters shown of one text.
 pub const SHOWN: usize = 2_000;
 
 /// One line of text: see [`line()`].
@@ -19,7 +19,7 @@ pub struct Line<'a> {
     most: usize,
 }
 
-/// Some text as one line of at most about `most` characters. What is missing is counted behind it.
+/// Text as one line of about `most` characters at most, followed by how much is missing.
 ///
 /// ```
 /// use simple_dist_protocol::text;
@@ -49,21 +49,21 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// Whether a character can be seen, and does nothing but be seen.
+/// Whether a character is visible and has no other effect.
 pub fn is_plain(c: char) -> bool {
     !(c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
             // Fillers, which look like blanks or like nothing.
             | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}'
-            // Joiners, marks and overrides of direction, line and paragraph separators.
+            // Joiners, directional marks and overrides, line and paragraph separators.
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             // Tags and variation selectors, in which whole messages can be hidden.
             | '\u{e0000}'..='\u{e0fff}'))
 }
 
-/// JSON in which every character that is not plain is an escape: the same value, safe in a terminal.
+/// JSON in which every character that is not plain is escaped: the same value, safe in a terminal.
 ///
 /// ```
 /// use simple_dist_protocol::text;
@@ -73,14 +73,14 @@ pub fn is_plain(c: char) -> bool {
 /// ```
 ///
 /// # Errors
-/// When the value itself cannot be written, as a map whose keys are no text.
+/// Fails if the value cannot be encoded, for example a map with keys that are not text.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     let mut written = Vec::new();
     write_json(value, &mut written)?;
     Ok(String::from_utf8(written).expect("JSON is UTF-8"))
 }
 
-/// The same of lines of JSON that somebody else has written.
+/// Escapes existing lines of JSON in the same way.
 pub fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -95,7 +95,7 @@ pub fn escape_json(json: &str) -> String {
     escaped
 }
 
-/// The same, written as it is made.
+/// The same, into a writer.
 pub(crate) fn write_json<T: Serialize + ?Sized>(
     value: &T,
     to: impl io::Write,

@@ -1,5 +1,4 @@
-//! The names of every queue and exchange, and what they are declared with. No name is written
-//! anywhere else.
+//! The names and properties of every queue and exchange. No name is written anywhere else.
 
 mod rights;
 
@@ -32,19 +31,19 @@ impl fmt::Display for Name {
     }
 }
 
-/// How the shared queues are kept by the broker.
+/// The type of the shared queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum QueueKind {
-    /// One node: fast, gone with its disk.
+    /// On one node: fast, but lost with its disk.
     #[default]
     Classic,
-    /// Several nodes: survives one of them.
+    /// On several nodes: survives the loss of one.
     Quorum,
 }
 
-/// A prefix other than `[a-z0-9_-]{1,32}`.
+/// The prefix does not match `[a-z0-9_-]{1,32}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a prefix is 1 to 32 of a-z, 0-9, '_', '-'")]
+#[error("a prefix must be 1 to 32 characters of a-z, 0-9, '_', '-'")]
 pub struct PrefixError;
 
 /// The names of one installation, under one prefix. Cheap to clone.
@@ -67,7 +66,7 @@ pub enum Declaration {
     Exchange {
         /// Its name.
         name: Name,
-        /// Where it sends what it gets.
+        /// How it routes.
         kind: ExchangeKind,
     },
     /// A queue.
@@ -83,7 +82,7 @@ pub enum Declaration {
     },
 }
 
-/// Where an exchange sends what it gets.
+/// How an exchange routes messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeKind {
     /// To the queues bound with the message's key.
@@ -97,7 +96,7 @@ pub enum ExchangeKind {
 pub struct QueueSpec {
     /// Its name.
     pub name: Name,
-    /// Only for the connection that declares it, and gone with it. All others are durable.
+    /// Usable only by the connection that declares it, and deleted with it. All others are durable.
     pub exclusive: bool,
     /// The `x-` arguments.
     pub arguments: Vec<(&'static str, ArgumentValue)>,
@@ -113,7 +112,11 @@ pub enum ArgumentValue {
 }
 
 impl Topology {
-    /// The names under a prefix other than `sd`.
+    /// The names under this prefix.
+    ///
+    /// # Errors
+    ///
+    /// Fails unless the prefix matches `[a-z0-9_-]{1,32}`.
     pub fn new(prefix: &str, kind: QueueKind) -> Result<Self, PrefixError> {
         let fits = (1..=32).contains(&prefix.len())
             && prefix.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
@@ -189,13 +192,13 @@ impl Topology {
         self.name("answers")
     }
 
-    /// The queue of what could not be decoded.
+    /// The queue of undecodable messages.
     pub fn parked(&self) -> Name {
         self.name("parked")
     }
 
-    /// The queues of which the active distributor holds one: more than one, for a broker that keeps
-    /// the queue of a holder whose node is down.
+    /// The queues of which the active distributor holds one. There are several because some brokers
+    /// keep the queue of a holder whose node is down.
     pub fn leader(&self) -> [QueueSpec; limits::LOCKS] {
         std::array::from_fn(|place| {
             exclusive(self.name(format_args!("leader.{}", place + 1)), vec![])
@@ -239,7 +242,7 @@ impl Topology {
         }
     }
 
-    /// A client's queue of presence: the newest beat alone.
+    /// A client's queue of presence, which keeps only the newest.
     pub fn client_presence(
         &self,
         user: &UserName,
@@ -262,7 +265,7 @@ impl Topology {
         Declaration::Binding { queue: queue.name.clone(), exchange, key }
     }
 
-    /// All that is shared: declared by the distributor before it does anything else.
+    /// Everything shared, which the distributor declares before anything else.
     pub fn shared(&self) -> Vec<Declaration> {
         let exchange = |name, kind| Declaration::Exchange { name, kind };
         let bind = |queue, exchange, key| Declaration::Binding { queue, exchange, key };
@@ -271,9 +274,9 @@ impl Topology {
             exchange(self.results(), ExchangeKind::Direct),
             exchange(self.beats(), ExchangeKind::Direct),
             exchange(self.presence(), ExchangeKind::Fanout),
-            Declaration::Queue(self.intake(self.submissions(), true)),
-            Declaration::Queue(self.intake(self.control(), true)),
-            Declaration::Queue(self.intake(self.answers(), false)),
+            Declaration::Queue(self.leader_queue(self.submissions(), true)),
+            Declaration::Queue(self.leader_queue(self.control(), true)),
+            Declaration::Queue(self.leader_queue(self.answers(), false)),
             Declaration::Queue(self.parking()),
             bind(self.submissions(), self.submit(), self.submit_key()),
             bind(self.control(), self.submit(), self.control_key()),
@@ -281,12 +284,12 @@ impl Topology {
         ]
     }
 
-    fn intake(&self, name: Name, expiring: bool) -> QueueSpec {
+    fn leader_queue(&self, name: Name, expiring: bool) -> QueueSpec {
         let mut arguments = self.shared_arguments();
-        arguments.push(("x-max-length-bytes", number(limits::INTAKE_BYTES)));
+        arguments.push(("x-max-length-bytes", number(limits::LEADER_QUEUE_BYTES)));
         arguments.push(REJECT_PUBLISH);
         if expiring {
-            arguments.push(("x-message-ttl", millis(limits::INTAKE_TTL)));
+            arguments.push(("x-message-ttl", millis(limits::LEADER_QUEUE_TTL)));
         }
         QueueSpec { name, exclusive: false, arguments }
     }
@@ -360,8 +363,8 @@ mod tests {
         }
     }
 
-    /// One classic queue among them would be gone with its node, and nobody could declare it
-    /// before that is back: no distributor would come up.
+    /// A classic queue among them would be lost with its node, and nobody could declare it until
+    /// the node is back: no distributor would become active.
     #[test]
     fn every_shared_queue_survives_a_node() {
         let topology = Topology::new("sd", QueueKind::Quorum).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::limits::{LIST_PATIENCE, TIMEOUT_MAX};
+use simple_dist_protocol::limits::{LIST_TIMEOUT, TIMEOUT_MAX};
 use simple_dist_protocol::message::{Answer, Answered, Answers, Bound, End, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
@@ -172,10 +172,10 @@ impl Core {
     /// take longer than measured. Raising the estimate keeps fewer jobs behind them.
     fn raise_run_time_estimate(&mut self, job: JobRef) {
         let Some(found) = self.jobs.get(job) else { return };
-        self.fleet.functions.get_mut(found.function).work.raise_to(LIST_PATIENCE);
+        self.fleet.functions.get_mut(found.function).work.raise_to(LIST_TIMEOUT);
         let pool = found.in_flight().and_then(|in_flight| in_flight.pool);
         if let Some(pool) = pool.and_then(|pool| self.fleet.pools.get_mut(&pool)) {
-            pool.work.raise_to(LIST_PATIENCE);
+            pool.work.raise_to(LIST_TIMEOUT);
         }
     }
 }

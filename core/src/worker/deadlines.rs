@@ -40,7 +40,7 @@ impl Executor {
     /// When a turn is late, or the job it runs is, or is worth a word.
     fn turn_due(&self, turn: &Turn) -> Option<Duration> {
         let front = turn.run.front().and_then(|number| self.jobs.get(*number))?;
-        let late = turn.is_patient().then(|| turn.began + limits::LIST_PATIENCE);
+        let late = turn.is_patient().then(|| turn.began + limits::LIST_TIMEOUT);
         let word = match front.state {
             State::Running { announced: false, .. } if self.link.is_some() => {
                 let is_long = self.run_times.is_long(&front.function);
@@ -123,5 +123,5 @@ impl Turn {
 
 /// Whether what waits since then has waited too long.
 fn is_late(since: Duration, now: Duration) -> bool {
-    since + limits::LIST_PATIENCE <= now
+    since + limits::LIST_TIMEOUT <= now
 }

@@ -1,16 +1,16 @@
-//! A broker as AMQP 0-9-1 describes it: queues in order, consumers with a prefetch, acks and
-//! redelivery, exclusive queues, mandatory messages, times to live. And what may go wrong in one.
+//! A model of an AMQP 0-9-1 broker: ordered queues, consumers with a prefetch, acks and redelivery,
+//! exclusive queues, mandatory messages, TTLs; and the ways in which one can fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use simple_dist_protocol::limits::{CLIENT_EXPIRES, INTAKE_TTL};
+use simple_dist_protocol::limits::{CLIENT_EXPIRES, LEADER_QUEUE_TTL};
 use simple_dist_protocol::message::{Control, Deliveries, FromClient, FromWorker, Place, Presence};
 use simple_dist_protocol::{ClientId, JobId, Outcome, PoolId, UserName, WorkerId};
 
 use crate::random::Random;
 
-/// A process's link, as the broker numbers them: its two connections, which live and die together.
+/// A process's link, as the broker numbers it: its two connections, which live and die together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Conn(pub(crate) usize);
 
@@ -22,7 +22,7 @@ pub(crate) enum Name {
     Answers,
     Pool(PoolId),
     Client(ClientId, u32),
-    // Exclusive from here on.
+    // The rest are exclusive.
     Worker(WorkerId, u32),
     Beats(Conn),
     /// At most 16 messages, the newest.
@@ -51,7 +51,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Whether it comes all the time and says how somebody is.
+    /// Whether it is a periodic status message.
     pub(crate) fn is_usual(&self) -> bool {
         matches!(self, Self::Presence(_) | Self::Worker(FromWorker::Beat(_)))
     }
@@ -76,7 +76,7 @@ pub(crate) struct Handed {
     pub(crate) letter: Letter,
 }
 
-/// What goes wrong for a while.
+/// A temporary fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
     /// Nobody can connect.
@@ -93,13 +93,13 @@ pub(crate) enum Trouble {
     ConfirmsLate,
     /// One confirm in four never comes.
     ConfirmsLost,
-    /// Questions after queues come to nothing.
+    /// Questions about queues fail.
     Deaf,
-    /// It takes no messages, an alarm.
+    /// It blocks publishers.
     Blocks,
 }
 
-/// What is left after a restart.
+/// What survives a restart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Left {
     All,
@@ -112,7 +112,7 @@ struct Queue {
     letters: VecDeque<Letter>,
     consumers: Vec<Consumer>,
     turn: usize,
-    /// Since when nobody consumes it.
+    /// Since when it has no consumer.
     unused: Duration,
 }
 
@@ -129,15 +129,15 @@ struct Consumer {
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     queues: BTreeMap<Name, Queue>,
-    /// What a distributor declares for everybody is there.
+    /// Whether a distributor has declared the shared topology.
     pub(crate) is_furnished: bool,
     alive: BTreeSet<Conn>,
     leader: Option<Conn>,
     tags: u64,
     until: BTreeMap<Trouble, Duration>,
     stirred: BTreeSet<Name>,
-    /// Jobs that may run once more: their placement is there twice, or what was to tell of their run
-    /// was confirmed and dropped.
+    /// Jobs that may run once more: their placement was duplicated, or the report of their run was
+    /// confirmed and dropped.
     pub(crate) excused: Vec<JobId>,
 }
 
@@ -162,7 +162,7 @@ impl Broker {
         self.alive.iter().copied().collect()
     }
 
-    /// A link is gone: what is its own goes with it, what it has not acked is there again.
+    /// A link is gone: its exclusive queues are deleted, and what it has not acked is requeued.
     pub(crate) fn close(&mut self, conn: Conn, now: Duration) {
         self.alive.remove(&conn);
         self.leader.take_if(|leader| *leader == conn);
@@ -292,20 +292,20 @@ impl Broker {
         self.queues.get_mut(&name)?.letters.pop_front()
     }
 
-    /// Whatever waits for workers is dropped without a word.
+    /// Silently drops everything that waits for workers.
     pub(crate) fn purge_pools(&mut self) {
         let pools = self.queues.iter_mut().filter(|(name, _)| matches!(name, Name::Pool(_)));
         pools.for_each(|(_, queue)| queue.letters.clear());
     }
 
-    /// The messages that wait; none where there is no such queue.
+    /// The number of waiting messages; `None` if there is no such queue.
     pub(crate) fn depth(&mut self, name: Name, now: Duration) -> Option<u32> {
         let queue = self.queues.get_mut(&name)?;
         queue.expire(name, now);
         u32::try_from(queue.letters.len()).ok()
     }
 
-    /// Hands out whatever can be handed out.
+    /// Delivers whatever can be delivered.
     pub(crate) fn hand_out(&mut self, now: Duration) -> Vec<Handed> {
         let mut handed = vec![];
         for name in std::mem::take(&mut self.stirred) {
@@ -334,13 +334,13 @@ impl Broker {
 impl Queue {
     fn expire(&mut self, name: Name, now: Duration) {
         if matches!(name, Name::Submissions | Name::ClientControl) {
-            while self.letters.pop_front_if(|it| now >= it.came + INTAKE_TTL).is_some() {}
+            while self.letters.pop_front_if(|it| now >= it.came + LEADER_QUEUE_TTL).is_some() {}
         }
     }
 }
 
 impl Name {
-    /// Whether the queue goes with this link.
+    /// Whether the queue is deleted with this link.
     fn is_of(&self, conn: Conn, queue: &Queue) -> bool {
         match self {
             Self::Beats(of) | Self::Presence(of) | Self::ClientPresence(of) => *of == conn,

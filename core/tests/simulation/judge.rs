@@ -1,4 +1,4 @@
-//! The promises: what is written down of every call, and what must never be in it.
+//! The promises: the record of every call, and what must never happen in it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use simple_dist_protocol::message::Marks;
 
 use crate::script::{CALM, Call, Kind, PATIENT, Way, Who};
 
-/// By so much a call may end after its time.
+/// How late a call may end after its time.
 const LATE: Duration = Duration::from_secs(2);
-/// By so much after its deadline.
+/// How late it may end after its deadline.
 const GRACE: Duration = Duration::from_millis(100);
-/// A death is made good by then.
+/// How soon the effects of a death must be repaired.
 const HEALED: Duration = Duration::from_secs(15);
-/// A death is found by then: one that may not be must not stand for a worker that was lost alive.
+/// How soon a death must be noticed, so that a later loss counts as a false alarm.
 const FOUND: Duration = Duration::from_secs(4);
-/// So often a job may be handed back while all is well.
+/// How often a job may be handed back while all is well.
 const HANDED_BACK: u32 = 3;
-/// The steps that are told of a failure.
+/// How many of the last steps are printed for a failure.
 const STEPS: usize = 40;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Judge {
     pub(crate) way: Way,
     pub(crate) cases: BTreeMap<JobId, Case>,
     terms: u32,
-    /// The workers that were taken for lost, and when some died.
+    /// How many workers were declared lost, and when some died.
     lost: u32,
     pub(crate) deaths: Vec<Duration>,
     /// The first promise that was broken.
@@ -52,13 +52,13 @@ pub(crate) struct Case {
     /// How long its client had been frozen when it began.
     slept: Duration,
     pub(crate) is_over: bool,
-    /// Nobody waits for it: dropped, or its client is gone.
+    /// Nobody waits for it: it was dropped, or its client is gone.
     is_dropped: bool,
     /// Its client was told of a strike.
     is_struck: bool,
     runs_here: bool,
     runs: u32,
-    /// Runs that are nobody's fault: of a message that was there twice, of a worker that left.
+    /// Excused runs: of a duplicated message, or of a worker that left.
     extra: u32,
     handed_back: u32,
     terms_before: u32,
@@ -80,7 +80,7 @@ impl Judge {
         }
     }
 
-    /// Whether anybody is told of the steps.
+    /// Whether steps are recorded.
     pub(crate) fn is_told(&self) -> bool {
         self.is_loud || self.steps.is_some()
     }
@@ -104,7 +104,7 @@ impl Judge {
         }
     }
 
-    /// Whether work must get done now.
+    /// Whether jobs must make progress now.
     pub(crate) fn is_calm(&self) -> bool {
         self.way != Way::Awful && self.now >= self.calm_since()
     }
@@ -158,11 +158,11 @@ impl Judge {
         self.cases.get_mut(&id).expect("a job that somebody called")
     }
 
-    /// A worker begins the job; how long it runs.
+    /// A worker starts the job; returns how long it runs.
     pub(crate) fn begins(&mut self, id: JobId) -> Duration {
         let terms = self.terms;
-        // A worker that lives and whose beats do not come in time is lost, and what it has begun
-        // goes elsewhere: until it is heard nobody knows that it has begun it.
+        // A live worker whose beats are late is declared lost, and its jobs go elsewhere: until it
+        // is heard, nobody knows that it has started them.
         let dead = self.deaths.iter().filter(|at| **at + FOUND <= self.now).count();
         let uncounted = self.lost.saturating_sub(dead as u32);
         let case = self.case(id);
@@ -175,7 +175,7 @@ impl Judge {
         span
     }
 
-    /// Its client runs it; how long that takes.
+    /// Its client runs it locally; returns how long that takes.
     pub(crate) fn begins_here(&mut self, id: JobId) -> Duration {
         let case = self.case(id);
         let fine = !case.is_struck && case.may_run_here();
@@ -185,14 +185,14 @@ impl Judge {
         span
     }
 
-    /// Its client's run of it goes on when it ends.
+    /// Its local run continues although the call has ended.
     pub(crate) fn left_behind(&mut self, id: JobId) {
         let case = self.case(id);
         let fine = case.runs_here && case.call.deadline.is_some() && !case.is_over;
         self.demand(fine, || format!("{id} is not to be left behind"));
     }
 
-    /// It may run once more without anybody's fault.
+    /// Allows one more run.
     pub(crate) fn allow_one_more(&mut self, id: JobId) {
         self.case(id).extra += 1;
     }
@@ -263,8 +263,9 @@ impl Judge {
         self.demand(fine && !again, || format!("{id} ended, after {waited:?}, as {end:?}"));
     }
 
-    /// A call whose time has passed and that goes on: only a run at its client keeps it, or the
-    /// wait for one, and nothing beyond its deadline. `slept` is how long its client has been frozen.
+    /// Whether a call continues past its time without being allowed to: only a local run, or the
+    /// wait for one, may keep it, and nothing beyond its deadline. `slept` is how long its client
+    /// has been frozen.
     pub(crate) fn is_late(case: &Case, now: Duration, slept: Duration, is_full: bool) -> bool {
         let Call { timeout, deadline, .. } = case.call;
         let kept = case.may_run_here() && (case.runs_here || is_full);

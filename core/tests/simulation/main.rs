@@ -1,5 +1,5 @@
-//! One simulation of everything that decides: the real scheduler, worker and caller on virtual
-//! time, between a broker, links and processes that fail in all the ways that real ones do.
+//! One simulation of everything that decides: the real scheduler, worker and caller in virtual
+//! time, with a broker, links and processes that fail in all the ways that real ones do.
 //!
 //! ```text
 //!  script (from the seed) --> world: processes, links, broker --> judge: the promises
@@ -10,13 +10,14 @@
 //! |---|---|
 //! | 1,000 seeds | `cargo test -p simple-dist-core --test simulation` |
 //! | any number of them | `SIMULATION_SEEDS=100000 cargo test --release -p simple-dist-core --test simulation` |
-//! | from another one on | `SIMULATION_FIRST=4711`, beside that |
-//! | one of them, told step by step | `SIMULATION_SEED=4711` |
-//! | a failed one as it is, not shortened | `SIMULATION_TRIES=0` |
+//! | starting at another one | `SIMULATION_FIRST=4711`, beside that |
+//! | one of them, printed step by step | `SIMULATION_SEED=4711` |
+//! | a failed one as it is, without shortening it | `SIMULATION_TRIES=0` |
 //!
-//! A seed that fails is made shorter, by leaving out faults and calls as long as it still fails,
-//! and printed with what is left and its last steps. Mended, it goes into `seeds.txt`, as do
-//! the few that notice a rule switched off: those are played first, always. `core/tests/simulation/mutants` switches rules off and expects to see red.
+//! A failing seed is shortened, by leaving out faults and calls as long as it still fails, and
+//! printed with what is left and its last steps. Once fixed, it goes into `seeds.txt`, together
+//! with the few seeds that notice a disabled rule: those always run first.
+//! `core/tests/simulation/mutants` disables rules and expects failures.
 
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a failed seed is shown to whoever looks into it")]
@@ -38,9 +39,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use script::Script;
 use world::World;
 
-/// How often a failed script is played, at most, to make it shorter.
+/// How often a failing script is replayed, at most, to shorten it.
 const TRIES: u64 = 400;
-/// How many seeds are played when nobody says how many.
+/// The default number of seeds.
 const SEEDS: u64 = 1000;
 
 #[test]
@@ -61,7 +62,7 @@ fn what_is_promised_holds_whatever_happens() {
     };
     let (next, innocents) = (AtomicU64::new(0), AtomicU32::new(0));
     let failed: Mutex<Option<u64>> = Mutex::new(None);
-    // A machine that panics has failed like any other, and is played again to be told of.
+    // A machine that panics has failed like any other; its seed is replayed for the report.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
@@ -109,7 +110,7 @@ fn a_seed_is_played_the_same_way_each_time() {
     }
 }
 
-/// Plays a script: how many innocent jobs it poisoned, or what broke, after which steps.
+/// Plays a script: returns how many innocent jobs it poisoned, or what broke after which steps.
 fn play(script: Script, tells: bool) -> Result<u32, (String, Vec<String>)> {
     let mut world = World::new(script);
     world.judge.steps = tells.then(VecDeque::new);
@@ -124,7 +125,7 @@ fn play(script: Script, tells: bool) -> Result<u32, (String, Vec<String>)> {
     }
 }
 
-/// Plays one seed aloud.
+/// Plays one seed and prints its steps.
 fn show(seed: u64) {
     let script = Script::new(seed);
     eprintln!("{script:#?}");

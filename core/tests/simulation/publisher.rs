@@ -1,5 +1,5 @@
-//! One lane of a link's publishing side, as `link/src/publisher.rs` and `lists.rs` have it: what
-//! waits leaves as lists, in windows, and the next window waits for every confirm of the last.
+//! One lane of a link's publisher, as in `link/src/publisher.rs` and `lists.rs`: waiting items
+//! leave as lists, in windows, and the next window waits for all confirms of the previous one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::broker::{Body, Route};
 /// Messages whose confirms are awaited together.
 const WINDOW: usize = 64;
 
-/// Something to be published, and what waits to hear of it.
+/// An item to publish, with the tokens waiting for its outcome.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) route: Route,
@@ -40,7 +40,7 @@ impl Publisher {
         }
     }
 
-    /// What leaves now, each with its number.
+    /// The messages that leave now, each with its number.
     pub(crate) fn next_window(&mut self, now: Duration) -> Vec<(u64, Item)> {
         if self.is_waiting() {
             return vec![];
@@ -53,7 +53,7 @@ impl Publisher {
         items
     }
 
-    /// What became of a message; and of all of the window, if it was the last.
+    /// The outcome of a message; returns those of the whole window after the last one.
     pub(crate) fn confirmed(&mut self, number: u64, outcome: Outcome) -> Vec<(Vec<u64>, Outcome)> {
         if let Some(place) = number.checked_sub(self.first)
             && let Some((_, known)) = self.window.get_mut(place as usize)
@@ -75,7 +75,7 @@ impl Publisher {
         self.window.iter().any(|(_, outcome)| outcome.is_none())
     }
 
-    /// Whatever waits, behind what is on its way.
+    /// Everything unconfirmed, then everything waiting.
     pub(crate) fn rest(&mut self) -> Vec<(u64, Item)> {
         let next = self.first + self.window.len() as u64;
         (next..).zip(self.waiting.drain(..)).collect()
@@ -88,7 +88,7 @@ impl Publisher {
 }
 
 impl Item {
-    /// Joins another to the list that this is; it comes back if it does not fit.
+    /// Appends another item to this list, or returns it if it does not fit.
     fn take_in(&mut self, other: Self) -> Option<Self> {
         let fits = match (&self.body, &other.body) {
             (Body::Client(FromClient::Submit(it)), Body::Client(FromClient::Submit(_))) => {

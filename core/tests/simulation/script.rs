@@ -1,5 +1,5 @@
-//! What is played: who there is, on what kind of way, who calls what, and what goes wrong. All of
-//! it is drawn from the seed before anything happens, so that parts of it can be left out.
+//! What is played: which processes there are, how slow the network is, who calls what, and what
+//! goes wrong. All of it is drawn from the seed in advance, so that parts of it can be left out.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::random::{Random, Span};
 
 /// Faults and calls happen before, all faults are over soon after.
 pub(crate) const FAULTS_END: Duration = Duration::from_secs(40);
-/// From then on all must be well: the last freeze has ended, heartbeats have found every dead
-/// link, a new term has begun.
+/// From then on all must be well: the last freeze has ended, heartbeats have found every dead link,
+/// a new term has begun.
 pub(crate) const CALM: Duration = Duration::from_secs(70);
 /// The last calls are made.
 pub(crate) const CALLS_END: Duration = Duration::from_secs(85);
-/// The time of calls that are to end by their answer.
+/// The timeout of calls that should end by their answer.
 pub(crate) const PATIENT: Duration = Duration::from_secs(600);
 
-/// Of what these are drawn from, apart from the rest.
+/// A separate random stream for time limits.
 const LIMITS: u64 = 0x11_317;
 
 /// The functions of each pool.
@@ -39,13 +39,12 @@ pub(crate) struct Script {
     pub(crate) deeds: Vec<(Duration, Deed)>,
 }
 
-/// How long a hop takes, and the answer to a question after a queue beyond that.
+/// How long a hop takes, and in addition the answer to a question about a queue.
 ///
-/// The line is drawn at what the rules themselves ask of a way: a distributor judges nobody and
-/// places nothing unless its own presence is back within a second, a client runs itself what is
-/// unconfirmed for a second, and a worker is lost after 2.5 s without a beat. On a way that does
-/// not carry that, with windows of a whole round trip and a beat behind each, what must not happen
-/// must not happen, and calls end by their time, but nobody promises that work gets done.
+/// The limit is what the rules themselves require: a distributor neither declares workers lost nor
+/// places jobs unless its own presence is back within a second, a client runs locally what is
+/// unconfirmed for a second, and a worker is lost after 2.5 s without a beat. On a slower network,
+/// safety must hold and calls must end in time, but progress is not promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Quick,
@@ -83,7 +82,7 @@ pub(crate) enum Kind {
     Killer,
 }
 
-/// A process, by its place: distributors, then workers, then clients.
+/// A process, by its index: distributors, then workers, then clients.
 pub(crate) type Who = usize;
 
 #[derive(Debug, Clone)]
@@ -94,9 +93,9 @@ pub(crate) enum Fault {
     Freeze(Who, Duration),
     /// Messages of the process take up to 2 s a hop.
     Slow(Who, Duration),
-    /// A worker is told to leave.
+    /// A worker is told to stop.
     Stop(Who),
-    /// A person lets a worker drain for so long.
+    /// An operator drains a worker for this long.
     Drain(Who, Duration),
     Restart(Left, Duration),
     Purge,
@@ -127,7 +126,7 @@ impl Script {
         let pools: Vec<usize> = script.workers.iter().map(|(pool, ..)| *pool).collect();
         let place = random.place(pools.len());
         if pools.iter().filter(|pool| **pool == pools[place]).count() > 1 {
-            // That one of several workers hands back what waits for it is no accident.
+            // A draining worker that returns its waiting jobs is no accident.
             let worker = script.distributors + place;
             let drain = Fault::Drain(worker, random.within((100, 800)));
             let at = late_crowd + random.within((5, 300));

@@ -1,5 +1,5 @@
-//! What stands between the machines and the broker, as thin as can be: each shell turns what
-//! happens into its machine's events, and effects into acts.
+//! Minimal shells between the machines and the broker: each turns what happens into events for its
+//! machine, and effects into actions.
 
 pub(crate) mod client;
 pub(crate) mod distributor;
@@ -50,7 +50,7 @@ pub(crate) enum Down {
         is_there: bool,
     },
     Declared(PoolId),
-    /// None if the question came to nothing.
+    /// `None` if the question failed.
     Depth {
         asked_at: Duration,
         queue: Name,
@@ -61,13 +61,13 @@ pub(crate) enum Down {
     Blocked(bool),
 }
 
-/// What a process set itself a clock for.
+/// A timer of a process.
 #[derive(Debug)]
 pub(crate) enum Alarm {
     Tick,
     Claim,
     Consume(Name),
-    /// The machine's own time; an older one means nothing.
+    /// The machine's own timer; an outdated one is ignored.
     Wake(Duration),
     /// The thread of a slot ends a job, of its so manieth run.
     SlotEnds {
@@ -84,7 +84,7 @@ pub(crate) enum Alarm {
     },
 }
 
-/// What happens to a process.
+/// An event for a process.
 #[derive(Debug)]
 pub(crate) enum Happening {
     Begins,
@@ -93,10 +93,10 @@ pub(crate) enum Happening {
     Heard(Down),
     Settled(Vec<u64>, Outcome),
     Alarm(Alarm),
-    /// Of a client: somebody calls, or is not interested any more.
+    /// For a client: somebody calls, or drops a call.
     Called(Call),
     Dropped(JobId),
-    /// Of a worker: it is told to leave. Of a distributor: a person wants a worker to drain or not.
+    /// For a worker: it is told to stop. For a distributor: an operator drains or resumes a worker.
     Stopped,
     Drains(simple_dist_protocol::WorkerId, bool),
 }
@@ -111,16 +111,16 @@ pub(crate) enum Act {
     Ask(Up),
     After(Duration, Alarm),
     GiveUp,
-    /// It leaves in good order.
+    /// It stops cleanly.
     Leave,
     Die,
 }
 
-/// For what is made of jobs, and for what keeps everybody going.
+/// The lane of jobs, and the one of control messages.
 pub(crate) const JOBS: usize = 0;
 pub(crate) const CONTROL: usize = 1;
 
-/// Where a process stands: its clock, its link, and what it does now.
+/// The surroundings of a process: its clock, its link, and its actions.
 #[derive(Debug)]
 pub(crate) struct Site<'a> {
     /// Since the process began.
@@ -129,7 +129,7 @@ pub(crate) struct Site<'a> {
     pub(crate) judge: &'a mut Judge,
     pub(crate) acts: Vec<Act>,
     pub(crate) blocked: bool,
-    /// For how long the broker has not confirmed what was sent.
+    /// How long the broker has not confirmed what was sent.
     pub(crate) unconfirmed: Duration,
 }
 

@@ -1,11 +1,11 @@
-//! A failed script without what it fails without, too.
+//! Shortens a failing script.
 
 use std::fmt::Write;
 
 use crate::play;
 use crate::script::Script;
 
-/// What is left of a failed seed, and how it fails, after so many tries at most.
+/// The shortened script of a failing seed, and how it fails, after at most `most` tries.
 pub(crate) fn shortened(seed: u64, most: usize) -> String {
     let mut script = Script::new(seed);
     let (mut tries, mut size) = (0, script.deeds.len().div_ceil(2));

@@ -1,8 +1,8 @@
-//! Processes, their links and a broker on virtual time.
+//! Processes, their links and a broker, in virtual time.
 
+mod checks;
 mod faults;
 mod links;
-mod looks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const BACKOFF: Span = (50, 1000);
 /// How long until somebody starts a process again.
 const RESTART: Span = (300, 4000);
 
-/// What happens somewhere.
+/// An event anywhere.
 #[derive(Debug)]
 enum What {
     AtBroker(Conn, Up),
@@ -52,14 +52,14 @@ enum Machine {
 struct Process {
     label: String,
     machine: Machine,
-    /// A process that begins again lives another life; what was meant for the last one is lost.
+    /// A restarted process has a new life; events for an earlier one are dropped.
     life: u64,
     is_alive: bool,
     began: Duration,
     frozen: Option<Duration>,
-    /// How long it was frozen, all in all.
+    /// How long it has been frozen in total.
     slept: Duration,
-    /// What comes to it while it is frozen.
+    /// Events that arrive while it is frozen.
     waiting: Vec<What>,
     slow_until: Duration,
     conn: Option<Conn>,
@@ -68,7 +68,7 @@ struct Process {
     lanes: [Publisher; 2],
 }
 
-/// A link, on the way. Nothing overtakes on one of its connections in one direction.
+/// Messages in transit on a link. Nothing overtakes on one connection in one direction.
 #[derive(Debug)]
 struct Wire {
     who: Who,
@@ -89,11 +89,11 @@ pub(crate) struct World {
     broker: Broker,
     processes: Vec<Process>,
     wires: Vec<Wire>,
-    /// What was published while the broker took nothing.
+    /// What was published while the broker blocked publishers.
     stalled: Vec<(Conn, Up)>,
     ids: u128,
     pub(crate) judge: Judge,
-    idle: looks::Idle,
+    idle: checks::Idle,
 }
 
 impl World {
@@ -109,7 +109,7 @@ impl World {
             stalled: vec![],
             ids: 0,
             judge: Judge::new(script.way),
-            idle: looks::Idle::default(),
+            idle: checks::Idle::default(),
             script,
         };
         let (workers, clients) = (world.script.workers.len(), world.script.clients.len());
@@ -121,11 +121,11 @@ impl World {
         for place in 0..world.script.deeds.len() {
             world.push(world.script.deeds[place].0, What::Deed(place));
         }
-        world.push(looks::EVERY, What::Looks);
+        world.push(checks::EVERY, What::Looks);
         world
     }
 
-    /// Goes on until all is done, or a promise is broken.
+    /// Runs until everything is done, or a promise is broken.
     pub(crate) fn run(&mut self) {
         while self.judge.broken.is_none()
             && let Some(((time, _), what)) = self.agenda.pop_first()
@@ -189,7 +189,7 @@ impl World {
                 }
                 Deed::Fault(fault) => self.fault(fault),
             },
-            What::Looks => self.after(looks::EVERY, What::Looks),
+            What::Looks => self.after(checks::EVERY, What::Looks),
         }
     }
 

@@ -65,7 +65,7 @@ impl Service {
             LeaderQueue::Submissions => self.topology.submissions(),
             LeaderQueue::ClientControl => self.topology.control(),
         };
-        let prefetch = limits::INTAKE_PREFETCH;
+        let prefetch = limits::LEADER_QUEUE_PREFETCH;
         let asking = session.clone();
         self.broker_call(&session, async move {
             tokio::time::sleep(delay).await;

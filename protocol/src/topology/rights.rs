@@ -1,15 +1,15 @@
-//! What each role may do at the broker: RabbitMQ's permission expressions, made of the same prefix
-//! as the names they match.
+//! The permissions of each role: RabbitMQ's permission expressions, made from the same prefix as
+//! the names they match.
 //!
-//! Only the distributor writes to the default exchange, which reaches every queue. No role may
-//! configure, read or write what another user owns: the user name is part of the names, and has no
-//! dot in it.
+//! Only the distributor may write to the default exchange, which reaches every queue. No role may
+//! configure, read or write what another user owns: the user name is part of the names, and
+//! contains no dot.
 
 use super::Topology;
 use crate::UserName;
 use crate::limits::LOCKS;
 
-/// What a login is for.
+/// The role of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Declares what is shared, and reaches every queue.
@@ -24,7 +24,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 3] = [Self::Distributor, Self::Worker, Self::Client];
 
-    /// The role as a word: `distributor`, `worker`, `client`.
+    /// The role's name: `distributor`, `worker`, `client`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Distributor => "distributor",
@@ -46,7 +46,7 @@ pub struct Rights {
 }
 
 impl Topology {
-    /// What a user of this role needs, and no more.
+    /// The permissions that a user of this role needs, and no more.
     ///
     /// ```
     /// use simple_dist_protocol::topology::{Role, Topology};

@@ -1,4 +1,4 @@
-//! Who is let in, who joins what is under way, who is refused.
+//! Which jobs are admitted, which join an unfinished one, which are refused.
 
 use super::*;
 
@@ -288,7 +288,7 @@ fn no_estimate_refuses_a_job() {
             at(0.2, holds(1, 3, 1)),
             at(5.7, nothing()),
         ],
-        // Nobody can know before that its time will not suffice.
+        // Nobody can know in advance that its time will not be enough.
         [
             place(1, 1),
             answer(1, "value"),

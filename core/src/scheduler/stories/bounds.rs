@@ -1,4 +1,4 @@
-//! Every table has an end, and nobody is turned away in silence.
+//! Every table is bounded, and no refusal is silent.
 
 use simple_dist_protocol::limits::CLIENT_BYTES;
 use simple_dist_protocol::message::{Delivery, Report};

@@ -1,4 +1,4 @@
-//! Marks and strikes: what speaks against a job, and what does not.
+//! Marks and strikes: what is evidence against a job, and what is not.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Workers that speak of what was never given to them.
+//! Workers that report jobs they were never given.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Attempts that go on although their job has ended: who is told, and the room they take.
+//! Attempts that continue although their job has ended: who is told, and the space they take.
 
 use super::*;
 

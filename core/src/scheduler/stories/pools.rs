@@ -1,4 +1,4 @@
-//! How many jobs lie in a pool's queue, whose they are, and who is welcome to them.
+//! How many jobs are in a pool's queue, which ones, and which workers are welcomed.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Who is served when many wait: logins in turn, and the clients of each.
+//! Fair shares: logins take turns, and the clients of each login.
 
 use super::*;
 

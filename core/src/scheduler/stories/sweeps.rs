@@ -1,4 +1,4 @@
-//! Messages that are gone without a word.
+//! Messages that are lost silently.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a person sees of a story.
+//! The views of a story.
 
 use super::*;
 use crate::view::{BarEnd, CancelledBy, Job, JobEvent, Phase, Place, Seconds, View, WorkerState};

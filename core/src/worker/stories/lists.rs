@@ -163,7 +163,7 @@ fn the_time_of_a_list_wakes_the_worker() {
     assert_eq!(wake, Some(limits::SHORT_JOB));
     story.play(tick(20));
     let wake = story.executor.next_wake().map(|wake| wake - story.start);
-    assert_eq!(wake, Some(limits::LIST_PATIENCE));
+    assert_eq!(wake, Some(limits::LIST_TIMEOUT));
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! A distributor: `distributor/src/service.rs`, `service/errands.rs`, `intake.rs`, `outbox.rs`.
+//! A distributor: `distributor/src/service.rs`, `service/broker_calls.rs`, `wire.rs`,
+//! `wire/decode.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token, Via};
-use simple_dist_protocol::limits::{INTAKE_PREFETCH, LIST_JOBS};
+use simple_dist_protocol::limits::{LEADER_QUEUE_PREFETCH, LIST_JOBS};
 use simple_dist_protocol::message::{Deliveries, FromClient, FromWorker, Place};
 use simple_dist_protocol::{Attempt, DistributorId, PoolId, Term};
 
@@ -25,8 +26,8 @@ pub(crate) struct Distributor {
     claiming: bool,
     /// Pools being emptied: what was found, and whether to declare again after it.
     purging: BTreeMap<PoolId, (Vec<Letter>, bool)>,
-    /// Looks at queues, by when they were asked for: how many answers are to come, and those that
-    /// have; none if one of them was that it cannot be told.
+    /// Questions about queues, by when they were asked: how many replies are outstanding, and those
+    /// received; `None` if one of them failed.
     looks: BTreeMap<Duration, (usize, Option<Depths>)>,
 }
 
@@ -120,12 +121,12 @@ impl Distributor {
 
     fn consume(&self, queue: Name, site: &mut Site<'_>) {
         if self.is_up {
-            let prefetch = INTAKE_PREFETCH.into();
+            let prefetch = LEADER_QUEUE_PREFETCH.into();
             site.act(Act::Ask(Up::Consume { queue, consumer: 0, prefetch }));
         }
     }
 
-    /// All queues are asked about together, and told of together.
+    /// All queues are asked about together, and reported together.
     fn look(&mut self, asked_at: Duration, pools: &[PoolId], site: &mut Site<'_>) {
         for queue in pools.iter().map(|pool| Name::Pool(*pool)).chain([Name::Answers]) {
             site.act(Act::Ask(Up::Depth { asked_at, queue }));

@@ -1,4 +1,4 @@
-//! A worker: `worker/src/service.rs`, `requests.rs`, `wire.rs`, and the threads of `slots.rs`.
+//! A worker: `worker/src/service.rs`, `broker_calls.rs`, `wire.rs`, and the threads of `slots.rs`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What goes wrong, and how it heals.
+//! Faults, and how they heal.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ impl World {
         self.ends(who);
     }
 
-    /// A process has told all that it has to tell, and ends.
+    /// A process has sent everything it had to send, and ends.
     pub(super) fn leave(&mut self, who: Who) {
         if let Some(conn) = self.processes[who].conn {
             for lane in [JOBS, CONTROL] {
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// A person lets a worker drain, or go on, at whatever distributor leads.
+    /// An operator drains or resumes a worker, on whichever distributor is active.
     pub(super) fn drain(&mut self, who: Who, life: u64, drains: bool) {
         let Machine::Worker(worker) = &self.processes[who].machine else { return };
         if self.processes[who].life != life {

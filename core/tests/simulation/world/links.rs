@@ -81,7 +81,7 @@ impl World {
         self.give_up(who);
     }
 
-    /// A process gives its link up.
+    /// A process drops its link.
     pub(super) fn give_up(&mut self, who: Who) {
         if let Some(conn) = self.processes[who].conn {
             self.send_up(conn, CONSUMING, Duration::ZERO, Up::Close);

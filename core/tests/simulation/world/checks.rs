@@ -1,4 +1,4 @@
-//! What is looked at four times a second: late calls, idle slots, and whether all is done.
+//! Checks made four times a second: late calls, idle slots, and whether everything is done.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::*;
 use crate::script::{CALLS_END, Way};
 
 pub(super) const EVERY: Duration = Duration::from_millis(250);
-/// What is not over then is stuck.
+/// What has not ended by then is stuck.
 const END: Duration = Duration::from_secs(180);
 
-/// The slots that did nothing while a job waited that they could run: since when, and how many
-/// jobs they had begun.
+/// The slots that were idle while a job that they could run was waiting: since when, and how many
+/// jobs they had started.
 #[derive(Debug, Default)]
 pub(super) struct Idle(BTreeMap<(Who, usize), (Duration, u64)>);
 
