@@ -127,13 +127,21 @@ fn warn_of_numbers(kind: &'static str, numbers: usize) {
     }
 }
 
-/// Writes a message.
+/// Encodes a message.
+///
+/// # Errors
+///
+/// Fails if the value cannot be encoded, for example a sequence of unknown length.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     rmp_serde::to_vec_named(value).map_err(|error| Error::Unwritable(error.to_string()))
 }
 
-/// Reads a message, an argument or a value: all its bytes, nested at most
-/// [`DEPTH`](limits::DEPTH) deep.
+/// Decodes a message, an argument or a value from all of the bytes.
+///
+/// # Errors
+///
+/// Fails if the bytes are not MessagePack of this type, if any are left over, or if they are nested
+/// more than [`DEPTH`](limits::DEPTH) deep.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut deserializer = rmp_serde::Deserializer::new(bytes);
     // One at which it has had enough.

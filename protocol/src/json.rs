@@ -1,8 +1,8 @@
 //! JSON to MessagePack and back, for callers that do not know a function's types: the command
 //! line and HTTP.
 //!
-//! One argument stands for itself, several are a tuple, none is nil. Bytes, which JSON lacks, are
-//! `{"$bytes": "<base64>"}` both ways.
+//! One argument is encoded as itself, several as a tuple, none as nil. Bytes, which JSON lacks, are
+//! `{"$bytes": "<base64>"}` in both directions.
 
 mod written;
 
@@ -21,25 +21,25 @@ pub use written::write_value_as_json;
 
 const BYTES: &str = "$bytes";
 
-/// Arguments or a value that have no counterpart on the other side.
+/// Why arguments or a value cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// Bytes that are not in base64.
+    /// Bytes that are not valid base64.
     #[error("{argument} has {given}, which is not base64: {problem}")]
     Base64 {
-        /// Which argument has them.
+        /// The argument that contains them.
         argument: String,
-        /// The bytes as they were given, or the beginning of them.
+        /// The text given, or the beginning of it.
         given: String,
-        /// What is wrong with them.
+        /// The problem.
         problem: String,
     },
-    /// The codec's word.
+    /// The codec failed.
     #[error(transparent)]
     Codec(#[from] codec::Error),
 }
 
-/// The argument in MessagePack of a call with these JSON arguments.
+/// Encodes the JSON arguments of a call as MessagePack.
 ///
 /// ```
 /// use serde_json::json;
@@ -49,6 +49,10 @@ pub enum JsonError {
 /// assert_eq!(arguments_from_json(&[json!(2), json!(10)])?, codec::encode(&(2, 10))?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Errors
+///
+/// Fails if a `$bytes` object is not valid base64, or an argument is nested too deep.
 pub fn arguments_from_json(arguments: &[Value]) -> Result<Vec<u8>, JsonError> {
     let encoded = match arguments {
         [] => codec::encode_untyped(&()),
@@ -56,15 +60,15 @@ pub fn arguments_from_json(arguments: &[Value]) -> Result<Vec<u8>, JsonError> {
         several => codec::encode_untyped(&several.iter().map(Outgoing).collect::<Vec<_>>()),
     };
     let mut bytes = encoded.map_err(|error| not_base64(arguments).unwrap_or(error.into()))?;
-    // They may wait for long, and room that was only taken in advance with them.
+    // The bytes may be kept for long: release the spare capacity.
     bytes.shrink_to_fit();
     Ok(bytes)
 }
 
-/// How much of bytes that cannot be read an error repeats.
+/// How much of an invalid text an error repeats.
 const GIVEN: usize = 60;
 
-/// The first bytes among the arguments that are not in base64.
+/// The first invalid base64 among the arguments.
 fn not_base64(arguments: &[Value]) -> Option<JsonError> {
     arguments.iter().enumerate().find_map(|(at, argument)| {
         let (given, error) = find_not_base64(argument)?;
@@ -109,8 +113,12 @@ fn bytes_of(fields: &Map<String, Value>) -> Option<&String> {
     }
 }
 
-/// The JSON of a value in MessagePack. Keys that are not text become text; what JSON has no
-/// number for (NaN, infinities) becomes null.
+/// Converts a value from MessagePack to JSON. Keys that are not text become text; numbers that JSON
+/// lacks (NaN, infinities) become null.
+///
+/// # Errors
+///
+/// Fails if the bytes are not MessagePack, or the value has no counterpart in JSON.
 pub fn value_to_json(bytes: &[u8]) -> Result<Value, JsonError> {
     Ok(codec::decode::<Incoming>(bytes)?.0)
 }

@@ -1,4 +1,4 @@
-//! What travels between clients, the distributor and workers, and how.
+//! The messages between clients, the distributor and workers, and how they are encoded.
 //!
 //! ```text
 //!  client --Submit, Cancel, Ask, Noted, Report--> distributor --Place--> pool --> worker
@@ -7,7 +7,7 @@
 //!                                                distributor --Presence--> everybody
 //! ```
 //!
-//! This is the only crate that names the codec: the others speak in the types below.
+//! This is the only crate that uses the codec: the others use the types below.
 
 mod address;
 pub mod codec;

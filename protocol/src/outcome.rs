@@ -1,9 +1,9 @@
-//! What the broker says of a message that was published.
+//! The broker's report about a published message.
 
-/// What became of a message.
+/// The outcome of publishing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The broker has it.
+    /// The broker has accepted it.
     Confirmed,
     /// It was mandatory and there is no such queue.
     Returned,

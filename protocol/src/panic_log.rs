@@ -1,7 +1,7 @@
-//! Panics as events of the log: one line each among the others, instead of text between them.
+//! Logs panics as events: one line each, instead of free text between the lines.
 //!
-//! The panic of a function is logged with the run that it ends. Whatever else panics in a program
-//! is left to the hook that the program has, unless it wants [`everything`] logged.
+//! The panic of a function is logged with its run. Other panics of a program go to the program's
+//! own hook, unless it wants [`everything`] logged.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
@@ -11,30 +11,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Address, JobId, text};
 
-/// The most characters of a backtrace, which is there only where `RUST_BACKTRACE` asks for it.
+/// The most characters of a backtrace, which is present only with `RUST_BACKTRACE`.
 const BACKTRACE: usize = 20_000;
 
-/// Whether panics are logged that end no run.
+/// Whether panics outside of runs are logged.
 static EVERYTHING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static RUN: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
-/// One run of a function, as the log names it.
+/// A run of a function, as the log shows it.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The job it is for.
+    /// The job.
     pub job: JobId,
-    /// What runs.
+    /// The function.
     pub function: Address,
-    /// Which attempt it is, on a worker.
+    /// The number of the attempt, on a worker.
     pub attempt: Option<u32>,
 }
 
 impl Run {
-    /// Runs the body. If it panics on this thread, that is logged as of this run, and goes on
-    /// through here.
+    /// Runs the body. A panic on this thread is logged with this run, and then continues.
     pub fn log_panics<T>(self, body: impl FnOnce() -> T) -> T {
         install();
         let _under_way = UnderWay(RUN.replace(Some(self)));
@@ -42,13 +41,13 @@ impl Run {
     }
 }
 
-/// Logs every panic of this process from now on, for programs that are services.
+/// Logs every panic of this process from now on; for services.
 pub fn everything() {
     EVERYTHING.store(true, Ordering::Relaxed);
     install();
 }
 
-/// What ran before on this thread, and will again.
+/// Restores the previous run of this thread when it is dropped.
 struct UnderWay(Option<Run>);
 
 impl Drop for UnderWay {
@@ -69,13 +68,13 @@ fn install() {
     });
 }
 
-/// Logs a panic; false if it is another hook's business, or if nobody would hear of it.
+/// Logs a panic; false if it belongs to another hook, or if nobody would see it.
 fn log(info: &PanicHookInfo<'_>) -> bool {
     if !tracing::dispatcher::has_been_set() {
         return false;
     }
     let said = info.payload_as_str().unwrap_or("a value that is not text");
-    // Whatever shows the log escapes it.
+    // The log's formatter escapes it.
     let panic = cut(said, text::SHOWN);
     let location = info.location().map(tracing::field::display);
     let backtrace = Backtrace::capture();

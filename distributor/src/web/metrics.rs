@@ -1,8 +1,8 @@
-//! `/metrics`, for Prometheus: the view's numbers, and what the code counts as it goes.
+//! `/metrics`, for Prometheus: the numbers of the view, and counters in the code.
 //!
-//! Labels are bounded: kinds and states are few, and beyond [`FUNCTIONS`] functions the rest are
-//! one. What counts up since the process began is a counter; `accepted` of the books is none,
-//! since a term's end takes off what it forgets.
+//! Labels are bounded: there are few kinds and states, and beyond [`FUNCTIONS`] functions the rest
+//! are combined. What only grows since the process started is a counter; `accepted` is not
+//! exported, since a term's end subtracts forgotten jobs.
 
 mod text;
 
@@ -23,11 +23,11 @@ use crate::handle::Handle;
 use crate::view::{Distribution, Function, Phase, View, WorkerState};
 use crate::wire::decode::DecodeError;
 
-/// The functions with numbers of their own: the first by name.
+/// The most functions with separate samples: the first by name.
 const FUNCTIONS: usize = 100;
-/// What the numbers of all others bear.
+/// The label of all others.
 const OTHER: &str = "other";
-/// The version of Prometheus' text.
+/// The media type of Prometheus' text format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route.
@@ -35,7 +35,7 @@ pub(super) fn router(scrape: Scrape) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(scrape)
 }
 
-/// Where the numbers come from.
+/// The sources of the numbers.
 #[derive(Clone)]
 pub(super) struct Scrape {
     handle: Handle,
@@ -43,7 +43,7 @@ pub(super) struct Scrape {
 }
 
 impl Scrape {
-    /// Counts from here on, if nobody did so before.
+    /// Starts counting, if nobody did so before.
     pub(super) fn new(handle: Handle) -> Self {
         let counted = recorder().clone();
         begin();
@@ -51,7 +51,8 @@ impl Scrape {
     }
 }
 
-/// What counts rare things shall be seen at nought: a rise from nothing is none to Prometheus.
+/// Exports counters of rare events as zero from the start: without a zero before it, Prometheus
+/// would miss the first increase.
 fn begin() {
     for reason in DecodeError::ALL.map(DecodeError::label) {
         ::metrics::counter!("simple_dist_unfit_total", "reason" => reason).increment(0);
@@ -70,21 +71,21 @@ fn begin() {
     ::metrics::gauge!("simple_dist_http_connections").increment(0.0);
 }
 
-/// One for the process, like what it records. If the program around us has one of its own, that
-/// one counts, and the view's numbers alone are shown here.
+/// One recorder per process. If the surrounding program has installed its own, that one gets the
+/// counters, and only the view's numbers are exported here.
 fn recorder() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         if let Err(error) = ::metrics::set_global_recorder(recorder) {
-            tracing::debug!(%error, "the program records its own metrics");
+            tracing::debug!(%error, "the program has its own metrics recorder");
         }
         handle
     })
 }
 
-/// All numbers, as Prometheus reads them.
+/// All metrics, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(
@@ -113,32 +114,44 @@ fn own(text: &mut Text, view: &View) {
     let (distributor, broker) = (&view.distributor, &view.broker);
     text.family("simple_dist_build_info", "gauge", "The program's version");
     text.sample("simple_dist_build_info", &[("version", &distributor.version)], 1.0);
-    text.gauge("simple_dist_uptime_seconds", "Since the distributor was started", distributor.up.0);
+    text.gauge(
+        "simple_dist_uptime_seconds",
+        "Time since the distributor started",
+        distributor.up.0,
+    );
     let (active, age) = match &distributor.phase {
         Phase::Active { age, .. } => (true, age.0),
         Phase::Standby { .. } | Phase::Down => (false, 0.0),
     };
-    text.gauge("simple_dist_active", "1 if this distributor leads", flag(active));
-    text.gauge("simple_dist_term_age_seconds", "How long it has led", age);
+    text.gauge("simple_dist_active", "1 if this distributor is active", flag(active));
+    text.gauge("simple_dist_term_age_seconds", "How long it has been active", age);
     text.gauge("simple_dist_broker_up", "1 if the link to the broker is up", flag(broker.up));
     text.gauge(
         "simple_dist_broker_blocked",
-        "1 if the broker takes no messages",
+        "1 if the broker blocks publishers",
         flag(broker.blocked),
     );
-    text.gauge("simple_dist_broker_sure", "1 if our own presence comes back", flag(broker.sure));
+    text.gauge(
+        "simple_dist_broker_sure",
+        "1 if our own presence comes back from the broker",
+        flag(broker.sure),
+    );
     let connections = broker.connections.into();
     text.counter("simple_dist_broker_connections_total", "Connections made so far", connections);
 }
 
-/// What was taken in and what became of it.
+/// Counts of jobs and how they ended.
 fn books(text: &mut Text, view: &View) {
     let (books, totals) = (&view.books, &view.totals);
     let count = |number: u64| number as f64;
-    text.gauge("simple_dist_jobs_queued", "Jobs that wait in the distributor", count(books.queued));
-    text.gauge("simple_dist_jobs_placed", "Jobs with a pool, not begun", count(books.placed));
-    text.gauge("simple_dist_jobs_running", "Jobs that run", count(books.running));
-    text.counter("simple_dist_jobs_done_total", "Jobs ended with a value", count(books.done));
+    text.gauge("simple_dist_jobs_queued", "Jobs waiting in the distributor", count(books.queued));
+    text.gauge(
+        "simple_dist_jobs_placed",
+        "Jobs placed in a pool, not started",
+        count(books.placed),
+    );
+    text.gauge("simple_dist_jobs_running", "Jobs running on a worker", count(books.running));
+    text.counter("simple_dist_jobs_done_total", "Jobs that ended with a value", count(books.done));
     let kinds =
         |name: &str, help: &str, label: &str, by: &BTreeMap<String, u64>, text: &mut Text| {
             text.family(name, "counter", help);
@@ -148,27 +161,35 @@ fn books(text: &mut Text, view: &View) {
         };
     kinds(
         "simple_dist_jobs_failed_total",
-        "Jobs ended without one, though there was time",
+        "Jobs that ended without a value, other than by timeout or cancel",
         "answer",
         &books.failed_by,
         text,
     );
     let timed_out = count(books.timed_out);
-    text.counter("simple_dist_jobs_timed_out_total", "Jobs whose time passed", timed_out);
+    text.counter("simple_dist_jobs_timed_out_total", "Jobs that ran out of time", timed_out);
     let cancelled = books.cancelled_by.iter().map(|(by, number)| (by.word().to_owned(), *number));
     kinds("simple_dist_jobs_cancelled_total", "Jobs cancelled", "by", &cancelled.collect(), text);
-    kinds("simple_dist_jobs_refused_total", "Jobs not taken in", "answer", &books.refused_by, text);
-    kinds("simple_dist_events_total", "What else happened", "event", &books.events, text);
-    text.gauge("simple_dist_books_balanced", "1 if no job is missing", flag(books.balance()));
+    kinds("simple_dist_jobs_refused_total", "Jobs refused", "answer", &books.refused_by, text);
+    kinds("simple_dist_events_total", "Other events", "event", &books.events, text);
+    text.gauge("simple_dist_books_balanced", "1 if the job counts add up", flag(books.balance()));
     let oldest = totals.oldest.map_or(0.0, |oldest| oldest.0);
-    text.gauge("simple_dist_queue_oldest_seconds", "The longest wait of a job that waits", oldest);
+    text.gauge(
+        "simple_dist_queue_oldest_seconds",
+        "How long the oldest waiting job has waited",
+        oldest,
+    );
     text.gauge(
         "simple_dist_argument_bytes",
-        "Bytes of arguments held",
+        "Bytes of the arguments of unfinished jobs",
         count(totals.argument_bytes),
     );
-    text.gauge("simple_dist_local_share", "The clients' share of runs, 0 to 1", totals.local_share);
-    text.gauge("simple_dist_clients", "Clients heard of late", view.clients.len() as f64);
+    text.gauge(
+        "simple_dist_local_share",
+        "The share of runs local to clients, 0 to 1",
+        totals.local_share,
+    );
+    text.gauge("simple_dist_clients", "Clients heard from recently", view.clients.len() as f64);
 }
 
 fn workers(text: &mut Text, view: &View) {
@@ -180,7 +201,7 @@ fn workers(text: &mut Text, view: &View) {
         WorkerState::Lost,
         WorkerState::Left,
     ];
-    text.family("simple_dist_workers", "gauge", "Workers by state; the gone ones for a while");
+    text.family("simple_dist_workers", "gauge", "Workers by state; lost and left ones for a while");
     for state in STATES {
         let count = match state {
             // Only some of those are listed.
@@ -189,8 +210,8 @@ fn workers(text: &mut Text, view: &View) {
         };
         text.sample("simple_dist_workers", &[("state", state.word())], count as f64);
     }
-    text.gauge("simple_dist_slots", "Slots of living workers", view.totals.slots.into());
-    text.gauge("simple_dist_slots_busy", "Slots that run a job", view.totals.busy.into());
+    text.gauge("simple_dist_slots", "Slots of live workers", view.totals.slots.into());
+    text.gauge("simple_dist_slots_busy", "Slots running a job", view.totals.busy.into());
     text.gauge(
         "simple_dist_slots_abandoned",
         "Busy slots whose job nobody waits for any more",
@@ -200,7 +221,7 @@ fn workers(text: &mut Text, view: &View) {
 
 type Labelled<'a> = (&'a str, Vec<&'a Function>);
 
-/// The first functions by name, each alone, and all others together.
+/// The first functions by name, each separately, and all others together.
 fn bounded(functions: &[Function]) -> Vec<Labelled<'_>> {
     let mut functions: Vec<&Function> = functions.iter().collect();
     functions.sort_by(|one, other| one.name.cmp(&other.name));
@@ -218,11 +239,11 @@ type Span = fn(&Function) -> &Distribution;
 
 const GAUGES: [(&str, &str, Number); 6] = [
     ("simple_dist_function_workers", "Live workers that serve it", |of| of.workers as f64),
-    ("simple_dist_function_slots", "Slots that take its jobs", |of| of.slots.into()),
+    ("simple_dist_function_slots", "Slots that accept its jobs", |of| of.slots.into()),
     ("simple_dist_function_versions", "Versions of the name served", |of| of.versions.len() as f64),
-    ("simple_dist_function_queued", "Its jobs that wait", |of| of.queued as f64),
-    ("simple_dist_function_placed", "Its jobs with a pool", |of| of.placed as f64),
-    ("simple_dist_function_running", "Its jobs that run", |of| of.running as f64),
+    ("simple_dist_function_queued", "Its waiting jobs", |of| of.queued as f64),
+    ("simple_dist_function_placed", "Its jobs placed in a pool", |of| of.placed as f64),
+    ("simple_dist_function_running", "Its running jobs", |of| of.running as f64),
 ];
 
 fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
@@ -240,7 +261,7 @@ fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
             text.sample("simple_dist_function_jobs_total", &labels, count);
         }
     }
-    text.family("simple_dist_local_runs_total", "counter", "Runs at the clients, by reason");
+    text.family("simple_dist_local_runs_total", "counter", "Local runs of clients, by reason");
     for (label, all) in functions {
         for (reason, count) in summed(all.iter().map(|function| &function.local)) {
             let labels = [("function", *label), ("reason", reason)];
@@ -248,8 +269,8 @@ fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
         }
     }
     let spans: [(_, _, Span); 2] = [
-        ("simple_dist_job_wait_seconds", "From submission to start", |of| &of.waits),
-        ("simple_dist_job_run_seconds", "From start to end", |of| &of.runs),
+        ("simple_dist_job_wait_seconds", "Time from submission to start", |of| &of.waits),
+        ("simple_dist_job_run_seconds", "Time from start to end", |of| &of.runs),
     ];
     for (name, help, distribution) in spans {
         text.family(name, "histogram", help);
@@ -268,7 +289,7 @@ fn summed<'a>(all: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<
     sums
 }
 
-/// One distribution of several: their bounds are the same, or there are none.
+/// The sum of several distributions: their bucket bounds are equal, or there are none.
 fn merged<'a>(all: impl Iterator<Item = &'a Distribution>) -> Distribution {
     let mut sum = Distribution::default();
     for one in all {
@@ -289,7 +310,7 @@ fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
-/// The process's memory, as Linux tells it.
+/// The process's memory, from Linux.
 fn resident() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

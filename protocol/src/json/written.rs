@@ -1,5 +1,5 @@
-//! A value in MessagePack, written as JSON while it is read: no tree of it is ever in memory, which
-//! may take more than a hundred times as much.
+//! Writes a MessagePack value as JSON while reading it, without a tree in memory, which could take
+//! more than a hundred times as much.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,9 +14,8 @@ use serde::{Deserializer, Serialize, Serializer};
 use super::{BYTES, JsonError};
 use crate::{codec, limits, text};
 
-/// Writes the JSON of a value in MessagePack, as [`text::json`] does: what [`value_to_json`] gives,
-/// but never in memory, neither as a tree nor as a whole. What is no value is an error, in the
-/// middle of it.
+/// Writes a MessagePack value as JSON, as [`text::json`] would: the same as [`value_to_json`], but
+/// never in memory as a whole. If the bytes turn out not to be a value, it fails midway.
 ///
 /// ```
 /// use simple_dist_protocol::{codec, write_value_as_json};
@@ -26,6 +25,11 @@ use crate::{codec, limits, text};
 /// assert_eq!(written, br#"[1,"two",0.5]"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Errors
+///
+/// Fails if the bytes are not a value in MessagePack, the value has no counterpart in JSON, or the
+/// writer fails.
 ///
 /// [`value_to_json`]: crate::value_to_json
 pub fn write_value_as_json(bytes: &[u8], to: impl io::Write) -> Result<(), JsonError> {
@@ -39,7 +43,7 @@ pub fn write_value_as_json(bytes: &[u8], to: impl io::Write) -> Result<(), JsonE
     }
 }
 
-/// Somebody else's value, to be serialized once.
+/// A foreign value, to be serialized once.
 struct Written<D>(RefCell<Option<D>>);
 
 impl<D> Written<D> {
@@ -64,13 +68,13 @@ impl Serialize for Encoded<'_> {
     }
 }
 
-/// What reads a value, and writes it there.
+/// Reads a value and writes it to the serializer.
 struct Into<S>(S);
 
-/// Puts an item into a list.
+/// Adds an item to a list.
 struct Item<'a, S>(&'a mut S);
 
-/// A key as text: one that is none is the JSON of it.
+/// A key as text; one that is not text becomes its JSON.
 struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -85,7 +89,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-/// Puts a value into a map, behind its key.
+/// Adds a value to a map, with its key.
 struct Entry<'a, S>(&'a mut S, String);
 
 impl<'de, S: SerializeSeq> DeserializeSeed<'de> for Item<'_, S> {

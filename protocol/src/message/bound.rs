@@ -1,39 +1,39 @@
-//! Why somebody is turned away, by name.
+//! The limits that lead to a refusal, by name.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A bound that is reached, so that a job, a worker or news of them is turned away.
+/// A limit that is reached, so that a job, a worker or a message about them is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "&'static str")]
 #[non_exhaustive]
 pub enum Bound {
-    /// The jobs held at once.
+    /// The number of unfinished jobs.
     Jobs,
     /// The bytes of their arguments.
     Arguments,
-    /// The logins told apart.
+    /// The number of logins.
     Logins,
-    /// The functions known.
+    /// The number of known functions.
     Functions,
-    /// What waits in the queue of submissions.
+    /// The length of the queue of submissions.
     Submissions,
-    /// The workers known.
+    /// The number of known workers.
     Workers,
-    /// The sets of functions that workers serve.
+    /// The number of pools: of different sets of functions.
     Pools,
-    /// The functions of one worker, or of all sets together.
+    /// The functions of one worker, or of all pools together.
     Served,
-    /// The jobs in workers' hands: in one's, or in all.
+    /// The jobs held by one worker, or by all.
     Held,
-    /// Answers and starts of jobs that nobody has sent.
+    /// Answers and starts of unknown jobs.
     Unclaimed,
-    /// The answers on their way to one client, or to all.
+    /// The answers in transit to one client, or to all.
     Deliveries,
-    /// The runs that a client may have made itself.
+    /// The local runs that a client can have made.
     Runs,
-    /// One that the reader does not know.
+    /// A limit that the reader does not know.
     Other,
 }
 
@@ -53,7 +53,7 @@ impl Bound {
         Self::Runs,
     ];
 
-    /// In one lower-case word.
+    /// The name, in one lower-case word.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Jobs => "jobs",

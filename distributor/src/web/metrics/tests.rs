@@ -1,4 +1,4 @@
-//! That `/metrics` can be read, is bounded, and has all that the dashboard and the alerts name.
+//! `/metrics` is valid, is bounded, and has everything that the dashboard and the alerts use.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ async fn scraped(view: View) -> String {
     metrics(State(Scrape::new(handle))).await.1
 }
 
-/// The names of samples, and those that are declared as families.
+/// The names of samples, and of declared families.
 fn names(text: &str) -> (BTreeSet<&str>, Vec<&str>) {
     let samples = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -28,20 +28,20 @@ fn names(text: &str) -> (BTreeSet<&str>, Vec<&str>) {
     )
 }
 
-/// The metrics that a query names: words that begin as ours do.
+/// The metrics that a query names: words with our prefix.
 fn named(query: &str) -> impl Iterator<Item = &str> {
     query
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
         .filter(|word| word.starts_with("simple_dist_") || word.starts_with("process_"))
 }
 
-/// The names in these queries that no sample bears.
+/// The names in these queries that have no sample.
 fn missing<'a>(queries: &'a [String], text: &str) -> Vec<&'a str> {
     let (samples, _) = names(text);
     queries.iter().flat_map(|query| named(query)).filter(|name| !samples.contains(name)).collect()
 }
 
-/// Every text under a key, however deep.
+/// Every text under a key, at any depth.
 fn under(key: &str, value: &Value, into: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {

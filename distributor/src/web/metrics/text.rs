@@ -4,18 +4,18 @@ use std::fmt::Write as _;
 
 use crate::view::Distribution;
 
-/// Families of samples, in the order they are written.
+/// Families of samples, in the order written.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
 
 impl Text {
-    /// Begins a family: its samples follow.
+    /// Begins a family; its samples follow.
     pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
     }
 
-    /// One sample of the family begun last.
+    /// A sample of the current family.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let labels = Labels(labels);
         self.line(format_args!("{name}{labels} {value}"));
@@ -33,7 +33,7 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    /// One histogram of the family begun last.
+    /// A histogram of the current family.
     pub(super) fn histogram(&mut self, name: &str, labels: &[(&str, &str)], of: &Distribution) {
         let bucket = format!("{name}_bucket");
         let mut with_bound = |bound: &str, count: u64| {
@@ -48,7 +48,7 @@ impl Text {
         self.sample(&format!("{name}_count"), labels, of.count as f64);
     }
 
-    /// All of it, and what others wrote in the same format.
+    /// The whole text, followed by text in the same format from elsewhere.
     pub(super) fn end(mut self, others: &str) -> String {
         self.0.push_str(others);
         self.0
@@ -60,7 +60,7 @@ impl Text {
     }
 }
 
-/// Labels in braces, or nothing. Values may be anything.
+/// Labels in braces, or nothing. Values are escaped.
 struct Labels<'a>(&'a [(&'a str, &'a str)]);
 
 impl std::fmt::Display for Labels<'_> {
