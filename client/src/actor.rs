@@ -59,7 +59,7 @@ pub(crate) struct Actor {
     pub(crate) topology: Topology,
     pub(crate) shared: Arc<Shared>,
     pub(crate) begins: mpsc::Receiver<NewCall>,
-    pub(crate) events: mpsc::Receiver<link::Event<Source>>,
+    pub(crate) events: mpsc::Receiver<link::Event>,
     /// Why there is no connection, for whoever asks.
     pub(crate) problem: watch::Sender<Option<link::Reason>>,
     /// What workers serve, once a distributor was heard, for whoever asks.
@@ -230,7 +230,7 @@ impl Desk {
         self.caller.apply(Event::Ran { id, end, took }, self.now());
     }
 
-    fn happened(&mut self, event: link::Event<Source>, now: Duration) {
+    fn happened(&mut self, event: link::Event, now: Duration) {
         let event = match event {
             link::Event::Up(session) => {
                 self.wire = Some(Wire::new(session, self.id, &self.topology));
@@ -367,8 +367,9 @@ impl Desk {
 
     /// The event in a message. One that cannot be read is gone, counted, and logged the first time:
     /// its job is asked after.
-    fn read(&mut self, delivery: link::Delivery<Source>) -> Option<Event> {
-        let event = match delivery.source {
+    fn read(&mut self, delivery: link::Delivery) -> Option<Event> {
+        let source = delivery.tag.whose(&Source::ALL);
+        let event = match source {
             Source::Deliveries => {
                 codec::decode::<Deliveries>(&delivery.body).map(Event::Deliveries)
             }
@@ -378,8 +379,7 @@ impl Desk {
         event
             .inspect_err(|error| {
                 metrics::counter!("simple_dist_client_unreadable_total").increment(1);
-                if self.unreadable.insert(delivery.source) {
-                    let source = delivery.source;
+                if self.unreadable.insert(source) {
                     tracing::warn!(%error, ?source, "unreadable, dropped as any further one");
                 }
             })

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::actor::{Actor, NewCall};
 use crate::callable::Callable;
 use crate::local::STACK;
-use crate::wire::{self, Source};
+use crate::wire;
 use crate::{ConnectError, Dynamic, Handle};
 
 /// Calls on their way to the client's thread: more wait in their callers.
@@ -64,7 +64,7 @@ struct Inner {
     ended: CancellationToken,
     thread: Option<Running>,
     /// Of a client without a broker: what would be its link's.
-    _no_link: Option<mpsc::Sender<link::Event<Source>>>,
+    _no_link: Option<mpsc::Sender<link::Event>>,
 }
 
 /// The client's thread. Its end shows as a closed channel.
@@ -302,8 +302,8 @@ fn start(
     id: ClientId,
     topology: Topology,
     local_slots: usize,
-    no_link: Option<mpsc::Sender<link::Event<Source>>>,
-    connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event<Source>>) + Send + 'static,
+    no_link: Option<mpsc::Sender<link::Event>>,
+    connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event>) + Send + 'static,
 ) -> Result<Client, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -362,10 +362,7 @@ fn live(
 #[cfg(test)]
 impl Client {
     /// A client without a broker: the test plays the link.
-    pub(crate) fn with_link(
-        events: mpsc::Receiver<link::Event<Source>>,
-        local_slots: usize,
-    ) -> Self {
+    pub(crate) fn with_link(events: mpsc::Receiver<link::Event>, local_slots: usize) -> Self {
         start(ClientId::new(), Topology::default(), local_slots, None, move || (None, events))
             .unwrap()
     }

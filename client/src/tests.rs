@@ -16,7 +16,6 @@ use crate::answer::{Failed, Value};
 use crate::call::Arguments;
 use crate::client::Shared;
 use crate::kept::tests::Sharp;
-use crate::wire::Source;
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
@@ -26,11 +25,11 @@ const DIV: PureFunction<(i64, i64), i64, String> =
     Function::pure("div", 1, |(a, b)| a.checked_div(b).ok_or_else(|| "by zero".to_owned()));
 
 /// A client whose first connection has failed; it lives as long as the sender.
-fn offline() -> (Client, mpsc::Sender<link::Event<Source>>) {
+fn offline() -> (Client, mpsc::Sender<link::Event>) {
     offline_with(2)
 }
 
-fn offline_with(local_slots: usize) -> (Client, mpsc::Sender<link::Event<Source>>) {
+fn offline_with(local_slots: usize) -> (Client, mpsc::Sender<link::Event>) {
     let (events, link) = mpsc::channel(16);
     let problem = "refused".to_owned();
     let reason = link::Reason::Unreachable { address: "localhost:1".to_owned(), problem };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_core::caller::LocalRuns;
-use simple_dist_link::{BrokerUrl, Consume, Full, Lane, Options, Outgoing, Plan, Route, Session};
+use simple_dist_link::{
+    BrokerUrl, Consume, ConsumerTag, Full, Lane, Options, Outgoing, Plan, Route, Session,
+};
 use simple_dist_protocol::message::{FromClient, Ids, Marks, Noted, Report, Submission, Submit};
 use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{ClientId, Generation, JobId, codec};
@@ -22,20 +24,20 @@ pub(crate) enum Source {
     Presence,
 }
 
+impl Source {
+    pub(crate) const ALL: [Self; 2] = [Self::Deliveries, Self::Presence];
+}
+
 /// What the link of a client is to do.
-pub(crate) fn options(
-    url: BrokerUrl,
-    id: ClientId,
-    topology: Topology,
-    name: &str,
-) -> Options<Source> {
+pub(crate) fn options(url: BrokerUrl, id: ClientId, topology: Topology, name: &str) -> Options {
     let user = url.user().clone();
     let plan = move |generation| {
         let answers = topology.client(&user, id, generation);
         let presence = topology.client_presence(&user, id, generation);
         let consume = |source, queue: &QueueSpec, prefetch| {
             let queue = queue.name.clone();
-            Consume { source, queue, prefetch, exclusive: true }
+            let tag = ConsumerTag::among(&Source::ALL, source);
+            Consume { tag, queue, prefetch, exclusive: true }
         };
         let consume = vec![
             consume(Source::Deliveries, &answers, PREFETCH),
@@ -51,7 +53,7 @@ pub(crate) fn options(
 /// The publishing side of one generation.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    session: Session<Source>,
+    session: Session,
     client: ClientId,
     generation: Generation,
     submit: Arc<Route>,
@@ -64,7 +66,7 @@ impl Wire {
         self.session.declare_again();
     }
 
-    pub(crate) fn new(session: Session<Source>, client: ClientId, topology: &Topology) -> Self {
+    pub(crate) fn new(session: Session, client: ClientId, topology: &Topology) -> Self {
         let generation = session.generation();
         let submit = Route {
             exchange: topology.submit(),

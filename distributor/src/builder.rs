@@ -167,14 +167,11 @@ fn listen(settings: Option<web::Settings>) -> Result<Option<(TcpListener, web::S
 }
 
 /// Every distributor consumes beats and presence; only the active one consumes the rest.
-fn plan(
-    topology: Topology,
-    id: DistributorId,
-) -> Box<dyn Fn(Generation) -> Plan<Source> + Send + Sync> {
+fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
     Box::new(move |generation| {
         let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
-        let consume = |source, queue: &QueueSpec| Consume {
-            source,
+        let consume = |source: Source, queue: &QueueSpec| Consume {
+            tag: source.tag(),
             queue: queue.name.clone(),
             prefetch: limits::LEADER_QUEUE_PREFETCH,
             exclusive: true,

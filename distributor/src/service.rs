@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use simple_dist_link as link;
-use simple_dist_link::Delivery;
+use simple_dist_link::{Delivery, Session};
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{Generation, PoolId, Term};
@@ -40,13 +40,11 @@ const BATCH: usize = 256;
 pub(crate) struct Parts {
     pub(crate) topology: Topology,
     pub(crate) config: Config,
-    pub(crate) events: mpsc::Receiver<link::Event<Source>>,
+    pub(crate) events: mpsc::Receiver<link::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) view_builder: ViewBuilder,
     pub(crate) view: watch::Sender<Arc<View>>,
 }
-
-type Session = link::Session<Source>;
 
 /// Owns the scheduler. Woken by the link, by requests, by finished broker calls, and by its timers;
 /// ends at shutdown.
@@ -54,7 +52,7 @@ pub(crate) struct Service {
     topology: Topology,
     scheduler: Scheduler,
     wire: Wire,
-    events: mpsc::Receiver<link::Event<Source>>,
+    events: mpsc::Receiver<link::Event>,
     requests: mpsc::Receiver<Request>,
     callers: HttpCallers,
     view_builder: ViewBuilder,
@@ -155,7 +153,7 @@ impl Service {
         }
     }
 
-    fn link(&mut self, event: link::Event<Source>) {
+    fn link(&mut self, event: link::Event) {
         match event {
             link::Event::Up(session) => {
                 self.session = Some(session);
@@ -183,7 +181,7 @@ impl Service {
     }
 
     /// Acks on receipt: the sender sends again whatever is lost from here on.
-    fn delivery(&mut self, delivery: Delivery<Source>) {
+    fn delivery(&mut self, delivery: Delivery) {
         match decode::event(&delivery) {
             Ok(mut event) => {
                 if decode::enforce_limits(&mut event) > 0 {
@@ -197,11 +195,12 @@ impl Service {
     }
 
     /// Counts each undecodable message, but logs only the first of a kind: garbage comes in floods.
-    fn count_undecodable(&mut self, delivery: &Delivery<Source>, error: DecodeError) {
+    fn count_undecodable(&mut self, delivery: &Delivery, error: DecodeError) {
         metrics::counter!("simple_dist_unfit_total", "reason" => error.label()).increment(1);
-        if self.logged_errors.insert((delivery.source, error.label())) {
+        let source = delivery.tag.whose(&Source::ALL);
+        if self.logged_errors.insert((source, error.label())) {
             tracing::warn!(
-                source = ?delivery.source,
+                ?source,
                 reason = error.label(),
                 user = delivery.user.as_ref().map(tracing::field::display),
                 bytes = delivery.body.len(),
@@ -210,7 +209,7 @@ impl Service {
         }
     }
 
-    fn park(&mut self, delivery: &Delivery<Source>, error: DecodeError) {
+    fn park(&mut self, delivery: &Delivery, error: DecodeError) {
         self.count_undecodable(delivery, error);
         if let (Some(session), false) = (&self.session, error == DecodeError::Anonymous) {
             // A full publisher drops it; it has been counted, and only an operator would have read

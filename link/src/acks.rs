@@ -9,14 +9,14 @@ use lapin::options::BasicAckOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Reason;
-use super::generation::{AnswerTimeout, FaultSender};
+use super::answer::{AnswerTimeout, FaultSender};
+use super::reason::Reason;
 
 /// Acks a delivery. If it is dropped without an ack, the message is delivered again on the next
 /// generation.
 pub struct Receipt {
     tag: u64,
-    desk: Arc<Receipts>,
+    handed_in: Arc<Receipts>,
 }
 
 impl fmt::Debug for Receipt {
@@ -28,11 +28,11 @@ impl fmt::Debug for Receipt {
 impl Receipt {
     /// Acks the message. Returns at once; an ack that fails ends the generation.
     pub fn ack(self) {
-        match self.desk.acks.try_send(self.tag) {
+        match self.handed_in.acks.try_send(self.tag) {
             // The generation has ended: the message will be redelivered.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.desk.faults.tell(Reason::Lost("acks are not taken".to_owned()));
+                self.handed_in.faults.tell(Reason::Lost("acks are not taken".to_owned()));
             }
         }
     }
@@ -57,7 +57,7 @@ impl Receipts {
     }
 
     pub(super) fn receipt(self: &Arc<Self>, tag: u64) -> Receipt {
-        Receipt { tag, desk: self.clone() }
+        Receipt { tag, handed_in: self.clone() }
     }
 }
 
@@ -67,11 +67,10 @@ pub(super) struct Acker {
     pub(super) channel: Channel,
     pub(super) receipts: mpsc::Receiver<u64>,
     pub(super) answer_timeout: AnswerTimeout,
-    pub(super) faults: FaultSender,
 }
 
 impl Acker {
-    pub(super) async fn run(mut self, closing: CancellationToken) {
+    pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), Reason> {
         let (mut tags, mut waiting) = (Tags::default(), Vec::new());
         loop {
             let count = tokio::select! {
@@ -82,15 +81,11 @@ impl Acker {
                 }
             };
             if count == 0 {
-                return;
+                return Ok(());
             }
             for ack in tags.settle(waiting.drain(..)) {
                 let options = BasicAckOptions { multiple: ack.multiple };
-                let written =
-                    self.answer_timeout.wait(self.channel.basic_ack(ack.tag, options)).await;
-                if let Err(reason) = written {
-                    return self.faults.tell(reason);
-                }
+                self.answer_timeout.wait(self.channel.basic_ack(ack.tag, options)).await?;
             }
         }
     }

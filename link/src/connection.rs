@@ -1,22 +1,22 @@
 //! The two connections of a generation, and the meaning of their errors. Publishing and consuming
 //! never share one: the broker blocks publishing connections, and acks must not wait behind that.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_rs::Runtime;
 use deadpool_lapin::{Manager, Object, Pool, PoolError, Runtime as PoolRuntime};
 use lapin::options::ConfirmSelectOptions;
-use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::dial;
 use super::kit::Kit;
+use super::plan::Options;
+use super::reason::{Reason, reason};
 use super::sieve::Returns;
 use super::url::Endpoint;
-use super::{Options, Reason};
 use simple_dist_protocol::limits;
 
 /// How long one connection may take to close.
@@ -49,7 +49,7 @@ pub(super) struct Broker {
 }
 
 impl Connector {
-    pub(super) fn new<S>(options: &Options<S>) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         let endpoints = options.url.endpoints().iter().map(|endpoint| {
             let (name, kit) = (publishing_name(&options.name), Kit::new());
             let (uri, runtime) = (endpoint.uri().to_string(), Runtime::new(kit.clone()));
@@ -180,73 +180,9 @@ fn properties(name: &str) -> ConnectionProperties {
     ConnectionProperties::default().with_connection_name(name.into())
 }
 
-/// The most idle channels kept per kind of question.
-const KEPT: usize = 64;
-
-/// Idle channels for one kind of question, so that none is opened per message. An error closes a
-/// channel, and the next question opens another.
-pub(super) struct IdleChannels {
-    confirming: bool,
-    kept: Mutex<Vec<Channel>>,
-}
-
-impl IdleChannels {
-    pub(super) fn new(confirming: bool) -> Self {
-        Self { confirming, kept: Mutex::new(Vec::new()) }
-    }
-
-    /// An idle channel, or a new one if there is none.
-    pub(super) async fn take(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match kept {
-            Some(channel) if channel.status().connected() => Ok(channel),
-            Some(_) | None if self.confirming => confirming(connection).await,
-            Some(_) | None => connection.create_channel().await,
-        }
-    }
-
-    /// Returns a channel after an answer. A failed channel is dropped instead.
-    pub(super) fn keep(&self, channel: Channel) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
-            kept.push(channel);
-        }
-    }
-}
-
 /// A channel in confirm mode.
 pub(super) async fn confirming(connection: &Connection) -> Result<Channel, lapin::Error> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
-}
-
-/// The reason behind an error of the client library.
-pub(super) fn reason(error: &lapin::Error) -> Reason {
-    let ErrorKind::ProtocolError(amqp) = error.kind() else {
-        return Reason::Lost(error.to_string());
-    };
-    let text = amqp.get_message().to_string();
-    match amqp.kind() {
-        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Reason::Missing(text),
-        // A limit on queues, or on the size of a message.
-        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
-            if text.contains(" limit ") || text.contains(" larger than ") =>
-        {
-            Reason::Refused(text)
-        }
-        AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Reason::Mismatch(text),
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED | AMQPSoftError::RESOURCELOCKED)
-        | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => Reason::Refused(text),
-        AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(_) => Reason::Lost(text),
-    }
-}
-
-/// Whether somebody else holds the queue exclusively (405).
-pub(super) fn is_locked(error: &lapin::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ProtocolError(amqp)
-            if matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
-    )
 }

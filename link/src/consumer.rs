@@ -1,55 +1,33 @@
-//! Consumers: each passes the deliveries of one queue to the owner.
+//! The consumers of a generation: each passes the deliveries of one queue to the owner.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, SelectAll};
+use lapin::Channel;
 use lapin::message::Delivery as Received;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::acks::{Acker, Receipts};
-use super::connection::reason;
-use super::generation::{FaultSender, Live};
-use super::plan::short;
-use super::publisher::VERSION_HEADER;
-use super::{Consume, Delivery, Event, Reason, Source};
+use super::acks::Receipts;
+use super::declare::short;
+use super::event::{Delivery, Event};
+use super::plan::{Consume, ConsumerTag};
+use super::reason::{Reason, reason};
+use super::sieve::VERSION_HEADER;
 use simple_dist_protocol::{UserName, UserNameError};
 
-/// A channel that consumes, or did consume, a queue. It stays open for unacked deliveries, and is
-/// reused for the same source.
-pub(super) struct Intake<S> {
-    pub(super) source: S,
-    pub(super) channel: Channel,
-    receipts: Arc<Receipts>,
-    /// What it consumes now.
-    pub(super) consumed: Option<Consumed>,
-}
-
-/// A consumer at the broker.
-pub(super) struct Consumed {
-    pub(super) tag: ShortString,
-    /// Cancelled when we end it, so that its end is no fault.
-    pub(super) leaving: CancellationToken,
-    /// Lives as long as its connection, as channels do: see [`Live`].
-    _consumer: lapin::Consumer,
-}
-
 /// A consumer granted by the broker; its deliveries wait until it begins.
-pub(super) struct Granted<S> {
-    consume: Consume<S>,
-    channel: Channel,
+pub(super) struct Granted {
+    consume: Consume,
+    pub(super) channel: Channel,
     consumer: lapin::Consumer,
 }
 
 /// Requests a consumer, after setting its prefetch.
-pub(super) async fn consume<S>(
-    channel: Channel,
-    consume: Consume<S>,
-) -> Result<Granted<S>, lapin::Error> {
+pub(super) async fn consume(channel: Channel, consume: Consume) -> Result<Granted, lapin::Error> {
     // 0 would mean no limit at all.
     let prefetch = consume.prefetch.max(1);
     channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
@@ -59,113 +37,113 @@ pub(super) async fn consume<S>(
     Ok(Granted { consume, channel, consumer })
 }
 
-/// A channel for a consumer of this source: an idle one, or a new one.
-pub(super) async fn channel(
-    idle: Option<Channel>,
-    connection: &Connection,
-) -> Result<Channel, lapin::Error> {
-    match idle {
-        Some(channel) => Ok(channel),
-        None => connection.create_channel().await,
-    }
+/// All consumers of a generation.
+#[derive(Default)]
+pub(super) struct Consumers {
+    intakes: Vec<Intake>,
+    /// What each consumer yields; `None` at its end.
+    streams: SelectAll<BoxStream<'static, Next>>,
+    /// Consumers whose deliveries named a login that is not a valid user name.
+    unfit: Vec<ConsumerTag>,
 }
 
-impl<S: Source> Granted<S> {
-    /// Starts to pass on deliveries.
-    pub(super) fn begin(self, live: &Live<S>, intakes: &mut Vec<Intake<S>>) {
-        let Self { consume, channel, consumer } = self;
-        let leaving = CancellationToken::new();
-        let (tag, kept) = (consumer.tag(), consumer.clone());
-        let consumed = Consumed { tag, leaving: leaving.clone(), _consumer: kept };
-        // Channels are compared by number, and the number of a dead one is reused.
-        intakes.retain(|intake| intake.channel.status().connected());
-        let receipts = match intakes.iter_mut().find(|intake| intake.channel == channel) {
-            Some(intake) => {
-                intake.consumed = Some(consumed);
-                intake.receipts.clone()
-            }
-            None => {
-                let (source, receipts) = (consume.source, acked(live, channel.clone()));
-                let consumed = Some(consumed);
-                intakes.push(Intake { source, channel, receipts: receipts.clone(), consumed });
-                receipts
-            }
-        };
-        let forwarder = Forwarder {
-            consume,
-            consumer,
-            receipts,
-            leaving,
-            unfit: false,
-            events: live.events.clone(),
-            faults: live.faults.clone(),
-        };
-        live.spawn(forwarder.run(live.closing.clone()));
-    }
-}
+type Next = (Arc<Begun>, Option<lapin::Result<Received>>);
 
-fn acked<S: Source>(live: &Live<S>, channel: Channel) -> Arc<Receipts> {
-    let (desk, receipts) = Receipts::new(live.faults.clone());
-    let (answer_timeout, faults) = (live.answer_timeout.clone(), live.faults.clone());
-    live.spawn(Acker { channel, receipts, answer_timeout, faults }.run(live.closing.clone()));
-    desk
-}
-
-/// Passes deliveries to the owner as fast as it takes them. Ends when the consumer does.
-struct Forwarder<S> {
-    consume: Consume<S>,
-    consumer: lapin::Consumer,
+/// A channel that consumes, or did consume, a queue. It stays open for unacked deliveries, and is
+/// reused for the same tag.
+struct Intake {
+    tag: ConsumerTag,
+    channel: Channel,
     receipts: Arc<Receipts>,
-    leaving: CancellationToken,
-    /// Whether a delivery named a login that is not a valid user name.
-    unfit: bool,
-    events: mpsc::Sender<Event<S>>,
-    faults: FaultSender,
+    /// What it consumes now.
+    consumer: Option<(Arc<Begun>, lapin::Consumer)>,
 }
 
-impl<S: Source> Forwarder<S> {
-    async fn run(mut self, closing: CancellationToken) {
-        loop {
-            let next = tokio::select! {
-                next = self.consumer.next() => next,
-                () = closing.cancelled() => return,
-            };
-            let received = match next {
-                Some(Ok(received)) => received,
-                Some(Err(error)) => return self.faults.tell(reason(&error)),
-                None if self.leaving.is_cancelled() => return,
-                None => {
-                    let text = format!("the broker ended the consumer of {}", self.consume.queue);
-                    return self.faults.tell(Reason::Lost(text));
+struct Begun {
+    consume: Consume,
+    receipts: Arc<Receipts>,
+}
+
+impl Consumers {
+    /// The channel of a consumer of this tag that was cancelled.
+    pub(super) fn idle(&self, tag: ConsumerTag) -> Option<Channel> {
+        let mut intakes = self.intakes.iter();
+        let idle = intakes.find(|intake| {
+            intake.tag == tag && intake.consumer.is_none() && intake.channel.status().connected()
+        });
+        idle.map(|intake| intake.channel.clone())
+    }
+
+    /// Starts to pass on deliveries. A channel that is new here gets receipts.
+    pub(super) fn begin(&mut self, granted: Granted, receipts: impl FnOnce() -> Arc<Receipts>) {
+        let Granted { consume, channel, consumer } = granted;
+        // Channels are compared by number, and the number of a dead one is reused.
+        self.intakes.retain(|intake| intake.channel.status().connected());
+        let at = self.intakes.iter().position(|intake| intake.channel == channel);
+        let at = at.unwrap_or_else(|| {
+            let (tag, receipts) = (consume.tag, receipts());
+            self.intakes.push(Intake { tag, channel, receipts, consumer: None });
+            self.intakes.len() - 1
+        });
+        let intake = &mut self.intakes[at];
+        let begun = Arc::new(Begun { consume, receipts: intake.receipts.clone() });
+        intake.consumer = Some((begun.clone(), consumer.clone()));
+        let end = futures_util::stream::iter([None]);
+        let stream = consumer.map(Some).chain(end).map(move |next| (begun.clone(), next));
+        self.streams.push(stream.boxed());
+    }
+
+    /// Takes the consumers of this tag to cancel them: their end is no fault from now on.
+    pub(super) fn leave(&mut self, tag: ConsumerTag) -> Vec<(Channel, lapin::Consumer)> {
+        let of_tag = self.intakes.iter_mut().filter(|intake| intake.tag == tag);
+        let leaving = of_tag.filter_map(|intake| {
+            let (_, consumer) = intake.consumer.take()?;
+            Some((intake.channel.clone(), consumer))
+        });
+        leaving.collect()
+    }
+
+    /// Passes on the next delivery, once the owner has room for it. Cancel-safe.
+    pub(super) async fn forward(&mut self, events: &mpsc::Sender<Event>) -> Result<(), Reason> {
+        // Without an owner there is nothing to do; the supervisor notices next.
+        let (Ok(room), false) = (events.reserve().await, self.streams.is_empty()) else {
+            return std::future::pending().await;
+        };
+        let Some((begun, next)) = self.streams.next().await else { return Ok(()) };
+        match next {
+            Some(Ok(received)) => room.send(Event::Delivery(self.delivery(&begun, received))),
+            Some(Err(error)) => return Err(reason(&error)),
+            None => {
+                let mut now = self.intakes.iter().filter_map(|intake| intake.consumer.as_ref());
+                if now.any(|(consumer, _)| Arc::ptr_eq(consumer, &begun)) {
+                    let queue = &begun.consume.queue;
+                    return Err(Reason::Lost(format!("the broker ended the consumer of {queue}")));
                 }
-            };
-            let event = Event::Delivery(self.delivery(received));
-            tokio::select! {
-                sent = self.events.send(event) => if sent.is_err() { return },
-                () = closing.cancelled() => return,
             }
         }
+        Ok(())
     }
 
-    fn delivery(&mut self, received: Received) -> Delivery<S> {
+    fn delivery(&mut self, begun: &Begun, received: Received) -> Delivery {
+        let Consume { tag, queue, .. } = &begun.consume;
         let properties = &received.properties;
         let user_id = properties.user_id().as_ref().map(ShortString::as_str);
         let user: Option<UserName> = user_id.and_then(|user| user.parse().ok());
-        if let (Some(login), None, false) = (user_id, &user, self.unfit) {
-            self.unfit = true;
+        if let (Some(login), None, false) = (user_id, &user, self.unfit.contains(tag)) {
+            self.unfit.push(*tag);
             tracing::warn!(
-                queue = %self.consume.queue,
+                %queue,
                 login,
                 problem = %UserNameError,
                 "what this login sends counts as nobody's; further such logins are not named"
             );
         }
         Delivery {
-            source: self.consume.source,
+            tag: *tag,
             user,
             version: properties.headers().as_ref().and_then(version),
             redelivered: received.redelivered,
-            receipt: self.receipts.receipt(received.delivery_tag),
+            receipt: begun.receipts.receipt(received.delivery_tag),
             body: Bytes::from(received.data),
         }
     }

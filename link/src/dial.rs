@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Reason;
+use super::reason::Reason;
 use super::sieve::Returns;
 use super::url::Endpoint;
 use super::wire::{Stream, Wire};

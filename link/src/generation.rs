@@ -1,204 +1,202 @@
-//! One live generation of a link: its connections, its tasks, and how they report faults.
+//! One live generation of a link: it owns the connections, their channels and consumers, and all
+//! tasks on them.
 
-use std::future::Future;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use lapin::Channel;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Broker, IdleChannels, reason};
-use super::consumer::Intake;
+use super::acks::{Acker, Receipts};
+use super::answer::{AnswerTimeout, FaultSender};
+use super::connection::Broker;
+use super::consumer::{Consumers, Granted};
+use super::event::Event;
+use super::outgoing::Queue;
+use super::publisher::{Largest, Publisher};
+use super::questions::{Ended, Questions, answer};
+use super::reason::Reason;
+use super::session::{Inner, Question, Session};
 use super::upkeep::Upkeep;
-use super::{Event, Reason, Source};
-use simple_dist_protocol::limits;
+use super::watch::Watch;
+use simple_dist_protocol::topology::Declaration;
+use simple_dist_protocol::{Generation, UserName};
 
-/// A live generation. The supervisor owns it; a `Session` only holds a weak reference.
-pub(super) struct Live<S> {
-    pub(super) broker: Broker,
-    pub(super) events: mpsc::Sender<Event<S>>,
-    pub(super) faults: FaultSender,
-    pub(super) answer_timeout: AnswerTimeout,
+/// A live generation. Woken by its owner's questions, by deliveries and by tasks that end; ends with
+/// the first fault.
+///
+/// What is dropped while a connection closes the library wants to close as well, and takes its
+/// failure for one of the connection, which it then drops without a word to the broker. So channels,
+/// and consumers, live as long as their connection.
+pub(super) struct Live {
+    broker: Arc<Broker>,
+    events: mpsc::Sender<Event>,
+    asked: mpsc::Receiver<Question>,
+    faults: FaultSender,
+    faulty: mpsc::Receiver<Reason>,
+    answer_timeout: AnswerTimeout,
     /// Cancelled when the link closes: the tasks finish what waits, then end.
-    pub(super) closing: CancellationToken,
-    /// Channels for declarations, on the consuming connection.
-    pub(super) declares: IdleChannels,
-    /// Channels for depth and purge, also on the consuming connection, which is never blocked.
-    pub(super) questions: IdleChannels,
-    /// Channels that probe who holds an exclusive queue, by a message to it.
-    pub(super) claims: IdleChannels,
-    pub(super) intakes: Mutex<Vec<Intake<S>>>,
-    pub(super) upkeep: Upkeep,
-    /// The publishers' channels. What is dropped while a connection closes the library wants to
-    /// close as well, and takes its failure for one of the connection, which it then drops without
-    /// a word to the broker. So channels, and consumers, live as long as their connection.
-    pub(super) channels: Mutex<Vec<Channel>>,
-    tasks: Mutex<Option<JoinSet<()>>>,
+    closing: CancellationToken,
+    consumers: Consumers,
+    questions: Questions,
+    upkeep: Upkeep,
+    /// Publishers, acks, the watch.
+    tasks: JoinSet<Result<(), Reason>>,
+    /// Those of the publishers, kept for that reason.
+    _publishing: Vec<Channel>,
 }
 
-impl<S: Source> Live<S> {
-    pub(super) fn new(
-        broker: Broker,
-        events: mpsc::Sender<Event<S>>,
-        faults: FaultSender,
+/// Questions waiting for the generation, which only starts them.
+const QUESTIONS: usize = 1024;
+
+/// What is prepared before a generation starts.
+pub(super) struct Prepared {
+    pub(super) broker: Arc<Broker>,
+    pub(super) declared: Vec<Declaration>,
+    pub(super) granted: Vec<Granted>,
+    /// Of the publishers: of jobs, and of control.
+    pub(super) channels: [Channel; 2],
+}
+
+/// What a generation gets from its link.
+pub(super) struct Context<'a> {
+    pub(super) generation: Generation,
+    pub(super) user: &'a UserName,
+    pub(super) signed: bool,
+    pub(super) largest: &'a Largest,
+    pub(super) events: mpsc::Sender<Event>,
+}
+
+impl Live {
+    /// Tells the owner, then starts all tasks.
+    pub(super) async fn begin(
+        prepared: Prepared,
+        of: Context<'_>,
+        watch: Watch,
         blocked: watch::Receiver<bool>,
     ) -> Self {
-        Self {
-            broker,
-            events,
+        let Prepared { broker, declared, granted, channels } = prepared;
+        let (faults, faulty) = FaultSender::new();
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let answer_timeout = AnswerTimeout::new(blocked);
+        let [(jobs, jobs_waiting), (control, control_waiting)] = [Queue::new(), Queue::new()];
+        let session = Session::new(Inner {
+            generation: of.generation,
+            user: of.user.clone(),
+            jobs,
+            control,
+            questions,
+            faults: faults.clone(),
+            answer_timeout: answer_timeout.clone(),
+        });
+        // Without an owner there is nothing to do; the supervisor notices next.
+        let _told_or_unheard = of.events.send(Event::Up(session)).await;
+        let mut live = Self {
+            events: of.events,
+            asked,
             faults,
-            answer_timeout: AnswerTimeout::new(blocked),
+            faulty,
             closing: CancellationToken::new(),
-            declares: IdleChannels::new(false),
-            questions: IdleChannels::new(false),
-            claims: IdleChannels::new(true),
-            intakes: Mutex::new(Vec::new()),
-            channels: Mutex::new(Vec::new()),
-            upkeep: Upkeep::default(),
-            tasks: Mutex::new(Some(JoinSet::new())),
+            consumers: Consumers::default(),
+            questions: Questions::new(broker.clone(), answer_timeout.clone()),
+            upkeep: Upkeep::new(declared),
+            tasks: JoinSet::new(),
+            _publishing: channels.to_vec(),
+            broker,
+            answer_timeout,
+        };
+        live.tasks.spawn(watch.run(live.closing.clone()));
+        for (channel, waiting) in channels.into_iter().zip([jobs_waiting, control_waiting]) {
+            let signed_by = of.signed.then_some(of.user);
+            let (events, largest) = (live.events.clone(), of.largest.clone());
+            let (timeout, returns) = (live.answer_timeout.clone(), live.broker.returns.clone());
+            let publisher =
+                Publisher::new(channel, waiting, signed_by, events, timeout, returns, largest);
+            live.tasks.spawn(publisher.run(live.closing.clone()));
+        }
+        granted.into_iter().for_each(|granted| live.hand_over(granted));
+        live
+    }
+
+    /// Runs until it must end, and returns why. Cancel-safe.
+    pub(super) async fn run(&mut self) -> Reason {
+        loop {
+            let happened = tokio::select! {
+                Some(question) = self.asked.recv() => Happened::Asked(question),
+                Some(ended) = self.questions.next() => Happened::Answered(ended),
+                Some(ended) = self.tasks.join_next() => {
+                    Happened::Ended(ended.unwrap_or_else(|panic| Err(Reason::Lost(panic.to_string()))))
+                }
+                Some(fault) = self.faulty.recv() => Happened::Ended(Err(fault)),
+                forwarded = self.consumers.forward(&self.events) => Happened::Ended(forwarded),
+            };
+            match happened {
+                Happened::Asked(question) => self.ask(question),
+                Happened::Ended(Ok(())) | Happened::Answered(Ended::Answered) => {}
+                Happened::Ended(Err(reason)) | Happened::Answered(Ended::Fault(reason)) => {
+                    return reason;
+                }
+                Happened::Answered(Ended::Granted(granted, reply)) => {
+                    self.hand_over(*granted);
+                    answer(reply, Ok(()));
+                }
+                Happened::Answered(Ended::DeclaredAgain(failed)) => {
+                    self.upkeep.ended(failed, Instant::now());
+                }
+            }
         }
     }
 
-    /// Spawns a task of this generation, unless the generation has ended.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(tasks) = &mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) {
-            tasks.spawn(task);
+    /// Starts what is asked, without waiting.
+    fn ask(&mut self, question: Question) {
+        match question {
+            Question::Declare(declaration, reply) => self.questions.declare(declaration, reply),
+            Question::Depth(queue, reply) => self.questions.depth(queue, reply),
+            Question::Drain(queue, reply) => self.questions.drain(queue, reply),
+            Question::Claim(locks, reply) => self.questions.claim(locks, reply),
+            Question::Cancel(tag, reply) => {
+                self.questions.cancel(self.consumers.leave(tag), reply);
+            }
+            Question::Consume(next, reply) => {
+                self.questions.consume(self.consumers.idle(next.tag), next, reply);
+            }
+            Question::DeclareAgain => {
+                if let Some(declared) = self.upkeep.begin(Instant::now()) {
+                    self.questions.declare_again(declared);
+                }
+            }
         }
     }
 
-    /// Waits until all tasks have ended by themselves.
-    pub(super) async fn finish(&self) {
+    /// Starts to pass on the deliveries of a consumer, and to ack them.
+    fn hand_over(&mut self, granted: Granted) {
+        let channel = granted.channel.clone();
+        self.consumers.begin(granted, || {
+            let (handed_in, receipts) = Receipts::new(self.faults.clone());
+            let acker = Acker { channel, receipts, answer_timeout: self.answer_timeout.clone() };
+            self.tasks.spawn(acker.run(self.closing.clone()));
+            handed_in
+        });
+    }
+
+    /// Publishes and acks what waits, then ends.
+    pub(super) async fn finish(&mut self) {
         self.closing.cancel();
-        if let Some(mut tasks) = self.take_tasks() {
-            while tasks.join_next().await.is_some() {}
-        }
+        while self.tasks.join_next().await.is_some() {}
     }
 
     /// Aborts all tasks: no event of this generation follows.
-    pub(super) async fn abort(&self) {
-        if let Some(mut tasks) = self.take_tasks() {
-            tasks.shutdown().await;
-        }
-    }
-
-    fn take_tasks(&self) -> Option<JoinSet<()>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) async fn end(&mut self) {
+        self.tasks.shutdown().await;
     }
 }
 
-/// Reports faults of a generation's tasks to its supervisor.
-#[derive(Debug, Clone)]
-pub(super) struct FaultSender(mpsc::Sender<Reason>);
-
-impl FaultSender {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Reason>) {
-        let (sender, receiver) = mpsc::channel(1);
-        (Self(sender), receiver)
-    }
-
-    /// The first fault ends the generation; further ones may be dropped.
-    pub(super) fn tell(&self, reason: Reason) {
-        let _told_or_known = self.0.try_send(reason);
-    }
-}
-
-/// A timeout for answers of the broker: [`BROKER`](limits::BROKER) long, not counting the time in
-/// which it is blocked. It counts polls without an answer, so that a process that was frozen itself
-/// does not consider the broker silent.
-#[derive(Debug, Clone)]
-pub(super) struct AnswerTimeout {
-    blocked: watch::Receiver<bool>,
-    /// Polls without a confirm of what was written.
-    unconfirmed: Arc<AtomicU32>,
-}
-
-/// The time between two polls.
-const LOOK: Duration = Duration::from_millis(100);
-
-impl AnswerTimeout {
-    fn new(blocked: watch::Receiver<bool>) -> Self {
-        Self { blocked, unconfirmed: Arc::default() }
-    }
-
-    pub(super) fn is_blocked(&self) -> bool {
-        *self.blocked.borrow()
-    }
-
-    /// How long the confirm of what was written has been outstanding.
-    pub(super) fn unconfirmed(&self) -> Duration {
-        LOOK * self.unconfirmed.load(Ordering::Relaxed)
-    }
-
-    /// Waits for an answer, however long the broker is blocked.
-    pub(super) async fn wait<T>(
-        &self,
-        answer: impl Future<Output = Result<T, lapin::Error>>,
-    ) -> Result<T, Reason> {
-        self.wait_and(answer, |_looks| ()).await
-    }
-
-    /// Waits for the confirm of what was written.
-    pub(super) async fn confirmed<T>(
-        &self,
-        confirm: impl Future<Output = Result<T, lapin::Error>>,
-    ) -> Result<T, Reason> {
-        let count = |looks| self.unconfirmed.store(looks, Ordering::Relaxed);
-        let confirmed = self.wait_and(confirm, count).await;
-        count(0);
-        confirmed
-    }
-
-    async fn wait_and<T>(
-        &self,
-        answer: impl Future<Output = Result<T, lapin::Error>>,
-        count: impl Fn(u32),
-    ) -> Result<T, Reason> {
-        tokio::pin!(answer);
-        let mut looks = 0;
-        while LOOK * looks < limits::BROKER {
-            tokio::select! {
-                biased;
-                answer = &mut answer => return answer.map_err(|error| reason(&error)),
-                () = sleep(LOOK) => looks = if self.is_blocked() { 0 } else { looks + 1 },
-            }
-            count(looks);
-        }
-        Err(late())
-    }
-}
-
-/// Waits for an answer that is useless later, blocked or not.
-pub(super) async fn in_time<T>(
-    answer: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Failure> {
-    match timeout(limits::BROKER, answer).await {
-        Ok(answer) => answer.map_err(Failure::Answer),
-        Err(_) => Err(Failure::Late),
-    }
-}
-
-/// Why a question has no answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The broker or the connection reported an error.
-    Answer(lapin::Error),
-    /// No answer came in time.
-    Late,
-}
-
-impl From<Failure> for Reason {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Answer(error) => reason(&error),
-            Failure::Late => late(),
-        }
-    }
-}
-
-fn late() -> Reason {
-    Reason::Lost(format!("no answer within {:?}", limits::BROKER))
+/// What wakes a generation.
+enum Happened {
+    Asked(Question),
+    Answered(Ended),
+    /// A task has ended, well or not.
+    Ended(Result<(), Reason>),
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Outgoing, Route, publisher};
+use super::outgoing::{self, Outgoing, Route};
 use simple_dist_protocol::{codec, limits};
 
 /// Waiting items by route. Items of one route keep their order; routes take turns.
@@ -66,7 +66,7 @@ impl Message {
         let (mut bodies, mut tokens) = (Vec::new(), Vec::new());
         let mut weight = 0;
         for item in items {
-            weight += publisher::weight(&item.body);
+            weight += outgoing::weight(&item.body);
             bodies.push(item.body);
             tokens.extend(item.token);
         }

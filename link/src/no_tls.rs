@@ -5,8 +5,8 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::UrlError;
 use super::certificates::Certificates;
+use super::url_error::UrlError;
 
 /// Never constructed.
 #[derive(Clone)]

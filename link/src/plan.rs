@@ -1,97 +1,73 @@
-//! Carries out the plan on a new connection.
+//! The options of a link, and its plan.
 
-use lapin::Channel;
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use std::fmt;
 
-use super::consumer::{Granted, channel, consume};
-use super::generation::{Live, in_time};
-use super::{Plan, Reason, Source};
-use simple_dist_protocol::topology::{ArgumentValue, Declaration, ExchangeKind, Name, QueueSpec};
+use super::url::BrokerUrl;
+use simple_dist_protocol::Generation;
+use simple_dist_protocol::topology::{Declaration, Name};
 
-/// The progress of a plan. If something is not declared yet by others, the plan is resumed from
-/// there.
-pub(super) struct Progress<S> {
-    plan: Plan<S>,
-    declared: usize,
-    granted: Vec<Granted<S>>,
+/// A link's settings.
+pub struct Options {
+    /// The broker's address and login.
+    pub url: BrokerUrl,
+    /// The connections' name at the broker: `simple-dist worker w-3f9a...`.
+    pub name: String,
+    /// Whether messages carry the `user_id` that the broker checks: true for clients and workers,
+    /// false for the distributor.
+    pub signed: bool,
+    /// What to declare and consume on each new connection.
+    pub plan: Box<dyn Fn(Generation) -> Plan + Send + Sync>,
 }
 
-impl<S: Source> Progress<S> {
-    pub(super) fn new(plan: Plan<S>) -> Self {
-        Self { plan, declared: 0, granted: Vec::new() }
-    }
-
-    /// Continues to the end, or to the first failure.
-    pub(super) async fn advance(&mut self, live: &Live<S>) -> Result<(), Reason> {
-        while let Some(declaration) = self.plan.declare.get(self.declared) {
-            let desk = in_time(live.declares.take(&live.broker.consuming)).await?;
-            in_time(declare(&desk, declaration)).await?;
-            live.declares.keep(desk);
-            self.declared += 1;
-        }
-        while let Some(next) = self.plan.consume.get(self.granted.len()) {
-            let channel = in_time(channel(None, &live.broker.consuming)).await?;
-            self.granted.push(in_time(consume(channel, next.clone())).await?);
-        }
-        Ok(())
-    }
-
-    /// The declarations, and the consumers, none of which has begun.
-    pub(super) fn done(self) -> (Vec<Declaration>, Vec<Granted<S>>) {
-        (self.plan.declare, self.granted)
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("url", &self.url)
+            .field("name", &self.name)
+            .field("signed", &self.signed)
+            .finish_non_exhaustive()
     }
 }
 
-/// Declares an exchange, queue or binding.
-pub(super) async fn declare(
-    channel: &Channel,
-    declaration: &Declaration,
-) -> Result<(), lapin::Error> {
-    match declaration {
-        Declaration::Exchange { name, kind } => {
-            let kind = match kind {
-                ExchangeKind::Direct => lapin::ExchangeKind::Direct,
-                ExchangeKind::Fanout => lapin::ExchangeKind::Fanout,
-            };
-            let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-            channel.exchange_declare(short(name), kind, options, FieldTable::default()).await
-        }
-        Declaration::Queue(queue) => declare_queue(channel, queue).await,
-        Declaration::Binding { queue, exchange, key } => {
-            let (queue, exchange, key) = (short(queue), short(exchange), short(key));
-            let options = QueueBindOptions::default();
-            channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await
-        }
-    }
+/// What to declare and consume on a new connection, in this order, before
+/// [`Event::Up`](super::Event::Up).
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Declared on the consuming connection.
+    pub declare: Vec<Declaration>,
+    /// Consumed on it.
+    pub consume: Vec<Consume>,
 }
 
-/// Declares a queue.
-pub(super) async fn declare_queue(
-    channel: &Channel,
-    queue: &QueueSpec,
-) -> Result<(), lapin::Error> {
-    let options = QueueDeclareOptions {
-        durable: !queue.exclusive,
-        exclusive: queue.exclusive,
-        ..Default::default()
-    };
-    let mut arguments = FieldTable::default();
-    for (name, value) in &queue.arguments {
-        let name = ShortString::try_new(*name).expect("names of arguments are short");
-        arguments.insert(name, argument(*value));
-    }
-    channel.queue_declare(short(&queue.name), options, arguments).await.map(|_| ())
+/// A queue to consume.
+#[derive(Debug, Clone)]
+pub struct Consume {
+    /// Identifies its deliveries.
+    pub tag: ConsumerTag,
+    /// The queue.
+    pub queue: Name,
+    /// The most unacked deliveries at once; 0 counts as 1.
+    pub prefetch: u16,
+    /// Whether nobody else may consume it at the same time.
+    pub exclusive: bool,
 }
 
-fn argument(value: ArgumentValue) -> AMQPValue {
-    match value {
-        ArgumentValue::Number(number) => AMQPValue::LongLongInt(number),
-        ArgumentValue::Text(text) => AMQPValue::LongString(text.into()),
-    }
-}
+/// Identifies an owner's consumers: the index of each in a list of all. With a type parameter instead,
+/// the link would be compiled again for each owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerTag(pub usize);
 
-/// A name in the client library's type.
-pub(super) fn short(name: &Name) -> ShortString {
-    ShortString::try_new(name.as_str()).expect("no name is longer than 255 bytes")
+impl ConsumerTag {
+    /// The tag of one of these.
+    ///
+    /// # Panics
+    /// If it is not among them.
+    pub fn among<S: PartialEq>(all: &[S], one: S) -> Self {
+        Self(all.iter().position(|other| *other == one).expect("it is one of all"))
+    }
+
+    /// Which of these has this tag.
+    pub fn whose<S: Copy>(self, all: &[S]) -> S {
+        all[self.0]
+    }
 }

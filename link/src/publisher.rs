@@ -11,29 +11,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::generation::{AnswerTimeout, FaultSender, Live};
+use super::answer::AnswerTimeout;
+use super::declare::short;
+use super::event::{Event, Settled};
 use super::kit::silent;
 use super::lists::{Lists, Message};
-use super::plan::short;
-use super::sieve::Returns;
-use super::{Event, Full, Outcome, Outgoing, Reason, Settled, Source};
-use simple_dist_protocol::{UserName, message};
+use super::outgoing::Waiting;
+use super::reason::Reason;
+use super::sieve::{Returns, VERSION_HEADER};
+use simple_dist_protocol::{Outcome, UserName, message};
 
-/// The header with the version of the wire protocol.
-pub(super) const VERSION_HEADER: &str = "sd-v";
-/// The most items waiting for one publisher.
-const WAITING: usize = 1_048_576;
-/// The most bytes of these, unless a single one is larger: what the broker does not accept waits
-/// here, until it does or the generation ends.
-const WAITING_BYTES: usize = 256 * 1024 * 1024;
 /// The most items taken at a time to be formed into lists.
 const HELD: usize = 16_384;
 /// The most messages whose confirms are awaited together: enough to make the round trip cheap, few
@@ -43,36 +37,6 @@ const WINDOW_MESSAGES: usize = 64;
 const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Transient: senders keep what matters, so the broker need not store it.
 const TRANSIENT: u8 = 1;
-
-/// The sending end of a publisher's queue.
-pub(super) struct Queue {
-    items: mpsc::Sender<Outgoing>,
-    /// The bytes that may still be added.
-    room: Arc<Semaphore>,
-}
-
-/// The receiving end.
-pub(super) struct Waiting {
-    items: mpsc::Receiver<Outgoing>,
-    room: Arc<Semaphore>,
-}
-
-impl Queue {
-    pub(super) fn new() -> (Self, Waiting) {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        (Self { items: sender, room: room.clone() }, Waiting { items: receiver, room })
-    }
-
-    /// Adds an item; its bytes count until it is settled.
-    pub(super) fn put(&self, item: Outgoing) -> Result<(), Full> {
-        let weight = u32::try_from(weight(&item.body)).unwrap_or(u32::MAX);
-        let taken = self.room.try_acquire_many(weight).map_err(|_| Full)?;
-        self.items.try_send(item).map_err(|_| Full)?;
-        taken.forget();
-        Ok(())
-    }
-}
 
 /// The largest message that the link's broker accepts, as far as it has said so. A larger one would
 /// end every connection that it is published on.
@@ -101,22 +65,16 @@ impl Largest {
     }
 }
 
-/// The bytes that an item counts for.
-pub(super) fn weight(body: &Bytes) -> usize {
-    body.len().min(WAITING_BYTES)
-}
-
 /// Publishes on one channel. Woken by items; ends with the generation, or on closing once nothing
 /// waits.
-pub(super) struct Publisher<S> {
+pub(super) struct Publisher {
     channel: Channel,
     waiting: Waiting,
     lists: Lists,
     properties: BasicProperties,
     published: u64,
-    events: mpsc::Sender<Event<S>>,
+    events: mpsc::Sender<Event>,
     answer_timeout: AnswerTimeout,
-    faults: FaultSender,
     returns: Returns,
     largest: Largest,
 }
@@ -125,12 +83,14 @@ type Publish<'a> = Pin<Box<MaybeDone<PublishFuture<'a>>>>;
 type PublishFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PublisherConfirm, lapin::Error>> + Send + 'a>>;
 
-impl<S: Source> Publisher<S> {
+impl Publisher {
     pub(super) fn new(
-        live: &Live<S>,
         channel: Channel,
         waiting: Waiting,
         signed_by: Option<&UserName>,
+        events: mpsc::Sender<Event>,
+        answer_timeout: AnswerTimeout,
+        returns: Returns,
         largest: Largest,
     ) -> Self {
         Self {
@@ -139,21 +99,19 @@ impl<S: Source> Publisher<S> {
             lists: Lists::default(),
             properties: properties(signed_by),
             published: 0,
-            events: live.events.clone(),
-            answer_timeout: live.answer_timeout.clone(),
-            faults: live.faults.clone(),
-            returns: live.broker.returns.clone(),
+            events,
+            answer_timeout,
+            returns,
             largest,
         }
     }
 
-    pub(super) async fn run(mut self, closing: CancellationToken) {
+    pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), Reason> {
         while self.gather(&closing).await {
-            if let Err(reason) = self.publish_window().await {
-                self.largest.learn(&reason);
-                return self.faults.tell(reason);
-            }
+            let published = self.publish_window().await;
+            published.inspect_err(|reason| self.largest.learn(reason))?;
         }
+        Ok(())
     }
 
     /// Takes waiting items; false if nothing waits and nothing will.

@@ -1,49 +1,51 @@
 //! What an owner can do on one generation of its link.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
-use lapin::types::FieldTable;
+use tokio::sync::{mpsc, oneshot};
 
-use super::consumer::{Intake, channel, consume};
-use super::generation::{Failure, Live, in_time};
-use super::plan::{declare, short};
-use super::publisher::Queue;
-use super::{Consume, Lane, Outgoing, Reason, Source};
-use simple_dist_protocol::topology::{Declaration, Name};
+use super::answer::{AnswerTimeout, FaultSender};
+use super::outgoing::{Full, Lane, Outgoing, Queue};
+use super::plan::{Consume, ConsumerTag};
+use super::reason::Reason;
+use simple_dist_protocol::topology::{Declaration, Name, QueueSpec};
 use simple_dist_protocol::{Generation, UserName};
 
 /// One generation of a link, to publish and ask questions on. Cheap to clone; useless after `Down`.
-pub struct Session<S>(Arc<Inner<S>>);
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
 
-pub(super) struct Inner<S> {
+pub(super) struct Inner {
     pub(super) generation: Generation,
     pub(super) user: UserName,
     pub(super) jobs: Queue,
     pub(super) control: Queue,
-    pub(super) live: Weak<Live<S>>,
+    pub(super) questions: mpsc::Sender<Question>,
+    pub(super) faults: FaultSender,
+    pub(super) answer_timeout: AnswerTimeout,
 }
 
-// Written by hand: `S` need not be `Clone`.
-impl<S> Clone for Session<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
+/// What the task of a generation can be asked, and where its answer goes.
+pub(super) enum Question {
+    Declare(Declaration, Reply<()>),
+    DeclareAgain,
+    Consume(Consume, Reply<()>),
+    Cancel(ConsumerTag, Reply<()>),
+    Depth(Name, Reply<Option<Depth>>),
+    Drain(Name, Reply<Vec<Drained>>),
+    Claim(Vec<QueueSpec>, Reply<bool>),
 }
 
-impl<S> fmt::Debug for Session<S> {
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Reason>>;
+
+impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Session").field(&self.0.generation).finish()
     }
 }
-
-/// The publisher's queue is full, or the generation is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the publisher's queue is full, or its connection is lost")]
-pub struct Full;
 
 /// The state of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub struct Depth {
 /// A message taken out of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drained {
-    /// Its bytes.
+    /// The body.
     pub body: Bytes,
     /// Whether the broker may have delivered it before. If not, nobody ever received it.
     pub redelivered: bool,
@@ -66,8 +68,8 @@ pub struct Drained {
 /// The most messages that [`Session::drain_queue`] returns: a pool's window is far smaller.
 pub const DRAINED: usize = 4096;
 
-impl<S: Source> Session<S> {
-    pub(super) fn new(inner: Inner<S>) -> Self {
+impl Session {
+    pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }
 
@@ -99,10 +101,7 @@ impl<S: Source> Session<S> {
 
     /// Ends this generation; the link reconnects.
     pub fn give_up(&self, why: &str) {
-        // A generation that has ended needs nothing.
-        if let Some(live) = self.0.live.upgrade() {
-            live.faults.tell(Reason::Lost(why.to_owned()));
-        }
+        self.0.faults.tell(Reason::Lost(why.to_owned()));
     }
 
     /// Declares an exchange, queue or binding on the consuming connection.
@@ -111,12 +110,20 @@ impl<S: Source> Session<S> {
     ///
     /// The reason, if the broker refuses it or does not answer in time, or the generation has
     /// ended.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker refuses it or does not answer in time, or the generation has
+    /// ended.
     pub async fn declare(&self, declaration: Declaration) -> Result<(), Reason> {
-        let live = self.live()?;
-        let channel = answered(&live, live.declares.take(&live.broker.consuming)).await?;
-        answered(&live, declare(&channel, &declaration)).await?;
-        live.declares.keep(channel);
-        Ok(())
+        self.ask(|reply| Question::Declare(declaration, reply)).await
+    }
+
+    /// Declares again, on separate channels, what the link's plan declares, in case somebody has
+    /// deleted some of it. Returns at once; does nothing while a previous round is running.
+    pub fn declare_again(&self) {
+        // It is asked again soon if the queue is full.
+        let _asked_or_another_time = self.0.questions.try_send(Question::DeclareAgain);
     }
 
     /// Consumes one more queue.
@@ -125,22 +132,8 @@ impl<S: Source> Session<S> {
     ///
     /// The reason, if the broker refuses it or does not answer in time, or the generation has
     /// ended.
-    pub async fn consume(&self, next: Consume<S>) -> Result<(), Reason> {
-        let live = self.live()?;
-        let idle = {
-            let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let fits = |intake: &&mut Intake<S>| {
-                intake.source == next.source
-                    && intake.consumed.is_none()
-                    && intake.channel.status().connected()
-            };
-            intakes.iter_mut().find(fits).map(|intake| intake.channel.clone())
-        };
-        let channel = answered(&live, channel(idle, &live.broker.consuming)).await?;
-        let granted = answered(&live, consume(channel, next)).await?;
-        let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-        granted.begin(&live, &mut intakes);
-        Ok(())
+    pub async fn consume(&self, next: Consume) -> Result<(), Reason> {
+        self.ask(|reply| Question::Consume(next, reply)).await
     }
 
     /// Stops consuming a queue; what was delivered may still be acked.
@@ -148,21 +141,12 @@ impl<S: Source> Session<S> {
     /// # Errors
     ///
     /// The reason, if the broker does not answer in time, or the generation has ended.
-    pub async fn cancel(&self, source: S) -> Result<(), Reason> {
-        let live = self.live()?;
-        let ending: Vec<_> = {
-            let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_source = intakes.iter_mut().filter(|intake| intake.source == source);
-            of_source
-                .filter_map(|intake| Some((intake.channel.clone(), intake.consumed.take()?)))
-                .collect()
-        };
-        for (channel, consumed) in ending {
-            consumed.leaving.cancel();
-            let cancelled = channel.basic_cancel(consumed.tag, BasicCancelOptions::default());
-            answered(&live, cancelled).await?;
-        }
-        Ok(())
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
+    pub async fn cancel(&self, tag: ConsumerTag) -> Result<(), Reason> {
+        self.ask(|reply| Question::Cancel(tag, reply)).await
     }
 
     /// The depth of a queue; `None` if there is no such queue.
@@ -170,20 +154,12 @@ impl<S: Source> Session<S> {
     /// # Errors
     ///
     /// The reason, if the broker does not answer in time, or the generation has ended.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn depth(&self, queue: Name) -> Result<Option<Depth>, Reason> {
-        let live = self.live()?;
-        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
-        let options = QueueDeclareOptions { passive: true, ..Default::default() };
-        let asked = channel.queue_declare(short(&queue), options, FieldTable::default());
-        match answered(&live, asked).await {
-            Ok(queue) => {
-                live.questions.keep(channel);
-                let (messages, consumers) = (queue.message_count(), queue.consumer_count());
-                Ok(Some(Depth { messages, consumers }))
-            }
-            Err(Reason::Missing(_)) => Ok(None),
-            Err(other) => Err(other),
-        }
+        self.ask(|reply| Question::Depth(queue, reply)).await
     }
 
     /// Empties a queue: returns up to [`DRAINED`] messages, and drops the rest.
@@ -191,50 +167,35 @@ impl<S: Source> Session<S> {
     /// # Errors
     ///
     /// The reason, if the broker does not answer in time, or the generation has ended.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn drain_queue(&self, queue: Name) -> Result<Vec<Drained>, Reason> {
-        let live = self.live()?;
-        let channel = answered(&live, live.questions.take(&live.broker.consuming)).await?;
-        let mut taken = Vec::new();
-        while taken.len() < DRAINED {
-            let options = BasicGetOptions { no_ack: true };
-            let got = answered(&live, channel.basic_get(short(&queue), options)).await?;
-            let Some(message) = got else { break };
-            let redelivered = message.delivery.redelivered;
-            taken.push(Drained { body: message.delivery.data.into(), redelivered });
-        }
-        if taken.len() == DRAINED {
-            let purged = channel.queue_purge(short(&queue), QueuePurgeOptions::default());
-            answered(&live, purged).await?;
-        }
-        live.questions.keep(channel);
-        Ok(taken)
+        self.ask(|reply| Question::Drain(queue, reply)).await
+    }
+
+    /// Takes the first free one of these locks, unless somebody holds any of them. Returns true if
+    /// we hold one now, false if anybody, including us, held one already.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the broker does not answer in time, or the generation has ended.
+    pub async fn claim(&self, locks: &[QueueSpec]) -> Result<bool, Reason> {
+        self.ask(|reply| Question::Claim(locks.to_vec(), reply)).await
     }
 
     /// How long the broker has not confirmed what was written to it. Neither waiting items nor the
     /// time in which this process was frozen count.
     pub fn unconfirmed(&self) -> Duration {
-        self.0.live.upgrade().map_or(Duration::ZERO, |live| live.answer_timeout.unconfirmed())
+        self.0.answer_timeout.unconfirmed()
     }
 
-    pub(super) fn live(&self) -> Result<Arc<Live<S>>, Reason> {
-        let over = || Reason::Lost("the generation is over".to_owned());
-        self.0.live.upgrade().ok_or_else(over)
+    async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, Reason> {
+        let (reply, answer) = oneshot::channel();
+        // If nobody takes it, it is dropped, and the reply with it.
+        self.0.questions.send(question(reply)).await.ok();
+        let over = |_| Reason::Lost("the generation is over".to_owned());
+        answer.await.map_err(over)?
     }
-}
-
-pub(super) async fn answered<T, S: Source>(
-    live: &Live<S>,
-    answer: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Reason> {
-    in_time(answer).await.map_err(|failure| failed(live, failure))
-}
-
-/// A broker that does not answer is lost, unless it is blocked.
-pub(super) fn failed<S: Source>(live: &Live<S>, failure: Failure) -> Reason {
-    let late = matches!(failure, Failure::Late);
-    let reason = Reason::from(failure);
-    if late && !live.answer_timeout.is_blocked() {
-        live.faults.tell(reason.clone());
-    }
-    reason
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::publisher::VERSION_HEADER;
 use simple_dist_protocol::limits;
 
+/// The header with the version of the wire protocol.
+pub(super) const VERSION_HEADER: &str = "sd-v";
 /// The bytes of a frame before its payload, and the one behind it.
 const START: usize = 7;
 const END: u8 = 0xCE;

@@ -1,6 +1,6 @@
 //! The supervisor: connects, watches, tears down, and starts again, forever.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -9,14 +9,16 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::in_time;
 use super::connection::{Broker, Connector, confirming};
-use super::consumer::Granted;
-use super::generation::{FaultSender, Live, in_time};
-use super::plan::Progress;
-use super::publisher::{Largest, Publisher, Queue, Waiting};
-use super::session::{Inner, Session};
+use super::consumer::{Granted, consume};
+use super::declare::declare;
+use super::event::Event;
+use super::generation::{Context, Live, Prepared};
+use super::plan::{Options, Plan};
+use super::publisher::Largest;
+use super::reason::Reason;
 use super::watch::Watch;
-use super::{Event, Options, Reason, Source};
 use simple_dist_protocol::Generation;
 
 /// The first wait before another attempt.
@@ -34,9 +36,9 @@ const SAID: usize = 16;
 const FLUSH: Duration = Duration::from_millis(1400);
 
 /// Owns the connections of a link. Woken by faults; ends when the link closes or nobody listens.
-pub(super) struct Supervisor<S> {
-    options: Options<S>,
-    events: mpsc::Sender<Event<S>>,
+pub(super) struct Supervisor {
+    options: Options,
+    events: mpsc::Sender<Event>,
     generation: Generation,
     waits: ExponentialBackoff,
     /// The reasons logged since the last connection, so that each is logged once.
@@ -46,14 +48,8 @@ pub(super) struct Supervisor<S> {
     goodbyes: JoinSet<()>,
 }
 
-/// The publishers' queues, for the session and its publishers.
-struct Lanes {
-    senders: [Queue; 2],
-    receivers: [(Waiting, lapin::Channel); 2],
-}
-
-impl<S: Source> Supervisor<S> {
-    pub(super) fn new(options: Options<S>, events: mpsc::Sender<Event<S>>) -> Self {
+impl Supervisor {
+    pub(super) fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
         Self {
             options,
             events,
@@ -91,82 +87,71 @@ impl<S: Source> Supervisor<S> {
     /// the link is closing.
     async fn live(&mut self, broker: Broker, closing: &CancellationToken) -> Option<Reason> {
         self.generation = self.generation.next();
-        let (faults, mut faulty) = FaultSender::new();
         let (blocking, blocked) = watch::channel(false);
-        let watch = Watch::new(&broker, blocking, self.events.clone(), faults.clone());
-        let live = Arc::new(Live::new(broker, self.events.clone(), faults, blocked));
-        let began = Instant::now();
-        let prepared = unless(closing, self.prepare(&live)).await;
-        let over = match prepared {
-            None => None,
-            Some(Err(reason)) => Some(reason),
-            Some(Ok((lanes, granted))) => {
-                self.begin(&live, watch, lanes, granted).await;
-                tokio::select! {
-                    reason = faulty.recv() => reason,
+        let watch = Watch::new(&broker, blocking, self.events.clone());
+        let (broker, began) = (Arc::new(broker), Instant::now());
+        let prepared = unless(closing, self.prepare(&broker)).await;
+        let (mut live, mut over) = (None, None);
+        match prepared {
+            None => {}
+            Some(Err(reason)) => over = Some(reason),
+            Some(Ok(prepared)) => {
+                self.said.clear();
+                tracing::info!(broker = %broker.at, generation = %self.generation, "connected");
+                let live = live.insert(Live::begin(prepared, self.context(), watch, blocked).await);
+                over = tokio::select! {
+                    reason = live.run() => Some(reason),
                     () = closing.cancelled() => None,
                     () = self.events.closed() => None,
+                };
+                if over.is_none() && timeout(FLUSH, live.finish()).await.is_err() {
+                    tracing::warn!(
+                        "what waited for the broker could not be published before the end"
+                    );
                 }
+                live.end().await;
             }
-        };
+        }
         if began.elapsed() >= GOOD {
             self.waits = waits();
         }
-        if over.is_none() && timeout(FLUSH, live.finish()).await.is_err() {
-            tracing::warn!("what waited for the broker could not be published before the end");
-        }
-        live.abort().await;
-        self.goodbyes.spawn(goodbye(live));
+        self.goodbyes.spawn(async move {
+            broker.close().await;
+            drop(live);
+        });
         over
     }
 
+    fn context(&self) -> Context<'_> {
+        Context {
+            generation: self.generation,
+            user: self.options.url.user(),
+            signed: self.options.signed,
+            largest: &self.largest,
+            events: self.events.clone(),
+        }
+    }
+
     /// Everything before `Up`. Waits for declarations by others.
-    async fn prepare(&mut self, live: &Live<S>) -> Result<(Lanes, Vec<Granted<S>>), Reason> {
-        let mut progress = Progress::new((self.options.plan)(self.generation));
+    async fn prepare(&mut self, broker: &Arc<Broker>) -> Result<Prepared, Reason> {
+        let plan = (self.options.plan)(self.generation);
+        let mut progress = Progress { plan, declared: 0, granted: Vec::new() };
         loop {
-            match progress.advance(live).await {
+            match progress.advance(broker).await {
                 Ok(()) => break,
                 Err(reason @ Reason::Missing(_)) => self.down(reason).await,
                 Err(reason) => return Err(reason),
             };
             sleep(WAIT_MISSING).await;
         }
-        let publishing = &live.broker.publishing;
-        let jobs = in_time(confirming(publishing)).await?;
-        let control = in_time(confirming(publishing)).await?;
-        let (declared, granted) = progress.done();
-        live.upkeep.begin(declared);
-        Ok((Lanes::new(jobs, control), granted))
-    }
-
-    /// Tells the owner, then starts all tasks.
-    async fn begin(
-        &mut self,
-        live: &Arc<Live<S>>,
-        watch: Watch<S>,
-        lanes: Lanes,
-        granted: Vec<Granted<S>>,
-    ) {
-        let [jobs, control] = lanes.senders;
-        let user = self.options.url.user().clone();
-        let generation = self.generation;
-        let session =
-            Session::new(Inner { generation, user, jobs, control, live: Arc::downgrade(live) });
-        self.said.clear();
-        tracing::info!(broker = %live.broker.at, %generation, "connected");
-        // Without an owner there is nothing to do; the supervisor notices next.
-        let _told_or_unheard = self.events.send(Event::Up(session)).await;
-        live.spawn(watch.run(live.closing.clone()));
-        for (waiting, channel) in lanes.receivers {
-            let signed_by = self.options.signed.then(|| self.options.url.user());
-            let mut channels = live.channels.lock().unwrap_or_else(PoisonError::into_inner);
-            channels.push(channel.clone());
-            let largest = self.largest.clone();
-            let publisher = Publisher::new(live, channel, waiting, signed_by, largest);
-            live.spawn(publisher.run(live.closing.clone()));
-        }
-        let mut intakes = live.intakes.lock().unwrap_or_else(PoisonError::into_inner);
-        granted.into_iter().for_each(|granted| granted.begin(live, &mut intakes));
+        let jobs = in_time(confirming(&broker.publishing)).await?;
+        let control = in_time(confirming(&broker.publishing)).await?;
+        Ok(Prepared {
+            broker: broker.clone(),
+            declared: progress.plan.declare,
+            granted: progress.granted,
+            channels: [jobs, control],
+        })
     }
 
     /// Tells the owner, and logs it if it is new; false if nobody listens.
@@ -188,21 +173,28 @@ impl<S: Source> Supervisor<S> {
     }
 }
 
-impl Lanes {
-    fn new(jobs: lapin::Channel, control: lapin::Channel) -> Self {
-        let (jobs_sender, jobs_receiver) = Queue::new();
-        let (control_sender, control_receiver) = Queue::new();
-        Self {
-            senders: [jobs_sender, control_sender],
-            receivers: [(jobs_receiver, jobs), (control_receiver, control)],
-        }
-    }
+/// The progress of a plan. If something is not declared yet by others, the plan is resumed from
+/// there.
+struct Progress {
+    plan: Plan,
+    declared: usize,
+    granted: Vec<Granted>,
 }
 
-/// Closes the connections of an old generation, and the channels that the owner's questions still
-/// hold.
-async fn goodbye<S: Source>(live: Arc<Live<S>>) {
-    live.broker.close().await;
+impl Progress {
+    /// Continues to the end, or to the first failure.
+    async fn advance(&mut self, broker: &Broker) -> Result<(), Reason> {
+        let declaring = in_time(broker.consuming.create_channel()).await?;
+        while let Some(declaration) = self.plan.declare.get(self.declared) {
+            in_time(declare(&declaring, declaration)).await?;
+            self.declared += 1;
+        }
+        while let Some(next) = self.plan.consume.get(self.granted.len()) {
+            let channel = in_time(broker.consuming.create_channel()).await?;
+            self.granted.push(in_time(consume(channel, next.clone())).await?);
+        }
+        Ok(())
+    }
 }
 
 async fn unless<T>(closing: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {

@@ -12,8 +12,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::UrlError;
 use super::certificates::{Certificates, Identity};
+use super::url_error::UrlError;
 
 /// Makes TLS connections.
 #[derive(Clone)]

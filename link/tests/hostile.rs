@@ -9,7 +9,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use simple_dist_broker::{Broker, Handle};
-use simple_dist_link::{Consume, Event, Link, Options, Plan};
+use simple_dist_link::{Consume, ConsumerTag, Event, Link, Options, Plan};
 use simple_dist_protocol::PoolId;
 use simple_dist_protocol::topology::{Declaration, QueueKind, QueueSpec, Topology};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,9 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-/// What these tests call their consumers.
-type Source = &'static str;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -110,7 +107,7 @@ fn topology() -> Topology {
     Topology::new("hostile", QueueKind::Classic).unwrap()
 }
 
-fn start(url: &str, plan: Plan<Source>) -> (Link, mpsc::Receiver<Event<Source>>) {
+fn start(url: &str, plan: Plan) -> (Link, mpsc::Receiver<Event>) {
     Link::start(Options {
         url: url.parse().unwrap(),
         name: "simple-dist test".to_owned(),
@@ -119,7 +116,7 @@ fn start(url: &str, plan: Plan<Source>) -> (Link, mpsc::Receiver<Event<Source>>)
     })
 }
 
-async fn next(events: &mut mpsc::Receiver<Event<Source>>) -> Event<Source> {
+async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
     timeout(LIMIT, events.recv()).await.expect("an event in time").expect("a link")
 }
 
@@ -129,7 +126,7 @@ async fn no_message_ends_a_link_or_stays_in_its_way() {
     let mut tasks = JoinSet::new();
     let url = tamper(&broker, &mut tasks).await;
     let consume =
-        Consume { source: "submissions", queue: queue(1).name, prefetch: 10, exclusive: false };
+        Consume { tag: ConsumerTag(1), queue: queue(1).name, prefetch: 10, exclusive: false };
     let plan = Plan { declare: vec![Declaration::Queue(queue(1))], consume: vec![consume] };
     let (link, mut events) = start(&url, plan);
     assert!(matches!(next(&mut events).await, Event::Up(_)));

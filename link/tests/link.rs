@@ -10,7 +10,7 @@ use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
 use simple_dist_broker::{Broker, Handle};
 use simple_dist_link::{
-    Consume, Depth, Event, Lane, Link, Options, Outgoing, Plan, Reason, Route, Session,
+    Consume, ConsumerTag, Depth, Event, Lane, Link, Options, Outgoing, Plan, Reason, Route, Session,
 };
 use simple_dist_protocol::message::{FromClient, Ids, VERSION};
 use simple_dist_protocol::topology::{
@@ -24,10 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What these tests call their consumers.
-type Source = &'static str;
-
-fn nothing() -> Plan<Source> {
+fn nothing() -> Plan {
     Plan { declare: vec![], consume: vec![] }
 }
 
@@ -111,14 +108,11 @@ impl Installation {
 /// A link under test.
 struct Tested {
     link: Link,
-    events: mpsc::Receiver<Event<Source>>,
+    events: mpsc::Receiver<Event>,
 }
 
 impl Tested {
-    fn start_at(
-        url: &str,
-        plan: impl Fn(Generation) -> Plan<Source> + Send + Sync + 'static,
-    ) -> Self {
+    fn start_at(url: &str, plan: impl Fn(Generation) -> Plan + Send + Sync + 'static) -> Self {
         let (link, events) = Link::start(Options {
             url: url.parse().unwrap(),
             name: "simple-dist test".to_owned(),
@@ -128,15 +122,15 @@ impl Tested {
         Self { link, events }
     }
 
-    fn start(plan: Plan<Source>) -> Self {
+    fn start(plan: Plan) -> Self {
         Self::start_at(&broker(), move |_| plan.clone())
     }
 
-    async fn next(&mut self) -> Event<Source> {
+    async fn next(&mut self) -> Event {
         timeout(LIMIT, self.events.recv()).await.expect("an event in time").expect("a link")
     }
 
-    async fn up(&mut self) -> Session<Source> {
+    async fn up(&mut self) -> Session {
         match self.next().await {
             Event::Up(session) => session,
             other => panic!("up, not {other:?}"),
@@ -144,7 +138,7 @@ impl Tested {
     }
 
     /// Waits through further tries.
-    async fn up_again(&mut self) -> Session<Source> {
+    async fn up_again(&mut self) -> Session {
         loop {
             match self.next().await {
                 Event::Up(session) => return session,
@@ -183,13 +177,13 @@ impl Tested {
     }
 }
 
-fn declared(queues: &[&QueueSpec]) -> Plan<Source> {
+fn declared(queues: &[&QueueSpec]) -> Plan {
     let declare = queues.iter().map(|queue| Declaration::Queue((*queue).clone())).collect();
     Plan { declare, consume: vec![] }
 }
 
-fn consumed(source: Source, queue: &Name) -> Consume<Source> {
-    Consume { source, queue: queue.clone(), prefetch: 100, exclusive: false }
+fn consumed(tag: usize, queue: &Name) -> Consume {
+    Consume { tag: ConsumerTag(tag), queue: queue.clone(), prefetch: 100, exclusive: false }
 }
 
 fn outgoing(route: &Arc<Route>, token: u64, lane: Lane) -> Outgoing {
@@ -204,8 +198,8 @@ fn ask(ids: Vec<JobId>) -> FromClient {
 /// Owners ask from tasks of their own.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn questions_can_be_asked_from_any_thread(
-    session: &'static Session<Source>,
-    consume: Consume<Source>,
+    session: &'static Session,
+    consume: Consume,
     queue: QueueSpec,
 ) {
     fn is_send(_: impl Send) {}
@@ -213,7 +207,7 @@ fn questions_can_be_asked_from_any_thread(
     is_send(session.drain_queue(queue.name.clone()));
     is_send(session.declare(Declaration::Queue(queue.clone())));
     is_send(session.claim(&[queue]));
-    is_send(session.cancel(consume.source));
+    is_send(session.cancel(consume.tag));
     is_send(session.consume(consume));
 }
 
@@ -221,7 +215,7 @@ fn questions_can_be_asked_from_any_thread(
 async fn items_travel_as_lists_and_arrive_signed() {
     let installation = Installation::new().await;
     let topology = &installation.topology;
-    let consume = vec![consumed("control", &topology.control())];
+    let consume = vec![consumed(1, &topology.control())];
     let mut tested = Tested::start(Plan { declare: topology.shared(), consume });
     let session = tested.up().await;
     let route = Arc::new(Route {
@@ -243,7 +237,7 @@ async fn items_travel_as_lists_and_arrive_signed() {
             Event::Delivery(delivery) => {
                 assert_eq!(delivery.user.as_ref(), Some(session.user()));
                 assert_eq!(delivery.version, Some(VERSION));
-                assert_eq!((delivery.source, delivery.redelivered), ("control", false));
+                assert_eq!((delivery.tag, delivery.redelivered), (ConsumerTag(1), false));
                 let FromClient::Ask(ask) = codec::decode(&delivery.body).unwrap() else { panic!() };
                 came.extend(ask.ids);
                 messages += 1;
@@ -325,7 +319,7 @@ async fn only_what_reaches_no_queue_is_returned() {
 async fn a_deleted_queue_ends_the_generation_and_the_next_has_it_again() {
     let mut installation = Installation::new().await;
     let queue = installation.queue(1);
-    let consume = vec![consumed("pool", &queue.name)];
+    let consume = vec![consumed(1, &queue.name)];
     let mut tested = Tested::start(Plan { consume, ..declared(&[&queue]) });
     let first = tested.up().await;
     installation.delete(&queue.name).await;
@@ -397,7 +391,7 @@ async fn a_cut_is_followed_by_another_generation_with_queues_of_its_own() {
     let worker = simple_dist_protocol::WorkerId::new();
     let mut tested = Tested::start_at(&cable.url, move |generation| {
         let own = topology.worker(&user, worker, generation);
-        let consume = vec![consumed("worker control", &own.name)];
+        let consume = vec![consumed(1, &own.name)];
         Plan { consume, ..declared(&[&shared, &own]) }
     });
     for number in 1..=3 {
@@ -447,7 +441,7 @@ async fn an_exclusive_queue_is_claimed_by_one_and_free_when_it_leaves() {
         }
     }
     assert_eq!(held.len(), 1, "{held:?}");
-    session.consume(consumed("presence", held[0])).await.unwrap();
+    session.consume(consumed(1, held[0])).await.unwrap();
     // Asking has left no messages in it.
     standby.nothing_follows().await;
     standby.link.close().await;
@@ -524,14 +518,14 @@ async fn a_dropped_link_leaves_at_once() {
 async fn asking_after_what_is_missing_disturbs_nothing() {
     let mut installation = Installation::new().await;
     let (there, missing) = (installation.queue(1), installation.queue(2));
-    let consume = vec![consumed("pool", &there.name)];
+    let consume = vec![consumed(1, &there.name)];
     let mut tested = Tested::start(Plan { consume, ..declared(&[&there]) });
     let session = tested.up().await;
     for _ in 0..3 {
         assert_eq!(session.depth(missing.name.clone()).await, Ok(None));
         let purged = session.drain_queue(missing.name.clone()).await;
         assert!(matches!(purged, Err(Reason::Missing(_))));
-        let consumed = session.consume(consumed("look-ahead", &missing.name)).await;
+        let consumed = session.consume(consumed(2, &missing.name)).await;
         assert!(matches!(consumed, Err(Reason::Missing(_))));
         let mut otherwise = there.clone();
         otherwise.arguments.push(("x-max-length", ArgumentValue::Number(5)));
@@ -552,7 +546,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
     let mut tested = Tested::start(declared(&[&queue]));
     let session = tested.up().await;
     let route = installation.route(&queue.name);
-    let ahead = Consume { prefetch: 1, ..consumed("look-ahead", &queue.name) };
+    let ahead = Consume { prefetch: 1, ..consumed(2, &queue.name) };
     for round in 0..3 {
         session.consume(ahead.clone()).await.unwrap();
         session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
@@ -565,7 +559,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
                 other => panic!("{other:?}"),
             }
         }
-        session.cancel("look-ahead").await.unwrap();
+        session.cancel(ConsumerTag(2)).await.unwrap();
         delivery.unwrap().receipt.ack();
         session.publish(outgoing(&route, round, Lane::Jobs)).unwrap();
         assert_eq!(tested.settled(1).await[&round], Outcome::Confirmed);
@@ -584,7 +578,7 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
 async fn what_is_unacked_comes_again_and_says_so() {
     let mut installation = Installation::new().await;
     let queue = installation.queue(1);
-    let consume = vec![consumed("pool", &queue.name)];
+    let consume = vec![consumed(1, &queue.name)];
     let plan = Plan { consume, ..declared(&[&queue]) };
     let mut tested = Tested::start(plan.clone());
     let session = tested.up().await;
@@ -638,7 +632,7 @@ async fn what_others_have_not_declared_yet_is_waited_for() {
     let mut tested = Tested::start_at(&broker(), move |generation| {
         let own = topology.client_presence(&user, client, generation);
         let binding = topology.bound_to_presence(&own);
-        let consume = vec![consumed("presence", &own.name)];
+        let consume = vec![consumed(1, &own.name)];
         Plan { declare: vec![Declaration::Queue(own), binding], consume }
     });
     for _ in 0..2 {

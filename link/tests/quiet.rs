@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_broker::Broker;
-use simple_dist_link::{Consume, Event, Lane, Link, Options, Outgoing, Plan, Route};
+use simple_dist_link::{Consume, ConsumerTag, Event, Lane, Link, Options, Outgoing, Plan, Route};
 use simple_dist_protocol::topology::{Declaration, Name, QueueKind, Topology};
 use simple_dist_protocol::{ClientId, Generation, Outcome, PoolId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
-
-/// What these tests call their consumers.
-type Source = &'static str;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// The payload that no log is to have.
@@ -45,7 +42,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-async fn next(events: &mut mpsc::Receiver<Event<Source>>) -> Event<Source> {
+async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
     timeout(LIMIT, events.recv()).await.expect("an event in time").expect("a link")
 }
 
@@ -71,7 +68,7 @@ async fn no_log_has_a_payload_or_a_complaint_of_the_client_library() {
     let ours = topology.client(&"guest".parse().unwrap(), ClientId::new(), Generation(1));
     let queue = ours.name.clone();
     let consume =
-        Consume { source: "deliveries", queue: queue.clone(), prefetch: 10, exclusive: false };
+        Consume { tag: ConsumerTag(1), queue: queue.clone(), prefetch: 10, exclusive: false };
     let (link, mut events) = Link::start(Options {
         url: broker.url().parse().unwrap(),
         name: "simple-dist test".to_owned(),

@@ -24,7 +24,7 @@ async fn a_silent_peer_is_told_in_time_and_costs_no_threads() {
         url: url.parse().unwrap(),
         name: "simple-dist test".to_owned(),
         signed: false,
-        plan: Box::new(|_| Plan::<()> { declare: vec![], consume: vec![] }),
+        plan: Box::new(|_| Plan { declare: vec![], consume: vec![] }),
     });
     for _ in 0..2 {
         let event = timeout(Duration::from_secs(5), events.recv()).await.unwrap();

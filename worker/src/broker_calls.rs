@@ -13,7 +13,7 @@ use crate::wire::Source;
 /// Something to ask.
 #[derive(Debug, Clone)]
 pub(crate) enum BrokerCall {
-    Consume { consumer: Consumer, queue: Consume<Source> },
+    Consume { consumer: Consumer, queue: Consume },
     Cancel(Consumer),
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Asked {
 /// Those that wait, and the one that is under way.
 #[derive(Default)]
 pub(crate) struct BrokerCalls {
-    waiting: VecDeque<(Session<Source>, BrokerCall)>,
+    waiting: VecDeque<(Session, BrokerCall)>,
     current: Option<BoxFuture<'static, Asked>>,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for BrokerCalls {
 }
 
 impl BrokerCalls {
-    pub(crate) fn push(&mut self, session: Session<Source>, request: BrokerCall) {
+    pub(crate) fn push(&mut self, session: Session, request: BrokerCall) {
         self.waiting.push_back((session, request));
     }
 
@@ -65,10 +65,10 @@ impl BrokerCalls {
     }
 }
 
-async fn ask(session: Session<Source>, request: BrokerCall) -> Asked {
+async fn ask(session: Session, request: BrokerCall) -> Asked {
     let result = match &request {
         BrokerCall::Consume { queue, .. } => session.consume(queue.clone()).await,
-        BrokerCall::Cancel(consumer) => session.cancel(Source::Pool(*consumer)).await,
+        BrokerCall::Cancel(consumer) => session.cancel(Source::Pool(*consumer).tag()).await,
     };
     Asked { request, result }
 }

@@ -56,8 +56,8 @@ pub(crate) struct Service {
     ran: mpsc::Receiver<Event>,
     wire: Wire,
     link: Link,
-    events: mpsc::Receiver<link::Event<Source>>,
-    session: Option<Session<Source>>,
+    events: mpsc::Receiver<link::Event>,
+    session: Option<Session>,
     /// Why the pool could not be consumed, so that each reason is logged once.
     refused: Option<Reason>,
     broker_calls: BrokerCalls,
@@ -71,7 +71,7 @@ pub(crate) struct Service {
 /// What wakes the service.
 #[derive(Debug)]
 enum Wake {
-    Link(Option<link::Event<Source>>),
+    Link(Option<link::Event>),
     Ran,
     Asked(Asked),
     Shutdown,
@@ -173,7 +173,7 @@ impl Service {
         info!(worker.id = %worker, "left");
     }
 
-    fn on_link(&mut self, event: link::Event<Source>) {
+    fn on_link(&mut self, event: link::Event) {
         match event {
             link::Event::Up(session) => {
                 let generation = session.generation();
@@ -201,9 +201,9 @@ impl Service {
         }
     }
 
-    fn on_delivery(&mut self, delivery: Delivery<Source>) {
-        let Delivery { source, body, version, redelivered, receipt, user: _ } = delivery;
-        match source {
+    fn on_delivery(&mut self, delivery: Delivery) {
+        let Delivery { tag, body, version, redelivered, receipt, user: _ } = delivery;
+        match tag.whose(&Source::ALL) {
             Source::Pool(consumer) => {
                 let Some(place) = self.decode(&body, version) else { return receipt.ack() };
                 self.last_delivery += 1;
@@ -316,9 +316,14 @@ impl Service {
         Some(Event::Settled { token, outcome: Outcome::Refused })
     }
 
-    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume<Source> {
+    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume {
         let queue = self.topology.pool(pool).name;
-        Consume { source: Source::Pool(consumer), queue, prefetch: self.prefetch, exclusive: false }
+        Consume {
+            tag: Source::Pool(consumer).tag(),
+            queue,
+            prefetch: self.prefetch,
+            exclusive: false,
+        }
     }
 
     /// The executor's time.
@@ -333,9 +338,9 @@ impl Service {
     }
 }
 
-fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan<Source> {
+fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan {
     let consume = Consume {
-        source: Source::Control,
+        tag: Source::Control.tag(),
         queue: queue.name.clone(),
         prefetch: CONTROL_PREFETCH,
         exclusive: true,

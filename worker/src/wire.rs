@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use simple_dist_link::{Lane, Outgoing, Route};
+use simple_dist_link::{ConsumerTag, Lane, Outgoing, Route};
 use simple_dist_protocol::message::{Answers, FromWorker};
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{WorkerId, codec};
@@ -19,6 +19,15 @@ pub(crate) enum Source {
     Pool(Consumer),
     /// What the distributor tells it.
     Control,
+}
+
+impl Source {
+    pub(crate) const ALL: [Self; 3] =
+        [Self::Pool(Consumer::Pool), Self::Pool(Consumer::LookAhead), Self::Control];
+
+    pub(crate) fn tag(self) -> ConsumerTag {
+        ConsumerTag::among(&Self::ALL, self)
+    }
 }
 
 /// The routes of one worker.

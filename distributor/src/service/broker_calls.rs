@@ -70,7 +70,7 @@ impl Service {
         self.broker_call(&session, async move {
             tokio::time::sleep(delay).await;
             let consume =
-                Consume { source: Source::Leader(source), queue, prefetch, exclusive: false };
+                Consume { tag: Source::Leader(source).tag(), queue, prefetch, exclusive: false };
             Done::Consumed(source, asking.consume(consume).await)
         });
     }

@@ -2,7 +2,7 @@
 //! checked by the broker is dropped and counted; neither is redelivered. A value too large to pass
 //! on is replaced by `TooLarge`.
 
-use simple_dist_link::Delivery;
+use simple_dist_link::{ConsumerTag, Delivery};
 use simple_dist_protocol::message::{
     Answer, Answers, End, FromClient, FromWorker, Presence, Submit, VERSION,
 };
@@ -32,6 +32,20 @@ pub(crate) enum LeaderQueue {
     Answers,
 }
 
+impl Source {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Beats,
+        Self::Presence,
+        Self::Leader(LeaderQueue::Submissions),
+        Self::Leader(LeaderQueue::ClientControl),
+        Self::Leader(LeaderQueue::Answers),
+    ];
+
+    pub(crate) fn tag(self) -> ConsumerTag {
+        ConsumerTag::among(&Self::ALL, self)
+    }
+}
+
 /// Why a delivery cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
@@ -56,7 +70,7 @@ pub(crate) enum DecodeError {
 }
 
 impl DecodeError {
-    /// Every kind, for registering counters.
+    /// Every kind, in the order of their declaration.
     pub(crate) const ALL: [Self; 6] = [
         Self::Anonymous,
         Self::Version,
@@ -80,8 +94,8 @@ impl DecodeError {
 }
 
 /// The event that a delivery carries.
-pub(crate) fn event(delivery: &Delivery<Source>) -> Result<Event, DecodeError> {
-    let queue = match delivery.source {
+pub(crate) fn event(delivery: &Delivery) -> Result<Event, DecodeError> {
+    let queue = match delivery.tag.whose(&Source::ALL) {
         Source::Presence => return decode::<Presence>(&delivery.body).map(Event::PresenceSeen),
         Source::Beats => None,
         Source::Leader(queue) => Some(queue),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use url::{Host, Url};
 
-use super::UrlError;
 use crate::certificates::Certificates;
 use crate::tls::Tls;
+use crate::url_error::UrlError;
 use simple_dist_protocol::{UserName, limits};
 
 /// Parameters that other clients of RabbitMQ know. An unknown parameter may be part of a password,
