@@ -227,7 +227,7 @@ impl Handle {
 
     /// Injects faults.
     pub fn faults(&self) -> Faults {
-        Faults { orders: self.orders.clone(), refuses: Arc::clone(&self.refuses) }
+        Faults { orders: self.orders.clone() }
     }
 
     /// Closes every connection properly, then stops.

@@ -36,7 +36,6 @@ use std::{
 use amq_protocol::{protocol::AMQPClass, types::ShortString};
 use bytes::Bytes;
 
-pub(crate) use self::confirm::FaultKind;
 use self::{
     channel::Channel,
     connection::Connection,
@@ -77,8 +76,6 @@ pub(crate) enum Effect {
     Finish(ConnectionId),
     /// Close the socket at once.
     Cut(ConnectionId),
-    /// Neither read nor write, or go on.
-    Stall(ConnectionId, bool),
 }
 
 impl Effect {
@@ -86,11 +83,7 @@ impl Effect {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Write(_, chunks) => chunks.iter().map(Bytes::len).sum(),
-            Self::Read(..)
-            | Self::Opened { .. }
-            | Self::Finish(_)
-            | Self::Cut(_)
-            | Self::Stall(..) => 0,
+            Self::Read(..) | Self::Opened { .. } | Self::Finish(_) | Self::Cut(_) => 0,
         }
     }
 }
@@ -121,7 +114,6 @@ pub(crate) struct Core {
     timers: BTreeSet<(Instant, Timer)>,
     memory: Memory,
     alarm: alarm::Alarm,
-    confirm_fault: confirm::Fault,
     counters: Counters,
     last_id: u64,
     /// Queues to look at before the next frame.
@@ -144,7 +136,6 @@ impl Core {
             timers: BTreeSet::new(),
             memory: Memory::default(),
             alarm: alarm::Alarm::default(),
-            confirm_fault: confirm::Fault::default(),
             counters: Counters::default(),
             last_id: 0,
             awake: Vec::new(),
@@ -165,7 +156,7 @@ impl Core {
             Input::Written(id, bytes) => self.written(id, bytes, now),
             Input::Gone(id) => self.gone(id, now),
         }
-        self.write_confirms(now);
+        self.write_confirms();
         self.check_memory(now);
     }
 

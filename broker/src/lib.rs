@@ -19,7 +19,7 @@
 //! and `x-delivery-limit`, publisher confirms, returns, prefetch for each consumer, cancel notices
 //! and the blocking of publishers. What is different on purpose:
 //!
-//! - Durable means that it outlives [`Faults::restart`]; nothing outlives the process.
+//! - Nothing outlives the process: durable and persistent are words to be equal to, no more.
 //! - Refused with 540: exchanges of other types, predeclared, internal or auto-delete ones,
 //!   bindings between exchanges, `queue.unbind`, auto-delete queues and queues named by the broker,
 //!   dead letters, priorities of messages and consumers, `CC` and `BCC`, `basic.recover`, a global
@@ -53,5 +53,5 @@ mod wire;
 
 pub use broker::{Broker, Builder, Handle};
 pub use error::Error;
-pub use faults::{Connections, Faults, Keep};
+pub use faults::Faults;
 pub use stats::{QueueStats, Stats};

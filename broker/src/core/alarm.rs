@@ -72,6 +72,6 @@ impl Core {
                 self.frame(id, frame, now);
             }
         }
-        self.write_confirms(now);
+        self.write_confirms();
     }
 }

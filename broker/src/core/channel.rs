@@ -98,8 +98,6 @@ pub(super) struct Confirms {
     pub(super) next: u64,
     /// Outcomes not yet written, in the order of their publishes.
     pub(super) pending: Vec<(u64, Outcome)>,
-    /// Once a confirm was withheld on purpose, `multiple` would confirm it after all.
-    pub(super) one_by_one: bool,
 }
 
 /// What became of a publish.

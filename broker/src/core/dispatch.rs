@@ -227,7 +227,7 @@ impl Core {
     ) -> Result<(), Refusal> {
         match method {
             channel::AMQPMethod::Close(_) => {
-                self.write_confirms(now);
+                self.write_confirms();
                 self.clear_channel(place, now);
                 self.remove_channel(place);
                 let close_ok = channel::AMQPMethod::CloseOk(channel::CloseOk {});
@@ -272,7 +272,7 @@ impl Core {
         if let Some(channel) = self.channel(place)
             && channel.confirms.is_none()
         {
-            channel.confirms = Some(Confirms { next: 1, pending: Vec::new(), one_by_one: false });
+            channel.confirms = Some(Confirms { next: 1, pending: Vec::new() });
         }
         if !select.nowait {
             let select_ok = confirm::AMQPMethod::SelectOk(confirm::SelectOk {});
@@ -282,7 +282,7 @@ impl Core {
 
     /// Closes the channel or the connection, as the code demands.
     pub(super) fn refuse(&mut self, place: Place, refusal: Refusal, now: Instant) {
-        self.write_confirms(now);
+        self.write_confirms();
         let id = place.connection;
         let phase = self.connections.get(&id).map(|connection| connection.phase);
         if refusal.code.is_hard() || place.channel == 0 || phase != Some(Phase::Open) {
@@ -327,7 +327,7 @@ impl Core {
     }
 
     fn close_at_request(&mut self, id: ConnectionId, now: Instant) {
-        self.write_confirms(now);
+        self.write_confirms();
         self.clear_connection(id, now);
         self.send_connection(id, connection::AMQPMethod::CloseOk(connection::CloseOk {}));
         self.finish(id);

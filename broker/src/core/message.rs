@@ -59,7 +59,6 @@ pub(super) struct Message {
     /// Property flags and list, as on the wire.
     pub(super) properties: Bytes,
     pub(super) body: Bytes,
-    pub(super) persistent: bool,
     /// Its own time to live in milliseconds.
     pub(super) expiration: Option<u64>,
     memory: Memory,
@@ -72,7 +71,6 @@ pub(super) struct Parts {
     pub(super) routing_key: ShortString,
     pub(super) properties: Bytes,
     pub(super) body: Bytes,
-    pub(super) persistent: bool,
     pub(super) expiration: Option<u64>,
 }
 
@@ -83,7 +81,6 @@ impl Message {
             routing_key: parts.routing_key,
             properties: parts.properties,
             body: parts.body,
-            persistent: parts.persistent,
             expiration: parts.expiration,
             memory: memory.clone(),
         };

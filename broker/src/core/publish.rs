@@ -117,7 +117,6 @@ impl Core {
                 routing_key: publish.routing_key,
                 properties: header.properties,
                 body,
-                persistent: header.persistent,
                 expiration,
             },
             &self.memory,
@@ -126,7 +125,7 @@ impl Core {
         if queues.is_empty() && publish.mandatory {
             // Its confirm must follow the return, and the one before must not: a client that
             // pairs the two by their order is right then.
-            self.write_confirms(now);
+            self.write_confirms();
             self.return_message(place, &message);
         }
         let mut outcome = Outcome::Accepted;

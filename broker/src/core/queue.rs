@@ -135,23 +135,8 @@ impl Queue {
 
     /// Drops all waiting messages; returns how many.
     pub(super) fn purge(&mut self) -> usize {
-        let purged = self.ready();
-        self.retain(|_| false);
-        purged
-    }
-
-    /// Drops what does not satisfy the condition.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) {
-        self.entries.retain(keep);
-        self.entries.shrink_to(ROOM_KEPT);
-        self.ready_bytes = self.entries.iter().map(|entry| entry.message.body.len()).sum();
-    }
-
-    /// Flags all waiting messages as possibly seen before.
-    pub(super) fn mark_redelivered(&mut self) {
-        for entry in &mut self.entries {
-            entry.redelivered = true;
-        }
+        self.ready_bytes = 0;
+        std::mem::take(&mut self.entries).len()
     }
 
     /// When the next message, or the unused queue, expires.

@@ -89,7 +89,6 @@ impl Core {
 
     /// Takes everything from a channel that is about to go.
     pub(super) fn clear_channel(&mut self, place: Place, now: Instant) {
-        self.forget_confirms(place);
         let Some(channel) = self.channel(place) else { return };
         channel.publishing = Publishing::Nothing;
         channel.confirms = None;

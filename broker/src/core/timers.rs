@@ -1,4 +1,4 @@
-//! Timers: expiring messages and queues, unanswered closes, confirms delayed by a fault.
+//! What happens by itself: messages and queues that expire, closes that nobody answers.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,6 @@ pub(super) const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) enum Timer {
     Queue(QueueId),
     Closing(ConnectionId),
-    Confirms,
 }
 
 impl Core {
@@ -35,10 +34,9 @@ impl Core {
                     self.serve_awake(now);
                 }
                 Timer::Closing(id) => self.finish(id),
-                Timer::Confirms => self.release_confirms(now),
             }
         }
-        self.write_confirms(now);
+        self.write_confirms();
         self.check_memory(now);
     }
 

@@ -12,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::line::Line;
 use crate::{
-    core::{ConnectionId, Core, Effect, FaultKind, Input},
+    core::{ConnectionId, Core, Effect, Input},
     error::Error,
-    faults::{Connections, Keep},
     settings::Settings,
     stats::Stats,
 };
@@ -43,13 +42,9 @@ pub(crate) enum Order {
 /// Faults, see [`crate::Faults`].
 #[derive(Debug)]
 pub(crate) enum Fault {
-    Cut(Connections, oneshot::Sender<usize>),
-    Stall(Connections, bool, oneshot::Sender<usize>),
-    Confirms(FaultKind, oneshot::Sender<()>),
     Block(bool, oneshot::Sender<()>),
-    Restart(Keep, oneshot::Sender<()>),
+    Restart(oneshot::Sender<()>),
     DeleteQueue(String, oneshot::Sender<bool>),
-    Purge(String, oneshot::Sender<usize>),
 }
 
 /// Sends an order and awaits that it was carried out.
@@ -67,8 +62,6 @@ pub(crate) struct Engine {
     core: Core,
     lines: BTreeMap<ConnectionId, Line>,
     mailbox: mpsc::Receiver<Event>,
-    /// A fault: connections to come are stalled.
-    stalls: bool,
     /// Whoever awaits the end of all connections.
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -76,7 +69,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: Settings, mailbox: mpsc::Receiver<Event>) -> Self {
         let core = Core::new(settings);
-        Self { core, lines: BTreeMap::new(), mailbox, stalls: false, closing: Vec::new() }
+        Self { core, lines: BTreeMap::new(), mailbox, closing: Vec::new() }
     }
 
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
@@ -125,9 +118,6 @@ impl Engine {
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::Accepted(id, line) => {
-                if self.stalls {
-                    line.control.send_modify(|control| control.is_stalled = true);
-                }
                 self.lines.insert(id, line);
                 self.core.apply(Input::Connected(id), now);
             }
@@ -148,36 +138,18 @@ impl Engine {
 
     fn strike(&mut self, fault: Fault, now: Instant) {
         match fault {
-            Fault::Cut(which, answer) => {
-                let struck = self.core.cut(&which, now);
-                self.flush();
-                reply(answer, struck);
-            }
-            Fault::Stall(which, is_stalled, answer) => {
-                if which == Connections::All {
-                    self.stalls = is_stalled;
-                }
-                let struck = self.core.stall(&which, is_stalled);
-                self.flush();
-                reply(answer, struck);
-            }
-            Fault::Confirms(kind, answer) => {
-                self.core.set_confirm_fault(kind);
-                reply(answer, ());
-            }
             Fault::Block(on, answer) => {
                 self.core.force_alarm(on, now);
                 reply(answer, ());
             }
-            Fault::Restart(keep, answer) => {
-                self.core.restart(keep, now);
+            Fault::Restart(answer) => {
+                self.core.restart(now);
                 self.flush();
                 reply(answer, ());
             }
             Fault::DeleteQueue(name, answer) => {
                 reply(answer, self.core.delete_named(&name, now));
             }
-            Fault::Purge(name, answer) => reply(answer, self.core.purge_named(&name)),
         }
     }
 
@@ -208,9 +180,6 @@ impl Engine {
                 if let Some(line) = self.lines.remove(&id) {
                     line.cut.cancel();
                 }
-            }
-            Effect::Stall(id, is_stalled) => {
-                self.control(id, |control| control.is_stalled = is_stalled);
             }
             Effect::Finish(id) => self.control(id, |control| control.is_finishing = true),
         }

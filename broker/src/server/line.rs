@@ -12,8 +12,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Control {
     /// Read from the socket.
     pub(crate) is_read: bool,
-    /// Neither read nor write, as if the peer's network were gone.
-    pub(crate) is_stalled: bool,
     /// The handshake is over.
     pub(crate) is_open: bool,
     /// Write what is there, then close.

@@ -55,14 +55,8 @@ impl Socket {
         cut: CancellationToken,
     ) -> (Self, Line) {
         let outbox = Arc::<Outbox>::default();
-        let control = Control {
-            is_read: true,
-            is_stalled: false,
-            is_open: false,
-            is_finishing: false,
-            frame_max,
-            heartbeat: 0,
-        };
+        let control =
+            Control { is_read: true, is_open: false, is_finishing: false, frame_max, heartbeat: 0 };
         let (sender, control) = watch::channel(control);
         let line = Line { outbox: Arc::clone(&outbox), control: sender, cut: cut.clone() };
         (Self { id, mailbox, outbox, control, cut, frame_max }, line)
@@ -96,7 +90,7 @@ impl Socket {
         let mut heard = Instant::now();
         loop {
             let now = *control.borrow_and_update();
-            if !now.is_read || now.is_stalled {
+            if !now.is_read {
                 if control.changed().await.is_err() {
                     return;
                 }
@@ -155,12 +149,6 @@ impl Socket {
         let mut control = self.control.clone();
         loop {
             let now = *control.borrow_and_update();
-            if now.is_stalled {
-                if control.changed().await.is_err() {
-                    return false;
-                }
-                continue;
-            }
             let chunks = self.outbox.take();
             if !chunks.is_empty() {
                 let size = chunks.iter().map(Bytes::len).sum();
@@ -192,17 +180,14 @@ impl Socket {
         }
     }
 
-    /// Ends when the handshake takes too long; the time of a stall does not count.
+    /// Ends when the handshake takes too long.
     async fn limit_handshake(&self) {
         let mut control = self.control.clone();
-        loop {
-            let opened = async { control.wait_for(|control| control.is_open).await.is_ok() };
-            match timeout(HANDSHAKE_PATIENCE, opened).await {
-                Ok(true) => std::future::pending().await,
-                Ok(false) => return,
-                Err(_) if control.borrow().is_stalled => {}
-                Err(_) => break,
-            }
+        let opened = async { control.wait_for(|control| control.is_open).await.is_ok() };
+        match timeout(HANDSHAKE_PATIENCE, opened).await {
+            Ok(true) => std::future::pending().await,
+            Ok(false) => return,
+            Err(_) => {}
         }
         tracing::debug!(connection = self.id.0, "handshake took too long");
     }

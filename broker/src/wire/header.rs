@@ -16,7 +16,6 @@ pub(crate) struct ContentHeader {
     pub(crate) body_size: u64,
     /// Property flags and list, as on the wire.
     pub(crate) properties: Bytes,
-    pub(crate) persistent: bool,
     pub(crate) expiration: Option<ShortString>,
     pub(crate) user_id: Option<ShortString>,
     pub(crate) reply_to: Option<ShortString>,
@@ -38,7 +37,6 @@ impl ContentHeader {
             class_id,
             body_size: u64::from_be_bytes(size),
             properties: Bytes::copy_from_slice(raw),
-            persistent: *properties.delivery_mode() == Some(2),
             expiration: properties.expiration().clone(),
             user_id: properties.user_id().clone(),
             reply_to: properties.reply_to().clone(),

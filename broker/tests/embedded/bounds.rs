@@ -164,7 +164,9 @@ async fn a_client_without_heartbeats_lives_through_an_alarm() {
     // Some heartbeats come meanwhile, which it never asked for.
     let blocked = tokio::time::timeout(Duration::from_millis(2_500), &mut publishing).await;
     assert!(blocked.is_err(), "not blocked");
-    broker.faults().purge("backlog").await.unwrap();
+    let other = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let other = other.create_channel().await.unwrap();
+    other.queue_purge("backlog".into(), Default::default()).await.unwrap();
     assert_eq!(publishing.await, 1_200);
 }
 

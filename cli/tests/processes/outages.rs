@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use simple_dist_broker::Keep;
 use simple_dist_client::{Ran, Reason};
 use simple_dist_demo::functions::{FIB, SLEEP};
 use simple_dist_e2e::{BrokerSite, Relay};
@@ -103,7 +102,7 @@ async fn a_broker_that_restarts_without_its_messages_loses_no_call() {
     let calls = (0..40).map(|_| timed(sleep.call(200)));
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        faults.restart(Keep::Nothing).await.expect("the broker lives");
+        faults.restart().await.expect("the broker lives");
     });
     for (answer, took) in answers {
         assert_eq!(answer.expect("every call is answered").value, 200);
