@@ -5,51 +5,52 @@ use std::io::{self, IsTerminal};
 
 use simple_dist_protocol::{panic_log, text};
 use tracing::field::{Field, Visit};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::{FormatFields, MakeWriter, format};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter, SubscriberBuilder, format};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The most characters shown of one field: backtraces are long.
 const SHOWN: usize = 20_000;
 
 /// Starts logging. Services log what happens; tools only errors.
 pub(crate) fn start(service: bool) {
-    let default = if service { "info" } else { "error" };
-    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let default = if service { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse().ok());
+    let mut filter = wanted.unwrap_or_else(|| Targets::new().with_default(default));
     // The link reports what matters from the broker's client library.
-    if !filter.to_string().contains("lapin") {
-        filter = filter.add_directive("lapin=off".parse().expect("it is a directive"));
+    if !filter.iter().any(|(target, _)| target.starts_with("lapin")) {
+        filter = filter.with_target("lapin", LevelFilter::OFF);
     }
     if std::io::stderr().is_terminal() {
-        for_people(filter, std::io::stderr).init();
+        for_people(std::io::stderr).finish().with(filter).init();
     } else {
-        for_collectors(filter, std::io::stderr).init();
+        for_collectors(std::io::stderr).finish().with(filter).init();
     }
     if service {
         panic_log::everything();
     }
 }
 
-type ForPeople<W> = tracing_subscriber::fmt::SubscriberBuilder<Shown, format::Format, EnvFilter, W>;
-
-fn for_people<W: for<'a> MakeWriter<'a> + 'static>(filter: EnvFilter, writer: W) -> ForPeople<W> {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+/// Everything; a filter is put on it.
+fn for_people<W: for<'a> MakeWriter<'a> + 'static>(
+    writer: W,
+) -> SubscriberBuilder<Shown, format::Format, LevelFilter, W> {
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false);
     log.fmt_fields(Shown).with_writer(writer)
 }
 
-type ForCollectors<W> = tracing_subscriber::fmt::SubscriberBuilder<
-    format::JsonFields,
-    format::Format<format::Json>,
-    EnvFilter,
-    W,
->;
-
 /// JSON in which terminal control characters are escaped.
 fn for_collectors<W: io::Write>(
-    filter: EnvFilter,
     writer: impl Fn() -> W + Send + Sync + 'static,
-) -> ForCollectors<impl for<'a> MakeWriter<'a> + 'static> {
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+) -> SubscriberBuilder<
+    format::JsonFields,
+    format::Format<format::Json>,
+    LevelFilter,
+    impl for<'a> MakeWriter<'a> + 'static,
+> {
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
     log.with_writer(move || Escaping(writer())).json()
 }
 
@@ -149,7 +150,7 @@ mod tests {
     fn no_text_of_others_steers_a_terminal_or_begins_a_line() {
         let written = Written::default();
         let writer = written.clone();
-        let log = for_people(EnvFilter::new("info"), move || writer.clone()).with_ansi(false);
+        let log = for_people(move || writer.clone()).with_ansi(false);
         tracing::subscriber::with_default(log.finish(), || {
             let error = io::Error::other(EVIL);
             let (source, text) = (&error as &(dyn std::error::Error + 'static), EVIL);
@@ -167,7 +168,7 @@ mod tests {
     fn a_log_for_collectors_has_the_escapes_of_json_alone() {
         let written = Written::default();
         let writer = written.clone();
-        let log = for_collectors(EnvFilter::new("info"), move || writer.clone());
+        let log = for_collectors(move || writer.clone());
         tracing::subscriber::with_default(log.finish(), || tracing::warn!(text = EVIL, "{EVIL}"));
         let text = written.text();
         assert!(text.trim_end().chars().all(text::is_plain), "{text}");

@@ -9,6 +9,7 @@
 //! ```
 
 mod builder;
+mod counters;
 mod handle;
 mod page;
 mod service;

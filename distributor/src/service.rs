@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::counters;
 use crate::handle::Request;
 use crate::view::{self, View, ViewBuilder};
 use crate::wire::Wire;
@@ -196,7 +197,7 @@ impl Service {
 
     /// Counts each undecodable message, but logs only the first of a kind: garbage comes in floods.
     fn count_undecodable(&mut self, delivery: &Delivery, error: DecodeError) {
-        metrics::counter!("simple_dist_unfit_total", "reason" => error.label()).increment(1);
+        counters::UNFIT[error as usize].add();
         let source = delivery.tag.whose(&Source::ALL);
         if self.logged_errors.insert((source, error.label())) {
             tracing::warn!(

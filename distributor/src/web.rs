@@ -67,11 +67,10 @@ fn router(
     limits: memory::Limits,
     shutdown: CancellationToken,
 ) -> Router {
-    let scrape = metrics::Scrape::new(handle.clone());
     let options = page::Options { actions: settings.token.is_some(), shutdown: shutdown.clone() };
     let routes = Router::new()
         .merge(health::router(handle.clone()))
-        .merge(metrics::router(scrape))
+        .merge(metrics::router(handle.clone()))
         .merge(openapi::router())
         .merge(page::router(handle.clone(), options))
         .merge(login::router(settings.clone()))

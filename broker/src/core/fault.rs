@@ -1,4 +1,4 @@
-//! Faults on demand: what a broker or its host does to its clients now and then.
+//! Fault injection: what a broker or its host does to its clients now and then.
 
 use std::time::Instant;
 

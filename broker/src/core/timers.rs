@@ -1,4 +1,4 @@
-//! What happens by itself: messages and queues that expire, closes that nobody answers.
+//! Timers: expiring messages and queues, unanswered closes.
 
 use std::time::{Duration, Instant};
 

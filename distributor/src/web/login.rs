@@ -8,6 +8,8 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::post;
 use serde::Deserialize;
 
+use crate::counters;
+
 use super::middleware::unix_time;
 use super::problem::{Kind, Problem};
 use super::session;
@@ -34,7 +36,7 @@ async fn login(
         return Err(Problem::new(Kind::ActionsOff, "this distributor has no token to log in with"));
     };
     if !token.is(login.token.trim().as_bytes()) {
-        ::metrics::counter!("simple_dist_http_wrong_tokens_total").increment(1);
+        counters::WRONG_TOKENS.add();
         tracing::warn!("a login with a wrong token");
         return Ok(Redirect::to("/login?wrong").into_response());
     }

@@ -21,6 +21,8 @@ use hyper::body::{Frame, SizeHint};
 use simple_dist_protocol::limits::ARGUMENT_BYTES;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::counters::{ANSWERS_REFUSED, ARGUMENTS_REFUSED};
+
 use super::problem::{Kind, Problem};
 
 /// The largest body of a call, in bytes: the largest argument as base64, and some more.
@@ -166,9 +168,11 @@ impl MemoryBudget {
     fn reservation(&self, what: Budgeted, bytes: usize) -> Result<Reservation, Problem> {
         let (all, most, named, refused) = match what {
             Budgeted::Arguments => {
-                (&self.arguments, self.limits.arguments, "arguments", ARGUMENTS_REFUSED)
+                (&self.arguments, self.limits.arguments, "arguments", &ARGUMENTS_REFUSED)
             }
-            Budgeted::Answers => (&self.answers, self.limits.answers, "an answer", ANSWERS_REFUSED),
+            Budgeted::Answers => {
+                (&self.answers, self.limits.answers, "an answer", &ANSWERS_REFUSED)
+            }
         };
         let all = Arc::clone(all).try_acquire_many_owned(units(bytes)).ok();
         let reservation = all.and_then(|all| {
@@ -179,7 +183,7 @@ impl MemoryBudget {
             (before + bytes <= most / 2).then_some(reservation)
         });
         reservation.ok_or_else(|| {
-            ::metrics::counter!(refused).increment(1);
+            refused.add();
             let most = most / UNIT / UNIT;
             let detail = format!(
                 "no memory for {named} of {bytes} bytes: all running calls share {most} MiB, and \
@@ -216,11 +220,6 @@ impl MemoryBudget {
         }
     }
 }
-
-/// Counts calls refused for lack of memory for their arguments.
-pub(crate) const ARGUMENTS_REFUSED: &str = "simple_dist_http_arguments_refused_total";
-/// Counts calls refused for lack of memory for their answer.
-pub(crate) const ANSWERS_REFUSED: &str = "simple_dist_http_answers_refused_total";
 
 async fn wait(budget: &Arc<Semaphore>, bytes: usize) -> Result<Permit, Problem> {
     let closed = |_| Problem::new(Kind::Internal, "the memory budget is closed");

@@ -8,17 +8,16 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::OnceLock;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use self::text::Text;
-use super::middleware::{RESULTS, unix_time};
+use super::middleware::unix_time;
+use crate::counters;
 use crate::handle::Handle;
 use crate::view::{Distribution, Function, Phase, View, WorkerState};
 use crate::wire::decode::DecodeError;
@@ -31,75 +30,25 @@ const OTHER: &str = "other";
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route.
-pub(super) fn router(scrape: Scrape) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(scrape)
-}
-
-/// The sources of the numbers.
-#[derive(Clone)]
-pub(super) struct Scrape {
-    handle: Handle,
-    counted: PrometheusHandle,
-}
-
-impl Scrape {
-    /// Starts counting, if nobody did so before.
-    pub(super) fn new(handle: Handle) -> Self {
-        let counted = recorder().clone();
-        begin();
-        Self { handle, counted }
-    }
-}
-
-/// Exports counters of rare events as zero from the start: without a zero before it, Prometheus
-/// would miss the first increase.
-fn begin() {
-    for reason in DecodeError::ALL.map(DecodeError::label) {
-        ::metrics::counter!("simple_dist_unfit_total", "reason" => reason).increment(0);
-    }
-    for name in [
-        "simple_dist_http_wrong_tokens_total",
-        "simple_dist_http_turned_away_total",
-        super::memory::ARGUMENTS_REFUSED,
-        super::memory::ANSWERS_REFUSED,
-    ] {
-        ::metrics::counter!(name).increment(0);
-    }
-    for result in RESULTS {
-        ::metrics::counter!("simple_dist_http_responses_total", "result" => result).increment(0);
-    }
-    ::metrics::gauge!("simple_dist_http_connections").increment(0.0);
-}
-
-/// One recorder per process. If the surrounding program has installed its own, that one gets the
-/// counters, and only the view's numbers are exported here.
-fn recorder() -> &'static PrometheusHandle {
-    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-    RECORDER.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        if let Err(error) = ::metrics::set_global_recorder(recorder) {
-            tracing::debug!(%error, "the program has its own metrics recorder");
-        }
-        handle
-    })
+pub(super) fn router(handle: Handle) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(handle)
 }
 
 /// All metrics, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics",
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(
-    State(scrape): State<Scrape>,
+    State(handle): State<Handle>,
 ) -> ([(HeaderName, &'static str); 1], String) {
     let mut text = Text::default();
-    show(&mut text, &scrape.handle.view());
+    show(&mut text, &handle.view());
     let now_ms = unix_time().as_secs_f64() * 1e3;
-    let age = (now_ms - scrape.handle.view().unix_ms as f64).max(0.0) / 1e3;
+    let age = (now_ms - handle.view().unix_ms as f64).max(0.0) / 1e3;
     text.gauge("simple_dist_view_age_seconds", "How old these numbers are", age);
     if let Some(bytes) = resident() {
         text.gauge("process_resident_memory_bytes", "Memory of the process", bytes);
     }
-    ([(CONTENT_TYPE, MEDIA_TYPE)], text.end(&scrape.counted.render()))
+    ([(CONTENT_TYPE, MEDIA_TYPE)], text.end())
 }
 
 fn show(text: &mut Text, view: &View) {
@@ -107,6 +56,46 @@ fn show(text: &mut Text, view: &View) {
     books(text, view);
     workers(text, view);
     functions(text, &bounded(&view.functions));
+    counted(text);
+}
+
+/// What the process counts, from zero: without a zero before it, Prometheus would miss the first
+/// increase.
+fn counted(text: &mut Text) {
+    let reasons = DecodeError::ALL.map(DecodeError::label);
+    text.family("simple_dist_unfit_total", "counter", "Messages that could not be decoded");
+    for (reason, counter) in reasons.iter().zip(&counters::UNFIT) {
+        text.sample("simple_dist_unfit_total", &[("reason", reason)], counter.get());
+    }
+    text.family("simple_dist_http_responses_total", "counter", "Responses over HTTP");
+    for (result, counter) in counters::RESULTS.iter().zip(&counters::RESPONSES) {
+        text.sample("simple_dist_http_responses_total", &[("result", result)], counter.get());
+    }
+    for (name, help, counter) in [
+        (
+            "simple_dist_http_wrong_tokens_total",
+            "Logins with a wrong token",
+            &counters::WRONG_TOKENS,
+        ),
+        (
+            "simple_dist_http_turned_away_total",
+            "Connections above the limit",
+            &counters::TURNED_AWAY,
+        ),
+        (
+            "simple_dist_http_arguments_refused_total",
+            "Calls without room for their arguments",
+            &counters::ARGUMENTS_REFUSED,
+        ),
+        (
+            "simple_dist_http_answers_refused_total",
+            "Calls without room for their answer",
+            &counters::ANSWERS_REFUSED,
+        ),
+    ] {
+        text.counter(name, help, counter.get());
+    }
+    text.gauge("simple_dist_http_connections", "Open connections", counters::CONNECTIONS.get());
 }
 
 /// This distributor and its link.

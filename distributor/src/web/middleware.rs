@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::counters;
 use crate::page::{self, Visitor};
 
 use super::access::{self, Access, Decision};
@@ -152,15 +153,12 @@ async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// How requests end: the values of the metric's label.
-pub(crate) const RESULTS: [&str; 3] = ["ok", "refused", "failed"];
-
 fn count(status: StatusCode) {
-    let [ok, refused, failed] = RESULTS;
+    let [ok, refused, failed] = &counters::RESPONSES;
     let class = match status.as_u16() {
         100..400 => ok,
         400..500 => refused,
         _ => failed,
     };
-    ::metrics::counter!("simple_dist_http_responses_total", "result" => class).increment(1);
+    class.add();
 }

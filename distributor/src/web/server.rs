@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::counters;
+
 use super::access::Access;
 use super::connections::{Activity, Allowed, ConnectionSlot, Connections};
 use super::memory::hold_until_sent;
@@ -89,9 +91,8 @@ pub(crate) async fn accept(
 ) {
     let (mut tasks, mut connections) = (JoinSet::new(), Connections::default());
     let mut peers = Peers::default();
-    let open = metrics::gauge!("simple_dist_http_connections");
     loop {
-        open.set(tasks.len() as f64);
+        counters::CONNECTIONS.set(tasks.len());
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = tasks.join_next_with_id() => {
@@ -100,7 +101,7 @@ pub(crate) async fn accept(
             accepted = listener.accept() => {
                 let Some((stream, peer)) = configured(accepted).await else { continue };
                 let Some(slot) = connections.admit(limits.connections, limits.probes) else {
-                    metrics::counter!("simple_dist_http_turned_away_total").increment(1);
+                    counters::TURNED_AWAY.add();
                     continue;
                 };
                 let peer = peers.connected(peer);
@@ -114,7 +115,7 @@ pub(crate) async fn accept(
     // Connections still open now are cut by the shutdown below.
     let _cut = timeout(limits.stop, all).await;
     tasks.shutdown().await;
-    open.set(0.0);
+    counters::CONNECTIONS.set(0);
 }
 
 async fn configured(accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, IpAddr)> {

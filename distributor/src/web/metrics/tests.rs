@@ -15,7 +15,7 @@ const ALERTS: &str = include_str!("../../../../deploy/alerts.yaml");
 async fn scraped(view: View) -> String {
     let (_view, views) = watch::channel(Arc::new(view));
     let (handle, _requests) = Handle::open(views);
-    metrics(State(Scrape::new(handle))).await.1
+    metrics(State(handle)).await.1
 }
 
 /// The names of samples, and of declared families.

@@ -48,9 +48,8 @@ impl Text {
         self.sample(&format!("{name}_count"), labels, of.count as f64);
     }
 
-    /// The whole text, followed by text in the same format from elsewhere.
-    pub(super) fn end(mut self, others: &str) -> String {
-        self.0.push_str(others);
+    /// The whole text.
+    pub(super) fn end(self) -> String {
         self.0
     }
 
@@ -82,7 +81,7 @@ mod tests {
     fn labels_are_escaped() {
         let mut text = Text::default();
         text.sample("x", &[("a", "q\"b\\s\nn"), ("b", "<é>")], 1.5);
-        assert_eq!(text.end(""), "x{a=\"q\\\"b\\\\s\\nn\",b=\"<é>\"} 1.5\n");
+        assert_eq!(text.end(), "x{a=\"q\\\"b\\\\s\\nn\",b=\"<é>\"} 1.5\n");
     }
 
     #[test]
@@ -91,7 +90,7 @@ mod tests {
         let of = Distribution { buckets: vec![(0.1, 1), (1.0, 3)], count: 4, sum: 7.5 };
         text.histogram("x", &[("f", "g")], &of);
         assert_eq!(
-            text.end(""),
+            text.end(),
             "x_bucket{f=\"g\",le=\"0.1\"} 1\nx_bucket{f=\"g\",le=\"1\"} 3\n\
              x_bucket{f=\"g\",le=\"+Inf\"} 4\nx_sum{f=\"g\"} 7.5\nx_count{f=\"g\"} 4\n"
         );
