@@ -228,7 +228,8 @@ impl Builder {
     /// Serves a function by an async body, which runs on the runtime that [`run`](Self::run) is
     /// awaited on, as one of many at once: for work that waits for others, not for the processor. A
     /// body that computes, or blocks its thread, holds up whatever else that runtime does, the
-    /// worker's own connection included.
+    /// worker's own connection included. One that awaits a call keeps its async slot meanwhile: only
+    /// a thread that waits by `blocking` lends its place.
     ///
     /// It is dropped at its next `await` when the call is cancelled or its time has passed. What
     /// it panics with is the call's answer.

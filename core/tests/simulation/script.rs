@@ -103,6 +103,11 @@ pub(crate) enum Fault {
 }
 
 impl Script {
+    /// Whether jobs make calls of their own, for which their workers lend places: in one of four.
+    pub(crate) fn calls(&self) -> bool {
+        self.seed % 4 == 2
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let random = &mut random;

@@ -74,6 +74,11 @@ pub(crate) enum Alarm {
         slot: usize,
         run: u64,
     },
+    /// What the thread of a slot runs makes a call of its own, or has its value.
+    SlotCalls {
+        slot: usize,
+        run: u64,
+    },
     /// The worker's task looks at what a thread ran.
     Ran(executor::Event),
     LocalEnds(JobId),

@@ -252,7 +252,8 @@ impl World {
             let served = POOLS[pool].iter().map(|name| name.parse().unwrap());
             let mut served: Vec<Address> = served.collect();
             served.sort();
-            return Machine::Worker(Box::new(Worker::new(self.ids, served, slots, grace)));
+            let worker = Worker::new(self.ids, served, slots, grace, self.script.calls());
+            return Machine::Worker(Box::new(worker));
         }
         let (_, slots) = self.script.clients[who - distributors - workers];
         Machine::Client(Box::new(Client::new(self.ids, slots)))

@@ -22,6 +22,9 @@ const NEWS: Span = (0, 2);
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     executor: Executor,
+    prefetch: usize,
+    /// Whether jobs make calls of their own.
+    calls: bool,
     pub(crate) slots: Vec<Slot>,
     wakes: Option<Duration>,
     deliveries: u64,
@@ -45,15 +48,28 @@ pub(crate) struct Slot {
     pub(crate) count: u64,
     pub(crate) is_busy: bool,
     began: Duration,
+    /// What it runs waits for a call of its own, and has lent its place.
+    lent: bool,
+    is_called: bool,
+    /// How long what it runs takes.
+    span: Duration,
 }
 
 impl Worker {
-    pub(crate) fn new(id: u128, functions: Vec<Address>, slots: usize, grace: Duration) -> Self {
+    pub(crate) fn new(
+        id: u128,
+        functions: Vec<Address>,
+        slots: usize,
+        grace: Duration,
+        calls: bool,
+    ) -> Self {
         let id = WorkerId::from_u128(id);
         let profile = Profile { worker: id, host: "host".into(), functions, slots, grace };
         Self {
             id,
             executor: Executor::new(profile, Duration::ZERO),
+            prefetch: slots,
+            calls,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             wakes: None,
             deliveries: 0,
@@ -88,6 +104,7 @@ impl Worker {
             }
             Happening::Alarm(Alarm::Wake(_)) => {}
             Happening::Alarm(Alarm::SlotEnds { slot, run }) => self.slot_ends(slot, run, site),
+            Happening::Alarm(Alarm::SlotCalls { slot, run }) => self.slot_calls(slot, run, site),
             Happening::Alarm(Alarm::Ran(event)) => self.apply(event, site),
             Happening::Stopped => self.apply(Event::Shutdown, site),
             other => panic!("not for a worker: {other:?}"),
@@ -128,6 +145,8 @@ impl Worker {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Run { slot, jobs } => {
+                    let threads = self.slots.len().max(slot + 1);
+                    self.slots.resize_with(threads, Slot::default);
                     let thread = &mut self.slots[slot];
                     (thread.run, thread.begun, thread.is_shut) = (jobs.into(), 0, false);
                     self.begin_next(slot, site);
@@ -140,14 +159,20 @@ impl Worker {
                 }
                 // A thread cannot be stopped.
                 Effect::Stop { .. } => {}
-                Effect::Lend { .. } => panic!("no job waits for another"),
+                Effect::Lend { slot, lent } => {
+                    let thread = &mut self.slots[slot];
+                    thread.lent = lent;
+                    let (run, span) = (thread.count, thread.span);
+                    // The call, which runs in place if the place is not lent.
+                    site.after(span / 2, Alarm::SlotCalls { slot, run });
+                }
                 Effect::Publish(publication) => self.publish(publication, site),
                 Effect::Ack(delivery) => {
                     let tag = self.tags.remove(&delivery);
                     site.acts.extend(tag.map(|tag| Act::Ask(Up::Ack(tag))));
                 }
                 Effect::Consume { consumer, pool } => {
-                    let (queue, prefetch) = (Name::Pool(pool), self.slots.len());
+                    let (queue, prefetch) = (Name::Pool(pool), self.prefetch);
                     let consumer = number(consumer);
                     site.act(Act::Ask(Up::Consume { queue, consumer, prefetch }));
                 }
@@ -174,9 +199,35 @@ impl Worker {
             thread.count += 1;
             thread.began = site.now;
             let run = thread.count;
-            let span = site.judge.begins(work.key.id);
-            site.after(span, Alarm::SlotEnds { slot, run });
+            thread.span = site.judge.begins(work.key.id);
+            (thread.lent, thread.is_called) = (false, false);
+            let (span, calls) = (thread.span, self.calls && site.random.once_in(2));
+            if calls {
+                site.after(span / 4, Alarm::SlotCalls { slot, run });
+            } else {
+                site.after(span, Alarm::SlotEnds { slot, run });
+            }
         }
+    }
+
+    /// What a thread runs waits for a call of its own, or has its value.
+    fn slot_calls(&mut self, slot: usize, run: u64, site: &mut Site<'_>) {
+        let thread = &mut self.slots[slot];
+        let Some(work) = thread.run.front().filter(|_| thread.count == run) else { return };
+        let number = work.number;
+        if !std::mem::replace(&mut thread.is_called, true) {
+            return self.tell(Event::Waits { slot, number }, site);
+        }
+        site.after(thread.span / 4, Alarm::SlotEnds { slot, run });
+        if std::mem::take(&mut thread.lent) {
+            self.tell(Event::Resumes { slot, number }, site);
+        }
+    }
+
+    /// A thread's news, in the order of their coming.
+    fn tell(&mut self, news: Event, site: &mut Site<'_>) {
+        self.news = self.news.max(site.now + site.random.within(NEWS));
+        site.after(self.news - site.now, Alarm::Ran(news));
     }
 
     fn slot_ends(&mut self, slot: usize, run: u64, site: &mut Site<'_>) {
@@ -190,10 +241,7 @@ impl Worker {
         }
         let took = site.now - thread.began;
         let answer = Answer::Value(site.judge.value(work.key.id));
-        // In the order of their coming.
-        self.news = self.news.max(site.now + site.random.within(NEWS));
-        let ran = Event::Ran { slot, number: work.number, answer, took };
-        site.after(self.news - site.now, Alarm::Ran(ran));
+        self.tell(Event::Ran { slot, number: work.number, answer, took }, site);
         self.begin_next(slot, site);
     }
 

@@ -50,6 +50,9 @@ impl World {
     }
 
     fn look_for_idle_slots(&mut self) {
+        if self.script.calls() {
+            return; // a slot is idle too while one that was lent is used beside it
+        }
         let mut waiting: Vec<std::sync::Arc<str>> = vec![];
         for process in &self.processes {
             let Machine::Distributor(distributor) = &process.machine else { continue };
