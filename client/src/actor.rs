@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Failed, Value};
 use crate::call::Arguments;
-use crate::callable::{Callable, Input};
 use crate::client::Shared;
-use crate::kept::Kept;
+use crate::erased_value::ErasedValue;
 use crate::local::{LocalEnd, Pool, Work};
+use crate::stub::{Input, Stub};
 use crate::wire::{Source, Wire};
 use crate::{Answer, CallError, Reason};
 
@@ -43,7 +43,7 @@ pub(crate) type Outcome = Result<Answer<Value>, CallError<Failed>>;
 #[derive(Debug)]
 pub(crate) struct NewCall {
     pub(crate) id: JobId,
-    pub(crate) callable: Arc<Callable>,
+    pub(crate) stub: Arc<Stub>,
     pub(crate) arguments: Arguments,
     pub(crate) options: CallOptions,
     /// When its caller began to wait.
@@ -168,7 +168,7 @@ impl Upkeep {
 
 /// What is held of a call until it has ended.
 struct Held {
-    callable: Arc<Callable>,
+    stub: Arc<Stub>,
     reply: oneshot::Sender<Outcome>,
     local: Local,
 }
@@ -177,7 +177,7 @@ struct Held {
 enum Local {
     Nothing,
     /// Its argument, which cannot travel.
-    Argument(Kept),
+    Argument(ErasedValue),
     /// What it gave: its value or its error.
     Given(Value),
 }
@@ -188,16 +188,16 @@ impl Desk {
     }
 
     fn begin(&mut self, call: NewCall, now: Duration) {
-        let NewCall { id, callable, arguments, options, at, reply } = call;
+        let NewCall { id, stub, arguments, options, at, reply } = call;
         if reply.is_closed() {
             return; // dropped before it was seen here
         }
-        let target = Arc::clone(&callable.target);
+        let target = Arc::clone(&stub.target);
         let (args, local) = match arguments {
-            Arguments::Written(args) => (Ok(args), Local::Nothing),
-            Arguments::Kept(argument, obstacle) => (Err(obstacle), Local::Argument(argument)),
+            Arguments::Encoded(args) => (Ok(args), Local::Nothing),
+            Arguments::Erased(argument, obstacle) => (Err(obstacle), Local::Argument(argument)),
         };
-        self.calls.insert(id, Held { callable, reply, local });
+        self.calls.insert(id, Held { stub, reply, local });
         let at = at.saturating_duration_since(self.began);
         self.caller.apply(Event::Begin(Begin { id, target, args, options, at }), now);
     }
@@ -221,7 +221,7 @@ impl Desk {
                 call.local = Local::Given(given);
             }
         };
-        let end = end.map(|value| given(Value::Kept(value))).map_err(|error| {
+        let end = end.map(|value| given(Value::Erased(value))).map_err(|error| {
             error.map(|Failed { text, error }| {
                 given(error);
                 caller::Failed { text, error: None }
@@ -315,7 +315,7 @@ impl Desk {
     /// A run here goes on without its call, which cannot stop it: counted, and logged the first time.
     fn left_behind(&mut self, id: JobId) {
         metrics::counter!("simple_dist_client_left_behind_total").increment(1);
-        let function = self.calls.get(&id).map(|call| &call.callable);
+        let function = self.calls.get(&id).map(|call| &call.stub);
         if !replace(&mut self.left_behind, true) {
             tracing::warn!(
                 job.id = %id,
@@ -328,26 +328,26 @@ impl Desk {
 
     fn run(&mut self, id: JobId, args: Bytes, reason: Reason) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let callable = Arc::clone(&call.callable);
+        let stub = Arc::clone(&call.stub);
         let input = match replace(&mut call.local, Local::Nothing) {
-            Local::Argument(argument) => Input::Kept(argument),
-            Local::Nothing | Local::Given(_) => Input::Written(args),
+            Local::Argument(argument) => Input::Erased(argument),
+            Local::Nothing | Local::Given(_) => Input::Encoded(args),
         };
-        tracing::debug!(job.id = %id, function = ?callable, %reason, "runs here");
+        tracing::debug!(job.id = %id, function = ?stub, %reason, "runs here");
         metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
             .increment(1);
-        if let Some(end) = self.pool.run(Work { id, callable, input, reason }) {
+        if let Some(end) = self.pool.run(Work { id, stub, input, reason }) {
             self.ran(end);
         }
     }
 
     fn end(&mut self, id: JobId, end: CallEnd) {
-        let Some(Held { callable: _, reply, local }) = self.calls.remove(&id) else { return };
+        let Some(Held { stub: _, reply, local }) = self.calls.remove(&id) else { return };
         if let Err(error) = &end {
             tracing::debug!(job.id = %id, %error, "a call has no value");
         }
         let given = |written: Option<Bytes>| match (written, local) {
-            (Some(bytes), _) => Value::Written(bytes),
+            (Some(bytes), _) => Value::Encoded(bytes),
             (None, Local::Given(given)) => given,
             (None, Local::Nothing | Local::Argument(_)) => {
                 unreachable!("a run here that ended by itself gave something")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::{Argument, Failure, codec};
 
-use crate::kept::Kept;
+use crate::erased_value::ErasedValue;
 use crate::{CallError, Ran};
 
 /// A value with where and how fast it was made: see [`Call::detailed`](crate::Call::detailed).
@@ -25,9 +25,9 @@ pub struct Answer<R> {
 #[derive(Debug)]
 pub(crate) enum Value {
     /// In MessagePack, from a worker.
-    Written(Bytes),
+    Encoded(Bytes),
     /// As the function gave it here.
-    Kept(Kept),
+    Erased(ErasedValue),
 }
 
 /// An error whose type its call knows.
@@ -43,8 +43,8 @@ impl Failed {
     /// What the call ends with: the error as the function's.
     pub(crate) fn typed<E: Failure>(self) -> CallError<E> {
         self.read(|error| match error {
-            Value::Written(bytes) => E::read(&bytes).map_err(|error| error.to_string()),
-            Value::Kept(error) => Ok(error.take()),
+            Value::Encoded(bytes) => E::read(&bytes).map_err(|error| error.to_string()),
+            Value::Erased(error) => Ok(error.take()),
         })
     }
 
@@ -63,8 +63,8 @@ impl Answer<Value> {
     /// The answer with its value as the function's.
     pub(crate) fn typed<R: Argument, E>(self) -> Result<Answer<R>, CallError<E>> {
         self.read(|value| match value {
-            Value::Written(bytes) => codec::decode(&bytes).map_err(|error| error.to_string()),
-            Value::Kept(value) => Ok(value.take()),
+            Value::Encoded(bytes) => codec::decode(&bytes).map_err(|error| error.to_string()),
+            Value::Erased(value) => Ok(value.take()),
         })
     }
 

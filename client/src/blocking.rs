@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread that may wait.
+//! Waiting for a future on this thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,40 +7,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use simple_dist_protocol::nested;
-use tokio::runtime::Handle;
-use tokio::task::coop;
+use tokio::task::coop::unconstrained;
 
-use crate::CallError;
-
-/// An error in asynchronous code, where waiting would stop everything else on the thread.
-pub(crate) fn check() -> Result<(), CallError> {
-    match Handle::try_current() {
-        Ok(_) if is_polling() => Err(CallError::InsideRuntime),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// Whether this thread polls a future for tokio: it gives each poll a budget, and takes it away
-/// where a thread may block, as in `spawn_blocking` and `block_in_place`. Only the budget tells
-/// these from asynchronous code without a panic.
-fn is_polling() -> bool {
-    let context = &mut Context::from_waker(Waker::noop());
-    // Given back unused, the first gives back what the others take.
-    let Poll::Ready(_all) = coop::poll_proceed(context) else { return true };
-    (0..u8::MAX).any(|_| match coop::poll_proceed(context) {
-        Poll::Ready(taken) => {
-            taken.made_progress();
-            false
-        }
-        Poll::Pending => true,
-    })
-}
-
-/// Waits for a future on this thread, which lends its place meanwhile if it runs a job.
+/// Waits for a future on this thread, also on one of a runtime's: of the budget that a task has
+/// there, nothing comes back while it waits. It lends its place meanwhile if it runs a job.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(unconstrained(future));
     let _waiting = nested::wait();
     loop {
         match future.as_mut().poll(&mut context) {

@@ -17,18 +17,19 @@ use tokio::time::Instant;
 
 use crate::actor::{NewCall, Outcome};
 use crate::answer::Failed;
-use crate::callable::Callable;
-use crate::kept::{Kept, drop_here};
+use crate::erased_value::{ErasedValue, drop_here};
+use crate::stub::Stub;
 use crate::{Answer, CallError, Client, Fallback, blocking, nested};
 
-/// The options of a call, on every kind of call.
+/// The options of calls: of one, and as the defaults of a handle and a client. A call's own win over
+/// its handle's, those over its client's.
 macro_rules! options {
-    ($pending:ident) => {
+    ($($options:ident).+) => {
         /// How long to wait for workers: 60 s by default, an hour at most. Where it does not run
         /// in this process, the call has ended 2 s later. Where it does, the wait for a local slot
         /// and the run itself come on top, which only a [deadline](Self::deadline) ends.
         pub fn timeout(mut self, timeout: Duration) -> Self {
-            self.$pending.options.timeout = timeout;
+            self.$($options).+.timeout = timeout;
             self
         }
 
@@ -37,30 +38,36 @@ macro_rules! options {
         /// this process. What runs here then cannot be stopped: it goes on without the call, and
         /// keeps its local slot until it returns. None by default.
         pub fn deadline(mut self, deadline: Duration) -> Self {
-            self.$pending.options.deadline = Some(deadline);
+            self.$($options).+.deadline = Some(deadline);
             self
         }
 
         /// Which jobs go first: 0 to 9, 9 first, 4 by default.
         pub fn priority(mut self, priority: u8) -> Self {
-            self.$pending.options.priority = priority;
+            self.$($options).+.priority = priority;
             self
         }
 
         /// When it runs in this process instead.
         pub fn fallback(mut self, fallback: Fallback) -> Self {
-            self.$pending.options.fallback = fallback;
+            self.$($options).+.fallback = fallback;
             self
         }
+    };
+}
 
+/// What is of one call alone.
+macro_rules! trace {
+    ($($options:ident).+) => {
         /// A W3C `traceparent`, passed on to the worker.
         pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
-            self.$pending.options.trace = Some(traceparent.into().into());
+            self.$($options).+.trace = Some(traceparent.into().into());
             self
         }
     };
 }
 pub(crate) use options;
+pub(crate) use trace;
 
 /// A call of a function: a future of its value. It begins when it is first polled; dropping it
 /// cancels it.
@@ -110,11 +117,11 @@ impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
         Self { argument: Some(argument), pending, end: PhantomData }
     }
 
-    options!(pending);
+    options!(pending.options);
+    trace!(pending.options);
 
-    pub(crate) fn with(mut self, options: CallOptions) -> Self {
-        self.pending.options = options;
-        self
+    pub(crate) fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.pending.options
     }
 
     /// With where it ran and how long it took.
@@ -122,11 +129,10 @@ impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
         Detailed { call: self }
     }
 
-    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
-    /// in `block_in_place`. Elsewhere in asynchronous code it is
-    /// [`InsideRuntime`](CallError::InsideRuntime).
+    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking`, in
+    /// `block_in_place`, in a thread pool. In asynchronous code it works as well, but blocks the
+    /// runtime's thread and whatever else would run there: await the call instead.
     pub fn blocking(self) -> Result<R, CallError<E>> {
-        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 
@@ -169,7 +175,6 @@ pub struct Detailed<A, R, E = NoError> {
 impl<A: Argument, R: Argument, E: Failure> Detailed<A, R, E> {
     /// Waits for the answer on this thread: see [`Call::blocking`].
     pub fn blocking(self) -> Result<Answer<R>, CallError<E>> {
-        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 }
@@ -186,9 +191,9 @@ impl<A: Argument, R: Argument, E: Failure> Future for Detailed<A, R, E> {
 #[derive(Debug)]
 pub(crate) enum Arguments {
     /// In MessagePack.
-    Written(Bytes),
+    Encoded(Bytes),
     /// As it is, and why it cannot travel.
-    Kept(Kept, Obstacle),
+    Erased(ErasedValue, Obstacle),
 }
 
 impl Arguments {
@@ -197,7 +202,7 @@ impl Arguments {
             Ok(bytes) => match too_large(&bytes) {
                 None => {
                     drop_here(argument);
-                    return Self::Written(bytes.into());
+                    return Self::Encoded(bytes.into());
                 }
                 Some(obstacle) => obstacle,
             },
@@ -205,14 +210,14 @@ impl Arguments {
                 Obstacle::Unsendable { message: format!("the argument cannot be sent: {error}") }
             }
         };
-        Self::Kept(Kept::new(argument), obstacle)
+        Self::Erased(ErasedValue::new(argument), obstacle)
     }
 
     /// What is known in MessagePack alone.
     pub(crate) fn written(bytes: Bytes) -> Self {
         match too_large(&bytes) {
-            None => Self::Written(bytes),
-            Some(obstacle) => Self::Kept(Kept::new(bytes), obstacle),
+            None => Self::Encoded(bytes),
+            Some(obstacle) => Self::Erased(ErasedValue::new(bytes), obstacle),
         }
     }
 }
@@ -226,7 +231,7 @@ fn too_large(bytes: &[u8]) -> Option<Obstacle> {
 #[derive(Debug)]
 pub(crate) struct Pending {
     client: Client,
-    callable: Arc<Callable>,
+    stub: Arc<Stub>,
     pub(crate) options: CallOptions,
     state: State,
 }
@@ -263,8 +268,8 @@ impl fmt::Debug for State {
 }
 
 impl Pending {
-    pub(crate) fn new(client: Client, callable: Arc<Callable>) -> Self {
-        Self { client, callable, options: CallOptions::default(), state: State::New }
+    pub(crate) fn new(client: Client, stub: Arc<Stub>, options: CallOptions) -> Self {
+        Self { client, stub, options, state: State::New }
     }
 
     /// Goes on; `arguments` are asked for at the first poll.
@@ -289,14 +294,13 @@ impl Pending {
 
     fn begin(&self, arguments: Arguments) -> Result<State, CallError> {
         self.options.check()?;
-        let arguments = match nested::run(&self.callable, &self.options, arguments) {
+        let arguments = match nested::run(&self.stub, &self.options, arguments) {
             Ok(outcome) => return Ok(State::RanHere(Box::new(outcome))),
             Err(arguments) => arguments,
         };
         let (id, (reply, end)) = (JobId::new(), oneshot::channel());
-        let (callable, options, at) =
-            (Arc::clone(&self.callable), self.options.clone(), Instant::now());
-        let call = NewCall { id, callable, arguments, options, at, reply };
+        let (stub, options, at) = (Arc::clone(&self.stub), self.options.clone(), Instant::now());
+        let call = NewCall { id, stub, arguments, options, at, reply };
         match self.client.begins().try_send(call) {
             Ok(()) => Ok(State::Waiting { id, end }),
             Err(TrySendError::Closed(_)) => Err(CallError::Closed),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use simple_dist_core::caller::CallOptions;
 use simple_dist_link as link;
 use simple_dist_link::environment::Environment;
 use simple_dist_link::{BrokerUrl, Certificates, Link};
@@ -18,10 +19,11 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actor::{Actor, NewCall};
-use crate::callable::Callable;
+use crate::call::options;
 use crate::local::STACK;
+use crate::stub::Stub;
 use crate::wire;
-use crate::{ConnectError, Dynamic, Handle};
+use crate::{ConnectError, Dynamic, Fallback, Handle};
 
 /// Calls on their way to the client's thread: more wait in their callers.
 const BEGINNING: usize = 4096;
@@ -29,7 +31,9 @@ const BEGINNING: usize = 4096;
 const LEAVE: Duration = Duration::from_secs(1);
 
 /// Calls functions on workers. Cheap to clone; the connection behind it, on a thread of its own,
-/// lasts as long as there is a client, a handle or a call.
+/// lasts as long as there is a client, a handle or a call. The last of them, dropped, waits up to a
+/// second for the thread to take its leave of the broker, though not inside a runtime:
+/// [`close`](Self::close) is awaited there.
 ///
 /// ```no_run
 /// use simple_dist_client::Client;
@@ -63,6 +67,8 @@ struct Inner {
     shutdown: CancellationToken,
     ended: CancellationToken,
     thread: Option<Running>,
+    /// The defaults of its calls.
+    options: CallOptions,
     /// Of a client without a broker: what would be its link's.
     _no_link: Option<mpsc::Sender<link::Event>>,
 }
@@ -132,7 +138,8 @@ impl Client {
         // It is empty, and takes one.
         let _taken = sender.try_send(link::Event::Down(down));
         let (id, topology) = (ClientId::new(), Topology::default());
-        start(id, topology, cores(), Some(sender), move || (None, events))
+        let options = CallOptions::default();
+        start(id, topology, options, cores(), Some(sender), move || (None, events))
     }
 
     /// A client as the environment says: the broker, certificates and the prefix. See
@@ -153,17 +160,19 @@ impl Client {
         Ok(builder)
     }
 
-    /// A client with other than the usual settings.
+    /// A client with other than the usual settings, and other defaults for its calls.
     ///
     /// ```no_run
-    /// # use simple_dist_client::Client;
+    /// # use simple_dist_client::{Client, Fallback};
     /// let client = Client::builder("amqp://localhost").prefix("staging").local_slots(2).connect()?;
+    /// let of_a_web_server = Client::builder("amqp://localhost").fallback(Fallback::Wait).connect()?;
     /// # Ok::<(), simple_dist_client::ConnectError>(())
     /// ```
     pub fn builder(url: impl Into<String>) -> Builder {
         let local_slots = cores();
-        let (prefix, name) = (None, "client".to_owned());
-        Builder { url: url.into(), certificates: Certificates::new(), prefix, name, local_slots }
+        let (prefix, name, options) = (None, "client".to_owned(), CallOptions::default());
+        let certificates = Certificates::new();
+        Builder { url: url.into(), certificates, prefix, name, local_slots, options }
     }
 
     /// A function to call: a [`Function`](simple_dist_protocol::Function) is run by workers alone, a
@@ -175,23 +184,23 @@ impl Client {
     ) -> Handle<A, R, E> {
         let declaration = function.declaration();
         declaration.warn_of_hidden_errors();
-        let callable = match function.body() {
-            Some(body) => Callable::typed(declaration, body),
-            None => Callable::named(declaration.address().into()),
+        let stub = match function.body() {
+            Some(body) => Stub::typed(declaration, body),
+            None => Stub::named(declaration.address().into()),
         };
-        Handle::new(self.clone(), declaration, Arc::new(callable))
+        Handle::new(self.clone(), declaration, Arc::new(stub))
     }
 
     /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
     /// version served. It cannot run in this process.
     pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
-        let callable = Callable::named(function.parse::<Selector>()?);
-        Ok(Dynamic::new(self.clone(), Arc::new(callable)))
+        let stub = Stub::named(function.parse::<Selector>()?);
+        Ok(Dynamic::new(self.clone(), Arc::new(stub)))
     }
 
     /// A function whose types are not known, called with JSON, that can run in this process.
     pub fn dynamic_with(&self, function: Erased) -> Dynamic {
-        Dynamic::new(self.clone(), Arc::new(Callable::erased(function)))
+        Dynamic::new(self.clone(), Arc::new(Stub::erased(function)))
     }
 
     /// Why there is no connection, if there is none: for people, since a client goes on trying.
@@ -216,6 +225,10 @@ impl Client {
         self.inner.ended.cancelled().await;
     }
 
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.inner.options
+    }
+
     pub(crate) fn begins(&self) -> &mpsc::Sender<NewCall> {
         &self.inner.begins
     }
@@ -229,7 +242,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown.cancel();
         let Some(running) = self.thread.take() else { return };
-        if running.id == thread::current().id() {
+        if running.id == thread::current().id() || !may_wait() {
             return;
         }
         let end = running.end.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -237,6 +250,11 @@ impl Drop for Inner {
             tracing::warn!("the client takes long to leave; its thread goes on with it");
         }
     }
+}
+
+/// Whether this thread may wait: not where it may be one of a runtime's.
+fn may_wait() -> bool {
+    tokio::runtime::Handle::try_current().is_err()
 }
 
 /// Settings of a [`Client`].
@@ -248,6 +266,7 @@ pub struct Builder {
     prefix: Option<String>,
     name: String,
     local_slots: usize,
+    options: CallOptions,
 }
 
 impl Builder {
@@ -269,6 +288,8 @@ impl Builder {
         self
     }
 
+    options!(options);
+
     /// How many functions run in this process at once: its cores by default. With 0 none ever
     /// does, as with [`Fallback::Never`](crate::Fallback::Never) at every call.
     pub fn local_slots(mut self, slots: usize) -> Self {
@@ -278,7 +299,7 @@ impl Builder {
 
     /// Begins to connect: see [`Client::connect`].
     pub fn connect(self) -> Result<Client, ConnectError> {
-        let Self { url, certificates, prefix, name, local_slots } = self;
+        let Self { url, certificates, prefix, name, local_slots, options: defaults } = self;
         let url = BrokerUrl::new(&url, &certificates)?;
         let topology = match prefix {
             Some(prefix) => Topology::new(&prefix, QueueKind::Classic)?,
@@ -286,7 +307,7 @@ impl Builder {
         };
         let id = ClientId::new();
         let options = wire::options(url, id, topology.clone(), &name);
-        start(id, topology, local_slots, None, move || {
+        start(id, topology, defaults, local_slots, None, move || {
             let (link, events) = Link::start(options);
             (Some(link), events)
         })
@@ -301,6 +322,7 @@ fn cores() -> usize {
 fn start(
     id: ClientId,
     topology: Topology,
+    options: CallOptions,
     local_slots: usize,
     no_link: Option<mpsc::Sender<link::Event>>,
     connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event>) + Send + 'static,
@@ -345,6 +367,7 @@ fn start(
         shutdown,
         ended,
         thread,
+        options,
         _no_link: no_link,
     };
     Ok(Client { inner: Arc::new(inner) })
@@ -363,8 +386,15 @@ fn live(
 impl Client {
     /// A client without a broker: the test plays the link.
     pub(crate) fn with_link(events: mpsc::Receiver<link::Event>, local_slots: usize) -> Self {
-        start(ClientId::new(), Topology::default(), local_slots, None, move || (None, events))
-            .unwrap()
+        start(
+            ClientId::new(),
+            Topology::default(),
+            CallOptions::default(),
+            local_slots,
+            None,
+            move || (None, events),
+        )
+        .unwrap()
     }
 
     /// A client without anything behind it: the test sees what begins and what is dropped.
@@ -379,8 +409,21 @@ impl Client {
             shutdown: CancellationToken::new(),
             ended: CancellationToken::new(),
             thread: None,
+            options: CallOptions::default(),
             _no_link: None,
         };
         (Self { inner: Arc::new(inner) }, begins, shared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_runtimes_threads_are_not_kept_waiting() {
+        assert!(!may_wait());
+        assert!(!tokio::task::spawn_blocking(may_wait).await.unwrap());
+        assert!(thread::spawn(may_wait).join().unwrap());
     }
 }

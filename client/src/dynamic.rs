@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{arguments_from_json, value_to_json};
 
 use crate::answer::Value as Given;
-use crate::call::{Arguments, Pending, options};
-use crate::callable::Callable;
+use crate::call::{Arguments, Pending, options, trace};
+use crate::stub::Stub;
 use crate::{Answer, CallError, Client, Fallback, blocking};
 
 /// A function called with JSON: see [`Client::dynamic`] and [`Client::dynamic_with`]. Cheap to
@@ -29,16 +30,21 @@ use crate::{Answer, CallError, Client, Fallback, blocking};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a handle does nothing until it is called"]
 #[derive(Debug, Clone)]
 pub struct Dynamic {
     client: Client,
-    callable: Arc<Callable>,
+    stub: Arc<Stub>,
+    options: CallOptions,
 }
 
 impl Dynamic {
-    pub(crate) fn new(client: Client, callable: Arc<Callable>) -> Self {
-        Self { client, callable }
+    pub(crate) fn new(client: Client, stub: Arc<Stub>) -> Self {
+        let options = client.options().clone();
+        Self { client, stub, options }
     }
+
+    options!(options);
 
     /// A call with one argument, which begins when it is awaited.
     #[expect(clippy::needless_pass_by_value, reason = "`call(json!(20))` is what one writes")]
@@ -52,7 +58,8 @@ impl Dynamic {
             arguments_from_json(arguments).map(|bytes| Arguments::written(bytes.into()));
         let arguments =
             arguments.map_err(|error| CallError::BadArguments { message: error.to_string() });
-        let pending = Pending::new(self.client.clone(), Arc::clone(&self.callable));
+        let pending =
+            Pending::new(self.client.clone(), Arc::clone(&self.stub), self.options.clone());
         DynamicCall { arguments: Some(arguments), pending }
     }
 }
@@ -66,18 +73,18 @@ pub struct DynamicCall {
 }
 
 impl DynamicCall {
-    options!(pending);
+    options!(pending.options);
+    trace!(pending.options);
 
     /// With where it ran and how long it took.
     pub fn detailed(self) -> DetailedDynamic {
         DetailedDynamic { call: self }
     }
 
-    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking` or
-    /// in `block_in_place`. Elsewhere in asynchronous code it is
-    /// [`InsideRuntime`](CallError::InsideRuntime).
+    /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking`, in
+    /// `block_in_place`, in a thread pool. In asynchronous code it works as well, but blocks the
+    /// runtime's thread and whatever else would run there: await the call instead.
     pub fn blocking(self) -> Result<Value, CallError<DynamicError>> {
-        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 
@@ -101,8 +108,8 @@ impl DynamicCall {
 
 fn json(given: Given) -> Result<Value, String> {
     let bytes: Bytes = match given {
-        Given::Written(bytes) => bytes,
-        Given::Kept(bytes) => bytes.take(),
+        Given::Encoded(bytes) => bytes,
+        Given::Erased(bytes) => bytes.take(),
     };
     value_to_json(&bytes).map_err(|error| error.to_string())
 }
@@ -141,7 +148,6 @@ pub struct DetailedDynamic {
 impl DetailedDynamic {
     /// Waits for the answer on this thread: see [`DynamicCall::blocking`].
     pub fn blocking(self) -> Result<Answer<Value>, CallError<DynamicError>> {
-        blocking::check().map_err(CallError::widen)?;
         blocking::wait(self)
     }
 }

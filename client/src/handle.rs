@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::stream::{self, Iter, Stream};
+use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{Argument, Failure, Function, NoError};
 
-use crate::call::Pending;
-use crate::callable::Callable;
-use crate::{Call, Client, Map};
+use crate::call::{Pending, options};
+use crate::stub::Stub;
+use crate::{Call, Client, Fallback, Map};
 
-/// A function to call: see [`Client::function`]. Cheap to clone.
+/// A function to call: see [`Client::function`]. Cheap to clone. Its options are the defaults of its
+/// calls.
 ///
 /// ```no_run
 /// # use simple_dist_client::Client;
@@ -21,20 +25,21 @@ use crate::{Call, Client, Map};
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a handle does nothing until it is called"]
 pub struct Handle<A, R, E = NoError> {
     client: Client,
-    callable: Arc<Callable>,
+    stub: Arc<Stub>,
     function: Function<A, R, E>,
+    pub(crate) options: CallOptions,
 }
 
 impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
-    pub(crate) fn new(
-        client: Client,
-        function: Function<A, R, E>,
-        callable: Arc<Callable>,
-    ) -> Self {
-        Self { client, callable, function }
+    pub(crate) fn new(client: Client, function: Function<A, R, E>, stub: Arc<Stub>) -> Self {
+        let options = client.options().clone();
+        Self { client, stub, function, options }
     }
+
+    options!(options);
 
     /// With a body that may run in this process, when no worker can be had or as the call's
     /// [`Fallback`](crate::Fallback) says. That of a function that can fail returns a `Result`.
@@ -53,33 +58,56 @@ impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn locally(self, body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static) -> Self {
-        let callable = Arc::new(Callable::typed(self.function, body));
-        Self { callable, ..self }
+        let stub = Arc::new(Stub::typed(self.function, body));
+        Self { stub, ..self }
     }
 
     /// A call, which begins when it is awaited.
     pub fn call(&self, argument: A) -> Call<A, R, E> {
-        Call::new(argument, Pending::new(self.client.clone(), Arc::clone(&self.callable)))
+        Call::new(
+            argument,
+            Pending::new(self.client.clone(), Arc::clone(&self.stub), self.options.clone()),
+        )
     }
 
     /// A call for each argument, some of them at once.
-    pub fn map<I: IntoIterator<Item = A>>(&self, arguments: I) -> Map<A, R, I::IntoIter, E> {
-        Map::new(self.clone(), arguments.into_iter())
+    pub fn map<I: IntoIterator<Item = A>>(&self, arguments: I) -> Map<A, R, Iter<I::IntoIter>, E> {
+        self.map_stream(stream::iter(arguments))
+    }
+
+    /// A call for each argument of a stream, as they come, some of them at once.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// # use simple_dist_protocol::{Function, PureFunction};
+    /// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
+    /// use futures_util::{TryStreamExt, stream};
+    ///
+    /// # async fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
+    /// let pages = stream::unfold(0, |n| async move { Some((n, n + 1)) }); // read from somewhere
+    /// let mut values = client.function(FIB).map_stream(pages);
+    /// while let Some(value) = values.try_next().await? {
+    ///     println!("{value}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map_stream<S: Stream<Item = A>>(&self, arguments: S) -> Map<A, R, S, E> {
+        Map::new(self.clone(), arguments)
     }
 }
 
 // By hand: derived, it would ask the same of `A`, `R` and `E`.
 impl<A, R, E> Clone for Handle<A, R, E> {
     fn clone(&self) -> Self {
-        let (client, callable) = (self.client.clone(), Arc::clone(&self.callable));
-        Self { client, callable, function: self.function }
+        let (client, stub) = (self.client.clone(), Arc::clone(&self.stub));
+        Self { client, stub, function: self.function, options: self.options.clone() }
     }
 }
 
 impl<A, R, E> fmt::Debug for Handle<A, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({:?})", self.callable)
+        write!(f, "Handle({:?})", self.stub)
     }
 }

@@ -48,10 +48,10 @@ mod error;
 
 mod actor;
 mod blocking;
-mod callable;
-mod kept;
+mod erased_value;
 mod local;
 mod nested;
+mod stub;
 mod wire;
 
 #[cfg(test)]
@@ -63,6 +63,6 @@ pub use client::{Builder, Client};
 pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall, DynamicError};
 pub use error::ConnectError;
 pub use handle::Handle;
-pub use map::{BlockingMap, DetailedMap, Map};
+pub use map::{BlockingMap, DetailedMap, KeyedMap, Map, Progress};
 pub use simple_dist_core::caller::{CallError, Fallback, Ran, Reason};
 pub use simple_dist_protocol::message::Bound;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::answer::{Failed, Value};
-use crate::callable::{Callable, Input};
-use crate::kept::Kept;
+use crate::erased_value::ErasedValue;
+use crate::stub::{Input, Stub};
 use crate::{CallError, Reason, nested};
 
 /// As much as a program's main thread has: functions recurse, and so do drops.
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) id: JobId,
-    pub(crate) callable: Arc<Callable>,
+    pub(crate) stub: Arc<Stub>,
     pub(crate) input: Input,
     pub(crate) reason: Reason,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct LocalEnd {
     pub(crate) id: JobId,
-    pub(crate) end: Result<Kept, CallError<Failed>>,
+    pub(crate) end: Result<ErasedValue, CallError<Failed>>,
     pub(crate) took: Duration,
 }
 
@@ -95,9 +95,9 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     nested::occupy();
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { id, callable, input, reason: _ }) = work else { return };
+        let Ok(Work { id, stub, input, reason: _ }) = work else { return };
         let begun = Instant::now();
-        let end = run(id, &callable, input);
+        let end = run(id, &stub, input);
         if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
             return; // the client is gone
         }
@@ -105,12 +105,12 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
 }
 
 /// Runs it on this thread.
-pub(crate) fn run(id: JobId, callable: &Callable, input: Input) -> Result<Kept, CallError<Failed>> {
-    let Some(body) = &callable.body else {
+pub(crate) fn run(id: JobId, stub: &Stub, input: Input) -> Result<ErasedValue, CallError<Failed>> {
+    let Some(body) = &stub.body else {
         return Err(CallError::Unavailable { reason: Reason::NotServed });
     };
     let run = Run { job: id, function: body.address.clone(), attempt: None };
-    run.log_panics(|| body.run(input)).map_err(|error| self::error(error.map(Value::Kept)))
+    run.log_panics(|| body.run(input)).map_err(|error| self::error(error.map(Value::Erased)))
 }
 
 /// What a call ends with whose run did not give a value.
@@ -129,15 +129,15 @@ pub(crate) fn error(error: RunError<Value>) -> CallError<Failed> {
 mod tests {
     use simple_dist_protocol::{Function, PureFunction, codec};
 
-    use crate::kept::tests::Sharp;
+    use crate::erased_value::tests::Sharp;
 
     use super::*;
 
     fn work(function: PureFunction<u64, u64>, argument: u64) -> Work {
         Work {
             id: JobId::new(),
-            callable: Arc::new(Callable::typed(function.declaration(), function.body())),
-            input: Input::Written(codec::encode(&argument).unwrap().into()),
+            stub: Arc::new(Stub::typed(function.declaration(), function.body())),
+            input: Input::Encoded(codec::encode(&argument).unwrap().into()),
             reason: Reason::NoConnection,
         }
     }

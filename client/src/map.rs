@@ -1,25 +1,28 @@
 //! Many calls of one function.
 
+mod calls;
+mod progress;
+
 use std::fmt;
-use std::iter::Fuse;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
-use simple_dist_core::caller::CallOptions;
+use futures_util::stream::{Stream, StreamExt};
 use simple_dist_protocol::{Argument, Failure, NoError};
 
-use crate::call::Detailed;
+use self::calls::Calls;
+pub use self::progress::Progress;
+use crate::call::options;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
 
-/// How many calls are in flight when the caller names no number: enough for lists to form.
-const IN_FLIGHT: usize = 256;
-
-/// A call for each argument of an iterator: a stream of their values, in the arguments' order
-/// unless [`Map::unordered`]. Arguments are taken as calls end, so the iterator may be endless.
+/// A call for each argument of an iterator or a stream: a stream of their values, in the arguments'
+/// order unless [`Map::unordered`]. Arguments are taken as calls end, so there may be endlessly many;
+/// what is held is bounded by the calls [in flight](Map::in_flight).
 ///
-/// A call that fails is an item like any other; the stream goes on.
+/// A call that fails is an item like any other, and the stream goes on. To end with the first
+/// failure, take the values by [`TryStreamExt`](futures_util::TryStreamExt), as here: what is dropped
+/// is cancelled.
 ///
 /// ```no_run
 /// # use simple_dist_client::Client;
@@ -37,75 +40,113 @@ const IN_FLIGHT: usize = 256;
 /// # }
 /// ```
 #[must_use = "calls begin when the stream is polled"]
-pub struct Map<A: Argument, R: Argument, I, E: Failure = NoError> {
-    handle: Handle<A, R, E>,
-    arguments: Fuse<I>,
-    options: CallOptions,
-    in_flight: usize,
-    running: Running<A, R, E>,
+pub struct Map<A: Argument, R: Argument, S, E: Failure = NoError> {
+    calls: Calls<A, R, S, (), E>,
 }
 
-enum Running<A: Argument, R: Argument, E: Failure> {
-    Ordered(FuturesOrdered<Detailed<A, R, E>>),
-    Unordered(FuturesUnordered<Detailed<A, R, E>>),
-}
+impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Map<A, R, S, E> {
+    pub(crate) fn new(handle: Handle<A, R, E>, arguments: S) -> Self {
+        Self { calls: Calls::new(handle, arguments) }
+    }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Map<A, R, I, E> {
-    pub(crate) fn new(handle: Handle<A, R, E>, arguments: I) -> Self {
-        Self {
-            handle,
-            arguments: arguments.fuse(),
-            options: CallOptions::default(),
-            in_flight: IN_FLIGHT,
-            running: Running::Ordered(FuturesOrdered::new()),
-        }
+    options!(calls.handle.options);
+
+    /// How long all calls together wait for workers, from the first poll. What is called later does
+    /// not wait for any: it runs here, or times out.
+    pub fn timeout_all(mut self, timeout: Duration) -> Self {
+        self.calls.whole.timeout = Some(timeout);
+        self
+    }
+
+    /// When all calls have ended at the latest, from the first poll. Arguments that are left then
+    /// are not called: each is a [`Deadline`](CallError::Deadline) in the stream.
+    pub fn deadline_all(mut self, deadline: Duration) -> Self {
+        self.calls.whole.deadline = Some(deadline);
+        self
     }
 
     /// How many calls are in flight at once, at least one: 256 by default. Of ordered calls, those
     /// that have ended before an earlier one count too.
     pub fn in_flight(mut self, calls: usize) -> Self {
-        self.in_flight = calls.max(1);
-        self
-    }
-
-    /// How long each call may take: see [`Call::timeout`](crate::Call::timeout).
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = timeout;
-        self
-    }
-
-    /// The priority of each call: see [`Call::priority`](crate::Call::priority).
-    pub fn priority(mut self, priority: u8) -> Self {
-        self.options.priority = priority;
-        self
-    }
-
-    /// When calls run in this process: see [`Call::fallback`](crate::Call::fallback).
-    pub fn fallback(mut self, fallback: Fallback) -> Self {
-        self.options.fallback = fallback;
+        self.calls.in_flight = calls.max(1);
         self
     }
 
     /// Values in the order of their arguments, which is the default. To be chosen before the first
     /// poll: calls in flight are dropped.
     pub fn ordered(mut self) -> Self {
-        self.running = Running::Ordered(FuturesOrdered::new());
+        self.calls.ordered(true);
         self
     }
 
     /// Values as they come. To be chosen before the first poll: calls in flight are dropped.
     pub fn unordered(mut self) -> Self {
-        self.running = Running::Unordered(FuturesUnordered::new());
+        self.calls.ordered(false);
         self
     }
 
-    /// Answers with where each call ran and how long it took.
-    pub fn detailed(self) -> DetailedMap<A, R, I, E> {
-        DetailedMap { map: self }
+    /// How far it is, whenever that changes while it is polled: to be read elsewhere, and slower if
+    /// need be. It ends with the map.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// # use simple_dist_protocol::{Function, PureFunction};
+    /// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
+    /// use futures_util::{StreamExt, TryStreamExt, future};
+    ///
+    /// # async fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
+    /// let mut values = client.function(FIB).map(0..45);
+    /// let told = values.progress().for_each(|progress| async move {
+    ///     println!("{} of {:?}, {} under way", progress.done, progress.total, progress.running);
+    /// });
+    /// let (_, values) = future::join(told, values.try_collect::<Vec<u64>>()).await;
+    /// # values.map(drop)
+    /// # }
+    /// ```
+    pub fn progress(&mut self) -> impl Stream<Item = Progress> + Send + Unpin + use<A, R, S, E> {
+        self.calls.teller.listen()
     }
 
-    /// An iterator that waits on this thread, where it may: see
-    /// [`Call::blocking`](crate::Call::blocking).
+    /// Answers with where each call ran and how long it took.
+    pub fn detailed(self) -> DetailedMap<A, R, S, E> {
+        DetailedMap { calls: self.calls }
+    }
+
+    /// Each value, or failure, with its argument's place, from 0, and the argument itself.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// # use simple_dist_protocol::{Function, PureFunction};
+    /// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
+    /// use futures_util::StreamExt;
+    ///
+    /// # async fn example(client: Client) {
+    /// let mut values = client.function(FIB).map(0..45).unordered().keyed();
+    /// while let Some(((_, n), value)) = values.next().await {
+    ///     match value {
+    ///         Ok(value) => println!("fib({n}) = {value}"),
+    ///         Err(error) => eprintln!("fib({n}): {error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn keyed(self) -> KeyedMap<A, R, S, (usize, A), E>
+    where
+        A: Clone,
+    {
+        self.keyed_by(|place, argument| (place, argument.clone()))
+    }
+
+    /// Each value, or failure, with what this makes of its argument's place, from 0, and its
+    /// argument: a name, say, where the argument is large. To be chosen before the first poll.
+    pub fn keyed_by<K>(
+        self,
+        key: impl FnMut(usize, &A) -> K + Send + 'static,
+    ) -> KeyedMap<A, R, S, K, E> {
+        KeyedMap { calls: self.calls.keyed_by(Box::new(key)) }
+    }
+
+    /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
     ///
     /// ```no_run
     /// # use simple_dist_client::{CallError, Client};
@@ -116,114 +157,107 @@ impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Map<A, R, I, E
     /// # Ok(())
     /// # }
     /// ```
-    pub fn blocking(self) -> BlockingMap<A, R, I, E> {
-        BlockingMap { map: Some(self) }
-    }
-
-    fn poll_answer(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Answer<R>, CallError<E>>>> {
-        while self.running.len() < self.in_flight {
-            let Some(argument) = self.arguments.next() else { break };
-            let call = self.handle.call(argument).with(self.options.clone());
-            self.running.push(call.detailed());
-        }
-        match &mut self.running {
-            Running::Ordered(calls) => calls.poll_next_unpin(context),
-            Running::Unordered(calls) => calls.poll_next_unpin(context),
-        }
-    }
-
-    fn left(&self) -> (usize, Option<usize>) {
-        let (least, most) = self.arguments.size_hint();
-        let running = self.running.len();
-        (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
-    }
-}
-
-impl<A: Argument, R: Argument, E: Failure> Running<A, R, E> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Ordered(calls) => calls.len(),
-            Self::Unordered(calls) => calls.len(),
-        }
-    }
-
-    fn push(&mut self, call: Detailed<A, R, E>) {
-        match self {
-            Self::Ordered(calls) => calls.push_back(call),
-            Self::Unordered(calls) => calls.push(call),
-        }
-    }
-}
-
-// Nothing in it is pinned: the iterator is only ever asked for the next.
-impl<A: Argument, R: Argument, I, E: Failure> Unpin for Map<A, R, I, E> {}
-
-impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Stream for Map<A, R, I, E> {
-    type Item = Result<R, CallError<E>>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let answer = ready!(self.poll_answer(context));
-        Poll::Ready(answer.map(|answer| answer.map(|answer| answer.value)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.left()
-    }
-}
-
-impl<A: Argument, R: Argument, I, E: Failure> fmt::Debug for Map<A, R, I, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("handle", &self.handle).finish_non_exhaustive()
+    pub fn blocking(self) -> BlockingMap<Self> {
+        BlockingMap { items: self }
     }
 }
 
 /// A stream of [`Answer`]s: see [`Map::detailed`].
 #[must_use = "calls begin when the stream is polled"]
-#[derive(Debug)]
-pub struct DetailedMap<A: Argument, R: Argument, I, E: Failure = NoError> {
-    map: Map<A, R, I, E>,
+pub struct DetailedMap<A: Argument, R: Argument, S, E: Failure = NoError> {
+    calls: Calls<A, R, S, (), E>,
 }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Stream
-    for DetailedMap<A, R, I, E>
-{
+impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> DetailedMap<A, R, S, E> {
+    /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
+    pub fn blocking(self) -> BlockingMap<Self> {
+        BlockingMap { items: self }
+    }
+}
+
+/// A stream of keys, each with how its call ended: see [`Map::keyed`] and [`Map::keyed_by`].
+#[must_use = "calls begin when the stream is polled"]
+pub struct KeyedMap<A: Argument, R: Argument, S, K, E: Failure = NoError> {
+    calls: Calls<A, R, S, K, E>,
+}
+
+impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> KeyedMap<A, R, S, K, E> {
+    /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
+    pub fn blocking(self) -> BlockingMap<Self> {
+        BlockingMap { items: self }
+    }
+}
+
+impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Stream for Map<A, R, S, E> {
+    type Item = Result<R, CallError<E>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = self.calls.poll_next(context);
+        item.map(|item| item.map(|((), end)| end.map(|answer| answer.value)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.calls.left()
+    }
+}
+
+impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Stream for DetailedMap<A, R, S, E> {
     type Item = Result<Answer<R>, CallError<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.map.poll_answer(context)
+        let item = self.calls.poll_next(context);
+        item.map(|item| item.map(|((), end)| end))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.map.left()
+        self.calls.left()
     }
 }
 
-/// An iterator over values: see [`Map::blocking`]. In asynchronous code its one item is the error
-/// [`InsideRuntime`](CallError::InsideRuntime).
+impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> Stream
+    for KeyedMap<A, R, S, K, E>
+{
+    type Item = (K, Result<R, CallError<E>>);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = self.calls.poll_next(context);
+        item.map(|item| item.map(|(key, end)| (key, end.map(|answer| answer.value))))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.calls.left()
+    }
+}
+
+/// Shows which function it is, whatever the types.
+macro_rules! debug {
+    ($($map:ident<$($parameter:ident),+>),+) => {
+        $(impl<A: Argument, R: Argument, $($parameter,)+ E: Failure> fmt::Debug
+            for $map<A, R, $($parameter,)+ E>
+        {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($map)).field(&self.calls.handle).finish()
+            }
+        })+
+    };
+}
+debug!(Map<S>, DetailedMap<S>, KeyedMap<S, K>);
+
+/// An iterator over the items of a map: see [`Map::blocking`].
 #[must_use = "calls begin when the iterator is asked for a value"]
 #[derive(Debug)]
-pub struct BlockingMap<A: Argument, R: Argument, I, E: Failure = NoError> {
-    map: Option<Map<A, R, I, E>>,
+pub struct BlockingMap<M> {
+    items: M,
 }
 
-impl<A: Argument, R: Argument, I: Iterator<Item = A>, E: Failure> Iterator
-    for BlockingMap<A, R, I, E>
-{
-    type Item = Result<R, CallError<E>>;
+impl<M: Stream + Unpin> Iterator for BlockingMap<M> {
+    type Item = M::Item;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let map = self.map.as_mut()?;
-        if let Err(error) = blocking::check() {
-            self.map = None;
-            return Some(Err(error.widen()));
-        }
-        blocking::wait(map.next())
+        blocking::wait(self.items.next())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.map.as_ref().map_or((0, Some(0)), Map::left)
+        self.items.size_hint()
     }
 }

@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use crate::actor::Outcome;
 use crate::answer::Value;
 use crate::call::Arguments;
-use crate::callable::{Callable, Input};
+use crate::stub::{Input, Stub};
 use crate::{Answer, Fallback, Ran, Reason, local};
 
 /// Runs a call on this thread, if that waits for it and has a place that nothing else can run in;
 /// the arguments otherwise. A worker's own functions come first: that is no run of the caller's.
 pub(crate) fn run(
-    callable: &Callable,
+    stub: &Stub,
     options: &CallOptions,
     arguments: Arguments,
 ) -> Result<Outcome, Arguments> {
@@ -26,25 +26,25 @@ pub(crate) fn run(
     }
     let began = Instant::now();
     let served = match &arguments {
-        Arguments::Written(bytes) => callable
+        Arguments::Encoded(bytes) => stub
             .target
             .selector
             .address()
             .and_then(|address| nested::run_here(|place| place.run(&address, bytes))),
-        Arguments::Kept(..) => None,
+        Arguments::Erased(..) => None,
     };
     let may_run = !matches!(options.fallback, Fallback::Never | Fallback::Wait);
     let end = match served {
         Some(end) => end
-            .map(|value| Value::Written(value.into()))
-            .map_err(|error| local::error(error.map(|error| Value::Written(error.into())))),
-        None if may_run && callable.body.is_some() => {
+            .map(|value| Value::Encoded(value.into()))
+            .map_err(|error| local::error(error.map(|error| Value::Encoded(error.into())))),
+        None if may_run && stub.body.is_some() => {
             let input = match arguments {
-                Arguments::Written(bytes) => Input::Written(bytes),
-                Arguments::Kept(argument, _) => Input::Kept(argument),
+                Arguments::Encoded(bytes) => Input::Encoded(bytes),
+                Arguments::Erased(argument, _) => Input::Erased(argument),
             };
-            let run = nested::run_here(|_| Some(local::run(JobId::new(), callable, input)));
-            run.expect("it has a place").map(Value::Kept)
+            let run = nested::run_here(|_| Some(local::run(JobId::new(), stub, input)));
+            run.expect("it has a place").map(Value::Erased)
         }
         None => return Err(arguments),
     };

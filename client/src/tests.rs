@@ -15,7 +15,7 @@ use crate::actor::NewCall;
 use crate::answer::{Failed, Value};
 use crate::call::Arguments;
 use crate::client::Shared;
-use crate::kept::tests::Sharp;
+use crate::erased_value::tests::Sharp;
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
 
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
@@ -56,8 +56,8 @@ fn detached() -> (Client, Seat) {
 
 /// Answers a call of `DOUBLE` as a worker would.
 fn answer(begin: NewCall) {
-    let Arguments::Written(args) = &begin.arguments else { panic!("it cannot travel") };
-    let value = Value::Written(DOUBLE.erased().run(args).unwrap().into());
+    let Arguments::Encoded(args) = &begin.arguments else { panic!("it cannot travel") };
+    let value = Value::Encoded(DOUBLE.erased().run(args).unwrap().into());
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
@@ -159,7 +159,7 @@ async fn an_error_of_a_worker_is_read_as_what_its_caller_declared() {
     const FAIL: Function<u64, u64, String> = Function::new("double", 1);
     let (client, mut seat) = detached();
     let mut answer = || {
-        let error = Value::Written(codec::encode("no").unwrap().into());
+        let error = Value::Encoded(codec::encode("no").unwrap().into());
         let failed = Failed { text: "no".to_owned(), error };
         seat.begun().pop().unwrap().reply.send(Err(CallError::Function(failed))).unwrap();
     };
@@ -199,34 +199,31 @@ fn a_program_without_a_runtime_can_wait() {
     assert_eq!(sum, Ok(9_900));
 }
 
-#[tokio::test]
-async fn waiting_inside_a_runtime_is_refused() {
-    let (client, seat) = detached();
-    let double = client.function(DOUBLE);
-    assert_eq!(double.call(4).blocking(), Err(CallError::InsideRuntime));
-    let items: Vec<_> = double.map(0..3).blocking().collect();
-    assert_eq!(items, [Err(CallError::InsideRuntime)]);
-    assert!(seat.begins.is_empty());
-}
-
 /// What waiting for a value gives here.
 fn waited(client: &Client) -> Result<u64, CallError> {
     client.function(DOUBLE).call(4).blocking()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn waiting_is_refused_in_every_task_and_nowhere_else() {
+#[tokio::test]
+async fn the_one_thread_of_a_runtime_can_wait() {
     let (client, _link) = offline();
-    let refused = || Err(CallError::InsideRuntime);
+    // More often than a task has budget for.
+    (0..1_000).for_each(|_| assert_eq!(waited(&client), Ok(8)));
+    let values = client.function(DOUBLE).map(0..1_000).blocking();
+    assert_eq!(values.sum::<Result<u64, _>>(), Ok(999_000));
+    assert!(tokio::task::coop::has_budget_remaining());
+    let local = tokio::task::LocalSet::new();
+    let spawned = local.spawn_local(async move { waited(&client) });
+    assert_eq!(local.run_until(spawned).await.unwrap(), Ok(8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn every_kind_of_thread_can_wait() {
+    let (client, _link) = offline();
     let task = |client: Client| async move { waited(&client) };
-    assert_eq!(waited(&client), refused());
     let mut spawned = tokio::task::JoinSet::new();
     spawned.spawn(task(client.clone()));
-    assert_eq!(spawned.join_all().await, [refused()]);
-    let local = tokio::task::LocalSet::new();
-    let spawned = local.spawn_local(task(client.clone()));
-    assert_eq!(local.run_until(spawned).await.unwrap(), refused());
-
+    assert_eq!(spawned.join_all().await, [Ok(8)]);
     assert_eq!(tokio::task::block_in_place(|| waited(&client)), Ok(8));
     let nested = client.clone();
     let (free, within) = tokio::task::spawn_blocking(move || {
@@ -234,7 +231,7 @@ async fn waiting_is_refused_in_every_task_and_nowhere_else() {
     })
     .await
     .unwrap();
-    assert_eq!((free, within), (Ok(8), refused()));
+    assert_eq!((free, within), (Ok(8), Ok(8)));
     let runtime = tokio::runtime::Handle::current();
     let entered = std::thread::spawn(move || {
         let _entered = runtime.enter();
@@ -244,12 +241,27 @@ async fn waiting_is_refused_in_every_task_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_refused_wait_costs_a_task_none_of_its_budget() {
-    let (client, _seat) = detached();
-    for _ in 0..1_000 {
-        assert_eq!(waited(&client), Err(CallError::InsideRuntime));
-    }
-    assert!(tokio::task::coop::has_budget_remaining());
+async fn a_calls_options_win_over_its_handles_and_those_over_its_clients() {
+    let client = Client::builder("amqp://127.0.0.1:1").fallback(Fallback::Wait).priority(1);
+    let client = client.deadline(Duration::from_secs(9)).connect().unwrap();
+    let handle = client.function(DOUBLE).priority(2);
+    assert_eq!((handle.options.fallback, handle.options.priority), (Fallback::Wait, 2));
+    assert_eq!(client.function(DOUBLE).options.priority, 1);
+    let deadline = |call: &mut crate::Call<u64, u64>| call.options_mut().deadline;
+    assert_eq!(deadline(&mut handle.call(1)), Some(Duration::from_secs(9)));
+    let own = Duration::from_secs(5);
+    assert_eq!(deadline(&mut handle.call(1).deadline(own)), Some(own));
+
+    let (client, mut seat) = detached();
+    let urgent = client.function(DOUBLE).priority(7);
+    let mut one = urgent.clone().locally(|n| n).call(1);
+    let mut other = urgent.call(2).priority(8);
+    let mut many = urgent.map([3]);
+    let mut by_json = client.dynamic("double").unwrap().priority(9).call(json!(4));
+    assert!((&mut one).now_or_never().is_none() && (&mut other).now_or_never().is_none());
+    assert!(many.next().now_or_never().is_none() && (&mut by_json).now_or_never().is_none());
+    let priorities: Vec<u8> = seat.begun().iter().map(|call| call.options.priority).collect();
+    assert_eq!(priorities, [7, 8, 7, 9]);
 }
 
 #[tokio::test]
@@ -282,7 +294,7 @@ async fn a_call_begins_at_its_first_poll() {
     assert!(seat.begun().is_empty());
     assert!((&mut call).now_or_never().is_none());
     let begin = seat.begun().pop().unwrap();
-    assert_eq!((begin.options.priority, begin.callable.target.name.as_ref()), (9, "double@1"));
+    assert_eq!((begin.options.priority, begin.stub.target.name.as_ref()), (9, "double@1"));
     answer(begin);
     assert_eq!(call.await, Ok(8));
 }
@@ -466,7 +478,7 @@ async fn a_value_of_another_type_is_an_error() {
     let mut call = client.function(DOUBLE).call(1);
     assert!((&mut call).now_or_never().is_none());
     let begin = seat.begun().pop().unwrap();
-    let value = Value::Written(codec::encode("two").unwrap().into());
+    let value = Value::Encoded(codec::encode("two").unwrap().into());
     let ran = Ran::Remote { worker: WorkerId::from_u128(7), attempt: 1 };
     let (waited, took) = (Duration::ZERO, Duration::ZERO);
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
@@ -540,4 +552,110 @@ async fn a_dropped_map_cancels_its_calls() {
     assert_eq!(seat.begun().len(), 3);
     drop(values);
     assert_eq!(seat.shared.dropped.take().len(), 3);
+}
+
+#[tokio::test]
+async fn keyed_items_say_which_argument_they_are_of() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map([7, 8]).unordered().keyed();
+    assert!(values.next().now_or_never().is_none());
+    let mut begun = seat.begun();
+    answer(begun.pop().unwrap());
+    assert_eq!(values.next().await, Some(((1, 8), Ok(16))));
+    begun.pop().unwrap().reply.send(Err(CallError::Cancelled)).unwrap();
+    assert_eq!(values.next().await, Some(((0, 7), Err(CallError::Cancelled))));
+    assert_eq!(values.next().await, None);
+
+    let (client, _link) = offline();
+    let named = client.function(DOUBLE).map([7, 8]).keyed_by(|place, n| format!("{place}: {n}"));
+    let named: Vec<_> = named.blocking().collect();
+    assert_eq!(named, [("0: 7".to_owned(), Ok(14)), ("1: 8".to_owned(), Ok(16))]);
+}
+
+#[tokio::test]
+async fn a_map_takes_its_arguments_as_they_come() {
+    let (client, mut seat) = detached();
+    let (send, sent) = tokio::sync::oneshot::channel();
+    let arguments = futures_util::stream::iter([1])
+        .chain(futures_util::stream::once(async { sent.await.unwrap() }));
+    let mut values = client.function(DOUBLE).map_stream(arguments);
+    assert!(values.next().now_or_never().is_none());
+    answer(seat.begun().pop().unwrap());
+    assert_eq!(values.next().await, Some(Ok(2)));
+    assert!(values.next().now_or_never().is_none(), "there may be more");
+    send.send(2).unwrap();
+    assert!(values.next().now_or_never().is_none());
+    answer(seat.begun().pop().unwrap());
+    assert_eq!(values.next().await, Some(Ok(4)));
+    assert_eq!(values.next().await, None);
+}
+
+/// However many there are.
+#[tokio::test]
+async fn a_map_holds_no_more_than_what_is_in_flight() {
+    let (client, mut seat) = detached();
+    let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let arguments = (0..20_000).inspect(move |_| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let mut values = client.function(DOUBLE).map(arguments).in_flight(16).unordered().keyed();
+    let mut done = 0;
+    while done < 20_000 {
+        match values.next().now_or_never() {
+            Some(Some(((_, n), value))) => {
+                assert_eq!(value, Ok(n * 2));
+                done += 1;
+            }
+            Some(None) => panic!("{done} of 20,000"),
+            None => {
+                seat.begun().into_iter().for_each(answer);
+                tokio::task::yield_now().await;
+            }
+        }
+        let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(taken <= done + 16, "{taken} taken, {done} done");
+    }
+    assert_eq!(values.next().await, None);
+}
+
+#[tokio::test]
+async fn a_map_tells_how_far_it_is() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map(0..5).in_flight(2);
+    let mut told = values.progress();
+    let mut last = || {
+        let progress = told.next().now_or_never()??;
+        Some((progress.done, progress.failed, progress.running, progress.total))
+    };
+    assert_eq!(last(), None);
+    assert!(values.next().now_or_never().is_none());
+    assert_eq!(last(), Some((0, 0, 2, Some(5))));
+    assert_eq!(last(), None, "nothing changed");
+    let mut begun = seat.begun().into_iter();
+    answer(begun.next().unwrap());
+    begun.next().unwrap().reply.send(Err(CallError::Cancelled)).unwrap();
+    assert_eq!(values.next().await, Some(Ok(0)));
+    assert_eq!(values.next().await, Some(Err(CallError::Cancelled)));
+    assert_eq!(last(), Some((2, 1, 1, Some(5))));
+    drop(values);
+    assert!(told.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_whole_map_has_its_times() {
+    const STUCK: PureFunction<u8, u8> = Function::pure("stuck", 1, |n| {
+        TOGETHER.wait();
+        n
+    });
+    static TOGETHER: Barrier = Barrier::new(2);
+    let (client, _link) = offline_with(1);
+    let soon = Duration::from_millis(50);
+    let stuck = client.function(STUCK).map(0..4).in_flight(2).deadline_all(soon);
+    let ends: Vec<_> = stuck.collect().await;
+    assert_eq!(ends, [(); 4].map(|()| Err(CallError::Deadline)));
+    let waits = client.function(DOUBLE).fallback(Fallback::Wait).map(0..3).in_flight(1);
+    let ends: Vec<_> = waits.timeout_all(soon).collect().await;
+    assert_eq!(ends, [(); 3].map(|()| Err(CallError::Timeout)));
+    TOGETHER.wait();
 }

@@ -78,10 +78,6 @@ pub enum CallError<E = NoError> {
     /// Somebody cancelled the job at the distributor.
     #[error("the job was cancelled")]
     Cancelled,
-    /// `blocking()` in asynchronous code, where it would block everything else: await the call, or
-    /// wait in `spawn_blocking`.
-    #[error("a blocking call inside an asynchronous runtime")]
-    InsideRuntime,
     /// The client was closed.
     #[error("the client was closed")]
     Closed,
@@ -122,7 +118,6 @@ impl<E> CallError<E> {
             Self::TooLarge { bytes, limit } => CallError::TooLarge { bytes, limit },
             Self::Unsendable { message } => CallError::Unsendable { message },
             Self::Cancelled => CallError::Cancelled,
-            Self::InsideRuntime => CallError::InsideRuntime,
             Self::Closed => CallError::Closed,
         }
     }

@@ -1,4 +1,4 @@
-//! What is called: a function's name, and the function itself where it is known here.
+//! A function's stub: its name, and its body where it can run in this process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use bytes::Bytes;
 use simple_dist_core::caller::{LocalRun, Target};
 use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, RunError, Selector};
 
-use crate::kept::{Kept, drop_here};
+use crate::erased_value::{ErasedValue, drop_here};
 
 /// A function to call.
-pub(crate) struct Callable {
+pub(crate) struct Stub {
     /// Its name.
     pub(crate) target: Arc<Target>,
     /// The function itself, if it can run in this process.
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<LocalBody>,
 }
 
 /// A function without its types.
-pub(crate) struct Body {
+pub(crate) struct LocalBody {
     pub(crate) address: Address,
     /// There until it is dropped.
     run: Option<Box<Run>>,
 }
 
-type Run = dyn Fn(Input) -> Result<Kept, RunError<Kept>> + Send + Sync;
+type Run = dyn Fn(Input) -> Result<ErasedValue, RunError<ErasedValue>> + Send + Sync;
 
 /// What a function runs on.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// The argument in MessagePack.
-    Written(Bytes),
+    Encoded(Bytes),
     /// The argument itself.
-    Kept(Kept),
+    Erased(ErasedValue),
 }
 
-impl Callable {
+impl Stub {
     /// A function that gives what calling it gives: its value, an `R`, and its error, an `E`, are
     /// never written.
     pub(crate) fn typed<A: Argument, R: Argument, E: Failure>(
@@ -44,10 +44,10 @@ impl Callable {
     ) -> Self {
         let run = move |input| {
             let end = match input {
-                Input::Written(bytes) => function.run_on_bytes(&body, &bytes),
-                Input::Kept(argument) => function.run_caught(&body, argument.take()),
+                Input::Encoded(bytes) => function.run_on_bytes(&body, &bytes),
+                Input::Erased(argument) => function.run_caught(&body, argument.take()),
             };
-            end.map(Kept::new).map_err(|error| error.map(Kept::new))
+            end.map(ErasedValue::new).map_err(|error| error.map(ErasedValue::new))
         };
         Self::known(function.address(), LocalRun::Typed, Box::new(run))
     }
@@ -57,11 +57,11 @@ impl Callable {
         let address = function.address().clone();
         let run = move |input| {
             let bytes = match input {
-                Input::Written(bytes) => bytes,
-                Input::Kept(bytes) => bytes.take(),
+                Input::Encoded(bytes) => bytes,
+                Input::Erased(bytes) => bytes.take(),
             };
-            let kept = |bytes| Kept::new(Bytes::from(bytes));
-            function.run(&bytes).map(kept).map_err(|error| error.map(kept))
+            let erased = |bytes| ErasedValue::new(Bytes::from(bytes));
+            function.run(&bytes).map(erased).map_err(|error| error.map(erased))
         };
         Self::known(address, LocalRun::Written, Box::new(run))
     }
@@ -72,24 +72,24 @@ impl Callable {
 
     fn known(address: Address, local: LocalRun, run: Box<Run>) -> Self {
         let target = Target::new(Selector::from(address.clone()), local);
-        Self { target: Arc::new(target), body: Some(Body { address, run: Some(run) }) }
+        Self { target: Arc::new(target), body: Some(LocalBody { address, run: Some(run) }) }
     }
 }
 
-impl Body {
+impl LocalBody {
     /// Runs it on this thread. A panic ends here.
-    pub(crate) fn run(&self, input: Input) -> Result<Kept, RunError<Kept>> {
+    pub(crate) fn run(&self, input: Input) -> Result<ErasedValue, RunError<ErasedValue>> {
         self.run.as_ref().expect("it is not dropped yet")(input)
     }
 }
 
-impl Drop for Body {
+impl Drop for LocalBody {
     fn drop(&mut self) {
         drop_here(self.run.take());
     }
 }
 
-impl fmt::Debug for Callable {
+impl fmt::Debug for Stub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.target.fmt(f)
     }

@@ -1,4 +1,4 @@
-//! What is the user's, while it is with us.
+//! A value of the user's without its type, while it is with us.
 
 use std::any::Any;
 use std::mem::forget;
@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A value without its type, as it is. Dropped here, where nobody but its owner can tell what that
 /// does, it harms nothing: a panic ends here.
 #[derive(Debug)]
-pub(crate) struct Kept(Option<Box<dyn Any + Send>>);
+pub(crate) struct ErasedValue(Option<Box<dyn Any + Send>>);
 
-impl Kept {
+impl ErasedValue {
     pub(crate) fn new<T: Send + 'static>(value: T) -> Self {
         Self(Some(Box::new(value)))
     }
@@ -21,7 +21,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for ErasedValue {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             drop_here(value);
@@ -55,8 +55,8 @@ pub(crate) mod tests {
 
     #[test]
     fn whatever_it_is_it_can_be_dropped_and_taken() {
-        drop(Kept::new(Sharp));
-        forget(Kept::new(Sharp).take::<Sharp>());
-        assert_eq!(Kept::new(7_u8).take::<u8>(), 7);
+        drop(ErasedValue::new(Sharp));
+        forget(ErasedValue::new(Sharp).take::<Sharp>());
+        assert_eq!(ErasedValue::new(7_u8).take::<u8>(), 7);
     }
 }
