@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Fallback, Ran, Reason};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Ran, Reason};
 use simple_dist_demo::functions;
 use simple_dist_link as link;
 use simple_dist_protocol::{Erased, Selector, text};
@@ -14,7 +14,7 @@ use crate::broker_args::Broker;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::output::{Writer, say};
-use crate::roles::parse_timeout;
+use crate::policy::Policy;
 use crate::suggestion;
 
 /// Calls a function.
@@ -26,6 +26,8 @@ Examples:
   simple-dist call mandelbrot 0 80 24         several arguments
   simple-dist call echo '{\"$bytes\":\"AP8=\"}'   bytes, in base64
   simple-dist call fib 20 --json              value, where it ran, how long it took
+  simple-dist call fib 20 --wait              by a worker, as soon as there is one
+  simple-dist call fib 45 --deadline 2s       ended by then, whatever happens
 
 The demo functions run here when no worker can be had; others then end with code 69. SIGINT, SIGTERM,
 SIGHUP, or nobody reading stdout any more cancels the call; a second signal ends it at once.")]
@@ -35,15 +37,11 @@ pub(crate) struct Options {
     /// Its arguments, one JSON value each
     #[arg(allow_negative_numbers = true)]
     arguments: Vec<String>,
-    /// How long to wait for a worker's value; a run here then takes as long as it takes
-    #[arg(long, default_value = "60s", value_parser = parse_timeout, allow_hyphen_values = true)]
-    timeout: Duration,
     /// Prints one JSON object with the value and where it came from
     #[arg(long)]
     json: bool,
-    /// Never run it here
-    #[arg(long)]
-    remote: bool,
+    #[command(flatten)]
+    policy: Policy,
     #[command(flatten)]
     broker: Broker,
 }
@@ -57,46 +55,45 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         options.arguments.iter().map(|text| argument(text)).collect::<Result<_, _>>()?;
     let mut interrupts = Interrupts::listen()?;
     let client = options.broker.client()?;
-    let function = dynamic(&client, &options.name)?;
-    let fallback = if options.remote { Fallback::Never } else { Fallback::WhenUnavailable };
-    let call = function.call_args(&arguments).timeout(options.timeout).fallback(fallback);
+    let function = options.policy.of(dynamic(&client, &options.name)?);
+    let call = function.call_args(&arguments);
+    let prefix = &options.broker.prefix;
     let ended = tokio::select! {
         answered = call.detailed() => Ok(answered),
         failure = interrupts.first() => Err(failure),
     };
     let ended = match ended {
-        Ok(Ok(answer)) => tokio::select! {
-            told = tell(&answer, client.problem(), options.json) => told,
-            failure = interrupts.first() => Err(failure),
-        },
-        Ok(Err(error)) => Err(failure(&client, &options.name, error).await),
+        Ok(Ok(answer)) => {
+            let because = because(&answer, &client, prefix);
+            tokio::select! {
+                told = tell(&answer, &because, options.json) => told,
+                failure = interrupts.first() => Err(failure),
+            }
+        }
+        Ok(Err(error)) => Err(failure(&client, &options, error).await),
         Err(failure) => Err(failure.with_cancelled(1, client.problem().is_none())),
     };
     interrupts.leave(client.close()).await;
     ended
 }
 
-async fn tell(
-    answer: &Answer<Value>,
-    problem: Option<link::Reason>,
-    json: bool,
-) -> Result<(), Failure> {
+async fn tell(answer: &Answer<Value>, because: &str, json: bool) -> Result<(), Failure> {
     let writer = Writer::start(ProgressBar::hidden())?;
-    let value = if json { &as_json(answer) } else { &answer.value };
+    let value = if json { &as_json(answer, because) } else { &answer.value };
     writer.line(text::json(value).map_err(Failure::function)?).await;
     writer.finish().await?;
     if !json {
-        say(origin(answer, problem.as_ref()));
+        say(origin(answer, because));
     }
     Ok(())
 }
 
 /// A call's failure, with what the function may be called if there is none of this name.
-async fn failure(client: &Client, name: &str, error: CallError<DynamicError>) -> Failure {
+async fn failure(client: &Client, options: &Options, error: CallError<DynamicError>) -> Failure {
     match error {
         CallError::Unavailable { reason } => {
-            let hint = suggestion::hint(client, name).await;
-            let why = why(reason, client.problem().as_ref());
+            let hint = suggestion::hint(client, &options.name).await;
+            let why = why(reason, client.problem().as_ref(), &options.broker.prefix);
             Failure::unavailable(format_args!("unavailable: {why}")).with(hint.as_deref())
         }
         error => Failure::from(error),
@@ -148,9 +145,20 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
     }
 }
 
+/// Why an answer was made here, if it was.
+pub(crate) fn because(answer: &Answer<Value>, client: &Client, prefix: &str) -> String {
+    match answer.ran {
+        Ran::Remote { .. } => String::new(),
+        Ran::Local { reason } => why(reason, client.problem().as_ref(), prefix),
+    }
+}
+
 /// Why a call did not go to a worker, in the broker's words where it has said some.
-pub(crate) fn why(reason: Reason, problem: Option<&link::Reason>) -> String {
+pub(crate) fn why(reason: Reason, problem: Option<&link::Reason>, prefix: &str) -> String {
     match (reason, problem) {
+        (Reason::NoDistributor, _) => {
+            format!("{reason}, under the prefix {prefix} of this broker's vhost")
+        }
         (
             Reason::NoConnection | Reason::Refused | Reason::Tls | Reason::Mismatch,
             Some(problem),
@@ -160,7 +168,7 @@ pub(crate) fn why(reason: Reason, problem: Option<&link::Reason>) -> String {
 }
 
 /// Where an answer came from, for people.
-pub(crate) fn origin(answer: &Answer<Value>, problem: Option<&link::Reason>) -> String {
+fn origin(answer: &Answer<Value>, because: &str) -> String {
     let took = answer.took;
     match &answer.ran {
         Ran::Remote { worker, attempt: 1 } => {
@@ -169,16 +177,17 @@ pub(crate) fn origin(answer: &Answer<Value>, problem: Option<&link::Reason>) -> 
         Ran::Remote { worker, attempt } => {
             format!("from worker {}, attempt {attempt}, {took:.1?}", worker.short())
         }
-        Ran::Local { reason } => format!("local ({}), {took:.1?}", why(*reason, problem)),
+        Ran::Local { .. } => format!("local ({because}), {took:.1?}"),
     }
 }
 
-fn as_json(answer: &Answer<Value>) -> Value {
+/// The same, and the value, for programs.
+pub(crate) fn as_json(answer: &Answer<Value>, because: &str) -> Value {
     let ran = match &answer.ran {
         Ran::Remote { worker, attempt } => {
             json!({"where": "worker", "worker": worker.to_string(), "attempt": attempt})
         }
-        Ran::Local { reason } => json!({"where": "local", "reason": reason.to_string()}),
+        Ran::Local { .. } => json!({"where": "local", "reason": because}),
     };
     json!({
         "value": answer.value,

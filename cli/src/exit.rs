@@ -99,6 +99,11 @@ impl Failure {
         Self { code, message: format!("{message}; {calls} {became}") }
     }
 
+    /// What is said.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The exit code of the process.
     pub(crate) fn code(&self) -> u8 {
         self.code
@@ -123,7 +128,7 @@ impl<E: Display> From<CallError<E>> for Failure {
         let code = match &error {
             // The message is complete by itself.
             CallError::BadArguments { message } => return Self::usage(message),
-            CallError::Timeout => 75,
+            CallError::Timeout | CallError::Deadline => 75,
             CallError::Unavailable { .. } | CallError::Closed => 69,
             CallError::BadOptions { .. } => 2,
             _ => 1,

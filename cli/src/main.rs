@@ -17,6 +17,7 @@ mod interrupts;
 mod logs;
 mod map;
 mod output;
+mod policy;
 mod roles;
 mod setup;
 mod suggestion;
@@ -86,7 +87,7 @@ Examples:
   simple-dist worker                       in another, on as many machines as you like,
   simple-dist call fib 20                  and call: 6765
   simple-dist call fib 40 --timeout 5s --json
-  simple-dist map fib 0..45
+  simple-dist map fib 0..45 --json
   simple-dist top                          watch it
 
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by

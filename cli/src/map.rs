@@ -5,27 +5,29 @@
 //! ```
 
 mod input;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Ran};
 use simple_dist_protocol::text;
 
 use self::input::{Entry, Input};
+use self::tally::Tally;
 use crate::broker_args::Broker;
 use crate::call;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 use crate::output::{Writer, say};
-use crate::roles::parse_timeout;
+use crate::policy::Policy;
 use crate::suggestion;
 
 /// Calls a function for every value.
@@ -37,9 +39,11 @@ Examples:
   simple-dist map primes numbers.jsonl        one JSON value a line
   seq 100 | simple-dist map fib -
   tail -f numbers | simple-dist map fib - --unordered
+  simple-dist map fib 0..45 --json            {\"index\":0,\"argument\":0,\"value\":0,\"ran\":..}
+  simple-dist map fib ids.jsonl --wait        by workers alone, whatever is down meanwhile
 
 Input is read as calls end, and may be endless; blank lines are skipped. A line that is no JSON, or
-whose call fails, is named on stderr, and the others go on. On SIGINT, SIGTERM, SIGHUP, or when
+whose call fails, is named on stderr, or with --json told among the values; the others go on. On SIGINT, SIGTERM, SIGHUP, or when
 nobody reads the values any more, calls under way are cancelled; a second signal ends it at once.
 
 Exit codes: 0 every call gave its value, 1 some did not, 2 usage, 74 stdout cannot be written;
@@ -50,18 +54,23 @@ pub(crate) struct Options {
     /// A range (0..45, 0..=45), a file of JSON values, one a line, or - for stdin
     #[arg(allow_hyphen_values = true)]
     values: String,
-    /// How long each call may wait for a worker's value
-    #[arg(long, default_value = "60s", value_parser = parse_timeout, allow_hyphen_values = true)]
-    timeout: Duration,
+    #[command(flatten)]
+    policy: Policy,
     /// Calls under way at once
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: u32,
     /// Prints values as they come, not in the order of their arguments
     #[arg(long)]
     unordered: bool,
-    /// Ends at the first call without a value, with its exit code
+    /// Prints one JSON object a line: index, argument, value or error, where it ran, how long it took
     #[arg(long)]
+    json: bool,
+    /// Ends at the first call without a value, with its exit code
+    #[arg(long, overrides_with = "keep_going")]
     fail_fast: bool,
+    /// Goes on after calls without a value, which is the default
+    #[arg(long, overrides_with = "fail_fast")]
+    keep_going: bool,
     #[command(flatten)]
     broker: Broker,
 }
@@ -75,9 +84,9 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen()?;
     let mut input = Input::open(&options.values)?;
     let client = options.broker.client()?;
-    let progress = progress(input.count());
+    let progress = progress(&input);
     let mut run = Run {
-        function: call::dynamic(&client, &options.name)?,
+        function: options.policy.of(call::dynamic(&client, &options.name)?),
         client: client.clone(),
         progress: progress.clone(),
         begun: begun(),
@@ -135,17 +144,41 @@ struct Run {
     tally: Tally,
 }
 
+/// One of the calls.
+struct Which {
+    number: u64,
+    /// For people.
+    name: String,
+    /// Where it was read, if that has lines, and what: for programs.
+    line: Option<u64>,
+    argument: Option<Value>,
+}
+
 /// A call that has ended: which, and how.
 struct Called {
-    number: u64,
-    name: String,
+    which: Which,
     ended: Result<Answer<Value>, CallError<DynamicError>>,
 }
 
 /// What is to be told of it.
 enum Ended {
     Value(String),
-    Failed(Failure),
+    /// And the line that says so, if programs read it.
+    Failed(Failure, Option<String>),
+}
+
+impl Which {
+    /// What is told of it to programs.
+    fn told(&self, mut of: Value) -> Value {
+        of["index"] = json!(self.number);
+        let argument = self.argument.clone();
+        for (key, value) in [("line", self.line.map(Value::from)), ("argument", argument)] {
+            if let Some(value) = value {
+                of[key] = value;
+            }
+        }
+        of
+    }
 }
 
 impl Run {
@@ -172,46 +205,65 @@ impl Run {
     }
 
     fn begin(&mut self, entry: Entry) {
-        let Entry { name, size, argument } = entry;
+        let Entry { name, line, size, argument } = entry;
         let number = self.taken;
+        let mut which = Which { number, name, line, argument: None };
         self.taken += 1;
         self.largest = self.largest.max(size);
         match argument {
             Ok(argument) => {
-                let call = self.function.call(argument).timeout(self.options.timeout).detailed();
-                self.calls
-                    .push(Box::pin(async move { Called { number, name, ended: call.await } }));
+                which.argument = self.options.json.then(|| argument.clone());
+                let call = self.function.call(argument).detailed();
+                self.calls.push(Box::pin(async move { Called { which, ended: call.await } }));
             }
             Err(problem) => {
-                let failure = Failure::usage(format_args!("{name}: {problem}"));
-                self.ended.insert(number, Ended::Failed(failure));
+                let ended = self.failed(&which, Failure::usage(problem));
+                self.ended.insert(number, ended);
             }
         }
     }
 
     fn note(&mut self, called: Called) {
-        let Called { number, name, ended } = called;
+        let Called { which, ended } = called;
+        let number = which.number;
         let ended = match ended {
-            Ok(Answer { value, ran, .. }) => {
-                match ran {
-                    Ran::Remote { .. } => self.tally.remote += 1,
-                    Ran::Local { reason } => {
-                        let why = call::why(reason, self.client.problem().as_ref());
-                        *self.tally.local.entry(why).or_insert(0) += 1;
-                    }
-                }
-                text::json(&value)
-                    .map_or_else(|e| Ended::Failed(Failure::function(e)), Ended::Value)
-            }
+            Ok(answer) => self.value(&which, &answer),
             Err(error) => {
                 self.unavailable |= matches!(error, CallError::Unavailable { .. });
-                Ended::Failed(Failure::from(error).of(&name))
+                self.failed(&which, Failure::from(error))
             }
         };
         if let Ended::Value(value) = &ended {
             self.largest = self.largest.max(value.len());
         }
         self.ended.insert(number, ended);
+    }
+
+    fn value(&mut self, which: &Which, answer: &Answer<Value>) -> Ended {
+        let because = call::because(answer, &self.client, &self.options.broker.prefix);
+        let told = match self.options.json {
+            true => text::json(&which.told(call::as_json(answer, &because))),
+            false => text::json(&answer.value),
+        };
+        match told {
+            Ok(told) => {
+                match answer.ran {
+                    Ran::Remote { .. } => self.tally.remote += 1,
+                    Ran::Local { .. } => *self.tally.local.entry(because).or_insert(0) += 1,
+                }
+                Ended::Value(told)
+            }
+            Err(error) => self.failed(which, Failure::function(error)),
+        }
+    }
+
+    fn failed(&self, which: &Which, failure: Failure) -> Ended {
+        let named = failure.of(&which.name);
+        let told = self.options.json.then(|| {
+            let told = which.told(json!({"error": named.message()}));
+            text::json(&told).unwrap_or_default()
+        });
+        Ended::Failed(named, told)
     }
 
     /// Tells of what has ended and whose turn it is; false if nobody reads it any more.
@@ -228,48 +280,25 @@ impl Run {
                         return Ok(false);
                     }
                 }
-                Ended::Failed(failure) if self.options.fail_fast => return Err(failure),
-                Ended::Failed(failure) => {
+                Ended::Failed(failure, told) => {
                     self.tally.failed += 1;
-                    self.progress.suspend(|| failure.say());
+                    self.progress.set_message(format!(", {} failed", self.tally.failed));
+                    let is_told = told.is_some();
+                    if let Some(told) = told
+                        && !writer.line(told).await
+                    {
+                        return Ok(false);
+                    }
+                    if self.options.fail_fast && !self.options.keep_going {
+                        return Err(failure);
+                    }
+                    if !is_told {
+                        self.progress.suspend(|| failure.say());
+                    }
                 }
             }
         }
         Ok(true)
-    }
-}
-
-/// Where calls ran.
-#[derive(Debug, Default)]
-struct Tally {
-    remote: u64,
-    /// By reason.
-    local: BTreeMap<String, u64>,
-    failed: u64,
-}
-
-impl Tally {
-    fn said(&self) -> String {
-        let remote = match self.remote {
-            1 => "1 from a worker".to_owned(),
-            remote => format!("{remote} from workers"),
-        };
-        let all: u64 = self.local.values().sum();
-        let mut reasons = self.local.iter();
-        let why = match (reasons.next(), reasons.next()) {
-            (None, _) => String::new(),
-            (Some((reason, _)), None) => format!(" ({reason})"),
-            _ => {
-                let counted = |(reason, count)| format!("{reason}: {count}");
-                let counted: Vec<_> = self.local.iter().map(counted).collect();
-                format!(" ({})", counted.join(", "))
-            }
-        };
-        let failed = match self.failed {
-            0 => String::new(),
-            failed => format!(", {failed} failed"),
-        };
-        format!("{remote}, {all} local{why}{failed}")
     }
 }
 
@@ -278,30 +307,15 @@ fn begun() -> Instant {
     Instant::now()
 }
 
-fn progress(count: Option<u64>) -> ProgressBar {
+fn progress(input: &Input) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let (progress, template) = match count {
-        Some(count) => (ProgressBar::new(count), "{bar:40} {pos} of {len}, {per_sec}, {eta} left"),
-        None => (ProgressBar::no_length(), "{pos} done, {per_sec}"),
+    let (progress, template) = match input.count() {
+        Some(count) => {
+            (ProgressBar::new(count), "{bar:40} {pos} of {len}{msg}, {per_sec}, {eta} left")
+        }
+        None => (ProgressBar::no_length(), "{pos} done{msg}, {per_sec}"),
     };
     progress.with_style(ProgressStyle::with_template(template).expect("it is well-formed"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_and_why_calls_ran_is_said() {
-        let said = |remote, local: &[(&str, u64)], failed| {
-            let local = local.iter().map(|&(reason, count)| (reason.to_owned(), count)).collect();
-            Tally { remote, local, failed }.said()
-        };
-        assert_eq!(said(1, &[], 0), "1 from a worker, 0 local");
-        assert_eq!(said(2, &[("busy", 3)], 1), "2 from workers, 3 local (busy), 1 failed");
-        let local = [("busy", 3), ("late", 1)];
-        assert_eq!(said(0, &local, 0), "0 from workers, 4 local (busy: 3, late: 1)");
-    }
 }

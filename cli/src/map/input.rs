@@ -1,10 +1,10 @@
 //! What `map` calls a function with: a range, or lines of a file or of stdin, read as they are
 //! needed.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde_json::Value;
@@ -19,11 +19,16 @@ const LINE: usize = 2 * limits::ARGUMENT_BYTES;
 /// What is read ahead: entries, and about as many bytes.
 const AHEAD: (usize, usize) = (256, 1 << 20);
 
+/// The longest file whose lines are counted.
+const COUNTED: u64 = 256 << 20;
+
 /// One value to call with.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Entry {
     /// Which it is, for people: `numbers.txt, line 3 (20)`.
     pub(crate) name: String,
+    /// The line it was read from.
+    pub(crate) line: Option<u64>,
     /// Its bytes, about.
     pub(crate) size: usize,
     /// The value, or what is wrong with the line.
@@ -33,7 +38,12 @@ pub(crate) struct Entry {
 /// Where they come from.
 pub(crate) enum Input {
     Range(Range<i128>),
-    Lines { ahead: std::vec::IntoIter<Entry>, more: mpsc::Receiver<Result<Vec<Entry>, Failure>> },
+    Lines {
+        ahead: std::vec::IntoIter<Entry>,
+        more: mpsc::Receiver<Result<Vec<Entry>, Failure>>,
+        /// What they are read from, if it can be read twice.
+        file: Option<PathBuf>,
+    },
 }
 
 impl Input {
@@ -61,20 +71,21 @@ impl Input {
 
     fn read(source: impl Read + Send + 'static, file: Option<&str>) -> Result<Self, Failure> {
         let (send, more) = mpsc::channel(1);
+        let path = file.map(PathBuf::from);
         let file = file.map(|name| text::line(name, SHOWN).to_string());
         // Not waited for: it may read from a terminal for ever, and ends with the process.
         thread::Builder::new()
             .name("input".to_owned())
             .spawn(move || read_all(BufReader::new(source), file.as_deref(), &send))
             .map_err(Failure::configuration)?;
-        Ok(Self::Lines { ahead: Vec::new().into_iter(), more })
+        Ok(Self::Lines { ahead: Vec::new().into_iter(), more, file: path })
     }
 
-    /// How many there are, if that is known.
+    /// How many there are, if that is known: the lines of a file are counted.
     pub(crate) fn count(&self) -> Option<u64> {
         match self {
             Self::Range(range) => u64::try_from(range.end - range.start).ok(),
-            Self::Lines { .. } => None,
+            Self::Lines { file, .. } => file.as_deref().and_then(lines),
         }
     }
 
@@ -82,7 +93,7 @@ impl Input {
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>, Failure> {
         match self {
             Self::Range(range) => Ok(range.next().map(Entry::number)),
-            Self::Lines { ahead, more } => loop {
+            Self::Lines { ahead, more, file: _ } => loop {
                 if let Some(entry) = ahead.next() {
                     return Ok(Some(entry));
                 }
@@ -100,7 +111,7 @@ impl Entry {
         let value = i64::try_from(number).map(Value::from);
         let value = value.or_else(|_| u64::try_from(number).map(Value::from));
         let argument = value.map_err(|_| "over 64 bits".to_owned());
-        Self { name: format!("({number})"), size: size_of::<u64>(), argument }
+        Self { name: format!("({number})"), line: None, size: size_of::<u64>(), argument }
     }
 
     fn line(file: Option<&str>, number: u64, line: &[u8]) -> Self {
@@ -112,8 +123,20 @@ impl Entry {
         } else {
             call::parse(line)
         };
-        Self { name, size: line.len(), argument }
+        Self { name, line: Some(number), size: line.len(), argument }
     }
+}
+
+/// How many lines of a file are not blank, if it is one that can be read twice, and soon.
+fn lines(path: &Path) -> Option<u64> {
+    let is_short = |file: &Metadata| file.is_file() && file.len() <= COUNTED;
+    path.metadata().ok().filter(is_short)?;
+    let mut file = BufReader::new(File::open(path).ok()?);
+    let mut count = 0;
+    while let Some(line) = read_line(&mut file).ok()? {
+        count += u64::from(!line.trim_ascii().is_empty());
+    }
+    Some(count)
 }
 
 /// Reads to the end, or until nobody wants more.
@@ -264,6 +287,15 @@ mod tests {
         let right: Vec<bool> = read.iter().map(|(_, argument)| argument.is_some()).collect();
         assert_eq!(right, [true, false, true, false]);
         assert!(read.iter().all(|(name, _)| name.len() < 4 * SHOWN));
+    }
+
+    #[test]
+    fn the_lines_of_a_file_are_counted_and_those_of_a_device_are_not() {
+        let file = std::env::temp_dir().join(format!("counted-{}", std::process::id()));
+        std::fs::write(&file, "1\n\n2\n3").unwrap();
+        assert_eq!(lines(&file), Some(3));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(lines(Path::new("/dev/zero")), None);
     }
 
     #[test]

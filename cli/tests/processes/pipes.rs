@@ -5,15 +5,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, free_port, json, now, served_by};
+use crate::cluster::{self, Cluster, free_port, now, served_by};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn under_way(site: &str) -> u64 {
-    let books = &json(site, "/api/v1/status")["books"];
+    let books = &cluster::json(site, "/api/v1/status")["books"];
     ["queued", "placed", "running"].iter().filter_map(|state| books[state].as_u64()).sum()
 }
 
@@ -83,6 +84,47 @@ async fn map_begins_before_its_input_ends_and_names_what_fails() {
 }
 
 #[tokio::test]
+async fn map_tells_programs_of_each_value_and_failure_in_one_object() {
+    let cluster = Cluster::new().await;
+    let file = std::env::temp_dir().join(format!("numbers-{}", std::process::id()));
+    std::fs::write(&file, "20\n\nx\n-1\n").expect("there is room");
+    let named = file.to_str().expect("it is text");
+    let output = cluster.output(&["map", "fib", named, "--json", "--fail-fast", "--keep-going"]);
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let told = String::from_utf8_lossy(&output.stdout);
+    let told: Vec<Value> =
+        told.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let where_ = |told: &Value| (told["index"].clone(), told["line"].clone());
+    assert_eq!(
+        told.iter().map(where_).collect::<Vec<_>>(),
+        [(json!(0), json!(1)), (json!(1), json!(3)), (json!(2), json!(4)),]
+    );
+    assert_eq!((&told[0]["argument"], &told[0]["value"]), (&json!(20), &json!(6765)));
+    let reason = told[0]["ran"]["reason"].as_str().expect("it ran here");
+    assert!(reason.contains("under the prefix"), "nobody is there: {reason}");
+    assert!(told[0]["took_ms"].is_number());
+    assert!(told[1]["error"].as_str().expect("x is no JSON").contains("line 3 (x)"));
+    assert!(told[1].get("argument").is_none() && told[2].get("value").is_none());
+    assert!(told[2]["error"].as_str().expect("-1 is no u64").contains("not -1"));
+    assert_eq!(words(&output).lines().count(), 2, "the sum alone: {}", words(&output));
+}
+
+#[tokio::test]
+async fn a_call_that_is_to_be_remote_never_runs_here_and_waits_if_asked_to() {
+    let cluster = Cluster::new().await;
+    let remote = cluster.output(&["map", "fib", "0..2", "--remote", "--fail-fast"]);
+    assert_eq!(remote.status.code(), Some(69), "{}", words(&remote));
+    assert!(words(&remote).contains("(0): unavailable: no distributor"), "{}", words(&remote));
+    let mut waits = cluster.command(&["map", "fib", "20..22", "--wait", "--priority", "9"]);
+    let waits = waits.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    let waited = waits.expect("the binary runs").wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&waited.stdout), "6765\n10946\n", "{}", words(&waited));
+    assert!(words(&waited).contains("2 from workers"), "{}", words(&waited));
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_is_a_failure() {
     let cluster = Cluster::new().await;
     let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
@@ -108,7 +150,7 @@ async fn what_makes_no_sense_is_refused_in_a_sentence() {
         (&["map", "fib", "0..x"], 2, "x is no whole number"),
         (&["worker", "--slots", "0"], 2, "a worker has 1 to 1024 slots"),
         (&["worker", "--slots", "5000"], 2, "a worker has 1 to 1024 slots"),
-        (&["call", "fib", "1", "--timeout", "2h"], 2, "1h at most"),
+        (&["call", "fib", "1", "--timeout", "2h"], 2, "at most 1h"),
         (&["call", "fibb", "1", "--url", "amqp://127.0.0.1:9"], 69, "did you mean fib?"),
         (&["call", "fib", "20.5", "--url", "amqp://127.0.0.1:9"], 2, "takes a u64, not 20.5"),
     ] {
