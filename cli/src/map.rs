@@ -8,6 +8,7 @@ mod input;
 mod tally;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Ran};
 use simple_dist_protocol::text;
@@ -43,8 +44,9 @@ Examples:
   simple-dist map fib ids.jsonl --wait        by workers alone, whatever is down meanwhile
 
 Input is read as calls end, and may be endless; blank lines are skipped. A line that is no JSON, or
-whose call fails, is named on stderr, or with --json told among the values; the others go on. On SIGINT, SIGTERM, SIGHUP, or when
-nobody reads the values any more, calls under way are cancelled; a second signal ends it at once.
+whose call fails, is named on stderr, or with --json told among the values; the others go on. On
+SIGINT, SIGTERM, SIGHUP, or when nobody reads the values any more, calls under way are cancelled; a
+second signal ends it at once.
 
 Exit codes: 0 every call gave its value, 1 some did not, 2 usage, 74 stdout cannot be written;
 128 and the signal's number if one ended it, 141 if nobody reads the values any more.")]
@@ -313,9 +315,12 @@ fn progress(input: &Input) -> ProgressBar {
     }
     let (progress, template) = match input.count() {
         Some(count) => {
-            (ProgressBar::new(count), "{bar:40} {pos} of {len}{msg}, {per_sec}, {eta} left")
+            (ProgressBar::new(count), "{bar:40} {pos} of {len}{msg}, {rate}, {eta} left")
         }
-        None => (ProgressBar::no_length(), "{pos} done{msg}, {per_sec}"),
+        None => (ProgressBar::no_length(), "{pos} done{msg}, {rate}"),
     };
-    progress.with_style(ProgressStyle::with_template(template).expect("it is well-formed"))
+    let style = ProgressStyle::with_template(template).expect("it is well-formed");
+    progress.with_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
+        let _written = write!(to, "{:.0}/s", state.per_sec());
+    }))
 }
