@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_core::caller::{CallOptions, Obstacle};
+use simple_dist_protocol::nested::{OpenCall, begin_call};
 use simple_dist_protocol::{Argument, Failure, JobId, NoError, codec, limits};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -235,6 +236,8 @@ pub(crate) struct Pending {
     stub: Arc<Stub>,
     pub(crate) options: CallOptions,
     state: State,
+    /// While an async job waits for it.
+    open: Option<OpenCall>,
 }
 
 enum State {
@@ -270,7 +273,7 @@ impl fmt::Debug for State {
 
 impl Pending {
     pub(crate) fn new(client: Client, stub: Arc<Stub>, options: CallOptions) -> Self {
-        Self { client, stub, options, state: State::New }
+        Self { client, stub, options, state: State::New, open: None }
     }
 
     /// Goes on; `arguments` are asked for at the first poll.
@@ -280,16 +283,17 @@ impl Pending {
         arguments: impl FnOnce() -> Result<Arguments, CallError>,
     ) -> Poll<Outcome> {
         if let State::New = self.state {
+            self.open = begin_call();
             self.state = match arguments().and_then(|arguments| self.begin(arguments)) {
                 Ok(state) => state,
                 Err(error) => {
-                    self.state = State::Ended;
+                    (self.state, self.open) = (State::Ended, None);
                     return Poll::Ready(Err(error.widen()));
                 }
             };
         }
         let outcome = ready!(self.poll_begun(context));
-        self.state = State::Ended;
+        (self.state, self.open) = (State::Ended, None);
         Poll::Ready(outcome)
     }
 

@@ -34,10 +34,6 @@ pub use self::jobs::{DeliveryId, Number};
 use self::outbox::Outbox;
 use self::run_times::RunTimes;
 
-/// So many slots at most lend their places at once, while what they run waits for a call of its
-/// own. For each the worker runs one job more, on one thread more: jobs may call each other this
-/// deep, and beyond it they run what they call in place.
-pub const LENT_MAX: usize = 128;
 /// How long a leaving worker waits for the confirms of what it handed back at the very end.
 const LAST_CONFIRMS: Duration = Duration::from_secs(2);
 
@@ -52,6 +48,9 @@ pub struct Profile {
     pub functions: Vec<Address>,
     /// How many jobs it runs at once.
     pub slots: usize,
+    /// How many slots at most lend their places at once, while what they run waits for a call of its
+    /// own: for each the worker runs one job more.
+    pub lends: usize,
     /// How long what runs may run on when the worker is told to leave.
     pub grace: Duration,
 }

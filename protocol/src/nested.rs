@@ -6,6 +6,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Address, RunError};
 
@@ -25,6 +27,50 @@ pub trait Place {
 thread_local! {
     static PLACE: RefCell<Option<Rc<dyn Place>>> = const { RefCell::new(None) };
     static STATE: Cell<State> = const { Cell::new(State::Runs) };
+    static CALLS: RefCell<Option<Calls>> = const { RefCell::new(None) };
+}
+
+/// The calls that an async job has made and whose ends it has not seen.
+#[derive(Debug, Clone, Default)]
+pub struct Calls(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub struct OpenCall(Calls);
+
+impl Calls {
+    /// Runs a part of the job; the calls that begin meanwhile are counted.
+    pub fn count<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _before = Counted(CALLS.replace(Some(self.clone())));
+        run()
+    }
+
+    /// Whether there are any.
+    pub fn are_open(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+/// A call begins; none if no async job makes it.
+pub fn begin_call() -> Option<OpenCall> {
+    let calls = CALLS.try_with(|calls| calls.borrow().clone()).ok().flatten()?;
+    calls.0.fetch_add(1, Ordering::AcqRel);
+    Some(OpenCall(calls))
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What was counted before on this thread, and will be again.
+struct Counted(Option<Calls>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CALLS.set(self.0.take());
+    }
 }
 
 /// What a thread does.
@@ -97,6 +143,19 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_calls_of_a_job_are_open_until_they_are_dropped() {
+        assert!(begin_call().is_none());
+        let calls = Calls::default();
+        let one = calls.count(|| {
+            Calls::default().count(begin_call);
+            begin_call()
+        });
+        assert!(calls.are_open() && begin_call().is_none());
+        drop(one);
+        assert!(!calls.are_open());
+    }
 
     /// It lends so many times, and counts how often it was given back.
     struct Few(Cell<u8>, Cell<u8>);

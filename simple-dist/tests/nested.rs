@@ -67,3 +67,24 @@ fn local_runs_that_call_each_other() {
     let calls = client.function(LOCAL).map([5; 64]).timeout(LIMIT).blocking();
     assert_eq!(calls.map(Result::unwrap).collect::<Vec<_>>(), [5; 64]);
 }
+
+/// They wait on tasks, more than there are async slots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn async_functions_that_call_each_other() {
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let fib = move |n| {
+        let client = Arc::clone(&client);
+        async move {
+            let fib = client.get().expect("it is called later").function(FIB);
+            let call = async |n| fib.call(n).fallback(Fallback::Never).await.expect("a value");
+            if n < 2 { n } else { call(n - 1).await + call(n - 2).await }
+        }
+    };
+    let cluster = Cluster::start().async_slots(2).serve_async(FIB, fib).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    let calls = cluster.client().function(FIB).map([5; 20]).fallback(Fallback::Never);
+    let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
+    assert_eq!(values, [5; 20]);
+    cluster.stop().await;
+}

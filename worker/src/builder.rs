@@ -25,6 +25,13 @@ pub const SLOTS_MAX: usize = 1024;
 /// And this many async slots: each is a place in its beats, which name all that runs, about 90
 /// bytes each, once a second.
 pub const ASYNC_SLOTS_MAX: usize = 4096;
+/// So many slots at most lend their places at once, while their jobs wait for calls of their own by
+/// `blocking`: each takes one thread more. Jobs may call each other this deep; beyond it they run
+/// what they call in place.
+pub const LENT_MAX: usize = 128;
+/// And so many async slots, while their jobs await calls of their own: beyond it they keep their
+/// slots.
+pub const ASYNC_LENT_MAX: usize = 4096;
 /// Async slots for each core, unless the program says otherwise.
 const ASYNC_SLOTS: usize = 64;
 /// Running jobs get this long at most when the worker is told to leave.
@@ -133,8 +140,9 @@ pub struct Builder {
     host: Option<String>,
 }
 
-/// What one worker runs: functions, in order of their addresses, how, and how many at once.
-type Kind = (Vec<Address>, Bodies, usize);
+/// What one worker runs: functions, in order of their addresses, how, how many at once, and how many
+/// more while others wait.
+type Kind = (Vec<Address>, Bodies, (usize, usize));
 
 // By hand: the URL may contain a password.
 impl fmt::Debug for Builder {
@@ -228,8 +236,8 @@ impl Builder {
     /// Serves a function by an async body, which runs on the runtime that [`run`](Self::run) is
     /// awaited on, as one of many at once: for work that waits for others, not for the processor. A
     /// body that computes, or blocks its thread, holds up whatever else that runtime does, the
-    /// worker's own connection included. One that awaits a call keeps its async slot meanwhile: only
-    /// a thread that waits by `blocking` lends its place.
+    /// worker's own connection included. While it awaits calls of its own, another runs in its async
+    /// slot, up to [`ASYNC_LENT_MAX`].
     ///
     /// It is dropped at its next `await` when the call is cancelled or its time has passed. What
     /// it panics with is the call's answer.
@@ -353,9 +361,9 @@ impl Builder {
         let (host, grace) = (self.host.clone().unwrap_or_else(host_name), self.grace);
         let grace_ends = std::mem::replace(&mut self.grace_ends, Box::pin(pending())).shared();
         let mut services = vec![];
-        for (functions, bodies, slots) in self.kinds()? {
+        for (functions, bodies, (slots, lends)) in self.kinds()? {
             let (url, topology, host) = (url.clone(), topology.clone(), host.clone());
-            let options = Options { url, topology, functions, bodies, slots, grace, host };
+            let options = Options { url, topology, functions, bodies, slots, lends, grace, host };
             services.push(Service::start(options).map_err(Error::Threads)?);
         }
         let shutdown = shutdown.shared();
@@ -379,9 +387,13 @@ impl Builder {
         }
         let in_order = |addresses: BTreeSet<&Address>| addresses.into_iter().cloned().collect();
         let (threads, tasks) = (in_order(threads.collect()), in_order(tasks.collect()));
-        let threads =
-            (threads, Bodies::Sync(Registry::new(self.functions), self.stack), self.slots);
-        let tasks = (tasks, Bodies::Async(self.async_functions), self.async_slots);
+        let threads = (
+            threads,
+            Bodies::Sync(Registry::new(self.functions), self.stack),
+            (self.slots, LENT_MAX),
+        );
+        let tasks =
+            (tasks, Bodies::Async(self.async_functions), (self.async_slots, ASYNC_LENT_MAX));
         let kinds = [threads, tasks].into_iter();
         Ok(kinds.filter(|(addresses, ..): &Kind| !addresses.is_empty()).collect())
     }

@@ -28,5 +28,7 @@ mod signal;
 mod slots;
 mod wire;
 
-pub use builder::{ASYNC_SLOTS_MAX, Builder, Error, GRACE_MAX, SLOTS_MAX, Worker};
+pub use builder::{
+    ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, Builder, Error, GRACE_MAX, LENT_MAX, SLOTS_MAX, Worker,
+};
 pub use signal::shutdown_signal;

@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) functions: Vec<Address>,
     pub(crate) bodies: Bodies,
     pub(crate) slots: usize,
+    pub(crate) lends: usize,
     pub(crate) grace: Duration,
     pub(crate) host: String,
 }
@@ -93,9 +94,9 @@ impl Service {
             signed: true,
             plan: Box::new(move |generation| control(names.worker(&user, worker, generation))),
         });
-        let Options { functions, host, slots: slot_count, grace, .. } = options;
+        let Options { functions, host, slots: slot_count, lends, grace, .. } = options;
         info!(worker.id = %worker, ?functions, slots = slot_count, "serving");
-        let profile = Profile { worker, host, functions, slots: slot_count, grace };
+        let profile = Profile { worker, host, functions, slots: slot_count, lends, grace };
         Ok(Self {
             worker,
             wire: Wire::new(&topology, worker),

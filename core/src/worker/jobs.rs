@@ -104,6 +104,10 @@ impl Jobs {
         self.jobs.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()
     }

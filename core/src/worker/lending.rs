@@ -7,17 +7,19 @@ use std::mem::take;
 use std::time::Duration;
 
 use super::jobs::{Number, State};
-use super::{Consumer, Effect, Executor, Intake, LENT_MAX, List, Stance};
+use super::{Consumer, Effect, Executor, Intake, List, Stance};
 
 /// The pause between two beats that tell of more places: without them what is waited for cannot
-/// come, yet each names all that is held.
+/// come, yet each names all that is held, for which it waits longer.
 const MORE: Duration = Duration::from_millis(5);
+/// So much longer for each job that is held.
+const MORE_FOR_EACH: Duration = Duration::from_micros(20);
 /// And of fewer: jobs that call others lend and take back all the time.
 const FEWER: Duration = Duration::from_millis(200);
 
 impl Executor {
     pub(super) fn waits(&mut self, slot: usize, number: Number, now: Duration) {
-        let may = self.stance == Stance::Live && self.lent < LENT_MAX;
+        let may = self.stance == Stance::Live && self.lent < self.profile.lends;
         let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
         let turn = turn.filter(|turn| may && !turn.lent && turn.run.front() == Some(&number));
         let lent = turn.is_some();
@@ -61,7 +63,8 @@ impl Executor {
     fn tell_of_places(&mut self) {
         let (at, told) = self.told;
         if self.lent != told {
-            let pause = if self.lent > told { MORE } else { FEWER };
+            let held = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+            let pause = if self.lent > told { MORE + MORE_FOR_EACH * held } else { FEWER };
             self.tell_at = self.tell_at.into_iter().chain([at + pause]).min();
         }
     }

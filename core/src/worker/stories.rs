@@ -18,6 +18,9 @@ use super::*;
 /// What a story may say of a job: its number, which is its id.
 type J = u128;
 
+/// How many places a story's worker lends.
+const LENDS: usize = 16;
+
 /// One thing that happens, at so many milliseconds.
 struct Step(u64, What);
 
@@ -64,6 +67,7 @@ impl Story {
             host: "here".to_owned(),
             functions: vec!["fib@1".parse().unwrap()],
             slots,
+            lends: LENDS,
             grace: Duration::from_secs(30),
         };
         let executor = Executor::new(profile, start);

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use simple_dist_core::worker::{Event, Work};
+use simple_dist_core::worker::{Event, Number, Work};
 use simple_dist_protocol::message::Answer;
+use simple_dist_protocol::nested::Calls;
 use simple_dist_protocol::panic_log::Run as Logged;
 use simple_dist_protocol::{Address, AsyncErased, AsyncRun, RunError};
 use tokio::sync::mpsc;
@@ -71,7 +72,15 @@ async fn run_one(slot: usize, work: Work, gate: &Arc<Gate>, shared: &Shared) -> 
     let answer = match shared.functions.get(&function) {
         None => Answer::NotServed,
         Some(function) => {
-            let run = Attended { run: function.run(args), logged, job };
+            let run = Attended {
+                run: function.run(args),
+                logged,
+                job,
+                place: (slot, number),
+                calls: Calls::default(),
+                waits: false,
+                happened: shared.happened.clone(),
+            };
             let run = async {
                 tokio::select! {
                     biased;
@@ -87,18 +96,36 @@ async fn run_one(slot: usize, work: Work, gate: &Arc<Gate>, shared: &Shared) -> 
     Event::Ran { slot, number, answer, took }
 }
 
-/// A run whose job can be asked for, and whose panics are logged, wherever it goes on.
+/// A run whose job can be asked for, whose panics are logged, and which lends its place while it
+/// waits for calls of its own, wherever it goes on.
 struct Attended {
     run: AsyncRun,
     logged: Logged,
     job: Job,
+    place: (usize, Number),
+    calls: Calls,
+    /// Whether the worker was told that it waits.
+    waits: bool,
+    happened: mpsc::Sender<Event>,
 }
 
 impl Future for Attended {
     type Output = Result<Vec<u8>, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { run, logged, job } = &mut *self;
-        job.clone().within(|| logged.clone().log_panics(|| Pin::new(run).poll(context)))
+        let Self { run, logged, job, place, calls, waits, happened } = &mut *self;
+        let poll = || calls.count(|| Pin::new(run).poll(context));
+        let end = job.clone().within(|| logged.clone().log_panics(poll));
+        let (slot, number) = *place;
+        if end.is_pending() && calls.are_open() != *waits {
+            let news = if *waits {
+                Event::Resumes { slot, number }
+            } else {
+                Event::Waits { slot, number }
+            };
+            // Where that is not taken now, the next poll tries again, and the end of the job ends all.
+            *waits ^= happened.try_send(news).is_ok();
+        }
+        end
     }
 }

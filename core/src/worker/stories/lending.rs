@@ -95,7 +95,7 @@ fn a_place_taken_back_is_not_given_away_while_the_other_runs() {
 fn as_many_places_are_lent_as_there_may_be_and_one_more_when_one_is_back() {
     let mut story = Story::live(1);
     // Beyond what a story may name.
-    for job in 1..=LENT_MAX {
+    for job in 1..=LENDS {
         let place = Place { term: Term(1), jobs: vec![placement(1)] };
         let mut place = place;
         place.jobs[0].key.id = JobId::from_u128(1000 + job as u128);
@@ -108,12 +108,12 @@ fn as_many_places_are_lent_as_there_may_be_and_one_more_when_one_is_back() {
     }
     let deeds = [
         placed(1, 9000, [1]),
-        waits(2, LENT_MAX, 1),
+        waits(2, LENDS, 1),
         Step(3, What::Event(Event::Resumes { slot: 0, number: Number(1) })),
-        waits(4, LENT_MAX, 1),
+        waits(4, LENDS, 1),
     ];
-    let lends = |lent| Deed::Lend(LENT_MAX, lent);
-    check(story, deeds, [run(LENT_MAX, [1]), lends(false), lends(true), Deed::Ack(9000)]);
+    let lends = |lent| Deed::Lend(LENDS, lent);
+    check(story, deeds, [run(LENDS, [1]), lends(false), lends(true), Deed::Ack(9000)]);
 }
 
 #[test]
@@ -176,13 +176,15 @@ fn beats_tell_of_more_places_at_once_and_of_fewer_a_little_later() {
             waits(11, 0, 1),
             waits(12, 1, 2),
             tick(16),
+            tick(17),
             resumes(20, 0, 1),
             waits(21, 0, 1),
             resumes(30, 0, 1),
             tick(200),
             tick(216),
+            tick(217),
         ],
-        [(11, 3), (16, 4), (216, 3)],
+        [(11, 3), (17, 4), (217, 3)],
     );
 }
 

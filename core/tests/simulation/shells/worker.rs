@@ -64,7 +64,8 @@ impl Worker {
         calls: bool,
     ) -> Self {
         let id = WorkerId::from_u128(id);
-        let profile = Profile { worker: id, host: "host".into(), functions, slots, grace };
+        let profile =
+            Profile { worker: id, host: "host".into(), functions, slots, lends: 8, grace };
         Self {
             id,
             executor: Executor::new(profile, Duration::ZERO),
