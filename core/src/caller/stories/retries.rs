@@ -138,9 +138,18 @@ fn nothing_begins_in_the_pause() {
             at(0, call_again(1, patient, Fallback::WhenUnavailable, 60_000)),
             at(10, answered(1, error())),
             at(20, down()),
+            at(2_000, call(9)),
+            at(3_000, ran(9)),
             at(5_010, ran(1)),
         ],
-        [Submitted(1), Retried(1), Runs(1, Reason::NoConnection), local(1, Reason::NoConnection)],
+        [
+            Submitted(1),
+            Retried(1),
+            Runs(9, Reason::NoConnection),
+            local(9, Reason::NoConnection),
+            Runs(1, Reason::NoConnection),
+            local(1, Reason::NoConnection),
+        ],
     );
 }
 
