@@ -55,6 +55,13 @@ macro_rules! options {
             self.$($options).+.fallback = fallback;
             self
         }
+
+        /// How often it is tried again when the function returned an error: never by default. Each
+        /// try is a job of its own, and none begins when the [timeout](Self::timeout) has passed.
+        pub fn retry(mut self, retry: $crate::Retry) -> Self {
+            self.$($options).+.retry = retry;
+            self
+        }
     };
 }
 

@@ -64,5 +64,5 @@ pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall, DynamicError};
 pub use error::ConnectError;
 pub use handle::Handle;
 pub use map::{BlockingMap, DetailedMap, KeyedMap, Map, Progress};
-pub use simple_dist_core::caller::{CallError, Fallback, Ran, Reason};
+pub use simple_dist_core::caller::{CallError, Fallback, Ran, Reason, Retry};
 pub use simple_dist_protocol::message::Bound;

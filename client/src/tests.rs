@@ -1,6 +1,7 @@
 //! Calls as their callers see them, without a broker: the test plays the link, or the whole
 //! thread behind the handle.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::answer::{Failed, Value};
 use crate::call::Arguments;
 use crate::client::Shared;
 use crate::erased_value::tests::Sharp;
-use crate::{Answer, CallError, Client, Fallback, Ran, Reason};
+use crate::{Answer, CallError, Client, Fallback, Ran, Reason, Retry};
 
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
 const LENGTH: PureFunction<Vec<u8>, usize> = Function::pure("length", 1, |bytes| bytes.len());
@@ -133,6 +134,21 @@ async fn an_error_here_is_the_functions_own() {
     assert_eq!(ends, [Err(CallError::Function("by zero".to_owned())), Ok(2)]);
     let local = client.function(DIV.declaration()).locally(|(a, b)| Err(format!("{a} by {b}")));
     assert_eq!(local.call((6, 3)).await, Err(CallError::Function("6 by 3".to_owned())));
+}
+
+#[tokio::test]
+async fn what_fails_here_is_tried_again_here() {
+    const FLAKY: Function<u32, u32, String> = Function::new("flaky", 1);
+    let (client, _link) = offline();
+    let runs = AtomicU32::new(0);
+    let flaky = client.function(FLAKY).locally(move |from| {
+        let run = runs.fetch_add(1, Ordering::Relaxed) + 1;
+        if run >= from { Ok(run) } else { Err(format!("run {run}")) }
+    });
+    let again = Retry::times(2).backoff(Duration::from_millis(1));
+    assert_eq!(flaky.call(3).retry(again).await, Ok(3));
+    assert_eq!(flaky.call(9).retry(again).await, Err(CallError::Function("run 6".to_owned())));
+    assert_eq!(flaky.call(9).await, Err(CallError::Function("run 7".to_owned())));
 }
 
 /// An error that cannot travel, of a function that runs here.

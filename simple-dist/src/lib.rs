@@ -43,7 +43,7 @@
 pub use simple_dist_client as client;
 #[cfg(feature = "client")]
 pub use simple_dist_client::{
-    Answer, CallError, Client, ConnectError, Fallback, Handle, Ran, Reason,
+    Answer, CallError, Client, ConnectError, Fallback, Handle, Ran, Reason, Retry,
 };
 
 /// Workers in full: builder, errors, limits.

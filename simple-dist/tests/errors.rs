@@ -1,10 +1,14 @@
 //! Functions that can fail, through a broker, a distributor and a worker.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use simple_dist::testing::Cluster;
-use simple_dist::{CallError, ErrorText, Fallback, Function, PureFunction};
+use simple_dist::{CallError, ErrorText, Fallback, Function, PureFunction, Retry};
 
 const PARSE: Function<String, u32, ParseError> = Function::new("parse", 1);
 const READ: PureFunction<String, usize, ErrorText> = Function::pure("read", 1, read);
@@ -65,5 +69,35 @@ async fn an_error_comes_back_as_it_is_from_a_worker_and_from_here() {
     let blind = client.function(PARSE_BLINDLY).call(String::new()).fallback(Fallback::Never).await;
     let Err(CallError::BadValue { message }) = blind else { panic!("{blind:?}") };
     assert!(message.contains("there is nothing to parse"), "{message}");
+    cluster.stop().await;
+}
+
+/// Gives the number of its run in this test, from that run on; before, it fails or panics.
+const FLAKY: Function<(u32, bool), u32, String> = Function::new("flaky", 1);
+
+fn flaky() -> impl Fn((u32, bool)) -> Result<u32, String> + Send + Sync {
+    let runs = Arc::new(AtomicU32::new(0));
+    move |(from, panics)| {
+        let run = runs.fetch_add(1, Ordering::Relaxed) + 1;
+        assert!(!panics || run >= from, "run {run}");
+        if run >= from { Ok(run) } else { Err(format!("run {run}")) }
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_on_workers_as_often_as_its_caller_says() {
+    let cluster = Cluster::start().serve(FLAKY, flaky()).await;
+    let flaky = cluster.client().function(FLAKY);
+    let again = |times| Retry::times(times).backoff(Duration::from_millis(1));
+    let failed = |run: u32| Err(CallError::Function(format!("run {run}")));
+    assert_eq!(flaky.call((9, false)).await, failed(1));
+    assert_eq!(flaky.call((9, false)).retry(again(2)).await, failed(4));
+    assert_eq!(flaky.call((6, false)).retry(again(2)).await, Ok(6));
+    let panicked = flaky.call((9, true)).retry(again(2)).await;
+    assert_eq!(panicked, Err(CallError::Panicked { message: "run 7".to_owned() }));
+    assert_eq!(flaky.call((9, true)).retry(again(2).on_panics()).await, Ok(9));
+    let patient = flaky.retry(again(2));
+    let values: Vec<_> = patient.map([(12, false), (0, false)]).in_flight(1).collect().await;
+    assert_eq!(values, [Ok(12), Ok(13)]);
     cluster.stop().await;
 }
