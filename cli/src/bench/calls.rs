@@ -1,13 +1,13 @@
 //! Calls through a distributor and a worker, each a process.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_bytes::ByteBuf;
 use simple_dist_client::{Client, Fallback, Handle};
 use simple_dist_demo::functions::ECHO;
 
-use super::figure::{Measured, Sample, histogram};
+use super::figure::{Measured, Sample, histogram, micros, now};
 use super::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, raw, role};
 
 /// How long the roles may take to come up.
@@ -72,13 +72,4 @@ async fn many(echo: &Handle<ByteBuf, ByteBuf>, count: usize) -> Result<Sample, E
 
 fn payload() -> ByteBuf {
     ByteBuf::from([7; PAYLOAD])
-}
-
-pub(crate) fn micros(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }

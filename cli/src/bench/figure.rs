@@ -1,6 +1,6 @@
 //! A row of the report.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use hdrhistogram::Histogram;
@@ -67,6 +67,15 @@ impl Sample {
 /// A histogram of microseconds, up to a minute, to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order")
+}
+
+pub(crate) fn micros(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// The rows of both sides.

@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use ureq::Agent;
 
-use super::calls::{micros, now, wait_until_served};
-use super::figure::{histogram, millis};
+use super::calls::wait_until_served;
+use super::figure::{histogram, micros, millis, now};
 use super::{Error, raw, role};
 
 /// Jobs behind the busy slot.

@@ -14,8 +14,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer
 
 use simple_dist_protocol::topology::{Declaration, QueueKind, Topology};
 
-use super::calls::{micros, now};
-use super::figure::{Measured, Sample, histogram};
+use super::figure::{Measured, Sample, histogram, micros, now};
 use super::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, role};
 
 /// The wait for one answer.
