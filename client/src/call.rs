@@ -36,9 +36,9 @@ macro_rules! options {
 
         /// When the call ends at the latest, from its beginning, whatever happens: with
         /// [`CallError::Deadline`](crate::CallError::Deadline) if nothing came before. Workers do not
-        /// begin it later, nor does this process. What runs here then cannot be stopped: it goes on without the call, and
-        /// keeps its local slot until it returns. Only a call of a job that runs in the job's own
-        /// place is not cut short. None by default.
+        /// begin it later, nor does this process. What runs here then cannot be stopped: it goes on
+        /// without the call, and keeps its local slot until it returns. Only a call of a job that
+        /// runs in the job's own place is not cut short. None by default.
         pub fn deadline(mut self, deadline: Duration) -> Self {
             self.$($options).+.deadline = Some(deadline);
             self
