@@ -22,7 +22,7 @@ use simple_dist_protocol::{ClientId, DistributorId, UserName};
 use utoipa::ToSchema;
 
 pub use functions::{Distribution, Function, Percentiles, RecentEndings};
-pub use jobs::{CancelledBy, Job, JobEvent, Moment, Place, RecentJob, UnfinishedJob};
+pub use jobs::{CancelledBy, Job, JobEvent, Place, RecentJob, TimelineEntry, UnfinishedJob};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
 pub use status::{Counts, Status};

@@ -35,12 +35,12 @@ use tokio_util::sync::CancellationToken;
 use self::colour::Colours;
 use self::footer::Footer;
 use self::functions::FunctionRow;
-use self::job::{Fact, JobCard};
-use self::jobs::{Ended, Filter, WayRow};
+use self::job::{Detail, JobCard};
+use self::jobs::{Ended, Filter, UnfinishedRow};
 use self::live::{ENDED_SHOWN, JobsPart, Live};
 use self::sentence::Sentence;
 use self::status::Status;
-use self::stream::Picture;
+use self::stream::StreamChart;
 use self::tiles::Tile;
 use self::workers::{WorkerRow, fate};
 use crate::handle::{Handle, Refused};
@@ -130,7 +130,7 @@ struct NowPage<'a> {
     unlisted: &'a Option<String>,
     frame: Frame,
     tiles: [Tile; 5],
-    picture: &'a Picture,
+    picture: &'a StreamChart,
     workers: &'a [WorkerRow],
     buttons: bool,
     from: &'static str,
@@ -163,8 +163,8 @@ struct WorkerPage<'a> {
     frame: Frame,
     worker: &'a WorkerRow,
     says: String,
-    facts: Vec<Fact>,
-    picture: &'a Picture,
+    facts: Vec<Detail>,
+    picture: &'a StreamChart,
     waiting: Vec<String>,
     ended: &'a Ended,
     buttons: bool,
@@ -175,7 +175,7 @@ struct WorkerPage<'a> {
 struct JobsPage<'a> {
     frame: Frame,
     filter: &'a Filter,
-    under_way: Option<Vec<WayRow>>,
+    under_way: Option<Vec<UnfinishedRow>>,
     ended: &'a Ended,
     filtered: bool,
 }
@@ -282,7 +282,7 @@ async fn now(
         NowPage {
             frame,
             tiles: tiles::of(&view),
-            picture: &Picture::of(&view, &colours, None),
+            picture: &StreamChart::of(&view, &colours, None),
             workers: &workers::rows(&view, &colours),
             unlisted: &workers::unlisted(&view),
             buttons: may_act,
@@ -331,7 +331,7 @@ async fn worker(
             worker: &workers::alone(worker, &colours),
             says: worker_says(worker),
             facts: worker_facts(worker),
-            picture: &Picture::of(&view, &colours, Some(worker.id)),
+            picture: &StreamChart::of(&view, &colours, Some(worker.id)),
             waiting: waiting.map(|job| job.id.to_string()).collect(),
             ended: &jobs::ended_by(&view, worker.id, ENDED_SHOWN, &colours),
             buttons: may_act,
@@ -353,8 +353,8 @@ fn worker_says(worker: &Worker) -> String {
     format!("{state}: {} of {} busy.", worker.busy, workers::slots(worker))
 }
 
-fn worker_facts(worker: &Worker) -> Vec<Fact> {
-    let fact = |name, text| Fact { name, text, path: None };
+fn worker_facts(worker: &Worker) -> Vec<Detail> {
+    let fact = |name, text| Detail { name, text, path: None };
     vec![
         fact("Host", text::line(&worker.host, workers::NAMED).to_string()),
         fact("Version", text::line(&worker.version, workers::NAMED).to_string()),

@@ -24,7 +24,7 @@ use crate::wire::Wire;
 use crate::wire::decode::{self, DecodeError, LeaderQueue, Source};
 use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token};
 
-use broker_calls::Done;
+use broker_calls::CallResult;
 use http_calls::HttpCallers;
 
 /// How often a standby tries to take the lock.
@@ -64,7 +64,7 @@ pub(crate) struct Service {
     /// Whether a request for the lock is running.
     claiming: bool,
     /// Broker calls in progress, each with the generation it was started in.
-    broker_calls: JoinSet<(Generation, Done)>,
+    broker_calls: JoinSet<(Generation, CallResult)>,
     /// Pools being purged, and whether each has to be declared again afterwards: a job placed
     /// meanwhile would be purged too.
     purging: HashMap<PoolId, bool>,
@@ -232,9 +232,9 @@ impl Service {
     }
 
     fn perform(&mut self, effect: Effect) {
-        let effect = match self.callers.take(effect) {
-            http_calls::Taken::ForHttp(then) => return self.pending.extend(then),
-            http_calls::Taken::ForBroker(effect) => effect,
+        let effect = match self.callers.route(effect) {
+            http_calls::Routed::ForHttp(then) => return self.pending.extend(then),
+            http_calls::Routed::ForBroker(effect) => effect,
         };
         let Some(session) = self.session.clone() else { return };
         let (message, token) = match effect {

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_keep_to_five_characters() {
+    fn durations_fit_into_five_characters() {
         for (seconds, text) in [
             (0.0, "0.0ms"),
             (0.0003, "0.3ms"),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_rates_keep_to_their_columns() {
+    fn counts_and_rates_fit_their_columns() {
         let counts = [0, 1204, 99_999, 1_234_567, 12_345_678].map(count);
         assert_eq!(counts, ["0", "1,204", "99,999", "1,234k", "12.3M"]);
         assert_eq!(exact(1_204_567), "1,204,567");

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_has_every_row_and_nothing_to_steer_a_terminal() {
+    fn plain_text_has_every_row_and_no_escape_sequences() {
         let text = text(&data(3), 160);
         for row in ["w-81c20004", "! render@3 no worker", "poisoned", "view 3 of d-"] {
             assert!(text.contains(row), "{row:?} is not in\n{text}");

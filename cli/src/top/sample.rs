@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use simple_dist_distributor::view::{
-    Broker, Counts, Distributor, Function, HeldJob, JobCounts, JobEvent, Moment, Percentiles,
-    Phase, Problem, ProblemKind, RecentEndings, RecentJob, Sample, Seconds, Severity, Status,
-    Totals, Worker, WorkerState,
+    Broker, Counts, Distributor, Function, HeldJob, JobCounts, JobEvent, Percentiles, Phase,
+    Problem, ProblemKind, RecentEndings, RecentJob, Sample, Seconds, Severity, Status,
+    TimelineEntry, Totals, Worker, WorkerState,
 };
 use simple_dist_protocol::{ClientId, DistributorId, JobId, UserName, WorkerId};
 
@@ -223,12 +223,12 @@ fn failed(number: u128, answer: &str, detail: Option<&str>, seconds_ago: u64) ->
         ran: Some(Seconds(0.003)),
         ended_unix_ms: 1_764_000_000_000 - seconds_ago * 1000,
         timeline: vec![
-            Moment { after: Seconds(0.0), what: JobEvent::Submitted },
-            Moment {
+            TimelineEntry { after: Seconds(0.0), what: JobEvent::Submitted },
+            TimelineEntry {
                 after: Seconds(0.2),
                 what: JobEvent::Started { attempt: 1, worker: worker_id(2) },
             },
-            Moment { after: Seconds(0.203), what: JobEvent::Ended },
+            TimelineEntry { after: Seconds(0.203), what: JobEvent::Ended },
         ],
     }
 }

@@ -27,9 +27,9 @@ const EVENTS: usize = 64;
 const ORDERS: usize = 4;
 
 /// Restores the terminal when it is dropped; in a panic, ratatui's hook has done so already.
-struct Taken(DefaultTerminal);
+struct TerminalGuard(DefaultTerminal);
 
-impl Drop for Taken {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
         ratatui::restore();
     }
@@ -45,7 +45,7 @@ pub(crate) async fn watch(api: Api, every: Duration) -> Result<(), Failure> {
     let mut top = Top::new(api.base(), api.has_token(), every, now());
     let (events, mut happened) = mpsc::channel(EVENTS);
     let (orders, ordered) = threads::sync_channel(ORDERS);
-    let mut terminal = Taken(ratatui::try_init().map_err(Failure::unavailable)?);
+    let mut terminal = TerminalGuard(ratatui::try_init().map_err(Failure::unavailable)?);
     // Both threads end within their own limits once nobody listens; the command does not wait for
     // them, since a request to a frozen distributor takes two seconds.
     let keys = events.clone();

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_said_as_the_distributor_says_it() {
+    fn problems_are_worded_as_by_the_distributor() {
         let said = sentence(&data(1));
         let said: Vec<_> = said.iter().map(|piece| (piece.tone, &*piece.text)).collect();
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_books_are_told_in_the_room_there_is() {
+    fn the_counters_fit_the_available_width() {
         let data = data(1);
         let line = |width| books(&data, width)[0].text.clone();
         assert!(line(200).ends_with("; 0 refused"));

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn parts_that_do_not_fit_are_counted() {
         let cell = chips(&["fib@1 12s", "echo@1 3s", "sleep@1 1s"], 0);
         assert_eq!(said(&cell.fill(32, Align::Left)), "fib@1 12s  echo@1 3s  sleep@1 1s");
         assert_eq!(said(&cell.fill(31, Align::Left)), "fib@1 12s  echo@1 3s +1        ");
@@ -309,13 +309,13 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_cannot_steer_the_terminal() {
+    fn foreign_text_cannot_control_the_terminal() {
         let piece = Piece::new("\u{1b}[2Jbye\n\u{202e}x", Tone::Bad);
         assert_eq!(piece.text, r"\u{1b}[2Jbye\n\u{202e}x");
     }
 
     #[test]
-    fn columns_go_by_rank_and_the_sorted_one_stays() {
+    fn columns_are_dropped_by_rank_but_the_sorted_one_stays() {
         let columns = [text("a", 4, 0).growing(6), figure("b", 4, 2), figure("c", 4, 1)];
         let widths = |width, keep| fit(&columns, width, keep).columns;
         assert_eq!(widths(20, 0), [(0, 10), (1, 4), (2, 4)]);

@@ -12,7 +12,7 @@ use simple_dist_protocol::PoolId;
 
 use super::ids::{FunctionRef, JobRef};
 use queue::QueueClass;
-use queue::{First, Position, Queue};
+use queue::{NextJob, Position, Queue};
 use ranking::Ranking;
 use users::Users;
 
@@ -118,7 +118,7 @@ impl Backlog {
     }
 
     /// The first job of this class among all the pool's functions.
-    pub(crate) fn first(&mut self, pool: PoolId, line: QueueClass) -> Option<First> {
+    pub(crate) fn first(&mut self, pool: PoolId, line: QueueClass) -> Option<NextJob> {
         let ranking = self.pools.get_mut(&pool)?.get(line);
         loop {
             let (rank, function) = ranking.first()?;

@@ -37,25 +37,25 @@ use super::{Config, Effect, Event, Scheduler, TICK, Via};
 type Step = Box<dyn Fn(&mut World)>;
 
 /// A step, `time` seconds after the story begins.
-struct At {
+struct TimedStep {
     time: f64,
     step: Step,
 }
 
-fn at(time: f64, step: Step) -> At {
-    At { time, step }
+fn at(time: f64, step: Step) -> TimedStep {
+    TimedStep { time, step }
 }
 
 /// Plays a story and compares what the scheduler did.
 #[track_caller]
-fn check(story: impl IntoIterator<Item = At>, expected: impl IntoIterator<Item = Seen>) {
+fn check(story: impl IntoIterator<Item = TimedStep>, expected: impl IntoIterator<Item = Seen>) {
     let world = play(story);
     let expected: Vec<Seen> = expected.into_iter().collect();
     assert_eq!(world.seen, expected);
 }
 
 /// Plays a story whose term began five seconds ago.
-fn play(story: impl IntoIterator<Item = At>) -> World {
+fn play(story: impl IntoIterator<Item = TimedStep>) -> World {
     let mut world = World::new(Config::new(US));
     world.feed(Event::LinkUp);
     world.feed(Event::Leading { term: world.term });

@@ -1,7 +1,7 @@
 //! The sweep finds placed jobs whose message was lost: the pool's queue was seen empty, no later
 //! beat names the job, and no answer waits to be read. Such a job is placed again.
 //!
-//! At most one question about the queues is open at a time, however long its reply takes. What it
+//! At most one query about the queues is open at a time, however long its reply takes. What it
 //! will decide is fixed when it is asked: the reply speaks for that moment, and for what the beats
 //! had said by then.
 
@@ -20,27 +20,27 @@ use super::{Core, Effect};
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     asked_at: Duration,
-    /// The open question.
-    question: Option<Question>,
+    /// The open query.
+    query: Option<DepthQuery>,
     /// Attempts that the beats did not name while no answer waited to be read: lost, unless their
     /// answer was just on its way, which would arrive before the next tick.
     missing: Vec<(JobRef, Attempt)>,
 }
 
-/// An open question about the depths of the queues.
+/// An open query for the depths of the queues.
 #[derive(Debug)]
-struct Question {
+struct DepthQuery {
     asked_at: Duration,
     /// The attempts that the beats did not name when it was asked.
     candidates: Vec<(JobRef, Attempt)>,
 }
 
 impl Sweep {
-    /// Discards what was seen so far; the question stays open.
+    /// Discards what was seen so far; the query stays open.
     pub(super) fn discard(&mut self) {
         self.missing.clear();
-        if let Some(question) = &mut self.question {
-            question.candidates.clear();
+        if let Some(query) = &mut self.query {
+            query.candidates.clear();
         }
     }
 }
@@ -53,7 +53,7 @@ impl Core {
         for (job, attempt) in std::mem::take(&mut self.sweep.missing) {
             self.sweep_job(job, attempt);
         }
-        if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.question.is_none() {
+        if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.query.is_none() {
             self.purge_draining_pools();
             self.fleet.sweep_orphans();
             let candidates =
@@ -63,9 +63,9 @@ impl Core {
     }
 
     /// Asks about the queues that a job may have been lost from, and `sd.answers`, unless a
-    /// question is open.
+    /// query is open.
     pub(super) fn ask_depths(&mut self, candidates: Vec<(JobRef, Attempt)>) {
-        if self.sweep.question.is_some() {
+        if self.sweep.query.is_some() {
             return;
         }
         let lies_there = |job: &JobRef| {
@@ -83,14 +83,14 @@ impl Core {
             .collect();
         self.sweep.asked_at = self.now;
         if !pools.is_empty() || !candidates.is_empty() || self.leadership.is_draining() {
-            self.sweep.question = Some(Question { asked_at: self.now, candidates });
+            self.sweep.query = Some(DepthQuery { asked_at: self.now, candidates });
             self.outbox.push(Effect::AskDepths { asked_at: self.now, pools });
         }
     }
 
-    /// The question failed: the next one may be asked.
+    /// The query failed: the next one may be asked.
     pub(super) fn depths_failed(&mut self, asked_at: Duration) {
-        self.sweep.question.take_if(|question| question.asked_at == asked_at);
+        self.sweep.query.take_if(|query| query.asked_at == asked_at);
     }
 
     pub(super) fn depths(
@@ -99,9 +99,9 @@ impl Core {
         pools: &[(PoolId, Option<u32>)],
         answers: u32,
     ) {
-        // A reply to a question of another term is ignored.
-        let asked = self.sweep.question.take_if(|question| question.asked_at == asked_at);
-        let Some(Question { candidates, .. }) = asked else { return };
+        // A reply to a query of another term is ignored.
+        let asked = self.sweep.query.take_if(|query| query.asked_at == asked_at);
+        let Some(DepthQuery { candidates, .. }) = asked else { return };
         for (id, messages) in pools {
             if messages.unwrap_or(0) == 0 {
                 self.pool_seen_empty(*id, asked_at);
@@ -123,7 +123,7 @@ impl Core {
         }
     }
 
-    /// The pool's queue is empty: every job in it before the question is with a worker, or lost.
+    /// The pool's queue is empty: every job in it before the query is with a worker, or lost.
     fn pool_seen_empty(&mut self, id: PoolId, asked_at: Duration) {
         let Some(pool) = self.fleet.pools.get(&id) else { return };
         for job in &pool.in_flight {

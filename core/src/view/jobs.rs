@@ -49,7 +49,7 @@ pub struct RecentJob {
     /// When it ended, in milliseconds of Unix time.
     pub ended_unix_ms: u64,
     /// Its timeline, from its submission on.
-    pub timeline: Vec<Moment>,
+    pub timeline: Vec<TimelineEntry>,
 }
 
 impl RecentJob {
@@ -84,7 +84,7 @@ impl CancelledBy {
 
 /// An entry of a job's timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Moment {
+pub struct TimelineEntry {
     /// The time since its submission.
     pub after: Seconds,
     /// What happened.
@@ -204,7 +204,7 @@ pub struct UnfinishedJob {
     /// Its arguments as JSON; see [`RecentJob::arguments`].
     pub arguments: Option<String>,
     /// Its timeline, from its submission on.
-    pub timeline: Vec<Moment>,
+    pub timeline: Vec<TimelineEntry>,
 }
 
 /// Where an unfinished job is.

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_well_at_every_size() {
+    fn durations_are_readable_at_every_scale() {
         for (seconds, text) in [
             (0.0, "0.0 ms"),
             (0.00034, "0.3 ms"),

@@ -14,14 +14,14 @@ use crate::view::Job;
 
 /// The page the button was on, to which the visitor returns.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct From {
+pub(super) struct ReturnTo {
     #[serde(default)]
     from: String,
 }
 
 /// Whose job to cancel, if several users chose the same id.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Whose {
+pub(super) struct UserQuery {
     user: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn drain(
     page: State<Page>,
     visitor: Option<Extension<Visitor>>,
     worker: Path<String>,
-    from: Query<From>,
+    from: Query<ReturnTo>,
 ) -> Response {
     set_drain(page, visitor, worker, from, true).await
 }
@@ -38,7 +38,7 @@ pub(super) async fn resume(
     page: State<Page>,
     visitor: Option<Extension<Visitor>>,
     worker: Path<String>,
-    from: Query<From>,
+    from: Query<ReturnTo>,
 ) -> Response {
     set_drain(page, visitor, worker, from, false).await
 }
@@ -47,7 +47,7 @@ async fn set_drain(
     State(page): State<Page>,
     visitor: Option<Extension<Visitor>>,
     Path(worker): Path<String>,
-    Query(from): Query<From>,
+    Query(from): Query<ReturnTo>,
     drain: bool,
 ) -> Response {
     if !page.may_act(visitor) {
@@ -69,7 +69,7 @@ pub(super) async fn cancel(
     State(page): State<Page>,
     visitor: Option<Extension<Visitor>>,
     Path(job): Path<String>,
-    Query(whose): Query<Whose>,
+    Query(query): Query<UserQuery>,
 ) -> Response {
     if !page.may_act(visitor) {
         return page.forbidden();
@@ -86,7 +86,7 @@ pub(super) async fn cancel(
         Job::Ended(_) => None,
     });
     let wanted = under_way
-        .filter(|job| whose.user.as_deref().is_none_or(|user| job.user.as_str() == user))
+        .filter(|job| query.user.as_deref().is_none_or(|user| job.user.as_str() == user))
         .map(|job| JobKey { user: job.user, id: job.id });
     let mut any = false;
     for key in wanted {

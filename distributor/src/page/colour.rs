@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_keeps_its_look_when_others_come_after_it() {
+    fn a_function_keeps_its_colour_when_others_are_added() {
         let (few, many) = (of(20), of(40));
         assert!(few.0.keys().all(|name| few.class(name) == many.class(name)));
     }

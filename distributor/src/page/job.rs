@@ -5,7 +5,7 @@ use simple_dist_protocol::text;
 use super::colour::Colours;
 use super::jobs::{answer, label, place, tone};
 use crate::view::format::{ago, nth, time_of_day};
-use crate::view::{Job, JobEvent, Moment, Place, RecentJob, Seconds, View};
+use crate::view::{Job, JobEvent, Place, RecentJob, Seconds, TimelineEntry, View};
 
 /// Everything known about one job.
 pub(super) struct JobCard {
@@ -17,14 +17,14 @@ pub(super) struct JobCard {
     /// Its state in one sentence.
     pub(super) says: String,
     pub(super) tone: &'static str,
-    pub(super) facts: Vec<Fact>,
+    pub(super) facts: Vec<Detail>,
     pub(super) bars: Vec<Span>,
-    pub(super) moments: Vec<Line>,
+    pub(super) moments: Vec<TimelineRow>,
     pub(super) may_be_cancelled: bool,
 }
 
 /// A named detail, with a link to more.
-pub(super) struct Fact {
+pub(super) struct Detail {
     pub(super) name: &'static str,
     pub(super) text: String,
     pub(super) path: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Span {
 }
 
 /// An entry of the timeline.
-pub(super) struct Line {
+pub(super) struct TimelineRow {
     pub(super) after: String,
     pub(super) text: String,
     pub(super) tone: &'static str,
@@ -134,11 +134,11 @@ impl JobCard {
     }
 }
 
-fn fact(name: &'static str, text: String, path: Option<String>) -> Fact {
-    Fact { name, text, path }
+fn fact(name: &'static str, text: String, path: Option<String>) -> Detail {
+    Detail { name, text, path }
 }
 
-fn arguments(preview: &str) -> Fact {
+fn arguments(preview: &str) -> Detail {
     fact("Arguments", text::line(preview, text::SHOWN).to_string(), None)
 }
 
@@ -152,7 +152,7 @@ fn suspicion(mark: bool, strikes: &[String]) -> String {
 }
 
 /// The timeline of an ended job: its last line says how it ended.
-fn ended_lines(job: &RecentJob) -> Vec<Line> {
+fn ended_lines(job: &RecentJob) -> Vec<TimelineRow> {
     let mut lines = lines(&job.timeline);
     if let Some(last) = lines.last_mut()
         && job.answer != "value"
@@ -163,7 +163,7 @@ fn ended_lines(job: &RecentJob) -> Vec<Line> {
 }
 
 /// The timeline in words.
-fn lines(timeline: &[Moment]) -> Vec<Line> {
+fn lines(timeline: &[TimelineEntry]) -> Vec<TimelineRow> {
     timeline
         .iter()
         .map(|moment| {
@@ -193,12 +193,12 @@ fn lines(timeline: &[Moment]) -> Vec<Line> {
                 ),
                 JobEvent::Ended => ("ended".to_owned(), ""),
             };
-            Line { after: format!("+{}", moment.after), text, tone }
+            TimelineRow { after: format!("+{}", moment.after), text, tone }
         })
         .collect()
 }
 
-fn has_started(timeline: &[Moment]) -> bool {
+fn has_started(timeline: &[TimelineEntry]) -> bool {
     timeline.iter().any(|moment| matches!(moment.what, JobEvent::Started { .. }))
 }
 
@@ -216,7 +216,12 @@ fn waited_and_ran(waited: Seconds, ran: Seconds, has_failed: bool) -> Vec<Span> 
 }
 
 /// The sections between the moments: waiting, running, and how each run ended.
-fn spans(timeline: &[Moment], whole: Seconds, is_running: bool, has_failed: bool) -> Vec<Span> {
+fn spans(
+    timeline: &[TimelineEntry],
+    whole: Seconds,
+    is_running: bool,
+    has_failed: bool,
+) -> Vec<Span> {
     let whole = whole.0.max(timeline.last().map_or(0.0, |last| last.after.0)).max(1e-6);
     let ends = timeline.iter().skip(1).map(|moment| (moment.after.0, Some(moment.what)));
     timeline

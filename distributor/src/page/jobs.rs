@@ -63,7 +63,7 @@ pub(super) struct JobRow {
 }
 
 /// An unfinished job, as a row.
-pub(super) struct WayRow {
+pub(super) struct UnfinishedRow {
     pub(super) id: String,
     pub(super) label: String,
     pub(super) class: String,
@@ -200,7 +200,7 @@ pub(super) fn under_way(
     filter: &Filter,
     most: usize,
     colours: &Colours,
-) -> Vec<WayRow> {
+) -> Vec<UnfinishedRow> {
     let text = filter.text();
     let mut wanted: Vec<&UnfinishedJob> = jobs
         .iter()
@@ -218,11 +218,11 @@ pub(super) fn under_way(
         let running = |job: &UnfinishedJob| job.place != Place::Running;
         running(one).cmp(&running(two)).then(two.age.0.total_cmp(&one.age.0))
     });
-    wanted.into_iter().take(most).map(|job| way(job, colours)).collect()
+    wanted.into_iter().take(most).map(|job| unfinished_row(job, colours)).collect()
 }
 
-fn way(job: &UnfinishedJob, colours: &Colours) -> WayRow {
-    WayRow {
+fn unfinished_row(job: &UnfinishedJob, colours: &Colours) -> UnfinishedRow {
+    UnfinishedRow {
         id: job.id.to_string(),
         label: label(job.id),
         class: colours.class(&job.function),

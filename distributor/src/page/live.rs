@@ -22,7 +22,7 @@ use super::functions::{self, FunctionRow};
 use super::jobs::{self, Ended, Filter};
 use super::sentence::Sentence;
 use super::status::Status;
-use super::stream::Picture;
+use super::stream::StreamChart;
 use super::tiles::{self, Tile};
 use super::workers::{self, WorkerRow};
 use super::{Options, Visitor};
@@ -48,14 +48,14 @@ pub(super) const ALL: &str = "status,sentence,tiles,stream,workers,functions,job
 #[derive(Clone)]
 pub(super) struct Live {
     handle: Handle,
-    drawn: Arc<watch::Sender<Arc<Drawn>>>,
+    drawn: Arc<watch::Sender<Arc<RenderedParts>>>,
     actions: bool,
     shutdown: CancellationToken,
 }
 
 /// All parts of one view, rendered.
 #[derive(Debug, Default)]
-struct Drawn {
+struct RenderedParts {
     unix_ms: u64,
     sequence: u64,
     parts: [Arc<str>; PARTS.len()],
@@ -85,7 +85,7 @@ struct TilesPart<'a> {
 #[derive(Template)]
 #[template(path = "part/stream.html")]
 struct StreamPart<'a> {
-    picture: &'a Picture,
+    picture: &'a StreamChart,
 }
 
 #[derive(Template)]
@@ -116,7 +116,7 @@ struct FooterPart<'a> {
     foot: &'a Footer,
 }
 
-impl Drawn {
+impl RenderedParts {
     /// Renders every part, and the table of workers both with and without buttons.
     fn of(view: &View, age: Seconds, actions: bool) -> Result<Self, askama::Error> {
         let colours = Colours::of(view);
@@ -131,7 +131,7 @@ impl Drawn {
             StatusPart { status: &Status::of(view, age) }.render()?,
             SentencePart { sentence: &sentence, title: &sentence.title(view) }.render()?,
             TilesPart { tiles: &tiles::of(view) }.render()?,
-            StreamPart { picture: &Picture::of(view, &colours, None) }.render()?,
+            StreamPart { picture: &StreamChart::of(view, &colours, None) }.render()?,
             list(false)?,
             FunctionsPart { functions: &functions }.render()?,
             JobsPart { ended: &ended, filtered: false }.render()?,
@@ -158,14 +158,14 @@ impl Live {
 
     /// The newest parts. The first viewer to ask after a new view renders it; the others get a
     /// copy.
-    fn drawn(&self) -> Arc<Drawn> {
+    fn drawn(&self) -> Arc<RenderedParts> {
         let view = self.handle.view();
         self.drawn.send_if_modified(|drawn| {
             let is_new = view.sequence != drawn.sequence || drawn.unix_ms == 0;
             if !is_new || view.unix_ms.abs_diff(drawn.unix_ms) < EVERY.as_millis() as u64 {
                 return false;
             }
-            match Drawn::of(&view, age(&view), self.actions) {
+            match RenderedParts::of(&view, age(&view), self.actions) {
                 Ok(new) => *drawn = Arc::new(new),
                 Err(error) => tracing::error!(%error, "cannot render the parts of the page"),
             }
@@ -205,7 +205,7 @@ struct Follower {
     wanted: [bool; PARTS.len()],
     buttons: bool,
     /// The parts it has.
-    sent: Arc<Drawn>,
+    sent: Arc<RenderedParts>,
     next: Instant,
 }
 
@@ -223,7 +223,7 @@ impl Follower {
         self.next = Instant::now() + EVERY;
         let mut html = String::new();
         for (place, wanted) in self.wanted.into_iter().enumerate() {
-            let part = |of: &Arc<Drawn>| match place == WORKERS && self.buttons {
+            let part = |of: &Arc<RenderedParts>| match place == WORKERS && self.buttons {
                 true => Arc::clone(&of.buttons),
                 false => Arc::clone(&of.parts[place]),
             };
@@ -244,11 +244,11 @@ pub(super) fn age(view: &View) -> Seconds {
 
 /// Which parts a page wants: `?of=status,workers`; all by default.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Of {
+pub(super) struct PartsQuery {
     of: Option<String>,
 }
 
-impl Of {
+impl PartsQuery {
     fn wanted(&self) -> [bool; PARTS.len()] {
         let Some(of) = &self.of else { return [true; PARTS.len()] };
         PARTS.map(|part| of.split(',').any(|name| name == part))
@@ -258,7 +258,7 @@ impl Of {
 /// The stream of changes. The middleware limits how many are open at once.
 pub(super) async fn events(
     State(live): State<Live>,
-    Query(of): Query<Of>,
+    Query(of): Query<PartsQuery>,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
     let buttons = live.actions && visitor.is_some_and(|Extension(visitor)| visitor.may_act);

@@ -7,7 +7,7 @@ use crate::view::{self, Phase, Seconds, Severity, View};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sentence {
     /// The problems, worst first.
-    pub(super) wrong: Vec<Wrong>,
+    pub(super) wrong: Vec<ProblemLine>,
     /// How many workers, slots and queued jobs there are.
     pub(super) facts: String,
     /// What to expect, or what has been done so far.
@@ -17,7 +17,7 @@ pub(super) struct Sentence {
 
 /// A problem that a visitor should know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct ProblemLine {
     pub(super) text: String,
     pub(super) tone: &'static str,
 }
@@ -26,7 +26,7 @@ impl Sentence {
     /// The sentence for a view of this age.
     pub(super) fn of(view: &View, age: Seconds) -> Self {
         let problems = || view::stale(age).into_iter().chain(view.problems.iter().cloned());
-        let wrong = problems().map(|problem| Wrong {
+        let wrong = problems().map(|problem| ProblemLine {
             tone: match problem.severity {
                 Severity::Critical => "bad",
                 Severity::Warning => "warn",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn not_all_is_well_beside_what_fails_or_has_no_worker() {
+    fn all_is_well_only_without_problems() {
         let mut failing = sample::idle(NOW);
         (failing.functions[0].lately.ended, failing.functions[0].lately.failed) = (9, 1);
         let mut unserved = sample::idle(NOW);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_service_tells_what_waits_and_for_how_long() {
+    fn a_busy_service_reports_the_waiting_jobs_and_their_age() {
         let mut view = sample::busy(NOW);
         view.totals.busy = 14;
         let sentence = said(view);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_said_to_grow_only_when_that_was_measured() {
+    fn the_queue_is_reported_as_growing_only_if_measured() {
         let mut view = sample::busy(NOW);
         view.totals.empty_in = None;
         view.totals.busy = 14;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_end_is_told_apart() {
+    fn each_ending_is_counted_separately() {
         let mut view = sample::idle(NOW);
         let books = &mut view.books;
         (books.accepted, books.done, books.failed, books.timed_out) = (10, 7, 1, 2);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_view_says_so_before_all() {
+    fn a_stale_view_is_reported_first() {
         let sentence = Sentence::of(&sample::lost(NOW), Seconds(12.0));
         assert_eq!(sentence.wrong[0].tone, "bad");
         assert!(sentence.headline().starts_with("The numbers are old."));

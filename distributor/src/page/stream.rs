@@ -21,14 +21,14 @@ const TOP: u32 = 20;
 const GAP: u32 = 8;
 
 /// The job stream: pixels vertically, percent of the window's width horizontally.
-pub(super) struct Picture {
+pub(super) struct StreamChart {
     pub(super) height: u32,
     /// How far the bars are shifted, in percent.
     pub(super) shift: String,
-    pub(super) names: Vec<Name>,
+    pub(super) names: Vec<WorkerLabel>,
     pub(super) ticks: Vec<Tick>,
     pub(super) lanes: Vec<Row>,
-    pub(super) cuts: Vec<Cut>,
+    pub(super) cuts: Vec<LossMark>,
     pub(super) legend: Vec<(String, String)>,
     /// The fill patterns of some functions' bars.
     pub(super) patterns: Vec<Pattern>,
@@ -41,7 +41,7 @@ pub(super) struct Picture {
 }
 
 /// The label of a worker's lanes.
-pub(super) struct Name {
+pub(super) struct WorkerLabel {
     pub(super) y: u32,
     pub(super) text: String,
     pub(super) path: String,
@@ -59,11 +59,11 @@ pub(super) struct Tick {
 /// The bars of one slot.
 pub(super) struct Row {
     pub(super) key: String,
-    pub(super) bars: Vec<Shape>,
+    pub(super) bars: Vec<BarShape>,
 }
 
 /// A bar.
-pub(super) struct Shape {
+pub(super) struct BarShape {
     pub(super) x: String,
     pub(super) width: String,
     pub(super) y: u32,
@@ -73,7 +73,7 @@ pub(super) struct Shape {
 }
 
 /// A mark where a worker was lost.
-pub(super) struct Cut {
+pub(super) struct LossMark {
     pub(super) x: String,
     pub(super) from: u32,
     pub(super) to: u32,
@@ -106,7 +106,7 @@ impl Scale {
     }
 }
 
-impl Picture {
+impl StreamChart {
     /// The picture of all workers, or of one.
     pub(super) fn of(view: &View, colours: &Colours, only: Option<WorkerId>) -> Self {
         let wanted = |lane: &&Lane| only.is_none_or(|worker| lane.worker == worker);
@@ -156,7 +156,7 @@ impl Picture {
         }
         let Some((lane, _)) = group.first() else { return };
         let middle = u32::midpoint(from, self.height) + 3;
-        self.names.push(Name {
+        self.names.push(WorkerLabel {
             y: middle,
             text: lane.worker.short(),
             path: format!("/workers/{}", lane.worker),
@@ -164,7 +164,7 @@ impl Picture {
         });
         if let Some(lost) = lane.lost {
             let (text, more) = lost_text(lost, worker);
-            self.cuts.push(Cut {
+            self.cuts.push(LossMark {
                 x: scale.at(lost.0),
                 from: from - 2,
                 to: self.height,
@@ -191,7 +191,7 @@ impl Picture {
         });
         self.lanes.push(Row { key: "local".to_owned(), bars: shapes.collect() });
         let (y, text, path) = (self.height + 10, "local".to_owned(), "/functions".to_owned());
-        self.names.push(Name { y, text, path, is_lost: false });
+        self.names.push(WorkerLabel { y, text, path, is_lost: false });
         self.height += 16;
     }
 }
@@ -237,7 +237,7 @@ fn ticks() -> Vec<Tick> {
         .collect()
 }
 
-fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -> Shape {
+fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -> BarShape {
     // A bar that leaves the window on the left is clipped by it, so it stays as it is here.
     let (from, to) = (bar.from.0, bar.to.0);
     let long = (from - to).max(0.15);
@@ -250,7 +250,7 @@ fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -
         class.push_str(" run");
     }
     let width = Scale::percent(long * 1e3);
-    Shape { x: scale.at(from), width, y, height, class, title: title(bar) }
+    BarShape { x: scale.at(from), width, y, height, class, title: title(bar) }
 }
 
 /// `fib@1 · 4.3 s`.
@@ -343,8 +343,8 @@ mod tests {
 
     const NOW: u64 = 1_700_000_123_000;
 
-    fn picture(view: &View) -> Picture {
-        Picture::of(view, &Colours::of(view), None)
+    fn picture(view: &View) -> StreamChart {
+        StreamChart::of(view, &Colours::of(view), None)
     }
 
     fn bar(function: &str, from: f64, to: f64) -> Bar {
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_bar_that_has_ended_stays_where_it_was() {
         let (one, two) = (picture(&sample::busy(NOW)), picture(&sample::busy(NOW + 500)));
-        let places = |picture: &Picture, class: bool| -> Vec<String> {
+        let places = |picture: &StreamChart, class: bool| -> Vec<String> {
             let bars = picture.lanes.iter().flat_map(|lane| &lane.bars);
             bars.filter(|bar| bar.class.ends_with("run") == class)
                 .map(|bar| format!("{} {} {}", bar.x, bar.width, bar.y))

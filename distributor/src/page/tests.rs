@@ -105,7 +105,7 @@ fn job_of(view: &View) -> JobId {
 }
 
 #[tokio::test]
-async fn every_page_says_who_tells_and_from_when() {
+async fn every_page_names_its_distributor_and_time() {
     let view = sample::lost(now_ms());
     let (worker, job) = (view.workers[0].id, job_of(&view));
     let fixture = fixture(view, false);
@@ -157,7 +157,7 @@ async fn the_filter_works_without_a_script() {
 }
 
 #[tokio::test]
-async fn buttons_are_there_for_who_may_act_only() {
+async fn buttons_are_shown_only_to_visitors_who_may_act() {
     let view = sample::busy(now_ms());
     let (worker, job) = (view.workers[0].id, job_of(&view));
     let fixture = fixture(view, true);
@@ -213,7 +213,7 @@ async fn without_a_token_there_are_no_actions() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_page_too() {
+async fn an_unknown_page_is_a_problem_page() {
     let fixture = fixture(sample::busy(now_ms()), false);
     for path in ["/jobs/x", "/jobs/0193c1a2700000000000000000000000", "/workers/nobody"] {
         let answer = fixture.ask("GET", path, false).await;
@@ -266,7 +266,7 @@ async fn a_follower_gets_what_changed_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hostile_text_cannot_make_an_event_of_its_own() {
+async fn hostile_text_cannot_forge_an_event() {
     let fixture = fixture(sample::hostile(now_ms()), true);
     let answer = fixture.ask("GET", "/page/events", true).await;
     let event = event(&mut answer.into_body().into_data_stream()).await.unwrap();
@@ -287,7 +287,7 @@ async fn streams_end_with_the_distributor() {
 }
 
 #[tokio::test]
-async fn the_largest_service_is_drawn_small_enough_to_follow() {
+async fn the_parts_of_the_largest_service_stay_small() {
     let fixture = fixture(sample::large(now_ms()), false);
     let page = fixture.get("/").await;
     assert!(page.matches("<rect").count() <= 2000);

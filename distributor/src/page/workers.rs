@@ -32,7 +32,7 @@ pub(super) struct WorkerRow {
     pub(super) failed: Option<String>,
     pub(super) beat: String,
     pub(super) is_late: bool,
-    pub(super) act: Option<Act>,
+    pub(super) act: Option<Button>,
 }
 
 /// A job in a slot.
@@ -49,12 +49,12 @@ pub(super) struct Chip {
 
 /// The action of a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum Button {
     Drain,
     Resume,
 }
 
-impl Act {
+impl Button {
     pub(super) fn of(state: WorkerState) -> Option<Self> {
         match state {
             WorkerState::Live | WorkerState::Late | WorkerState::Unreachable => Some(Self::Drain),
@@ -130,7 +130,7 @@ fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
             WorkerState::Late | WorkerState::Unreachable | WorkerState::Lost => true,
             WorkerState::Live | WorkerState::Draining | WorkerState::Left => false,
         },
-        act: Act::of(worker.state),
+        act: Button::of(worker.state),
     }
 }
 

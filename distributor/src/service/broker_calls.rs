@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// The result of a broker call.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(super) enum CallResult {
     /// Whether we got the lock of the active distributor.
     Claimed(Result<bool, Reason>),
     /// Whether a queue is being consumed now.
@@ -43,7 +43,7 @@ impl Service {
     fn broker_call(
         &mut self,
         session: &Session,
-        call: impl Future<Output = Done> + Send + 'static,
+        call: impl Future<Output = CallResult> + Send + 'static,
     ) {
         let generation = session.generation();
         self.broker_calls.spawn(async move { (generation, call.await) });
@@ -55,7 +55,10 @@ impl Service {
             self.claiming = true;
             let locks = self.topology.leader();
             let asking = session.clone();
-            self.broker_call(&session, async move { Done::Claimed(asking.claim(&locks).await) });
+            self.broker_call(
+                &session,
+                async move { CallResult::Claimed(asking.claim(&locks).await) },
+            );
         }
     }
 
@@ -71,7 +74,7 @@ impl Service {
             tokio::time::sleep(delay).await;
             let consume =
                 Consume { tag: Source::Leader(source).tag(), queue, prefetch, exclusive: false };
-            Done::Consumed(source, asking.consume(consume).await)
+            CallResult::Consumed(source, asking.consume(consume).await)
         });
     }
 
@@ -82,37 +85,35 @@ impl Service {
         }
         let queue = Declaration::Queue(self.topology.pool(pool));
         let asking = session.clone();
-        self.broker_call(
-            &session,
-            async move { Done::Declared(pool, asking.declare(queue).await) },
-        );
+        self.broker_call(&session, async move {
+            CallResult::Declared(pool, asking.declare(queue).await)
+        });
     }
 
     pub(super) fn purge(&mut self, session: Session, pool: PoolId) {
         self.purging.insert(pool, false);
         let queue = self.topology.pool(pool).name;
         let asking = session.clone();
-        self.broker_call(
-            &session,
-            async move { Done::Purged(pool, asking.drain_queue(queue).await) },
-        );
+        self.broker_call(&session, async move {
+            CallResult::Purged(pool, asking.drain_queue(queue).await)
+        });
     }
 
     pub(super) fn ask_depths(&mut self, session: Session, asked_at: Duration, pools: Vec<PoolId>) {
         let topology = self.topology.clone();
         let asking = session.clone();
         self.broker_call(&session, async move {
-            Done::Depths { asked_at, depths: depths(&asking, &topology, pools).await }
+            CallResult::Depths { asked_at, depths: depths(&asking, &topology, pools).await }
         });
     }
 
-    pub(super) fn done(&mut self, generation: Generation, done: Done) {
+    pub(super) fn done(&mut self, generation: Generation, done: CallResult) {
         let Some(session) = self.session.clone() else { return };
         if session.generation() != generation {
             return;
         }
         match done {
-            Done::Claimed(claimed) => {
+            CallResult::Claimed(claimed) => {
                 self.claiming = false;
                 match claimed {
                     Ok(true) => self.start_term(session),
@@ -120,25 +121,25 @@ impl Service {
                     Err(error) => tracing::warn!(%error, "cannot ask for the lock"),
                 }
             }
-            Done::Consumed(queue, Ok(())) => tracing::debug!(?queue, "consuming"),
-            Done::Consumed(queue, Err(error)) => {
+            CallResult::Consumed(queue, Ok(())) => tracing::debug!(?queue, "consuming"),
+            CallResult::Consumed(queue, Err(error)) => {
                 tracing::warn!(%error, ?queue, "cannot consume yet");
                 self.consume(session, queue, RETRY);
             }
-            Done::Declared(pool, result) => {
+            CallResult::Declared(pool, result) => {
                 if let Err(error) = &result {
                     tracing::warn!(%error, %pool, "cannot declare a pool's queue");
                 }
                 self.feed(Event::PoolDeclared { pool, declared: result.is_ok() });
             }
-            Done::Depths { asked_at, depths: Ok(Depths { pools, answers }) } => {
+            CallResult::Depths { asked_at, depths: Ok(Depths { pools, answers }) } => {
                 self.feed(Event::Depths { asked_at, pools, answers });
             }
-            Done::Depths { asked_at, depths: Err(error) } => {
+            CallResult::Depths { asked_at, depths: Err(error) } => {
                 tracing::warn!(%error, "cannot read the depths of the queues");
                 self.feed(Event::DepthsFailed { asked_at });
             }
-            Done::Purged(pool, taken) => {
+            CallResult::Purged(pool, taken) => {
                 match taken {
                     Ok(taken) => self.feed(Event::Purged { untouched: untouched(&taken) }),
                     Err(error) => tracing::warn!(%error, %pool, "cannot purge a pool's queue"),

@@ -32,9 +32,9 @@ pub(super) struct HttpCallers {
     waiting: HashMap<JobId, (ClientId, oneshot::Sender<Result<Answered, Refused>>)>,
 }
 
-/// Whom an effect is for.
+/// Who an effect is for.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(super) enum Routed {
     /// It was for a caller here, and gave rise to these events.
     ForHttp(Vec<Event>),
     /// It is for the broker.
@@ -85,16 +85,16 @@ impl HttpCallers {
     }
 
     /// Handles an effect that is for a caller here.
-    pub(super) fn take(&mut self, effect: Effect) -> Taken {
+    pub(super) fn route(&mut self, effect: Effect) -> Routed {
         match effect {
             Effect::Deliver { to, delivery, token, .. } if to.user == self.user => {
                 let outcome = Outcome::Confirmed;
                 let settled = Event::Settled { tokens: vec![token], outcome };
                 let mut events = vec![settled];
                 events.extend(self.deliver(to.client, delivery));
-                Taken::ForHttp(events)
+                Routed::ForHttp(events)
             }
-            effect => Taken::ForBroker(effect),
+            effect => Routed::ForBroker(effect),
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    fn news(callers: &HttpCallers, id: JobId, body: Delivered) -> Effect {
+    fn delivery(callers: &HttpCallers, id: JobId, body: Delivered) -> Effect {
         let (user, client) = (callers.user.clone(), callers.client_at(None));
         Effect::Deliver {
             to: Origin { user, client, generation: NO_LINK },
@@ -219,8 +219,8 @@ mod tests {
             took_us: 0,
             bound: None,
         };
-        let taken = callers.take(news(&callers, id, Delivered::Answer(busy.clone())));
-        let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
+        let routed = callers.route(delivery(&callers, id, Delivered::Answer(busy.clone())));
+        let Routed::ForHttp(events) = routed else { panic!("{routed:?}") };
         assert!(matches!(events[..], [Event::Settled { outcome: Outcome::Confirmed, .. }]));
         assert_eq!(answered.try_recv(), Ok(Ok(busy)));
     }
@@ -236,18 +236,18 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_noted_at_once() {
+    fn the_marks_of_a_struck_job_are_noted_at_once() {
         let (mut callers, id) = (HttpCallers::new(), JobId::new());
         let marks = Marks { mark: true, strikes: vec![] };
-        let taken = callers.take(news(&callers, id, Delivered::Struck(marks.clone())));
-        let Taken::ForHttp(events) = taken else { panic!("{taken:?}") };
+        let routed = callers.route(delivery(&callers, id, Delivered::Struck(marks.clone())));
+        let Routed::ForHttp(events) = routed else { panic!("{routed:?}") };
         assert!(
             matches!(&events[..], [Event::Settled { .. }, Event::Noted { noted, .. }] if noted.marks == marks)
         );
     }
 
     #[test]
-    fn callers_hear_of_the_end_of_a_term() {
+    fn callers_are_told_of_the_end_of_a_term() {
         let (mut callers, id) = (HttpCallers::new(), JobId::new());
         let (answer, mut answered) = oneshot::channel();
         let _event = callers.submit(call(id), answer);
@@ -256,11 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_others_goes_to_the_broker() {
+    fn effects_for_broker_clients_go_to_the_broker() {
         let mut callers = HttpCallers::new();
         assert!(matches!(
-            callers.take(Effect::Purge("1".parse().unwrap())),
-            Taken::ForBroker(Effect::Purge(_))
+            callers.route(Effect::Purge("1".parse().unwrap())),
+            Routed::ForBroker(Effect::Purge(_))
         ));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well_at_every_size() {
+    fn numbers_are_readable_at_every_scale() {
         assert_eq!(
             [0u64, 7, 999, 1000, 1_234_567].map(count),
             ["0", "7", "999", "1,000", "1,234,567"]
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn three_percentiles_share_a_unit_where_they_are_near() {
+    fn percentiles_share_a_unit_if_they_are_close() {
         let text = |p50, p95, p99| {
             let some = |span| Some(Seconds(span));
             percentiles(&Percentiles { p50: some(p50), p95: some(p95), p99: some(p99), count: 3 })
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_as_fine_as_they_can_stand_still() {
+    fn ages_are_rounded_by_size() {
         assert_eq!(
             [0.04, 3.21, 34.2, 75.0].map(|s| age(Seconds(s))),
             ["0.0 s", "3.2 s", "34 s", "1 min 15 s"]
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_day_is_that_of_greenwich() {
+    fn the_time_of_day_is_utc() {
         assert_eq!(time_of_day(1_700_000_000_123), "22:13:20 UTC");
         assert_eq!(ago(1000, 2000), Seconds(0.0));
     }

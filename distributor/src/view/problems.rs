@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_service_asks_for_a_worker() {
+    fn a_service_without_workers_asks_for_one() {
         let found = check(&sample::empty(NOW), [(Kind::NoWorkers, Severity::Warning)]);
         assert!(found[0].blocks);
         let waiting = with(sample::empty, |view| view.totals.queued = 1);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_workers_are_told_together_with_those_that_are_not_listed() {
+    fn lost_workers_are_reported_with_those_not_listed() {
         let lost = |workers, jobs| {
             with(sample::lost, |view| {
                 (view.totals.lost, view.totals.lost_gave_back) = (workers, jobs);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_nobody_calls_is_told_last() {
+    fn an_unused_function_without_workers_is_reported_last() {
         let quiet = with(sample::idle, |view| view.functions[0].workers = 0);
         check(&quiet, [(Kind::Unserved, Severity::Info)]);
         says(&quiet, "fib@1 has no worker; nobody calls it now.");
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn failing_functions_are_wrong_and_more_so_if_half_of_their_jobs_fail() {
+    fn failing_functions_are_a_problem_and_severe_if_half_of_their_jobs_fail() {
         let failing = |failed| {
             with(sample::idle, |view| {
                 view.functions[1].lately.ended = 10;
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_time_is_not_failing() {
+    fn expiry_is_not_a_failure() {
         let view = with(sample::idle, |view| {
             view.functions[1].lately.ended = 10;
             view.functions[1].lately.timed_out = 3;
@@ -375,14 +375,14 @@ mod tests {
     }
 
     #[test]
-    fn slots_that_run_on_for_nobody_are_told() {
+    fn slots_with_abandoned_runs_are_reported() {
         let view = with(sample::busy, |view| view.totals.abandoned = 2);
         check(&view, [(Kind::Abandoned, Severity::Info)]);
         says(&view, "2 slots run jobs that nobody waits for any more.");
     }
 
     #[test]
-    fn refusals_are_told_for_a_minute() {
+    fn refusals_are_reported_for_a_minute() {
         let refused =
             |second: usize| with(sample::idle, |view| view.series[119 - second].refused = 1);
         check(&refused(59), [(Kind::Refused, Severity::Warning)]);
@@ -390,14 +390,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_link_is_all_that_is_wrong() {
+    fn a_lost_connection_is_the_only_problem() {
         let view = sample::down(NOW);
         let found = check(&view, [(Kind::BrokerDown, Severity::Critical)]);
         assert!(found[0].blocks);
     }
 
     #[test]
-    fn a_late_beat_and_a_silent_or_blocked_broker_are_told() {
+    fn a_late_beat_and_a_silent_or_blocked_broker_are_reported() {
         let late = with(sample::busy, |view| view.workers[0].state = WorkerState::Unreachable);
         check(&late, [(Kind::WorkersLate, Severity::Warning)]);
         let blocked = with(sample::busy, |view| {
@@ -423,13 +423,13 @@ mod tests {
     }
 
     #[test]
-    fn books_that_do_not_balance_are_our_fault() {
+    fn an_imbalance_of_the_counters_is_reported_as_a_bug() {
         let view = with(sample::busy, |view| view.books.done += 1);
         check(&view, [(Kind::Books, Severity::Critical)]);
     }
 
     #[test]
-    fn an_old_view_is_a_problem_of_its_own() {
+    fn a_stale_view_is_its_own_problem() {
         assert_eq!(stale(Seconds(2.4)), None);
         assert!(stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use simple_dist_protocol::{DistributorId, PoolId, WorkerId};
 
 use super::{
-    Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Job, JobCounts, JobEvent, Lane, Moment,
-    Phase, Place, RecentEndings, Sample, Seconds, Stream, Totals, UnfinishedJob, View, WorkerState,
+    Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Job, JobCounts, JobEvent, Lane, Phase,
+    Place, RecentEndings, Sample, Seconds, Stream, TimelineEntry, Totals, UnfinishedJob, View,
+    WorkerState,
 };
 
 mod parts;
@@ -290,7 +291,7 @@ pub(crate) fn jobs(view: &View) -> Vec<Job> {
     let under_way = view.workers.iter().flat_map(|worker| {
         worker.held.iter().map(move |held| {
             let started = held.age.0;
-            let moment = |after, what| Moment { after: Seconds(after), what };
+            let moment = |after, what| TimelineEntry { after: Seconds(after), what };
             let (attempt, pool) = (held.attempt, PoolId::of(&[]));
             let first = JobEvent::Placed { attempt: 1, pool };
             let mut timeline = vec![moment(0.0, JobEvent::Submitted), moment(0.4, first)];

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_reading_and_calling_need_the_token() {
+    fn on_a_public_address_reading_and_calling_need_the_token() {
         for request in [READ, CALL, "GET /", "GET /metrics", "GET /openapi.json"] {
             refused(&everywhere(), request, &[], Kind::TokenNeeded);
             passes(&everywhere(), request, &[("authorization", "Bearer abc")]);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn open_reads_open_reading_alone() {
+    fn open_reads_allow_reading_only() {
         let open = Settings { open_reads: true, ..everywhere() };
         passes(&open, READ, &[]);
         refused(&open, CALL, &[], Kind::TokenNeeded);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_need_the_token_everywhere_and_are_off_without_one() {
+    fn actions_always_need_a_token() {
         let changes =
             [CANCEL, "POST /workers/1/drain", "POST /anything", "DELETE /api/v1/status", "PUT /"];
         for request in changes {
@@ -284,14 +284,14 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_is_led_to_the_login_page() {
+    fn a_browser_is_redirected_to_the_login_page() {
         let html = ("accept", "text/html,application/xhtml+xml");
         assert_eq!(decision(&everywhere(), "GET /jobs", &[html]), Decision::LoginPage);
         assert_eq!(decision(&everywhere(), "POST /workers/1/drain", &[html]), Decision::LoginPage);
     }
 
     #[test]
-    fn another_site_changes_and_calls_nothing() {
+    fn cross_site_requests_can_change_and_call_nothing() {
         let session = session::begin(&Secret::new("abc").unwrap(), NOW);
         let cookie = ("cookie", session.split(';').next().unwrap());
         let guarded = on("127.0.0.1:8080", Some("abc"));

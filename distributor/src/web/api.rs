@@ -15,7 +15,7 @@ use crate::handle::Handle;
 pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
     let events = Router::new()
         .route("/events", get(events::events))
-        .with_state(events::Source { handle: handle.clone(), shutdown });
+        .with_state(events::StreamState { handle: handle.clone(), shutdown });
     Router::new()
         .route("/status", get(reads::status))
         .route("/workers", get(reads::workers))

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_who_leads_with_a_link_and_a_worker() {
+    fn ready_means_leading_with_a_link_and_a_worker() {
         for view in [sample::idle, sample::busy, sample::lost, sample::unserved] {
             check(view(NOW), 0.1, 0);
         }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_names_are_answered() {
+    fn only_allowed_hosts_are_answered() {
         let meant = |host: &str| host_problem(READ, &[host], Version::HTTP_11);
         for host in [
             "localhost",
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_in_the_target_must_be_ours_too() {
+    fn a_host_in_the_request_target_is_checked_too() {
         let meant =
             |target: &str, host| host_problem(&format!("GET {target}"), &[host], Version::HTTP_11);
         assert_eq!(meant("http://localhost/api/v1/status", "localhost"), None);

@@ -95,7 +95,7 @@ mod tests {
     use crate::web::memory::{Limits, MemoryBudget};
 
     #[tokio::test]
-    async fn a_body_is_the_json_however_many_sheets_it_takes() {
+    async fn a_body_is_the_json_in_any_number_of_chunks() {
         let reserved = MemoryBudget::new(Limits::default());
         for length in [1, CHUNK - 2, CHUNK - 1, 3 * CHUNK + 7] {
             let value = codec::encode(&"x".repeat(length)).unwrap();

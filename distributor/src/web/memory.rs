@@ -40,13 +40,13 @@ const CONCURRENT_VALUES: usize = 4;
 /// The bytes allowed for each use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Budgeted bodies that are read, or wait to be understood.
+    /// Bodies that are being read or wait to be parsed.
     pub(crate) bodies: usize,
-    /// Budgeted values that are being understood: many times as large as their text.
+    /// Values that are being parsed: many times as large as their text.
     pub(crate) values: usize,
-    /// Budgeted arguments whose calls have no answer yet.
+    /// Arguments of calls without an answer.
     pub(crate) arguments: usize,
-    /// Budgeted answers that are made, or wait to be taken.
+    /// Answers that are being encoded or wait to be sent.
     pub(crate) answers: usize,
 }
 
@@ -76,18 +76,18 @@ pub(crate) struct Share {
     answers: AtomicUsize,
 }
 
-/// The uses for which nobody waits: without memory the request is refused.
+/// The uses that do not wait for memory: a request without it is refused.
 #[derive(Debug, Clone, Copy)]
-enum Budgeted {
+enum Use {
     Arguments,
     Answers,
 }
 
 impl Share {
-    fn of(&self, what: Budgeted) -> &AtomicUsize {
+    fn of(&self, what: Use) -> &AtomicUsize {
         match what {
-            Budgeted::Arguments => &self.arguments,
-            Budgeted::Answers => &self.answers,
+            Use::Arguments => &self.arguments,
+            Use::Answers => &self.answers,
         }
     }
 }
@@ -100,7 +100,7 @@ pub(crate) type Permit = OwnedSemaphorePermit;
 pub(crate) struct Reservation {
     _all: Permit,
     share: Arc<Share>,
-    what: Budgeted,
+    what: Use,
     bytes: usize,
 }
 
@@ -157,20 +157,20 @@ impl MemoryBudget {
 
     /// Memory for a call's arguments, if there is any now.
     pub(crate) fn arguments(&self, bytes: usize) -> Result<Reservation, Problem> {
-        self.reservation(Budgeted::Arguments, bytes)
+        self.reservation(Use::Arguments, bytes)
     }
 
     /// Memory for an answer, if there is any now: the answer stays in memory while it waits.
     pub(crate) fn answer(&self, bytes: usize) -> Result<Reservation, Problem> {
-        self.reservation(Budgeted::Answers, bytes)
+        self.reservation(Use::Answers, bytes)
     }
 
-    fn reservation(&self, what: Budgeted, bytes: usize) -> Result<Reservation, Problem> {
+    fn reservation(&self, what: Use, bytes: usize) -> Result<Reservation, Problem> {
         let (all, most, named, refused) = match what {
-            Budgeted::Arguments => {
+            Use::Arguments => {
                 (&self.arguments, self.limits.arguments, "arguments", &ARGUMENTS_REFUSED)
             }
-            Budgeted::Answers => {
+            Use::Answers => {
                 (&self.answers, self.limits.answers, "an answer", &ANSWERS_REFUSED)
             }
         };

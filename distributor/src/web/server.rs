@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_makes_room_and_who_works_does_not() {
+    async fn idle_connections_make_room_and_busy_ones_do_not() {
         let limits = Limits { connections: 2, probes: 1, ..Limits::default() };
         let served = served(probed(), limits).await;
         let mut waits = served.connect().await;
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_is_cut_off() {
+    async fn a_client_that_reads_nothing_is_disconnected() {
         let cut = Arc::new(Notify::new());
         struct Ends(Arc<Notify>);
         impl Drop for Ends {
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stop_lets_requests_end_but_waits_for_nobody_for_ever() {
+    async fn a_stop_waits_for_requests_but_not_for_ever() {
         let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
         let slow = move || async move {

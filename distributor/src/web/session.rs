@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_of_one_token_and_cannot_be_stretched() {
+    fn a_session_belongs_to_one_token_and_cannot_be_extended() {
         let cookie = begin(&token("abc"), NOON);
         assert!(!lasts(&token("abd"), value(&cookie), NOON));
         let (until, seal) = value(&cookie).split_once('.').unwrap();

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_others_reach_needs_a_token() {
+    fn a_public_address_needs_a_token() {
         for listen in ["0.0.0.0:8080", "192.168.1.2:80", "[::]:8080"] {
             assert_eq!(
                 settings(listen).check(),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_and_no_address_of_a_page() {
+    fn an_allowed_host_is_a_name_and_not_a_url() {
         for (host, fits) in
             [("dist.example", true), ("[::1]:80", true), ("", false), ("http://x", false)]
         {

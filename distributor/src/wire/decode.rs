@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redelivered_job_is_not_surely_new() {
+    fn a_redelivered_job_may_be_a_duplicate() {
         let job = |first| Submission {
             id: JobId::from_u128(1),
             function: "f@1".to_owned(),

@@ -52,7 +52,7 @@ fn says(lines: &[String], text: &str) {
 }
 
 #[test]
-fn eighty_by_twenty_four_says_it_all() {
+fn everything_fits_into_80_by_24() {
     let lines = lines(&screen((80, 24), &[], 400));
     assert_eq!(lines.len(), 24);
     says(&lines[..1], "simple-dist ● live, 400 ms old");
@@ -84,7 +84,7 @@ fn a_wide_screen_has_every_column() {
 }
 
 #[test]
-fn at_no_size_does_it_fail() {
+fn every_screen_size_can_be_drawn() {
     for width in [1, 20, 39, 40, 60, 79, 81, 119, 300] {
         for height in [1, 5, 9, 10, 12, 15, 23, 25, 26, 100] {
             for keys in [&[][..], &[KeyCode::Char('?')], &[KeyCode::Down, KeyCode::Enter]] {
@@ -96,7 +96,7 @@ fn at_no_size_does_it_fail() {
 }
 
 #[test]
-fn old_news_are_grey_and_say_their_age() {
+fn stale_data_is_grey_and_shows_its_age() {
     let terminal = screen((80, 24), &[], 12_000);
     says(&lines(&terminal), "simple-dist ○ 12 s old");
     let buffer = terminal.backend().buffer();
@@ -107,7 +107,7 @@ fn old_news_are_grey_and_say_their_age() {
 }
 
 #[test]
-fn nobody_there_is_said_in_words() {
+fn an_empty_table_has_an_explanation() {
     let error = Error::Unreachable("no answer from http://127.0.0.1:8080: refused".to_owned());
     let lines = lines(&drawn((80, 24), &[], 0, Some(Err(error))));
     says(&lines[..1], "no answer from http://127.0.0.1:8080: refused; trying again");
@@ -115,7 +115,7 @@ fn nobody_there_is_said_in_words() {
 }
 
 #[test]
-fn the_chosen_worker_is_marked_and_told_all_about() {
+fn the_selected_worker_is_marked_and_detailed() {
     let keys = [KeyCode::Down, KeyCode::Down];
     let terminal = screen((100, 30), &keys, 0);
     let marked: Vec<String> =
@@ -128,13 +128,13 @@ fn the_chosen_worker_is_marked_and_told_all_about() {
 }
 
 #[test]
-fn a_question_is_on_the_last_line() {
+fn a_prompt_is_on_the_last_line() {
     let keys = [KeyCode::Down, KeyCode::Char('d')];
     says(&lines(&screen((80, 24), &keys, 0))[23..], "drain w-81c20001? y/n");
 }
 
 #[test]
-fn room_is_shared_and_what_one_table_leaves_the_others_take() {
+fn tables_share_the_height_and_use_what_others_leave() {
     assert_eq!(shares([2, 2, 2], 30, 0), [3, 3, 3]);
     assert_eq!(shares([9, 9, 1], 14, 0), [6, 6, 2]);
     assert_eq!(shares([9, 9, 9], 12, 0), [4, 4, 4]);

@@ -54,7 +54,7 @@ impl Story {
 }
 
 #[test]
-fn the_same_view_again_is_as_old_as_it_was() {
+fn a_repeated_view_keeps_its_age() {
     let mut story = Story::begun();
     story.later(900).hears(1);
     assert_eq!(story.top.age(story.now), Age::Live(Seconds(0.9)));
@@ -76,7 +76,7 @@ fn an_unreachable_distributor_leaves_what_it_said_last_with_its_age() {
 }
 
 #[test]
-fn the_past_stands_after_the_living_and_the_order_turns() {
+fn live_workers_come_first_and_the_order_can_be_reversed() {
     let mut story = Story::begun();
     let names = ["w-81c20001", "w-81c20002", "w-81c20003", "w-81c20005", "w-81c20004"];
     assert_eq!(story.first_cells(), names);
@@ -98,7 +98,7 @@ fn a_table_is_ordered_by_the_column_that_was_asked_for() {
 }
 
 #[test]
-fn a_chosen_row_stays_chosen_where_it_moves() {
+fn the_selection_follows_its_row() {
     let mut story = Story::begun();
     story.types("jj");
     let chosen = story.top.lens(Table::Workers).chosen.clone();
@@ -126,7 +126,7 @@ fn a_filter_hides_what_does_not_have_its_text_and_esc_drops_it() {
 }
 
 #[test]
-fn a_worker_is_drained_only_after_a_yes() {
+fn a_worker_is_drained_only_after_confirmation() {
     let mut story = Story::begun();
     assert_eq!(story.types("d"), Effect::Nothing);
     assert_eq!(story.top.mode, Mode::Watching, "no worker is chosen");
@@ -141,7 +141,7 @@ fn a_worker_is_drained_only_after_a_yes() {
 }
 
 #[test]
-fn without_a_token_nothing_is_asked() {
+fn without_a_token_no_action_reaches_the_scheduler() {
     let mut story = Story::begun();
     story.top.has_token = false;
     story.types("jd");
@@ -152,7 +152,7 @@ fn without_a_token_nothing_is_asked() {
 }
 
 #[test]
-fn paused_nothing_changes_but_the_age() {
+fn while_paused_only_the_age_changes() {
     let mut story = Story::begun();
     story.types("p");
     story.later(5000).hears(7);
@@ -164,7 +164,7 @@ fn paused_nothing_changes_but_the_age() {
 }
 
 #[test]
-fn every_key_is_safe_everywhere() {
+fn every_key_is_accepted_in_every_state() {
     let keys = "?jd/fib\u{8}sr<>uphkgGq0";
     let mut story = Story::begun();
     let named = [KeyCode::Tab, KeyCode::Enter, KeyCode::PageDown, KeyCode::Esc, KeyCode::Up];

@@ -63,7 +63,7 @@ pub(crate) struct Position {
 
 /// The job that is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct First {
+pub(crate) struct NextJob {
     /// The job.
     pub(crate) job: JobRef,
     /// Where it waits.
@@ -76,7 +76,7 @@ pub(crate) struct First {
 /// age. The rank of a queue's first job improves only when a job joins.
 pub(crate) type Rank = (Reverse<u8>, (u64, u64), u64);
 
-impl First {
+impl NextJob {
     /// Its rank among the first jobs of other queues.
     pub(crate) fn rank(&self) -> Rank {
         (Reverse(self.position.priority), self.shares, self.position.age)
@@ -157,7 +157,7 @@ impl Queue {
     }
 
     /// The job that is next.
-    pub(crate) fn first(&mut self, users: &Users) -> Option<First> {
+    pub(crate) fn first(&mut self, users: &Users) -> Option<NextJob> {
         let (priority, level) =
             self.levels.iter_mut().enumerate().rev().find(|(_, level)| level.length > 0)?;
         let oldest = |_, own: &mut BTreeMap<u64, JobRef>| {
@@ -168,7 +168,7 @@ impl Queue {
             |user, login| login.first(|client| users.client_share(user, client), oldest),
         )?;
         let position = Position { priority: u8::try_from(priority).ok()?, user, client, age };
-        Some(First { job, position, shares: (share, client_share) })
+        Some(NextJob { job, position, shares: (share, client_share) })
     }
 
     /// Every waiting job, oldest first.

@@ -28,7 +28,7 @@ pub(crate) struct Function {
     pub(crate) served: Option<Duration>,
     /// Whether it was served when the link was lost, and has not been since.
     pub(crate) expected: bool,
-    pub(crate) work: Work,
+    pub(crate) work: RunTime,
     /// Its unfinished jobs.
     pub(crate) jobs: usize,
     /// When it was last called or served.
@@ -37,9 +37,9 @@ pub(crate) struct Function {
 
 /// The measured run time: a moving average that favours the last few runs.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Work(Option<f64>);
+pub(crate) struct RunTime(Option<f64>);
 
-impl Work {
+impl RunTime {
     const WEIGHT: f64 = 0.125;
 
     /// The average; `None` until something was measured.
@@ -72,12 +72,12 @@ pub(crate) struct Functions {
     known: Vec<Option<Function>>,
     free: Vec<u32>,
     addresses: HashMap<Address, FunctionRef>,
-    names: HashMap<String, Name>,
+    names: HashMap<String, Versions>,
 }
 
 /// All versions of one name.
 #[derive(Debug, Default)]
-struct Name {
+struct Versions {
     versions: BTreeMap<u32, FunctionRef>,
     /// The live ones of them.
     live: BTreeMap<u32, FunctionRef>,
@@ -202,7 +202,7 @@ impl Functions {
             live: 0,
             served: None,
             expected: false,
-            work: Work::default(),
+            work: RunTime::default(),
             jobs: 0,
             used: now,
         });

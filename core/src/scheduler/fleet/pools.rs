@@ -7,7 +7,7 @@ use std::time::Duration;
 use simple_dist_protocol::limits::WINDOW_WORK;
 use simple_dist_protocol::{Address, PoolId, WorkerId};
 
-use super::functions::Work;
+use super::functions::RunTime;
 use super::orphans::OrphanId;
 use crate::scheduler::ids::{FunctionRef, JobRef};
 
@@ -45,7 +45,7 @@ pub(crate) struct Pool {
     pub(crate) heard: Option<Duration>,
     /// Whether a worker of it was lost that may have held any of its jobs.
     pub(crate) crashed: bool,
-    pub(crate) work: Work,
+    pub(crate) work: RunTime,
 }
 
 /// The state of a pool's queue.
@@ -80,7 +80,7 @@ impl Pool {
             paused: false,
             heard: None,
             crashed: false,
-            work: Work::default(),
+            work: RunTime::default(),
         }
     }
 

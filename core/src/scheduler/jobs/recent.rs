@@ -21,7 +21,7 @@ const UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
 /// Recent answers, bounded by bytes and age; the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    answers: HashMap<Key, Kept>,
+    answers: HashMap<Key, RecentAnswer>,
     order: VecDeque<(Duration, Key, u64)>,
     bytes: usize,
     count: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Recent {
 
 /// A recent answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct RecentAnswer {
     pub(crate) answered: Answered,
     pub(crate) at: Duration,
     /// Whether its job was unknown when it came, so that it is still to be checked whether its
@@ -85,12 +85,12 @@ impl Recent {
         self.count += 1;
         self.bytes += cost(&answered);
         self.order.push_back((now, key, self.count));
-        self.answers.insert(key, Kept { answered, at: now, unchecked, serial: self.count });
+        self.answers.insert(key, RecentAnswer { answered, at: now, unchecked, serial: self.count });
         while self.bytes > self.limit.0 && self.drop_oldest() {}
     }
 
     /// The answer of a job, if it is still kept.
-    pub(crate) fn find(&self, key: Key) -> Option<&Kept> {
+    pub(crate) fn find(&self, key: Key) -> Option<&RecentAnswer> {
         self.answers.get(&key)
     }
 

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn two_halves_are_one_whole() {
+    fn a_quantile_covers_both_histograms() {
         let (low, high) = (of([Duration::from_millis(1); 50]), of([Duration::from_secs(1); 50]));
         assert!(low.quantile(&high, 0.5).unwrap() < Duration::from_millis(2));
         assert!(low.quantile(&high, 0.51).unwrap() > Duration::from_millis(900));

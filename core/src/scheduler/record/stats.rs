@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_two_minutes_old_no_longer_counts() {
+    fn runs_expire_after_two_minutes() {
         let mut stats = Stats::default();
         stats.ended("value", Ending::Done, MS, Some(MS));
         for (now, counted) in [(59, 1), (60, 1), (119, 1), (120, 0)] {
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_stats_no_wait() {
+    fn a_refusal_counts_no_wait() {
         let mut stats = Stats::default();
         stats.ended("not_served", Ending::Failed, at(3), None);
         assert_eq!((stats.wait().count, stats.answers["not_served"]), (0, 1));
     }
 
     #[test]
-    fn the_clients_share_is_of_all_runs() {
+    fn the_local_share_is_of_all_runs() {
         let mut stats = Stats::default();
         assert_eq!(stats.local_share(), 0.0);
         stats.ended("value", Ending::Done, MS, Some(MS));

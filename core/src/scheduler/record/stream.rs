@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_at_the_same_time_go_into_different_lanes() {
+    fn concurrent_runs_go_into_different_lanes() {
         let mut stream = Stream::default();
         ran(&mut stream, 2, "fib@1", 0, 1000);
         ran(&mut stream, 2, "fib@1", 200, 1200);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_goes() {
+    fn old_runs_are_dropped() {
         let mut stream = Stream::default();
         ran(&mut stream, 1, "fib@1", 0, 1000);
         stream.ran_locally("fib@1".into(), ms(0), ms(5000), 3);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::view::{JobEvent, Moment, Seconds};
+use crate::view::{JobEvent, Seconds, TimelineEntry};
 
 /// The most moments kept of a job: enough for a few attempts. The first and the last say most, so
 /// further ones replace the last.
@@ -28,11 +28,15 @@ impl Timeline {
     }
 
     /// The timeline for the view, from submission to the end, if it has ended.
-    pub(super) fn moments(&self, submitted: Duration, ended: Option<Duration>) -> Vec<Moment> {
+    pub(super) fn moments(
+        &self,
+        submitted: Duration,
+        ended: Option<Duration>,
+    ) -> Vec<TimelineEntry> {
         let first = (submitted, JobEvent::Submitted);
         let last = ended.map(|at| (at, JobEvent::Ended));
         let all = std::iter::once(&first).chain(&self.0).chain(&last);
-        all.map(|(at, what)| Moment {
+        all.map(|(at, what)| TimelineEntry {
             after: Seconds::from(at.saturating_sub(submitted)),
             what: *what,
         })
@@ -53,7 +57,7 @@ mod tests {
         }
         let moments = timeline.moments(Duration::from_secs(10), Some(Duration::from_secs(200)));
         assert_eq!(moments.len(), MOMENTS + 2);
-        assert_eq!(moments[0], Moment { after: Seconds(0.0), what: JobEvent::Submitted });
+        assert_eq!(moments[0], TimelineEntry { after: Seconds(0.0), what: JobEvent::Submitted });
         assert_eq!(moments[1].after, Seconds(1.0));
         let last = [JobEvent::Returned { attempt: 99, willing: false }, JobEvent::Ended];
         assert_eq!([moments[MOMENTS].what, moments[MOMENTS + 1].what], last);

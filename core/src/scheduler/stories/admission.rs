@@ -63,7 +63,7 @@ fn another_users_job_of_the_same_id_is_another_job() {
 }
 
 #[test]
-fn who_asks_after_an_unknown_job_is_told_so() {
+fn a_query_for_an_unknown_job_is_answered() {
     check(
         [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, asked(1)), at(0.1, asked(2))],
         [place(1, 1), Seen::Unknown { job: 2 }],
@@ -93,7 +93,7 @@ fn a_large_argument_is_refused() {
 }
 
 #[test]
-fn without_a_version_the_highest_live_one_is_meant() {
+fn without_a_version_the_highest_live_one_is_used() {
     let any = |job| submit_as(1, Submission { function: "fib".into(), ..submission(job) });
     let world = play([
         at(0.0, serves(1, 8, &["fib@1"])),
@@ -110,7 +110,7 @@ fn without_a_version_the_highest_live_one_is_meant() {
 }
 
 #[test]
-fn without_a_version_a_job_waits_for_whatever_comes() {
+fn without_a_version_a_job_waits_for_any_version() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -144,12 +144,12 @@ fn without_a_version_a_job_waits_for_whatever_comes() {
 }
 
 #[test]
-fn nobody_ever_served_it_so_the_caller_knows_at_once() {
+fn a_function_never_served_fails_at_once() {
     check([at(0.0, submitted(1))], [answer(1, "not_served")]);
 }
 
 #[test]
-fn a_young_term_waits_for_workers() {
+fn a_new_term_waits_for_workers() {
     check(
         [
             at(0.0, next_term()),
@@ -167,7 +167,7 @@ fn a_young_term_waits_for_workers() {
 }
 
 #[test]
-fn what_nobody_served_runs_when_it_is_sent_again_and_somebody_does() {
+fn an_unserved_job_runs_when_sent_again_to_a_served_function() {
     check(
         [at(0.0, next_term()), at(0.5, submitted(1)), at(6.0, lives(1, 1)), at(6.1, submitted(1))],
         [answer(1, "not_served"), place(1, 1)],
@@ -175,7 +175,7 @@ fn what_nobody_served_runs_when_it_is_sent_again_and_somebody_does() {
 }
 
 #[test]
-fn what_was_placed_after_its_worker_died_goes_back_at_once() {
+fn a_job_placed_after_its_worker_died_is_requeued_at_once() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -204,7 +204,7 @@ fn what_was_placed_after_its_worker_died_goes_back_at_once() {
 }
 
 #[test]
-fn who_was_not_heard_for_three_seconds_serves_no_more() {
+fn a_worker_silent_for_three_seconds_serves_nothing() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -220,7 +220,7 @@ fn who_was_not_heard_for_three_seconds_serves_no_more() {
 }
 
 #[test]
-fn after_an_outage_what_was_served_is_expected_back() {
+fn after_an_outage_the_served_functions_are_expected_back() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -244,7 +244,7 @@ fn after_an_outage_what_was_served_is_expected_back() {
 }
 
 #[test]
-fn a_full_ledger_is_busy() {
+fn a_full_scheduler_is_busy() {
     let mut world = World::new(Config { capacity: (2, 1000), ..Config::new(US) });
     world.feed(Event::LinkUp);
     world.feed(Event::Leading { term: world.term });
@@ -348,7 +348,7 @@ fn an_answer_counts_only_from_a_worker_that_serves_the_function() {
 }
 
 #[test]
-fn nobody_speaks_for_anothers_worker() {
+fn a_user_cannot_send_for_the_worker_of_another() {
     let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),

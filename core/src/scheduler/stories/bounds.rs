@@ -48,7 +48,7 @@ fn turned(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn users_that_workers_invent_keep_nobody_out() {
+fn users_invented_by_a_worker_do_not_keep_others_out() {
     let invented = || (0..20_000).map(|n| held(&format!("u{n}"), n)).collect();
     let world = play([
         at(0.0, claims(9, 64, invented)),
@@ -60,7 +60,7 @@ fn users_that_workers_invent_keep_nobody_out() {
 }
 
 #[test]
-fn logins_that_want_nothing_make_room_for_others() {
+fn idle_logins_make_room_for_others() {
     let refused = |n| submit_as(n, Submission { function: "Bad".into(), ..submission(1) });
     let many = (10..10_020).map(|n| at(0.0, refused(n)));
     let world = play(
@@ -73,7 +73,7 @@ fn logins_that_want_nothing_make_room_for_others() {
 }
 
 #[test]
-fn a_login_too_many_is_told_so() {
+fn a_login_over_the_limit_is_refused_with_a_reason() {
     let many = (10..10_011).map(|n| at(0.0, submit_as(n, submission(1))));
     let world = play([at(0.0, lives(1, 1))].into_iter().chain(many));
     assert_eq!(world.seen.last(), Some(&answer(1, "busy")));
@@ -86,7 +86,7 @@ fn a_login_too_many_is_told_so() {
 }
 
 #[test]
-fn names_that_clients_report_keep_no_function_out() {
+fn names_reported_by_clients_do_not_keep_functions_out() {
     let reports =
         (0..100).map(|nth| at(0.0, report(1, (0..64).map(|n| format!("x{}@1", nth * 64 + n)), 1)));
     let after = [
@@ -102,7 +102,7 @@ fn names_that_clients_report_keep_no_function_out() {
 }
 
 #[test]
-fn functions_that_nobody_serves_keep_no_worker_out() {
+fn unserved_functions_do_not_keep_workers_out() {
     let asked = (0..2000).map(|n| {
         let marks = marks(true, &[]);
         let function = format!("x{n}@1");
@@ -127,7 +127,7 @@ fn a_worker_that_claims_to_hold_what_it_cannot_is_refused_at_every_beat() {
 }
 
 #[test]
-fn what_all_workers_hold_together_is_bounded() {
+fn the_jobs_held_by_all_workers_are_bounded() {
     let many = |from: u128| move || (from..from + 60_000).map(|n| held("guest", n)).collect();
     let claims = (1..=6).map(|number| at(0.0, claims(number, 1024, many(number * 100_000))));
     let world = play(claims);
@@ -136,7 +136,7 @@ fn what_all_workers_hold_together_is_bounded() {
 }
 
 /// A job with an answer of 8 MiB.
-fn large(job: u128) -> [At; 2] {
+fn large(job: u128) -> [TimedStep; 2] {
     let value = End::Answer(Answer::Value(vec![0; 8 << 20].into()));
     [at(0.0, submitted(job)), at(0.0, ended(1, job, 1, value))]
 }
@@ -146,7 +146,7 @@ fn answers(world: &World) -> usize {
 }
 
 #[test]
-fn who_asks_faster_than_it_reads_is_told_no_more() {
+fn a_client_that_does_not_read_gets_no_more_answers() {
     let story = [at(0.0, lives(1, 1))].into_iter().chain((1..=4).flat_map(large));
     let mut world = play(story);
     assert_eq!(answers(&world), 4);
@@ -173,14 +173,14 @@ fn who_asks_faster_than_it_reads_is_told_no_more() {
 }
 
 #[test]
-fn a_job_named_often_in_one_question_is_answered_once() {
+fn a_job_named_twice_in_one_query_is_answered_once() {
     let often = event(Event::Asked { user: user(1), ids: ids(&[1; 256]) });
     let story = [at(0.0, lives(1, 1))].into_iter().chain(large(1)).chain([at(0.5, often)]);
     assert_eq!(answers(&play(story)), 2);
 }
 
 #[test]
-fn of_jobs_with_one_id_in_one_list_the_first_counts() {
+fn the_first_of_two_listed_jobs_with_one_id_counts() {
     let other = Submission { args: Bytes::from_static(b"\x15"), ..submission(1) };
     let submit =
         Submit { client: client(1), generation: Generation(1), jobs: vec![submission(1), other] };
@@ -194,7 +194,7 @@ fn of_jobs_with_one_id_in_one_list_the_first_counts() {
 }
 
 #[test]
-fn reports_count_what_a_client_can_have_run() {
+fn local_run_reports_are_limited_to_a_plausible_rate() {
     let world = play([
         at(0.0, report(1, ["fib@1".to_owned()], 480_000_000_000_000_000)),
         at(5.0, report(1, ["fib@1".to_owned()], u64::MAX)),

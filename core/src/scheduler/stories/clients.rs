@@ -34,7 +34,7 @@ fn a_running_job_is_cancelled_at_its_worker() {
 }
 
 #[test]
-fn a_cancelled_job_that_was_in_a_queue_is_cancelled_where_it_turns_up() {
+fn a_job_cancelled_in_a_queue_is_cancelled_at_the_worker_that_takes_it() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -48,7 +48,7 @@ fn a_cancelled_job_that_was_in_a_queue_is_cancelled_where_it_turns_up() {
 }
 
 #[test]
-fn a_cancel_that_overtakes_its_job_still_counts() {
+fn a_cancel_that_arrives_before_its_job_still_counts() {
     check(
         [at(0.0, lives(1, 1)), at(0.0, cancelled(1)), at(0.1, submitted(1))],
         [answer(1, "cancelled")],
@@ -56,7 +56,7 @@ fn a_cancel_that_overtakes_its_job_still_counts() {
 }
 
 #[test]
-fn nobody_cancels_anothers_job() {
+fn a_user_cannot_cancel_the_job_of_another() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -69,7 +69,7 @@ fn nobody_cancels_anothers_job() {
 }
 
 #[test]
-fn a_person_cancels_a_job_and_its_caller_hears_it() {
+fn a_cancel_by_an_operator_is_reported_to_the_caller() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -83,7 +83,7 @@ fn a_person_cancels_a_job_and_its_caller_hears_it() {
 }
 
 #[test]
-fn what_a_worker_calls_cancelled_is_placed_again_if_somebody_waits() {
+fn a_job_reported_cancelled_is_placed_again_if_still_wanted() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -142,7 +142,7 @@ fn a_client_whose_queue_is_gone_has_its_jobs_forgotten() {
 }
 
 #[test]
-fn a_client_thought_gone_that_comes_back_begins_anew() {
+fn a_client_that_returns_after_being_forgotten_starts_afresh() {
     check(
         [
             at(0.0, lives(1, 2)),
@@ -166,7 +166,7 @@ fn a_client_thought_gone_that_comes_back_begins_anew() {
 }
 
 #[test]
-fn an_answer_returned_from_an_older_link_says_nothing() {
+fn an_answer_returned_on_an_older_link_is_ignored() {
     let world = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted_on(1, 1)),
@@ -190,7 +190,7 @@ fn an_answer_returned_from_an_older_link_says_nothing() {
 }
 
 #[test]
-fn an_answer_that_a_full_queue_refused_is_had_by_asking() {
+fn an_answer_refused_by_a_full_queue_is_sent_again_on_request() {
     let deliveries = |outcome| change(move |world| world.deliveries = outcome);
     check(
         [
@@ -235,7 +235,7 @@ fn long(job: u128) -> Step {
 }
 
 #[test]
-fn a_silent_client_whose_queue_is_gone_has_nothing_run_for_it() {
+fn jobs_of_a_silent_client_without_a_queue_are_cancelled() {
     let world = play([
         at(0.0, change(|world| world.depths.0 = Some(1))),
         at(0.0, lives(1, 1)),
@@ -254,7 +254,7 @@ fn a_silent_client_whose_queue_is_gone_has_nothing_run_for_it() {
 }
 
 #[test]
-fn a_silent_client_whose_queue_is_there_keeps_its_jobs() {
+fn a_silent_client_with_a_queue_keeps_its_jobs() {
     let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
@@ -265,7 +265,7 @@ fn a_silent_client_whose_queue_is_there_keeps_its_jobs() {
 }
 
 #[test]
-fn a_client_that_is_heard_is_not_doubted() {
+fn a_client_that_is_heard_is_not_probed() {
     let mut world = play([at(0.0, lives(1, 1)), at(0.0, holds(1, 1, 1)), at(0.0, long(1))]);
     for quarter in 1..12 {
         world.play([at(f64::from(quarter) * 15.0, asked(1))]);
@@ -274,7 +274,7 @@ fn a_client_that_is_heard_is_not_doubted() {
 }
 
 #[test]
-fn nobody_is_doubted_while_our_presence_does_not_come_back() {
+fn no_client_is_probed_while_our_presence_does_not_come_back() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, holds(1, 1, 1)),
@@ -289,7 +289,7 @@ fn nobody_is_doubted_while_our_presence_does_not_come_back() {
 }
 
 #[test]
-fn callers_by_http_are_never_doubted() {
+fn http_callers_are_never_probed() {
     let submit = Submit { client: client(1), generation: Generation(0), jobs: vec![submission(1)] };
     let world = play([
         at(0.0, lives(1, 1)),

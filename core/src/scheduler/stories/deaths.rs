@@ -18,7 +18,7 @@ fn a_lost_worker_gives_its_job_back() {
 }
 
 #[test]
-fn the_next_attempt_waits_for_the_clients_receipt() {
+fn the_next_attempt_waits_for_the_receipt_of_the_client() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -33,7 +33,7 @@ fn the_next_attempt_waits_for_the_clients_receipt() {
 }
 
 #[test]
-fn a_receipt_that_stays_out_is_asked_for_again() {
+fn a_missing_receipt_is_requested_again() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -48,7 +48,7 @@ fn a_receipt_that_stays_out_is_asked_for_again() {
 }
 
 #[test]
-fn a_client_that_has_forgotten_its_strikes_is_told_again() {
+fn strikes_are_sent_again_to_a_client_that_forgot_them() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -62,7 +62,7 @@ fn a_client_that_has_forgotten_its_strikes_is_told_again() {
 }
 
 #[test]
-fn what_is_handed_back_willingly_gets_no_mark() {
+fn a_job_handed_back_gets_no_mark() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -75,7 +75,7 @@ fn what_is_handed_back_willingly_gets_no_mark() {
 }
 
 #[test]
-fn a_marked_job_that_comes_back_unstarted_gets_nothing_more() {
+fn a_marked_job_returned_unstarted_gets_no_further_mark() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -112,7 +112,7 @@ fn hand_backs_and_starts_of_older_attempts_are_ignored() {
 }
 
 /// A job with a mark, whose second attempt is out.
-fn suspect() -> Vec<At> {
+fn suspect() -> Vec<TimedStep> {
     vec![
         at(0.0, lives(9, 1)),
         at(0.0, submitted(1)),
@@ -126,7 +126,10 @@ fn suspected() -> Vec<Seen> {
 }
 
 #[track_caller]
-fn check_suspect(story: impl IntoIterator<Item = At>, expected: impl IntoIterator<Item = Seen>) {
+fn check_suspect(
+    story: impl IntoIterator<Item = TimedStep>,
+    expected: impl IntoIterator<Item = Seen>,
+) {
     check(
         suspect().into_iter().chain(story),
         suspected().into_iter().chain(expected).collect::<Vec<_>>(),
@@ -196,7 +199,7 @@ fn started_and_heard_not_holding_it_is_placed_again() {
 }
 
 #[test]
-fn a_beat_made_before_the_start_cannot_say_not_holding() {
+fn a_beat_older_than_the_start_is_no_evidence_against_it() {
     check_suspect(
         [
             at(0.3, lives(1, 1)),
@@ -219,7 +222,7 @@ fn a_beat_made_before_the_start_cannot_say_not_holding() {
 }
 
 #[test]
-fn a_strike_is_taken_back_when_the_worker_is_heard_again() {
+fn a_strike_is_revoked_when_the_worker_is_heard_again() {
     check_suspect(
         [
             at(0.3, lives(1, 1)),
@@ -233,7 +236,7 @@ fn a_strike_is_taken_back_when_the_worker_is_heard_again() {
 }
 
 #[test]
-fn a_strike_is_not_taken_back_while_the_worker_still_has_the_job() {
+fn a_strike_is_not_revoked_while_the_worker_still_has_the_job() {
     check_suspect(
         [
             at(0.3, lives(1, 1)),
@@ -284,7 +287,7 @@ fn one_attempt_gives_one_count() {
 }
 
 #[test]
-fn a_start_beside_the_beats_is_no_evidence() {
+fn a_start_alone_does_not_show_that_a_worker_lives() {
     check_suspect(
         [
             at(0.3, lives(1, 1)),
@@ -319,12 +322,12 @@ fn a_job_reported_with_three_counts_is_poisoned_on_arrival() {
 }
 
 #[test]
-fn a_strike_by_a_worker_that_lives_is_not_believed() {
+fn a_reported_strike_of_a_live_worker_is_ignored() {
     check([at(0.0, lives(1, 1)), at(0.0, submitted_with(1, true, &[1, 8]))], [place_alone(1, 1)]);
 }
 
 #[test]
-fn a_marked_job_is_never_told_that_nobody_serves_it() {
+fn a_marked_job_never_fails_as_unserved() {
     check([at(0.0, submitted_with(1, false, &[7])), at(9.0, lives(1, 1))], [place_alone(1, 1)]);
 }
 
@@ -339,7 +342,7 @@ fn late_workers_are_probed_once() {
 }
 
 #[test]
-fn a_returned_probe_stops_placing_but_is_not_death() {
+fn a_returned_probe_stops_placement_but_does_not_declare_a_worker_lost() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -354,7 +357,7 @@ fn a_returned_probe_stops_placing_but_is_not_death() {
 }
 
 #[test]
-fn what_a_lost_worker_begins_is_struck_at_once_and_not_if_it_lives() {
+fn a_start_by_a_lost_worker_is_a_strike_unless_it_lives() {
     check(
         [
             at(0.0, lives(1, 1)),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Worker 1 has job 1; worker 2 serves its function too, but in a pool of its own.
-fn orphans() -> [At; 3] {
+fn orphans() -> [TimedStep; 3] {
     [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, serves(2, 1, &["fib@1", "other@1"]))]
 }
 
@@ -22,24 +22,24 @@ fn check_forged(said: Step) {
 }
 
 #[test]
-fn who_was_not_given_a_job_cannot_hand_it_back() {
+fn a_worker_cannot_hand_back_a_job_it_was_not_given() {
     check_forged(came_back(2, 1, 1));
     check_forged(handed_back(2, 1, 1));
 }
 
 #[test]
-fn who_was_not_given_a_job_cannot_begin_it() {
+fn a_worker_cannot_start_a_job_it_was_not_given() {
     check_forged(started(2, 1, 1));
     check_forged(started_via(Via::Beats, 2, 1, 1));
 }
 
 #[test]
-fn who_was_not_given_a_job_cannot_hold_it() {
+fn a_worker_cannot_hold_a_job_it_was_not_given() {
     check_forged(holds(2, 1, 1));
 }
 
 #[test]
-fn who_serves_another_function_cannot_have_a_job_of_an_earlier_term() {
+fn a_worker_without_the_function_cannot_hold_a_job_of_an_earlier_term() {
     let world = play([
         at(0.0, serves(1, 1, &["other@1"])),
         at(0.0, holds(1, 1, 7)),

@@ -16,7 +16,7 @@ fn queue_holds(messages: u32) -> Step {
 }
 
 #[test]
-fn what_was_cancelled_in_a_queue_has_its_room_there_until_a_worker_answers_for_it() {
+fn a_job_cancelled_in_a_queue_keeps_its_place_until_a_worker_settles_it() {
     check(
         [
             at(0.0, queue_holds(1)),
@@ -35,7 +35,7 @@ fn what_was_cancelled_in_a_queue_has_its_room_there_until_a_worker_answers_for_i
 }
 
 #[test]
-fn what_expired_in_a_queue_is_told_too() {
+fn an_expiry_in_a_queue_is_reported() {
     check(
         [
             at(0.0, queue_holds(1)),
@@ -67,7 +67,7 @@ fn every_worker_of_the_pool_is_told_of_many_in_one_message() {
 }
 
 #[test]
-fn a_worker_that_comes_later_is_told_of_what_is_still_in_the_queue() {
+fn a_later_worker_receives_the_cancels_of_jobs_still_in_the_queue() {
     check(
         [
             at(0.0, queue_holds(1)),
@@ -90,7 +90,7 @@ fn a_worker_that_comes_later_is_told_of_what_is_still_in_the_queue() {
 }
 
 #[test]
-fn what_is_gone_from_the_queue_takes_no_room() {
+fn a_job_gone_from_its_queue_occupies_no_place() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -106,7 +106,7 @@ fn what_is_gone_from_the_queue_takes_no_room() {
 }
 
 #[test]
-fn a_cancelled_run_has_its_slot_until_a_beat_does_not_name_it() {
+fn a_cancelled_run_keeps_its_slot_until_a_beat_omits_it() {
     check(
         [
             at(0.0, queue_holds(1)),
@@ -140,7 +140,7 @@ fn a_cancelled_run_has_its_slot_until_a_beat_does_not_name_it() {
 }
 
 #[test]
-fn a_run_that_nobody_has_sent_to_us_has_its_slot_and_is_cancelled_when_nobody_does() {
+fn a_run_without_a_known_job_occupies_its_slot_and_is_cancelled_if_no_client_claims_it() {
     let unknown = || {
         [
             at(0.0, queue_holds(1)),
@@ -216,7 +216,7 @@ fn a_job_sent_again_is_not_taken_as_running_where_it_was_cancelled() {
 }
 
 #[test]
-fn what_a_lost_worker_ran_for_nobody_takes_no_room() {
+fn orphan_runs_of_a_lost_worker_occupy_no_slot() {
     check(
         [
             at(0.0, queue_holds(1)),

@@ -102,7 +102,7 @@ fn work(world: &World) -> Vec<Duration> {
 const ALONE: Duration = Duration::from_millis(20);
 
 #[test]
-fn what_was_never_measured_and_what_is_marked_travels_alone() {
+fn unmeasured_and_marked_jobs_are_sent_alone() {
     let world = play([
         at(0.0, lives(1, 4)),
         at(0.0, submitted(1)),
@@ -157,7 +157,7 @@ fn a_worker_is_welcomed_once_on_each_link_and_in_each_term() {
 }
 
 #[test]
-fn nobody_is_welcome_before_its_queue_is_there() {
+fn no_worker_is_welcomed_before_its_queue_is_declared() {
     let mut world = play([
         at(0.0, change(|world| world.declares = false)),
         at(0.0, lives(1, 1)),
@@ -172,7 +172,7 @@ fn nobody_is_welcome_before_its_queue_is_there() {
 }
 
 #[test]
-fn a_placement_that_meets_no_queue_is_no_attempt_to_blame() {
+fn a_placement_returned_by_the_broker_is_repeated_unmarked() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -223,7 +223,7 @@ fn a_person_drains_a_worker_and_resumes_it() {
 }
 
 #[test]
-fn what_a_draining_pool_will_not_take_goes_elsewhere_unmarked() {
+fn a_job_refused_by_a_draining_pool_is_placed_elsewhere_unmarked() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -277,7 +277,7 @@ fn a_worker_that_says_goodbye_has_left_at_once() {
 }
 
 #[test]
-fn what_one_that_left_says_no_more_of_is_placed_again_unmarked() {
+fn a_job_no_longer_held_by_a_worker_that_left_is_placed_again_unmarked() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -293,7 +293,7 @@ fn what_one_that_left_says_no_more_of_is_placed_again_unmarked() {
 }
 
 #[test]
-fn a_standby_sees_who_leaves_too() {
+fn a_standby_sees_goodbyes_too() {
     let mut world = World::new(Config::new(US));
     world.feed(Event::LinkUp);
     world.play([at(0.0, lives(1, 1)), at(1.0, drains(1)), at(1.1, leaves(1)), at(9.0, nothing())]);
@@ -301,7 +301,7 @@ fn a_standby_sees_who_leaves_too() {
 }
 
 #[test]
-fn a_worker_that_drained_and_went_without_a_word_is_not_lost() {
+fn a_drained_worker_that_leaves_silently_is_not_lost() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
@@ -318,7 +318,7 @@ fn a_worker_that_drained_and_went_without_a_word_is_not_lost() {
 }
 
 #[test]
-fn of_all_functions_of_a_pool_the_first_is_next() {
+fn a_pool_takes_the_first_job_of_all_its_functions() {
     const NAMES: [&str; 6] = ["a@1", "b@1", "c@1", "d@1", "e@1", "f@1"];
     let of = |function: usize, job, priority| {
         let function = NAMES[function].to_owned();
@@ -348,7 +348,7 @@ fn of_all_functions_of_a_pool_the_first_is_next() {
 }
 
 #[test]
-fn what_waits_for_a_function_is_offered_to_a_pool_that_comes_later() {
+fn waiting_jobs_are_offered_to_a_later_pool() {
     check(
         [
             at(0.0, serves(1, 1, &["fib@1"])),
@@ -362,7 +362,7 @@ fn what_waits_for_a_function_is_offered_to_a_pool_that_comes_later() {
 }
 
 #[test]
-fn a_hand_back_is_no_attempt_that_people_see_and_a_sign_of_long_jobs() {
+fn a_hand_back_is_no_visible_attempt_and_a_sign_of_long_jobs() {
     let submit = |jobs: std::ops::Range<u128>| {
         change(move |world: &mut World| jobs.clone().for_each(|job| submitted(job)(world)))
     };
@@ -392,7 +392,7 @@ fn a_hand_back_is_no_attempt_that_people_see_and_a_sign_of_long_jobs() {
 }
 
 #[test]
-fn what_was_never_measured_gets_one_spare_place_whatever_its_pools_others_take() {
+fn an_unmeasured_function_gets_one_spare_place_in_any_pool() {
     let new = |job| submit_as(1, Submission { function: "new@1".into(), ..submission(job) });
     let measured = [
         at(0.0, serves(1, 1, &["fib@1", "new@1"])),
@@ -405,7 +405,7 @@ fn what_was_never_measured_gets_one_spare_place_whatever_its_pools_others_take()
 }
 
 #[test]
-fn a_worker_of_too_many_functions_leaves_nothing_behind() {
+fn a_refused_worker_with_too_many_functions_leaves_no_state() {
     let names = |from: u32, to: u32| -> Vec<simple_dist_protocol::Address> {
         (from..to).map(|n| format!("f{n}@1").parse().unwrap()).collect()
     };

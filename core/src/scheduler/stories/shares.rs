@@ -68,7 +68,7 @@ fn a_login_with_ten_clients_gets_no_more_than_one_with_one() {
 }
 
 #[test]
-fn who_wanted_nothing_for_long_has_no_credit() {
+fn an_idle_user_accumulates_no_credit() {
     let mut world = play([at(0.0, lives(1, 1)), at(0.0, submit_on(1, 1, 1..=1000))]);
     served(&mut world, 100);
     world.play([at(1.0, submit_on(1, 2, 5000..5100))]);

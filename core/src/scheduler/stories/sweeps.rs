@@ -37,7 +37,7 @@ fn a_job_whose_queue_is_not_empty_is_not_gone() {
 }
 
 #[test]
-fn while_answers_wait_to_be_read_nothing_is_gone() {
+fn no_job_is_lost_while_answers_are_unread() {
     check(
         [
             at(0.0, change(|world| world.depths.1 = 1)),
@@ -50,7 +50,7 @@ fn while_answers_wait_to_be_read_nothing_is_gone() {
 }
 
 #[test]
-fn a_worker_that_was_not_heard_since_may_have_it() {
+fn a_worker_not_heard_since_the_placement_may_have_the_job() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -78,7 +78,7 @@ fn a_marked_job_is_given_three_seconds() {
 }
 
 #[test]
-fn a_queue_that_is_missing_is_declared_again_and_what_lay_in_it_is_swept() {
+fn a_missing_queue_is_declared_again_and_its_jobs_are_swept() {
     let world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
@@ -114,13 +114,13 @@ fn check_slow(take: Duration, found_by: f64) {
 }
 
 #[test]
-fn what_is_gone_is_found_however_long_a_look_at_the_queues_takes() {
+fn a_lost_job_is_found_however_slow_the_depth_query() {
     check_slow(Duration::from_millis(700), 6.0);
     check_slow(Duration::from_millis(3000), 11.0);
 }
 
 #[test]
-fn an_answer_speaks_for_the_time_of_its_question() {
+fn a_reply_is_evidence_for_the_time_of_its_query() {
     // The queue is empty when it is looked at, the placement is younger than that.
     let mut world = play([
         at(0.0, lives(1, 2)),
@@ -134,7 +134,7 @@ fn an_answer_speaks_for_the_time_of_its_question() {
 }
 
 #[test]
-fn a_look_that_failed_is_followed_by_another() {
+fn a_failed_depth_query_is_repeated() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, change(|world| world.depths_take = Duration::from_secs(600))),
@@ -159,7 +159,7 @@ fn a_look_that_failed_is_followed_by_another() {
 }
 
 #[test]
-fn a_worker_that_holds_nothing_while_jobs_lie_there_is_welcomed_again() {
+fn an_idle_worker_with_jobs_in_its_queue_is_welcomed_again() {
     let welcomes = |messages, holds: bool| {
         let hold = if holds { self::holds(1, 1, 1) } else { nothing() };
         let world = play([

@@ -14,7 +14,7 @@ fn new_term(left: u32) -> World {
 }
 
 #[test]
-fn a_term_drains_before_it_shows_itself() {
+fn a_term_drains_its_queue_before_its_first_presence() {
     let mut world = new_term(5);
     submitted(1)(&mut world);
     world.go_to(Duration::from_secs(2));
@@ -28,7 +28,7 @@ fn a_term_drains_before_it_shows_itself() {
 }
 
 #[test]
-fn what_was_sent_before_waits_until_every_worker_was_heard_and_what_is_new_does_not() {
+fn resent_jobs_wait_until_every_worker_was_heard_and_new_jobs_do_not() {
     let mut world = new_term(0);
     submitted(1)(&mut world);
     submit_as(1, Submission { first: true, ..submission(2) })(&mut world);
@@ -41,7 +41,7 @@ fn what_was_sent_before_waits_until_every_worker_was_heard_and_what_is_new_does_
 }
 
 #[test]
-fn a_drain_that_never_ends_does_not_keep_the_term_from_beginning() {
+fn a_drain_that_never_ends_does_not_keep_the_term_from_starting() {
     let mut world = World::new(Config::new(US));
     world.depths.1 = 5;
     world.feed(Event::LinkUp);
@@ -51,7 +51,7 @@ fn a_drain_that_never_ends_does_not_keep_the_term_from_beginning() {
 }
 
 #[test]
-fn presence_is_shown_every_second_and_when_what_is_served_changes() {
+fn presence_is_sent_every_second_and_when_the_served_functions_change() {
     let mut world = play([]);
     let before = world.presences().len();
     world.play([at(3.0, nothing())]);
@@ -61,7 +61,7 @@ fn presence_is_shown_every_second_and_when_what_is_served_changes() {
 }
 
 #[test]
-fn of_two_that_lead_the_older_one_steps_down() {
+fn of_two_leaders_the_older_one_steps_down() {
     let other = Presence {
         distributor: DistributorId::from_u128(2),
         term: Term(2),
@@ -82,7 +82,7 @@ fn of_two_that_lead_the_older_one_steps_down() {
 }
 
 #[test]
-fn who_stands_by_wants_nothing_done() {
+fn a_standby_has_no_effects() {
     let mut world = World::new(Config::new(US));
     world.feed(Event::LinkUp);
     lives(1, 1)(&mut world);
@@ -119,7 +119,7 @@ fn the_end_of_a_term_forgets_all_jobs_but_the_recent_answers() {
 }
 
 #[test]
-fn what_a_worker_holds_from_an_earlier_term_is_taken_as_running_there() {
+fn a_job_held_since_an_earlier_term_is_adopted_as_running() {
     check(
         [
             at(0.0, lives(1, 1)),
@@ -151,7 +151,7 @@ fn an_answer_left_behind_answers_the_job_sent_again() {
 }
 
 #[test]
-fn an_answer_left_behind_by_one_who_does_not_serve_the_function_is_none() {
+fn an_answer_left_behind_by_a_worker_without_the_function_is_ignored() {
     check(
         [
             at(0.0, lives(2, 1)),
@@ -164,7 +164,7 @@ fn an_answer_left_behind_by_one_who_does_not_serve_the_function_is_none() {
 }
 
 #[test]
-fn an_answer_of_one_not_heard_yet_waits_for_its_beat() {
+fn an_answer_of_an_unknown_worker_waits_for_its_beat() {
     check(
         [
             at(0.0, lives(2, 1)),
@@ -193,7 +193,7 @@ fn a_start_left_behind_strikes_when_its_worker_stays_silent() {
 }
 
 #[test]
-fn a_start_left_behind_says_nothing_when_its_worker_holds_the_job_no_more() {
+fn a_start_left_behind_is_ignored_when_its_worker_no_longer_holds_the_job() {
     check(
         [
             at(0.0, change(|world| world.term = Term(7))),
@@ -239,7 +239,7 @@ fn silence_counts_only_while_our_presence_comes_back() {
 }
 
 #[test]
-fn a_blocked_link_places_nothing_and_judges_nobody() {
+fn a_blocked_link_places_nothing_and_declares_nothing_lost() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.2, event(Event::Blocked)),
@@ -254,7 +254,7 @@ fn a_blocked_link_places_nothing_and_judges_nobody() {
 }
 
 #[test]
-fn who_stood_still_itself_judges_nobody() {
+fn a_distributor_that_was_suspended_declares_no_worker_lost() {
     let mut world = play([at(0.0, lives(1, 1)), at(1.0, nothing())]);
     world.now += Duration::from_secs(30);
     world.feed(Event::Tick);
@@ -262,7 +262,7 @@ fn who_stood_still_itself_judges_nobody() {
 }
 
 #[test]
-fn anothers_presence_is_no_echo() {
+fn the_presence_of_another_distributor_is_no_echo() {
     let mut world = play([at(0.0, lives(1, 1)), at(0.2, echoes(false)), at(3.0, submitted(1))]);
     let mut other = (*world.presences().last().unwrap()).clone();
     other.distributor = DistributorId::from_u128(2);
@@ -271,7 +271,7 @@ fn anothers_presence_is_no_echo() {
 }
 
 #[test]
-fn old_beats_revive_nobody() {
+fn old_beats_revive_no_worker() {
     let world = play([
         at(0.0, lives(1, 1)),
         at(0.5, falls_silent(1)),
@@ -288,7 +288,7 @@ fn old_beats_revive_nobody() {
 }
 
 #[test]
-fn an_attempt_that_an_earlier_term_cancelled_ends_nobodys_call() {
+fn an_attempt_cancelled_by_an_earlier_term_does_not_end_the_job() {
     check(
         [
             at(0.0, lives(1, 1)),

@@ -35,7 +35,7 @@ fn a_job_is_seen_from_its_start_and_gone_with_its_answer() {
 }
 
 #[test]
-fn who_stands_by_sees_what_beats_name() {
+fn a_standby_sees_the_jobs_named_by_beats() {
     let mut world = World::new(Config::new(US));
     world.feed(Event::LinkUp);
     lives(1, 1)(&mut world);
@@ -117,7 +117,7 @@ fn a_lost_worker_stays_with_what_became_of_its_jobs() {
 }
 
 #[test]
-fn what_came_back_when_its_worker_died_was_lost_with_it() {
+fn a_job_returned_when_its_worker_died_counts_as_lost_with_it() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, lives(2, 1)),
@@ -137,7 +137,7 @@ fn what_came_back_when_its_worker_died_was_lost_with_it() {
 }
 
 #[test]
-fn no_end_of_the_queue_is_foretold_when_nobody_works() {
+fn the_queue_has_no_estimate_without_workers() {
     let mut world = play([
         at(0.0, lives(1, 1)),
         at(0.0, submitted(1)),
@@ -158,7 +158,7 @@ fn no_end_of_the_queue_is_foretold_when_nobody_works() {
 }
 
 #[test]
-fn wait_and_run_are_told_apart() {
+fn waiting_and_running_are_distinguished() {
     let world = play([at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(2.1, answered(1, 1, 1))]);
     let recent = &world.view().recent[0];
     assert_eq!((recent.ran, recent.answer.as_str()), (Some(Seconds(0.001)), "value"));
@@ -170,7 +170,7 @@ fn wait_and_run_are_told_apart() {
 }
 
 #[test]
-fn functions_without_workers_and_versions_side_by_side_are_told() {
+fn unserved_functions_and_mixed_versions_are_reported() {
     let world = play([
         at(0.0, serves(1, 1, &["fib@1"])),
         at(0.0, serves(2, 1, &["fib@2"])),
@@ -184,7 +184,7 @@ fn functions_without_workers_and_versions_side_by_side_are_told() {
 }
 
 #[test]
-fn a_job_is_found_under_way_and_after_its_end() {
+fn a_job_is_found_before_and_after_its_end() {
     let mut world = play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, submitted(2))]);
     let found = |world: &World, job| {
         world.scheduler.find(JobId::from_u128(job), world.now, Duration::from_secs(1_000_000))
@@ -235,7 +235,7 @@ fn a_view_stays_small_however_many_jobs_wait() {
 }
 
 #[test]
-fn how_a_job_ended_and_who_ended_it_are_told_apart() {
+fn the_ending_and_who_caused_it_are_distinguished() {
     let hasty = |job| submit_as(1, Submission { budget_ms: 4000, ..submission(job) });
     let failed = Answer::Failed { message: "no such file".into(), error: vec![0xc0].into() };
     let world = play([
@@ -317,7 +317,7 @@ fn a_queue_grows_only_if_more_came_than_ended_for_half_a_minute() {
 }
 
 #[test]
-fn every_lost_worker_is_counted_though_few_are_kept() {
+fn every_lost_worker_is_counted_even_if_not_listed() {
     let come = (1..=300).map(|number| at(0.0, lives(number, 1)));
     let go = (1..=300).map(|number| at(0.5, falls_silent(number)));
     let mut world = play(come.chain(go).chain([at(9.0, nothing())]));
@@ -329,7 +329,7 @@ fn every_lost_worker_is_counted_though_few_are_kept() {
 }
 
 #[test]
-fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
+fn a_slot_with_an_abandoned_run_is_shown_as_busy() {
     let mut world = play([
         at(0.0, lives(1, 2)),
         at(0.0, submitted(1)),
@@ -358,7 +358,7 @@ fn a_slot_whose_run_nobody_waits_for_is_busy_and_says_so() {
 }
 
 #[test]
-fn jobs_of_one_id_are_found_in_the_same_order_every_time() {
+fn jobs_with_the_same_id_are_found_in_a_stable_order() {
     let found = || {
         let submits = (1..=8).map(|from| at(0.0, submit_as(from, submission(1))));
         let world = play([at(0.0, lives(1, 1))].into_iter().chain(submits));

@@ -69,8 +69,8 @@ impl World {
         }
     }
 
-    pub(super) fn play(&mut self, story: impl IntoIterator<Item = At>) {
-        for At { time, step } in story {
+    pub(super) fn play(&mut self, story: impl IntoIterator<Item = TimedStep>) {
+        for TimedStep { time, step } in story {
             self.go_to(OPEN + Duration::from_secs_f64(time));
             step(self);
         }

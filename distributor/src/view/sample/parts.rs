@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::super::{
-    Bar, BarEnd, CancelledBy, Function, HeldJob, JobCounts, JobEvent, Lane, Moment, Percentiles,
-    RecentEndings, RecentJob, Seconds, Worker, WorkerState,
+    Bar, BarEnd, CancelledBy, Function, HeldJob, JobCounts, JobEvent, Lane, Percentiles,
+    RecentEndings, RecentJob, Seconds, TimelineEntry, Worker, WorkerState,
 };
 
 /// The functions of the samples: name, how long one runs in milliseconds.
@@ -195,7 +195,7 @@ pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
             _ => ("value", None),
         };
         let pool = PoolId::of(&[]);
-        let moment = |after, what| Moment { after: Seconds(after), what };
+        let moment = |after, what| TimelineEntry { after: Seconds(after), what };
         RecentJob {
             id: job_id(u128::from(number)),
             user: user(),

@@ -40,7 +40,7 @@ const ITEM: usize = 64;
 /// Options of a call.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct How {
+pub(super) struct CallQuery {
     /// Seconds until the caller gives up; 60 by default.
     #[param(minimum = 0.001, maximum = 3600.0, example = 5.0)]
     timeout: Option<f64>,
@@ -58,7 +58,7 @@ pub(super) struct How {
     params(
         ("name" = String, Path, description = "`fib`, or `fib@1` for that version only", example = "fib",
             min_length = 1, max_length = 70, pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$"),
-        How),
+        CallQuery),
     request_body(content = Vec<Value>, content_type = "application/json", example = json!([20])),
     responses(
         (status = 200, description = "The value, as JSON", body = Value, content_type = "application/json",
@@ -81,7 +81,7 @@ pub(super) struct How {
 pub(super) async fn call(
     State(handle): State<Handle>,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<How>, QueryRejection>,
+    query: Result<Query<CallQuery>, QueryRejection>,
     Extension(memory): Extension<MemoryBudget>,
     peer: Option<Extension<Peer>>,
     request: Request,

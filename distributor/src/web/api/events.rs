@@ -27,7 +27,7 @@ const LIFE: Duration = Duration::from_secs(600);
 
 /// What a stream needs.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct StreamState {
     pub(super) handle: Handle,
     pub(super) shutdown: CancellationToken,
 }
@@ -38,7 +38,7 @@ pub(super) struct Source {
     responses((status = 200, content_type = "text/event-stream", body = String),
         (status = 503, body = super::super::problem::Problem, content_type = "application/problem+json")))]
 pub(super) async fn events(
-    State(source): State<Source>,
+    State(source): State<StreamState>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut views = source.handle.views();
     views.mark_changed();

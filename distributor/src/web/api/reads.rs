@@ -70,7 +70,7 @@ pub(super) async fn function(
 /// Filters for jobs.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(super) struct JobsQuery {
     /// Only jobs of this function: `fib@1`, or `fib` for all its versions.
     #[param(pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$")]
     function: Option<String>,
@@ -107,19 +107,19 @@ const LISTED: usize = 100;
 
 /// Some of the unfinished jobs, then the jobs that ended last. While more than 1,000 jobs are
 /// unfinished, the filters see only 1,000 of them.
-#[utoipa::path(get, path = "/jobs", params(Which),
+#[utoipa::path(get, path = "/jobs", params(JobsQuery),
     responses((status = 200, body = [Job]), (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn jobs(
     State(handle): State<Handle>,
-    query: Result<Query<Which>, QueryRejection>,
+    query: Result<Query<JobsQuery>, QueryRejection>,
 ) -> Result<Json<Vec<Job>>, Problem> {
-    let Query(which) = query?;
-    let limit = which.limit.unwrap_or(LISTED);
+    let Query(query) = query?;
+    let limit = query.limit.unwrap_or(LISTED);
     if !(1..=RECENT).contains(&limit) {
         return Err(Problem::new(Kind::BadRequest, format!("`limit` is 1 to {RECENT}")));
     }
-    let wanted = Wanted::read(which)?;
+    let wanted = JobFilter::read(query)?;
     let mut jobs = Vec::new();
     if wanted.state != Some(JobState::Ended) && wanted.failed != Some(true) {
         jobs = handle.list(RECENT).await?;
@@ -132,28 +132,28 @@ pub(super) async fn jobs(
     Ok(Json(jobs))
 }
 
-/// [`Which`], parsed.
-struct Wanted {
+/// [`JobsQuery`], parsed.
+struct JobFilter {
     function: Option<Selector>,
     worker: Option<WorkerId>,
     failed: Option<bool>,
     state: Option<JobState>,
 }
 
-impl Wanted {
-    fn read(which: Which) -> Result<Self, Problem> {
+impl JobFilter {
+    fn read(query: JobsQuery) -> Result<Self, Problem> {
         let bad = |error: &dyn std::fmt::Display| Problem::new(Kind::BadRequest, error.to_string());
         Ok(Self {
-            function: which
+            function: query
                 .function
                 .map(|text| text.parse::<Selector>().map_err(|error| bad(&error)))
                 .transpose()?,
-            worker: which
+            worker: query
                 .worker
                 .map(|text| text.parse::<WorkerId>().map_err(|error| bad(&error)))
                 .transpose()?,
-            failed: which.failed,
-            state: which.state,
+            failed: query.failed,
+            state: query.state,
         })
     }
 

@@ -86,7 +86,7 @@ async fn the_alerts_name_what_there_is() {
 }
 
 #[tokio::test]
-async fn a_name_that_there_is_not_is_noticed() {
+async fn an_unknown_metric_name_is_detected() {
     let queries = ["rate(simple_dist_nothing_total{a=\"b\"}[5m]) / simple_dist_slots".to_owned()];
     assert_eq!(missing(&queries, &scraped(sample::view()).await), ["simple_dist_nothing_total"]);
 }

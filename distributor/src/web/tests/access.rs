@@ -54,7 +54,7 @@ async fn without_a_token_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn every_answer_binds_the_browser() {
+async fn every_response_has_the_security_headers() {
     let fixture = fixture();
     for path in ["/api/v1/status", "/nowhere", "/healthz", "/metrics", "/api/v1/events?x"] {
         let request = head(&format!("GET {path}"), &[]).body(Body::empty()).unwrap();
@@ -82,7 +82,7 @@ async fn an_unknown_host_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_needs_no_token() {
+async fn an_unknown_path_needs_no_token() {
     for fixture in [on("0.0.0.0:8080", Some("abc")), on("127.0.0.1:8080", None)] {
         for (request, status) in [
             ("GET /nowhere", 404),
@@ -117,7 +117,7 @@ async fn what_is_not_there_needs_no_token() {
 }
 
 #[tokio::test]
-async fn errors_of_the_router_are_problems_too() {
+async fn router_errors_are_problems_too() {
     let fixture = fixture();
     for (request, kind) in [
         ("GET /nowhere", "not-found"),
@@ -135,7 +135,7 @@ async fn errors_of_the_router_are_problems_too() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_problem_and_not_an_end() {
+async fn a_panic_is_a_500_and_does_not_end_the_server() {
     async fn panics() -> &'static str {
         panic!("secret")
     }
@@ -148,7 +148,7 @@ async fn a_panic_is_a_problem_and_not_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_request_is_waited_for_for_ever() {
+async fn every_request_has_a_timeout() {
     let settings = Settings::new("127.0.0.1:8080".parse().unwrap());
     let pending = Router::new().route("/", get(std::future::pending::<()>));
     let app = middleware::apply(pending, settings, Limits::default());

@@ -50,7 +50,7 @@ async fn called_with(
 }
 
 #[tokio::test]
-async fn a_call_goes_to_the_ledger_and_its_value_comes_back() {
+async fn a_call_reaches_the_scheduler_and_its_value_comes_back() {
     let value = Ended::Value(codec::encode(&6765).unwrap().into());
     let (asked, answer) = called("fib@1/call", "[20]", Ok(answered(value))).await;
     assert_eq!(asked.function, "fib@1".parse().unwrap());
@@ -65,7 +65,7 @@ async fn a_call_goes_to_the_ledger_and_its_value_comes_back() {
 }
 
 #[tokio::test]
-async fn a_caller_says_how() {
+async fn call_options_reach_the_scheduler() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for (trace, passed) in
         [(TRACE, true), ("00-4bf9-00f0-01", false), (&TRACE.to_uppercase(), false)]
@@ -83,7 +83,7 @@ fn failed(error: Vec<u8>) -> Ended {
 }
 
 #[tokio::test]
-async fn an_error_of_the_function_comes_with_its_text_and_as_json_if_it_has_one_and_is_small() {
+async fn a_function_error_has_its_text_and_its_json_if_small() {
     let large = codec::encode(&"x".repeat(70_000)).unwrap();
     for (error, told) in [
         (codec::encode(&("line", 3)).unwrap(), Some(serde_json::json!(["line", 3]))),
@@ -134,7 +134,7 @@ async fn a_poisoned_job_names_its_workers() {
 }
 
 #[tokio::test]
-async fn json_comes_back_exactly_as_it_went() {
+async fn json_round_trips_exactly() {
     for text in [
         "18446744073709551615",
         "-9223372036854775808",
@@ -164,7 +164,7 @@ async fn json_comes_back_exactly_as_it_went() {
 }
 
 #[tokio::test]
-async fn what_steers_a_terminal_is_an_escape() {
+async fn control_characters_are_escaped() {
     let evil = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{feff}\0\r";
     let panicked = Ended::Panicked { message: evil.to_owned(), unsendable: false };
     let value = Ended::Value(codec::encode(evil).unwrap().into());
@@ -178,7 +178,7 @@ async fn what_steers_a_terminal_is_an_escape() {
 }
 
 #[tokio::test]
-async fn arguments_are_none_one_or_several() {
+async fn arguments_may_be_none_one_or_several() {
     for (body, args) in [
         ("[]", codec::encode(&()).unwrap()),
         ("[20]", codec::encode(&20).unwrap()),
@@ -191,7 +191,7 @@ async fn arguments_are_none_one_or_several() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_refused_before_the_ledger() {
+async fn an_invalid_call_does_not_reach_the_scheduler() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let large = format!("[\"{}\"]", "x".repeat(9 * 1024 * 1024));
     let larger = format!("[\"{}\"]", "x".repeat(13 * 1024 * 1024));
@@ -227,7 +227,7 @@ async fn what_is_no_call_is_refused_before_the_ledger() {
 }
 
 #[tokio::test]
-async fn wrong_base64_is_told_in_one_sentence() {
+async fn invalid_base64_is_explained_in_one_sentence() {
     let answer = fixture().send(call("fib/call", r#"[1,{"$bytes":"A?=="}]"#)).await;
     let said =
         r#"argument 2 has {"$bytes":"A?=="}, which is not base64: character 2 is none of it"#;
@@ -315,7 +315,7 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "the test waits for what it spawns")]
-async fn who_hangs_up_cancels_the_job() {
+async fn a_caller_that_disconnects_cancels_its_job() {
     let Fixture { app, mut requests, shutdown, .. } = fixture();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

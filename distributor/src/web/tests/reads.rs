@@ -15,7 +15,7 @@ fn ids(answer: &Answer) -> Vec<u128> {
 }
 
 #[tokio::test]
-async fn the_status_is_the_view_without_its_lists() {
+async fn the_status_is_the_view_without_lists() {
     let status = fixture().get("/api/v1/status").await.json();
     assert_eq!(status["sequence"], 7);
     assert_eq!(status["books"]["done"], 7);
@@ -25,7 +25,7 @@ async fn the_status_is_the_view_without_its_lists() {
 }
 
 #[tokio::test]
-async fn lists_are_the_views_own() {
+async fn lists_are_those_of_the_view() {
     let fixture = fixture();
     let view = sample::view();
     for (path, length) in [
@@ -113,7 +113,7 @@ async fn a_job_is_found_or_not() {
     assert_eq!(fixture().get("/api/v1/jobs/x").await.problem(), "not-found");
 }
 
-fn wish(path: &str) -> HttpRequest<Body> {
+fn action_request(path: &str) -> HttpRequest<Body> {
     let token = [("authorization", "Bearer abc")];
     head(&format!("POST /api/v1/{path}"), &token).body(Body::empty()).unwrap()
 }
@@ -130,7 +130,7 @@ async fn with_the_token_a_worker_drains_and_resumes() {
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!(fixture.with_scheduler(wish(&path), scheduler).await.status, 204);
+        assert_eq!(fixture.with_scheduler(action_request(&path), scheduler).await.status, 204);
     }
 }
 
@@ -139,8 +139,11 @@ async fn with_the_token_a_job_is_cancelled_unless_it_has_ended() {
     let path = format!("jobs/{}/cancel", JobId::from_u128(11));
     let mut fixture = on("127.0.0.1:8080", Some("abc"));
     let ended = vec![Job::Ended(sample::ended(11, "fib@1", "value", None))];
-    assert_eq!(fixture.with_scheduler(wish(&path), find(ended)).await.problem(), "ended");
-    assert_eq!(fixture.with_scheduler(wish(&path), find(Vec::new())).await.problem(), "not-found");
+    assert_eq!(fixture.with_scheduler(action_request(&path), find(ended)).await.problem(), "ended");
+    assert_eq!(
+        fixture.with_scheduler(action_request(&path), find(Vec::new())).await.problem(),
+        "not-found"
+    );
     let scheduler = async {
         let found = fixture.requests.recv().await.unwrap();
         find(vec![sample::under_way(11, "fib@1", Place::Running)])(found);
@@ -148,12 +151,13 @@ async fn with_the_token_a_job_is_cancelled_unless_it_has_ended() {
         assert_eq!((key.id, key.user.as_str()), (JobId::from_u128(11), "guest"));
         answer.send(Ok(())).unwrap();
     };
-    let (response, ()) = tokio::join!(fixture.app.clone().oneshot(wish(&path)), scheduler);
+    let (response, ()) =
+        tokio::join!(fixture.app.clone().oneshot(action_request(&path)), scheduler);
     assert_eq!(response.unwrap().status(), 204);
 }
 
 #[tokio::test]
-async fn events_follow_the_views_and_end_with_the_server() {
+async fn events_follow_the_views_and_stop_with_the_server() {
     let fixture = fixture();
     let request = head("GET /api/v1/events", &[]).body(Body::empty()).unwrap();
     let response = fixture.app.clone().oneshot(request).await.unwrap();
@@ -171,7 +175,7 @@ async fn events_follow_the_views_and_end_with_the_server() {
 }
 
 #[tokio::test]
-async fn so_many_follow_the_events_and_no_more() {
+async fn the_number_of_event_streams_is_limited() {
     let fixture = fixture();
     let both = ["GET /api/v1/events", "GET /page/events"];
     let request = |path| head(path, &[]).body(Body::empty()).unwrap();
