@@ -91,7 +91,7 @@ Examples:
   simple-dist top                          watch it
 
 The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQP_URL_FILE), by
-default amqp://127.0.0.1:5672; `demo` and `up` start one of their own if none is set. RUST_LOG sets
+default amqp://127.0.0.1:5672; `demo` and `up` start one if none is set. RUST_LOG sets
 what is logged.
 
 Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable, 74 stdout

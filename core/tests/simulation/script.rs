@@ -78,7 +78,7 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Calm,
-    /// Whoever runs it dies.
+    /// It kills the process that runs it.
     Killer,
 }
 

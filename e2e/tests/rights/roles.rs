@@ -42,7 +42,7 @@ async fn everything_works_with_least_rights_also_after_a_cut_and_a_change_of_ter
     let standby = Distributor::builder(vhost.url_of(&distributor)).run(second.cancelled_owned());
     roles.spawn(async { standby.await.expect("the settings are usable") });
     first.cancel();
-    roles.join_next().await.expect("the active one ends").expect("in good order");
+    roles.join_next().await.expect("the active one ends").expect("it stopped without a panic");
     assert_eq!(remote(&fib, 20).await, 6765, "in the next term");
 
     client.close().await;

@@ -33,8 +33,8 @@ struct FairQueue<K, V> {
     /// By share, least first. It may have grown since it was written here; [`FairQueue::first`] puts
     /// that right when it comes to the front.
     shares: BTreeSet<(u64, K)>,
-    /// What waits for each. Whoever is in here has one entry in `shares`, even if its last job has
-    /// just left.
+    /// What waits under each key. Each key has one entry in `shares`, even if its last job has just
+    /// left.
     waiting: BTreeMap<K, V>,
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Client {
     caller: Caller,
     generation: Generation,
     wakes: Option<Duration>,
-    /// The threads for runs of its own.
+    /// The threads for local runs.
     slots: usize,
     busy: usize,
 }
@@ -38,7 +38,7 @@ impl Client {
         }
     }
 
-    /// Whether a run of its own would have to wait.
+    /// Whether a local run would have to wait.
     pub(crate) fn is_full(&self) -> bool {
         self.busy >= self.slots
     }

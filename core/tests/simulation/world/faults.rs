@@ -137,10 +137,10 @@ impl World {
         if let Some(since) = process.frozen.take() {
             process.slept += self.now - since;
         }
-        // Neither is the time that passed for nobody a time without confirms.
+        // Nor does the time it was frozen count as time without confirms.
         process.lanes.iter_mut().for_each(|lane| lane.since = self.now);
         for what in std::mem::take(&mut process.waiting) {
-            // Whether its clocks or its messages come first is nobody's business.
+            // Timers and messages may arrive in either order.
             let late = match what {
                 What::Alarm(_, _, Alarm::Tick | Alarm::Wake(_) | Alarm::Claim) => {
                     self.random.within((0, 2))
