@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_json_is_told_with_its_place() {
+    fn invalid_json_is_reported_with_its_position() {
         for (text, problem) in [
             (&b"[1, x]"[..], "not JSON at column 5: expected value"),
             (b"twenty", "not JSON at column 2: expected ident; text is quoted: '\"text\"'"),

@@ -147,7 +147,7 @@ mod tests {
         "a\r\nb\u{1b}[2J\u{9b}1m\u{61c}\u{200e}\u{200b}\u{202e}\u{2028}\u{2066}\u{e0041}";
 
     #[test]
-    fn no_text_of_others_steers_a_terminal_or_begins_a_line() {
+    fn foreign_text_is_escaped_in_the_log() {
         let written = Written::default();
         let writer = written.clone();
         let log = for_people(move || writer.clone()).with_ansi(false);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_for_collectors_has_the_escapes_of_json_alone() {
+    fn a_json_log_has_only_the_escapes_of_json() {
         let written = Written::default();
         let writer = written.clone();
         let log = for_collectors(move || writer.clone());

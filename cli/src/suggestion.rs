@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_keyboard_is_understood() {
+    fn a_typo_gets_a_suggestion() {
         let known = ["fib@1", "primes@1", "mandelbrot@1"].map(|name| name.parse().unwrap());
         let hint = |name: &str| nearest(&name.parse().unwrap(), &known);
         for (name, meant) in [

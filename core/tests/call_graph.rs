@@ -123,8 +123,8 @@ fn calls(sources: &BTreeMap<String, String>) -> Graph {
     graph
 }
 
-/// Files that call each other in a circle, if there are any.
-fn circle(graph: &Graph) -> Option<Vec<String>> {
+/// Files that call each other in a cycle, if there are any.
+fn cycle(graph: &Graph) -> Option<Vec<String>> {
     fn follow(graph: &Graph, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
         let last = path.last().unwrap().clone();
         for next in graph.get(&last).into_iter().flatten() {
@@ -152,20 +152,20 @@ fn circle(graph: &Graph) -> Option<Vec<String>> {
 }
 
 #[test]
-fn the_files_of_the_scheduler_call_each_other_in_no_circle() {
+fn the_call_graph_of_the_scheduler_has_no_cycle() {
     let graph = calls(&sources());
     assert!(graph["scheduler/admission.rs"].contains("scheduler/requeue.rs"), "calls are found");
-    assert_eq!(circle(&graph), None, "in {graph:#?}");
+    assert_eq!(cycle(&graph), None, "in {graph:#?}");
 }
 
 #[test]
-fn a_circle_is_found() {
+fn a_cycle_is_found() {
     let of = |edges: &[(&str, &str)]| {
         let mut graph = Graph::new();
         for (from, to) in edges {
             graph.entry((*from).to_owned()).or_default().insert((*to).to_owned());
         }
-        circle(&graph)
+        cycle(&graph)
     };
     assert_eq!(of(&[("a", "b"), ("b", "c"), ("a", "c")]), None);
     assert_eq!(of(&[("a", "b"), ("b", "c"), ("c", "b")]).unwrap(), ["b", "c", "b"]);

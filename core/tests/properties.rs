@@ -395,7 +395,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_books_balance_and_all_heals(
+    fn the_counters_balance_and_the_system_recovers_after_any_faults(
         deeds in prop::collection::vec(deeds(), 1..120),
     ) {
         let mut play = Play::new();

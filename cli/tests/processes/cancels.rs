@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, free_port, get, is_remote, json, now, served_by, t
 const LONG: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cancelled_jobs_are_not_begun_and_an_honest_one_waits_only_for_what_runs() {
+async fn cancelled_jobs_are_not_started_and_another_waits_only_for_running_ones() {
     let cluster = Cluster::new().await;
     let site = free_port();
     let _distributor = cluster.start(&["distributor", "--listen", &site]);

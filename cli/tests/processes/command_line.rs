@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cluster::{Cluster, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_plays_the_whole_story() {
+async fn the_demo_runs_to_its_end() {
     let cluster = Cluster::new().await;
     let output = cluster.output(&["demo"]);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -28,7 +28,7 @@ async fn the_value_alone_is_on_stdout() {
 }
 
 #[tokio::test]
-async fn every_failure_has_its_code() {
+async fn every_failure_has_its_exit_code() {
     let cluster = Cluster::new().await;
     let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
     served_by(&cluster.client(), 1).await;

@@ -127,7 +127,7 @@ fn credentials_print_what_a_client_on_the_host_needs() {
 }
 
 #[test]
-fn what_is_missing_or_unusable_is_a_configuration_error() {
+fn missing_or_unusable_settings_are_configuration_errors() {
     let directory = directory("unusable");
     let code = |arguments: &[&str]| run(&directory, arguments).status.code();
     assert_eq!(code(&["credentials", "client"]), Some(78));

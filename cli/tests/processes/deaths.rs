@@ -78,7 +78,7 @@ async fn a_distributor_killed_with_a_hundred_jobs_and_restarted_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_distributors_that_lead_one_steps_down_by_itself() {
+async fn of_two_active_distributors_one_steps_down() {
     // RabbitMQ lets nobody else delete a lock, so this uses the embedded broker.
     let (site, faults) = BrokerSite::with_faults().await;
     let cluster = Cluster { site };
@@ -129,7 +129,7 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
 }
 
 #[tokio::test]
-async fn a_job_that_kills_its_worker_is_poisoned_and_harms_nobody() {
+async fn a_job_that_kills_its_worker_is_poisoned_and_harms_no_other() {
     let cluster = Cluster::new().await;
     let _distributor = cluster.start(&["distributor"]);
     let arguments = ["worker", "--slots", "4", "--with-abort"];

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(6);
 const HEARD: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_deleted_is_there_again_and_calls_go_on() {
+async fn deleted_queues_are_declared_again_and_calls_go_on() {
     let cluster = Cluster::new().await;
     let page = free_port();
     let _distributor = cluster.start(&["distributor", "--listen", &page]);

@@ -46,7 +46,7 @@ fn a_distributor_is_asked_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_keeps_its_file_young() {
+async fn a_worker_keeps_its_health_file_fresh() {
     let cluster = Cluster::new().await;
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alive");
     let file = file.to_str().expect("it is text");

@@ -68,7 +68,7 @@ const TAKEN: u64 = 1 << 30;
 const LEFT: u64 = 512 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_who_take_no_answers_do_not_take_the_memory() {
+async fn callers_that_do_not_read_do_not_exhaust_the_memory() {
     let _alone = ALONE.lock().await;
     let cluster = Cluster::new().await;
     let site = free_port();

@@ -68,7 +68,7 @@ async fn a_cut_connection_costs_a_call_nothing_but_time() {
 }
 
 #[tokio::test]
-async fn while_the_broker_takes_nothing_calls_are_local() {
+async fn while_the_broker_is_blocked_calls_are_local() {
     let (site, faults) = BrokerSite::with_faults().await;
     let cluster = Cluster { site };
     let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));

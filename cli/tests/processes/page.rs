@@ -49,7 +49,7 @@ async fn lost_after() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
+async fn a_stopped_worker_has_left_and_is_not_lost() {
     let cluster = Cluster::new().await;
     let site = free_port();
     let _distributor = cluster.start(&["distributor", "--listen", &site]);
@@ -96,7 +96,7 @@ async fn a_worker_that_is_told_to_stop_has_left_and_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_must_wait_for_long_jobs_is_not_placed_and_handed_back_again_and_again() {
+async fn jobs_behind_long_ones_are_not_placed_and_handed_back_repeatedly() {
     let cluster = Cluster::new().await;
     let site = free_port();
     let _distributor = cluster.start(&["distributor", "--listen", &site]);

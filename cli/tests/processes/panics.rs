@@ -44,7 +44,7 @@ async fn a_functions_panic_is_one_line_of_the_workers_log() {
 }
 
 #[tokio::test]
-async fn a_local_functions_panic_is_told_once_and_not_by_the_runtime() {
+async fn a_panic_in_a_local_run_is_logged_once() {
     let cluster = Cluster::new().await;
     let mut command = cluster.command(&["call", "fail", r#""on purpose""#]);
     let nobody = format!("amqp://guest:guest@{}", free_port());

@@ -125,7 +125,7 @@ async fn a_call_that_is_to_be_remote_never_runs_here_and_waits_if_asked_to() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_is_a_failure() {
+async fn unwritable_output_is_a_failure() {
     let cluster = Cluster::new().await;
     let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     for arguments in [
@@ -143,7 +143,7 @@ async fn what_cannot_be_written_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_in_a_sentence() {
+async fn invalid_arguments_are_refused_in_a_sentence() {
     let cluster = Cluster::new().await;
     for (arguments, code, said) in [
         (&["map", "fib", "45..0"][..], 2, "45..0 is empty: did you mean 0..45?"),
@@ -161,7 +161,7 @@ async fn what_makes_no_sense_is_refused_in_a_sentence() {
 }
 
 #[tokio::test]
-async fn a_panic_steers_no_terminal() {
+async fn a_panic_prints_no_escape_sequences() {
     let cluster = Cluster::new().await;
     let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
     served_by(&cluster.client(), 1).await;

@@ -98,7 +98,7 @@ mod built_in {
     }
 
     #[test]
-    fn what_is_no_certificate_is_bad_configuration() {
+    fn an_invalid_certificate_is_bad_configuration() {
         let folder = Folder::new("empty");
         let empty = folder.file("empty.pem", "");
         let output = call(&[("AMQP_URL", "amqps://127.0.0.1:9"), ("AMQP_CA_FILE", &empty)]);

@@ -62,7 +62,7 @@ fn once(url: &str, arguments: &[&str], token: Option<&str>) -> Output {
 }
 
 #[test]
-fn what_is_seen_is_printed_once_as_text_or_json() {
+fn once_prints_the_view_as_text_or_json() {
     let url = play(of_a_view);
     let text = once(&url, &[], None);
     assert!(text.status.success(), "{}", String::from_utf8_lossy(&text.stderr));
@@ -92,7 +92,7 @@ fn a_token_is_shown_to_a_distributor_that_wants_one() {
 }
 
 #[test]
-fn every_way_of_not_seeing_has_its_code() {
+fn every_failure_to_connect_has_its_exit_code() {
     assert_eq!(once("http://127.0.0.1:9", &[], None).status.code(), Some(69));
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let url = format!("http://{}", silent.local_addr().expect("it is bound"));

@@ -61,7 +61,7 @@ fn answered(at: &str) -> String {
 }
 
 #[test]
-fn up_tells_where_the_page_is_and_other_languages_call_there() {
+fn up_prints_the_address_of_the_page_where_other_languages_can_call() {
     let page = free_port();
     let child = up(&["--listen", "127.0.0.1:0", "--page", &page]).spawn().unwrap();
     let mut up = Up(child);
@@ -98,7 +98,7 @@ fn up_replaces_a_worker_that_was_killed() {
 }
 
 #[test]
-fn up_without_workers_prints_what_a_worker_of_ones_own_needs() {
+fn up_without_workers_prints_the_settings_for_your_own_worker() {
     let arguments = ["--workers", "0", "--prefix", "mine", "--listen", "127.0.0.1:0"];
     let page = free_port();
     let mut up = Up(up(&[&arguments[..], &["--page", &page]].concat()).spawn().unwrap());
@@ -119,7 +119,7 @@ fn worker_of(up: u32) -> i32 {
 }
 
 #[test]
-fn up_says_so_when_the_address_of_the_page_is_taken() {
+fn up_reports_that_the_address_of_the_page_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut up = up(&["--listen", "127.0.0.1:0", "--page", &address]);

@@ -45,7 +45,7 @@ const TRIES: u64 = 400;
 const SEEDS: u64 = 1000;
 
 #[test]
-fn what_is_promised_holds_whatever_happens() {
+fn the_guarantees_hold_under_any_faults() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("SIMULATION_SEED") {
         return show(seed);
@@ -95,7 +95,7 @@ fn what_is_promised_holds_whatever_happens() {
 }
 
 #[test]
-fn a_seed_is_played_the_same_way_each_time() {
+fn a_seed_is_reproducible() {
     for seed in 0..3 {
         let mut script = Script::new(seed);
         script.deeds.truncate(60);

@@ -170,9 +170,7 @@ impl MemoryBudget {
             Use::Arguments => {
                 (&self.arguments, self.limits.arguments, "arguments", &ARGUMENTS_REFUSED)
             }
-            Use::Answers => {
-                (&self.answers, self.limits.answers, "an answer", &ANSWERS_REFUSED)
-            }
+            Use::Answers => (&self.answers, self.limits.answers, "an answer", &ANSWERS_REFUSED),
         };
         let all = Arc::clone(all).try_acquire_many_owned(units(bytes)).ok();
         let reservation = all.and_then(|all| {

@@ -60,7 +60,7 @@ async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdE
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
-async fn the_filter_keeps_what_is_looked_for() -> Result<(), CmdError> {
+async fn the_filter_shows_matching_jobs() -> Result<(), CmdError> {
     let (cluster, address) = Cluster::with_page("node-1").await;
     let client = cluster.client();
     for message in ["a broken pipe", "no paper"] {

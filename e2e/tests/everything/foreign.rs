@@ -211,7 +211,7 @@ async fn a_message_with_an_impossible_list_is_parked_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_much_is_clamped() {
+async fn excessive_numbers_are_clamped() {
     let cluster = Cluster::start().await;
     let mut client = Client::at(&cluster).await;
     let job = Submission {
@@ -241,7 +241,7 @@ async fn a_cancel_is_not_answered_and_its_job_stays_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ended_job_is_answered_again_to_whoever_of_its_login_wants_to_know() {
+async fn an_ended_job_is_answered_again_to_any_client_of_its_login() {
     let cluster = Cluster::start().await;
     let (mut first, mut second) = (Client::at(&cluster).await, Client::at(&cluster).await);
     let job = fib(20);
@@ -322,7 +322,7 @@ async fn beats(peer: &ForeignPeer, beat: &mut WorkerBeat) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_worker_says_beyond_the_limits_does_not_reach_the_caller() {
+async fn answers_beyond_the_limits_do_not_reach_the_caller() {
     let cluster = Cluster::start().await;
     let mut worker = Worker::at(&cluster).await;
     let client = cluster.client();

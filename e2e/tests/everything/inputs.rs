@@ -51,7 +51,7 @@ async fn wrong_types_are_typed_errors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_no_worker_can_send_is_made_here_or_is_an_error_that_says_so() {
+async fn a_value_too_large_to_send_is_computed_locally_or_is_a_clear_error() {
     let cluster = Cluster::start().await;
     let shutdown = CancellationToken::new();
     let worker = Worker::builder(&cluster.site.url).prefix(&cluster.site.prefix).serve_pure(ODD);
@@ -98,7 +98,7 @@ async fn garbage_is_parked_and_nothing_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_sender_is_dropped() {
+async fn messages_without_a_user_id_are_dropped() {
     let cluster = Cluster::start().await;
     for key in ["submit", "control"] {
         let unsigned = BasicProperties::default();

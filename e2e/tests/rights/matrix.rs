@@ -111,6 +111,6 @@ async fn a_worker_has_its_pools_and_writes_to_no_client() {
 
 #[tokio::test]
 #[ignore = "needs RabbitMQ: AMQP_URL and rabbitmqctl"]
-async fn the_distributor_reads_nobodys_answers_and_forges_none() {
+async fn the_distributor_can_neither_read_nor_forge_answers() {
     check(Role::Distributor).await;
 }

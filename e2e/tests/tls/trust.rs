@@ -57,7 +57,7 @@ async fn calls_go_over_tls_with_certificates_on_both_sides_also_after_a_cut() {
 }
 
 #[tokio::test]
-async fn a_broker_signed_by_another_is_not_trusted_and_calls_run_here() {
+async fn a_broker_with_an_unknown_issuer_is_not_trusted_and_calls_run_locally() {
     let site = BrokerSite::new().await;
     let (known, other) = (Authority::new(), Authority::new());
     let proxy = TlsProxy::before(&site.url, &other.sign("127.0.0.1"), None).await;
@@ -84,7 +84,7 @@ async fn a_certificate_for_another_host_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_broker_that_wants_a_certificate_lets_nobody_in_without_the_right_one() {
+async fn a_broker_that_requires_a_client_certificate_refuses_others() {
     let (site, authority, people) = (BrokerSite::new().await, Authority::new(), Authority::new());
     let shown = authority.sign("127.0.0.1");
     let proxy = TlsProxy::before(&site.url, &shown, Some(&people)).await;
@@ -98,7 +98,7 @@ async fn a_broker_that_wants_a_certificate_lets_nobody_in_without_the_right_one(
 }
 
 #[tokio::test]
-async fn a_peer_without_tls_is_told_from_one_that_says_nothing() {
+async fn a_peer_without_tls_and_a_silent_peer_give_different_errors() {
     let (site, authority) = (BrokerSite::new().await, Authority::new());
     let plain = site.url.replacen("amqp:", "amqps:", 1);
     let reason = problem(&plain, with(&authority)).await;
