@@ -199,7 +199,7 @@ impl Handle {
                 tasks.spawn(listener.run(token));
                 while tasks.join_next().await.is_some() {}
             });
-            // Whoever stopped the broker may have stopped waiting.
+            // The caller that stopped the broker may have stopped waiting.
             let _ = ending.send(());
         };
         thread::Builder::new().name("embedded-broker".to_owned()).spawn(serve)?;

@@ -50,7 +50,7 @@ impl Faults {
         self.strike(Fault::Restart).await
     }
 
-    /// Deletes a queue, whoever owns it; false if there is none of that name.
+    /// Deletes a queue, even an exclusive one; false if there is none of that name.
     ///
     /// # Errors
     /// If the broker has stopped.

@@ -28,7 +28,7 @@
 //! - Refused with 406: stream queues, direct reply-to.
 //! - Names, keys and string properties that are not UTF-8, and tables nested more than 64 deep,
 //!   are a syntax error (502).
-//! - One virtual host, `/`; users without rights of their own; PLAIN alone.
+//! - One virtual host, `/`; users without permissions; only PLAIN.
 //! - Confirms of a quorum queue are those of a classic one, its length limit is exact, and its
 //!   deliveries bear no `x-delivery-count`.
 //!

@@ -68,7 +68,7 @@ impl<W: io::Write> io::Write for Escaping<W> {
     }
 }
 
-/// Writes fields escaped for a terminal, whoever wrote their content.
+/// Writes fields escaped for a terminal, whatever their source.
 struct Shown;
 
 impl<'w> FormatFields<'w> for Shown {

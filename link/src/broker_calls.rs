@@ -1,4 +1,4 @@
-//! Single questions to the broker, each on a channel of its own.
+//! Single requests to the broker, each on its own channel.
 
 use lapin::Channel;
 use lapin::options::{BasicCancelOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};

@@ -167,6 +167,6 @@ fn ended<T>(timeout: &AnswerTimeout, reply: Reply<T>, result: Result<T, Failure>
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, Reason>) {
-    // Whoever asked may have stopped waiting.
+    // The caller may have stopped waiting.
     let _told_or_gone = reply.send(result);
 }

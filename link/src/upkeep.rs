@@ -55,8 +55,8 @@ impl Upkeep {
     }
 }
 
-/// All exchanges and queues concurrently, then all bindings, each on a channel of its own. A failure
-/// here does not end the generation: whoever needs the object will notice.
+/// All exchanges and queues concurrently, then all bindings, each on its own channel. A failure
+/// here does not end the generation: the code that needs the object will notice.
 pub(super) async fn declare_all(
     connection: &Connection,
     declared: &[Declaration],

@@ -41,7 +41,7 @@ fn broker() -> String {
     std::env::var("AMQP_URL").unwrap_or_else(|_| EMBEDDED.get_or_init(embedded).url().to_owned())
 }
 
-/// An installation of its own at the broker, swept away at the end.
+/// A separate installation at the broker, deleted at the end.
 struct Installation {
     topology: Topology,
     admin: Connection,

@@ -1,4 +1,4 @@
-//! What a program with a log of its own reads of a link: at no level a payload, and no complaints
+//! What a link writes to the log of its program: at no level a payload, and no complaints
 //! while everything is well. Alone in its process, whose log is one.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
 

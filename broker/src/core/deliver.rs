@@ -1,4 +1,4 @@
-//! From a queue to its consumers: whoever has room is served in turn. What expired or does not
+//! From a queue to its consumers: those with room are served in turn. What expired or does not
 //! fit leaves the queue here as well.
 
 use std::time::{Duration, Instant};

@@ -17,7 +17,7 @@ impl Core {
         self.exchanges.clear();
     }
 
-    /// Deletes a queue whoever owns it; false if there is none of that name.
+    /// Deletes a queue, even an exclusive one; false if there is none of that name.
     pub(crate) fn delete_named(&mut self, name: &str, now: Instant) -> bool {
         let Some(id) = self.queue_names.get(name).copied() else { return false };
         self.delete_queue(id);

@@ -62,7 +62,7 @@ pub(crate) struct Engine {
     core: Core,
     lines: BTreeMap<ConnectionId, Line>,
     mailbox: mpsc::Receiver<Event>,
-    /// Whoever awaits the end of all connections.
+    /// The callers that await the end of all connections.
     closing: Vec<oneshot::Sender<()>>,
 }
 
@@ -90,7 +90,7 @@ impl Engine {
                 },
                 () = timer => None,
             };
-            // Whoever else has something to say may say it first: one round for many frames.
+            // Other senders go first: one round handles many frames.
             yield_now().await;
             self.work(event);
         }
@@ -192,7 +192,7 @@ impl Engine {
     }
 }
 
-/// Answers whoever asked; they may have stopped waiting.
+/// Answers the caller, which may have stopped waiting.
 fn reply<T>(answer: oneshot::Sender<T>, value: T) {
     drop(answer.send(value));
 }

@@ -28,7 +28,7 @@ pub(crate) struct Listener {
     pub(crate) mailbox: mpsc::Sender<Event>,
     pub(crate) frame_max: usize,
     pub(crate) max_connections: usize,
-    /// The broker stops: whoever connects is sent away at once.
+    /// The broker stops: new connections are closed at once.
     pub(crate) refuses: Arc<AtomicBool>,
 }
 
