@@ -23,8 +23,16 @@ pub use self::failure::{Failure, NoError};
 use crate::{Address, address, codec, limits};
 
 /// What a function may take and return: anything that serde can write and read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a function's argument or value",
+    label = "it lacks `Serialize`, `Deserialize` or `Send`, or it borrows",
+    note = "arguments and values travel: `#[derive(serde::Serialize, serde::Deserialize)]` the type, and own what it holds (`String`, not `&str`; a tuple for several arguments)",
+    note = "an async function is served by `serve_async`, and its value is what the future gives"
+)]
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
 
+// Without it the compiler tells of one missing derive, and not what for.
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Argument for T {}
 
 /// The declaration of a named, versioned pure function: what its callers and its workers share.

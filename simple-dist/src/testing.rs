@@ -123,11 +123,11 @@ impl Builder {
 
     /// Serves a function with a state for each slot, as [`simple_dist_worker::Builder::serve_with`]
     /// does.
-    pub fn serve_with<S: 'static, A: Argument, R: Argument>(
+    pub fn serve_with<S: 'static, A: Argument, R: Argument, E: Failure>(
         self,
-        function: Function<A, R>,
+        function: Function<A, R, E>,
         init: impl Fn() -> S + Send + Sync + 'static,
-        body: impl Fn(&mut S, A) -> R + Send + Sync + 'static,
+        body: impl Fn(&mut S, A) -> E::Return<R> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased_with(init, body))
     }
