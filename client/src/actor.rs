@@ -74,7 +74,7 @@ impl Actor {
         let Self { id, topology, shared, mut begins, mut events, problem, served, .. } = self;
         let (pool, mut ended) = Pool::new(self.local_slots);
         let caller = Caller::new(self.local_slots, self.began.elapsed());
-        let mut desk = Desk {
+        let mut table = CallTable {
             id,
             topology,
             problem,
@@ -86,20 +86,20 @@ impl Actor {
             wire: None,
             unreadable: HashSet::new(),
             left_behind: false,
-            upkeep: Upkeep::default(),
+            redeclare_timer: RedeclareTimer::default(),
         };
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut begun, mut happened) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         loop {
-            let wake = desk.began + desk.caller.wake(desk.now());
+            let wake = table.began + table.caller.wake(table.now());
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 count = begins.recv_many(&mut begun, BATCH) => if count == 0 { break },
                 count = events.recv_many(&mut happened, BATCH) => if count == 0 { break },
                 () = shared.dropped.changed() => {}
-                Some(end) = ended.recv() => desk.ran(end),
-                _ = looks.tick() => desk.keep_up(),
+                Some(end) = ended.recv() => table.ran(end),
+                _ = looks.tick() => table.redeclare(),
                 () = sleep_until(wake) => {}
             }
             // What came from the other side goes first: new calls are judged by it.
@@ -108,23 +108,23 @@ impl Actor {
             {
                 happened.push(event);
             }
-            let now = desk.now();
-            happened.drain(..).for_each(|event| desk.happened(event, now));
-            desk.look(events.is_empty(), now);
-            begun.drain(..).for_each(|call| desk.begin(call, now));
-            shared.dropped.take().into_iter().for_each(|id| desk.dropped(id, now));
-            desk.carry_out(now);
+            let now = table.now();
+            happened.drain(..).for_each(|event| table.happened(event, now));
+            table.look(events.is_empty(), now);
+            begun.drain(..).for_each(|call| table.begin(call, now));
+            shared.dropped.take().into_iter().for_each(|id| table.dropped(id, now));
+            table.carry_out(now);
             // The link is on this thread: however many calls begin, it comes to publish and to hear.
             yield_now().await;
         }
-        let now = desk.now();
-        desk.caller.apply(Event::Close, now);
-        desk.carry_out(now);
+        let now = table.now();
+        table.caller.apply(Event::Close, now);
+        table.carry_out(now);
     }
 }
 
 /// The caller with what carries its effects out.
-struct Desk {
+struct CallTable {
     id: ClientId,
     topology: Topology,
     problem: watch::Sender<Option<link::Reason>>,
@@ -132,7 +132,7 @@ struct Desk {
     began: Instant,
     caller: Caller,
     /// What the caller does not know of its jobs.
-    calls: HashMap<JobId, Held>,
+    calls: HashMap<JobId, InFlight>,
     pool: Pool,
     /// The present generation's publishing side.
     wire: Option<Wire>,
@@ -140,18 +140,18 @@ struct Desk {
     unreadable: HashSet<Source>,
     /// Whether a run was left behind, and that was logged.
     left_behind: bool,
-    upkeep: Upkeep,
+    redeclare_timer: RedeclareTimer,
 }
 
 /// When to declare again what somebody may have deleted: soon after the first beat that is missed,
 /// then ever more rarely.
 #[derive(Debug, Default)]
-struct Upkeep {
+struct RedeclareTimer {
     /// The next time, and the pause after it.
     next: Option<(Duration, Duration)>,
 }
 
-impl Upkeep {
+impl RedeclareTimer {
     fn is_due(&mut self, unheard: Duration, now: Duration) -> bool {
         if unheard < MISSED {
             self.next = None;
@@ -167,7 +167,7 @@ impl Upkeep {
 }
 
 /// What is held of a call until it has ended.
-struct Held {
+struct InFlight {
     stub: Arc<Stub>,
     reply: oneshot::Sender<Outcome>,
     local: Local,
@@ -182,7 +182,7 @@ enum Local {
     Given(Value),
 }
 
-impl Desk {
+impl CallTable {
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
@@ -197,7 +197,7 @@ impl Desk {
             Arguments::Encoded(args) => (Ok(args), Local::Nothing),
             Arguments::Erased(argument, obstacle) => (Err(obstacle), Local::Argument(argument)),
         };
-        self.calls.insert(id, Held { stub, reply, local });
+        self.calls.insert(id, InFlight { stub, reply, local });
         let at = at.saturating_duration_since(self.began);
         self.caller.apply(Event::Begin(Begin { id, target, args, options, at }), now);
     }
@@ -207,9 +207,9 @@ impl Desk {
         self.caller.apply(Event::Dropped(id), now);
     }
 
-    fn keep_up(&mut self) {
+    fn redeclare(&mut self) {
         let now = self.now();
-        if self.upkeep.is_due(self.caller.unheard(now), now) {
+        if self.redeclare_timer.is_due(self.caller.unheard(now), now) {
             self.wire.iter().for_each(Wire::declare_again);
         }
     }
@@ -342,7 +342,7 @@ impl Desk {
     }
 
     fn end(&mut self, id: JobId, end: CallEnd) {
-        let Some(Held { stub: _, reply, local }) = self.calls.remove(&id) else { return };
+        let Some(InFlight { stub: _, reply, local }) = self.calls.remove(&id) else { return };
         if let Err(error) = &end {
             tracing::debug!(job.id = %id, %error, "a call has no value");
         }
@@ -404,12 +404,12 @@ mod tests {
 
     #[test]
     fn what_may_be_missing_is_declared_soon_and_then_ever_more_rarely() {
-        let mut upkeep = Upkeep::default();
+        let mut redeclare_timer = RedeclareTimer::default();
         // So long after the last beat, at each look.
         let mut declared = |seconds: std::ops::Range<u32>| -> Vec<Duration> {
             let looks = seconds.start * 2..seconds.end * 2;
             let silences = looks.map(|look| LOOK * look);
-            silences.filter(|silence| upkeep.is_due(*silence, *silence)).collect()
+            silences.filter(|silence| redeclare_timer.is_due(*silence, *silence)).collect()
         };
         let tenths = |tenths: u64| Duration::from_millis(tenths * 100);
         let first = declared(0..60);

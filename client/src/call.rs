@@ -141,6 +141,9 @@ impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
     /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking`, in
     /// `block_in_place`, in a thread pool. In asynchronous code it works as well, but blocks the
     /// runtime's thread and whatever else would run there: await the call instead.
+    ///
+    /// # Errors
+    /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<R, CallError<E>> {
         blocking::wait(self)
     }
@@ -183,6 +186,9 @@ pub struct Detailed<A, R, E = NoError> {
 
 impl<A: Argument, R: Argument, E: Failure> Detailed<A, R, E> {
     /// Waits for the answer on this thread: see [`Call::blocking`].
+    ///
+    /// # Errors
+    /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Answer<R>, CallError<E>> {
         blocking::wait(self)
     }

@@ -111,6 +111,9 @@ impl Dropped {
 impl Client {
     /// Begins to connect, and goes on for ever. An unusable URL is the only error to expect: a
     /// broker that is not there makes calls run here.
+    ///
+    /// # Errors
+    /// [`ConnectError`], when the URL is invalid or the system starts no more threads.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::builder(url).connect()
     }
@@ -193,6 +196,9 @@ impl Client {
 
     /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
     /// version served. It cannot run in this process.
+    ///
+    /// # Errors
+    /// [`AddressError`], when this is no function's name.
     pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
         let stub = Stub::named(function.parse::<Selector>()?);
         Ok(Dynamic::new(self.clone(), Arc::new(stub)))
@@ -298,6 +304,9 @@ impl Builder {
     }
 
     /// Begins to connect: see [`Client::connect`].
+    ///
+    /// # Errors
+    /// [`ConnectError`], when the URL or the prefix is invalid, or the system starts no more threads.
     pub fn connect(self) -> Result<Client, ConnectError> {
         let Self { url, certificates, prefix, name, local_slots, options: defaults } = self;
         let url = BrokerUrl::new(&url, &certificates)?;

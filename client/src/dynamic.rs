@@ -84,6 +84,9 @@ impl DynamicCall {
     /// Waits for the value on this thread: in a program without a runtime, in `spawn_blocking`, in
     /// `block_in_place`, in a thread pool. In asynchronous code it works as well, but blocks the
     /// runtime's thread and whatever else would run there: await the call instead.
+    ///
+    /// # Errors
+    /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Value, CallError<DynamicError>> {
         blocking::wait(self)
     }
@@ -147,6 +150,9 @@ pub struct DetailedDynamic {
 
 impl DetailedDynamic {
     /// Waits for the answer on this thread: see [`DynamicCall::blocking`].
+    ///
+    /// # Errors
+    /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Answer<Value>, CallError<DynamicError>> {
         blocking::wait(self)
     }

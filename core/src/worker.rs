@@ -413,7 +413,7 @@ impl Executor {
         }
         self.fill_slots(now);
         self.pass_time(now);
-        self.steer_intake();
+        self.update_intake();
         std::mem::take(&mut self.effects)
     }
 

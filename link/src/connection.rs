@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::dial::dial;
+use super::frame_filter::Returns;
 use super::kit::Kit;
 use super::plan::Options;
 use super::reason::{Reason, reason};
-use super::sieve::Returns;
 use super::url::Endpoint;
 use simple_dist_protocol::limits;
 

@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use super::acks::Receipts;
 use super::declare::short;
 use super::event::{Delivery, Event};
+use super::frame_filter::VERSION_HEADER;
 use super::plan::{Consume, ConsumerTag};
 use super::reason::{Reason, reason};
-use super::sieve::VERSION_HEADER;
 use simple_dist_protocol::{UserName, UserNameError};
 
 /// A consumer granted by the broker; its deliveries wait until it begins.
@@ -135,7 +135,7 @@ impl Consumers {
                 %queue,
                 login,
                 problem = %UserNameError,
-                "what this login sends counts as nobody's; further such logins are not named"
+                "messages of this login are ignored, and those of others like it, which are not logged"
             );
         }
         Delivery {
@@ -149,7 +149,7 @@ impl Consumers {
     }
 }
 
-/// The version header, as the sieve writes it.
+/// The version header, as the frame filter writes it.
 fn version(headers: &FieldTable) -> Option<u8> {
     match *headers.inner().get(VERSION_HEADER)? {
         AMQPValue::ShortShortUInt(version) => Some(version),

@@ -12,8 +12,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::frame_filter::Returns;
 use super::reason::Reason;
-use super::sieve::Returns;
 use super::url::Endpoint;
 use super::wire::{Stream, Wire};
 use simple_dist_protocol::limits;

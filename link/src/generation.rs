@@ -30,7 +30,7 @@ use simple_dist_protocol::{Generation, UserName};
 /// What is dropped while a connection closes the library wants to close as well, and takes its
 /// failure for one of the connection, which it then drops without a word to the broker. So channels,
 /// and consumers, live as long as their connection.
-pub(super) struct Live {
+pub(super) struct LiveGeneration {
     broker: Arc<Broker>,
     events: mpsc::Sender<Event>,
     asked: mpsc::Receiver<Question>,
@@ -69,7 +69,7 @@ pub(super) struct Context<'a> {
     pub(super) events: mpsc::Sender<Event>,
 }
 
-impl Live {
+impl LiveGeneration {
     /// Tells the owner, then starts all tasks.
     pub(super) async fn begin(
         prepared: Prepared,

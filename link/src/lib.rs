@@ -19,6 +19,7 @@ mod declare;
 mod dial;
 pub mod environment;
 mod event;
+mod frame_filter;
 mod generation;
 mod kit;
 mod lists;
@@ -29,7 +30,6 @@ mod publisher;
 mod questions;
 mod reason;
 mod session;
-mod sieve;
 mod supervisor;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;

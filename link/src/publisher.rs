@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 use super::answer::AnswerTimeout;
 use super::declare::short;
 use super::event::{Event, Settled};
+use super::frame_filter::{Returns, VERSION_HEADER};
 use super::kit::silent;
 use super::lists::{Lists, Message};
 use super::outgoing::Waiting;
 use super::reason::Reason;
-use super::sieve::{Returns, VERSION_HEADER};
 use simple_dist_protocol::{Outcome, UserName, message};
 
 /// The most items taken at a time to be formed into lists.

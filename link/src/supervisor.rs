@@ -14,7 +14,7 @@ use super::connection::{Broker, Connector, confirming};
 use super::consumer::{Granted, consume};
 use super::declare::declare;
 use super::event::Event;
-use super::generation::{Context, Live, Prepared};
+use super::generation::{Context, LiveGeneration, Prepared};
 use super::plan::{Options, Plan};
 use super::publisher::Largest;
 use super::reason::Reason;
@@ -98,7 +98,8 @@ impl Supervisor {
             Some(Ok(prepared)) => {
                 self.said.clear();
                 tracing::info!(broker = %broker.at, generation = %self.generation, "connected");
-                let live = live.insert(Live::begin(prepared, self.context(), watch, blocked).await);
+                let live = live
+                    .insert(LiveGeneration::begin(prepared, self.context(), watch, blocked).await);
                 over = tokio::select! {
                     reason = live.run() => Some(reason),
                     () = closing.cancelled() => None,

@@ -1,5 +1,5 @@
 //! The byte stream between the client library and the broker. The library gets an established
-//! connection that already answers, and reads only what the [`Sieve`] passes on.
+//! connection that already answers, and reads only what the [`FrameFilter`] passes on.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::sieve::{Returns, Sieve};
+use super::frame_filter::{FrameFilter, Returns};
 
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// What a frame of the method `connection.start` begins with.
@@ -27,7 +27,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection whose broker has answered the protocol header.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
-    sieve: Sieve,
+    frame_filter: FrameFilter,
     inbox: BytesMut,
     /// The rest of the frame that the library is reading.
     outbox: Bytes,
@@ -58,7 +58,7 @@ impl Wire {
         }
         Ok(Self {
             stream,
-            sieve: Sieve::new(returns),
+            frame_filter: FrameFilter::new(returns),
             inbox,
             outbox: Bytes::new(),
             greeting: PROTOCOL_HEADER.len(),
@@ -72,7 +72,7 @@ impl Wire {
         let before = buffer.remaining();
         while buffer.remaining() > 0 {
             if self.outbox.is_empty() {
-                let Some(next) = self.sieve.next(&mut self.inbox)? else { break };
+                let Some(next) = self.frame_filter.next(&mut self.inbox)? else { break };
                 self.outbox = next;
             }
             let count = self.outbox.len().min(buffer.remaining());

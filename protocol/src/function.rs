@@ -395,6 +395,9 @@ impl Erased {
     }
 
     /// Runs it once, with a state of its own.
+    ///
+    /// # Errors
+    /// [`RunError`], when there is no value.
     pub fn run(&self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
         self.runner().run(argument)
     }
@@ -403,6 +406,9 @@ impl Erased {
 impl Runner {
     /// Runs it here. A panic ends here, be it the function's, or of whatever reads, writes or
     /// drops its argument and its value.
+    ///
+    /// # Errors
+    /// [`RunError`], when there is no value.
     pub fn run(&mut self, argument: &[u8]) -> Result<Vec<u8>, RunError> {
         caught(|| (self.0)(argument))
     }

@@ -295,7 +295,7 @@ pub struct WorkerBeat {
     pub state: WorkerState,
     /// Every job it holds, started or not.
     pub held: Vec<Held>,
-    /// Whether this is its last beat: it goes, in good order.
+    /// Whether this is its last beat: it has stopped gracefully.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
 }

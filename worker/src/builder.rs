@@ -25,7 +25,7 @@ pub const SLOTS_MAX: usize = 1024;
 /// And this many async slots: each is a place in its beats, which name all that runs, about 90
 /// bytes each, once a second.
 pub const ASYNC_SLOTS_MAX: usize = 4096;
-/// So many slots at most lend their places at once, while their jobs wait for calls of their own by
+/// At most this many slots lend their places at once, while their jobs wait for calls of their own by
 /// `blocking`: each takes one thread more. Jobs may call each other this deep; beyond it they run
 /// what they call in place.
 pub const LENT_MAX: usize = 128;
@@ -340,7 +340,7 @@ impl Builder {
         self
     }
 
-    /// Serves until `shutdown` ends, and then leaves in good order: takes no more jobs, hands
+    /// Serves until `shutdown` ends, and then stops gracefully: takes no more jobs, hands
     /// back what has not begun, waits for what runs and for the confirms of its answers. Without
     /// a broker it goes on trying. Dropped, it leaves at once, which loses no job either.
     ///

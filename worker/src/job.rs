@@ -26,7 +26,7 @@ use simple_dist_core::worker::Number;
 use simple_dist_protocol::JobId;
 use tokio::time::Instant;
 
-use crate::slots::Gate;
+use crate::slots::RunControl;
 
 thread_local! {
     static CURRENT: RefCell<Option<Job>> = const { RefCell::new(None) };
@@ -45,7 +45,7 @@ pub struct Job {
     attempt: u32,
     deadline: Instant,
     number: Number,
-    gate: Arc<Gate>,
+    control: Arc<RunControl>,
 }
 
 impl Job {
@@ -54,9 +54,9 @@ impl Job {
         attempt: u32,
         deadline: Instant,
         number: Number,
-        gate: Arc<Gate>,
+        control: Arc<RunControl>,
     ) -> Self {
-        Self { id, attempt, deadline, number, gate }
+        Self { id, attempt, deadline, number, control }
     }
 
     /// Its id, which the log and the status page show.
@@ -78,7 +78,7 @@ impl Job {
     /// async body is dropped then; a thread cannot be stopped, so a function that takes long asks
     /// now and then, and returns anything.
     pub fn is_cancelled(&self) -> bool {
-        self.gate.is_stopped(self.number) || self.remaining().is_zero()
+        self.control.is_stopped(self.number) || self.remaining().is_zero()
     }
 
     /// Runs the body as this job.

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Ends at the next SIGTERM or SIGINT.
 ///
-/// The first ends a worker in good order; see
+/// The first stops a worker gracefully; see
 /// [`Builder::grace_until`](crate::Builder::grace_until) for a second one.
 pub async fn shutdown_signal() {
     if let Err(error) = next_signal().await {

@@ -1,7 +1,7 @@
 //! What runs jobs: threads, apart from the runtime that talks to the broker, since all cores at work
 //! must not cost a heartbeat; or tasks on that runtime, for async functions.
 
-mod gate;
+mod run_control;
 mod tasks;
 mod threads;
 
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Span, info_span};
 
-pub(crate) use self::gate::Gate;
+pub(crate) use self::run_control::RunControl;
 use self::tasks::Tasks;
 use self::threads::Threads;
 use crate::job::Job;
@@ -34,7 +34,7 @@ pub(crate) enum Bodies {
 #[derive(Debug)]
 pub(crate) struct Slots {
     /// Of each slot's newest run.
-    gates: Vec<Arc<Gate>>,
+    controls: Vec<Arc<RunControl>>,
     runners: Runners,
 }
 
@@ -49,7 +49,7 @@ enum Runners {
 struct Run {
     slot: usize,
     jobs: Vec<Work>,
-    gate: Arc<Gate>,
+    control: Arc<RunControl>,
 }
 
 impl Slots {
@@ -66,17 +66,17 @@ impl Slots {
             }
             Bodies::Async(functions) => Runners::Tasks(Tasks::new(functions, began, happened)),
         };
-        Ok(Self { gates: vec![], runners })
+        Ok(Self { controls: vec![], runners })
     }
 
     /// Gives a slot its next run. One beyond the first may need a thread that cannot be had.
     pub(crate) fn run(&mut self, slot: usize, jobs: Vec<Work>) -> io::Result<()> {
-        let gate = Arc::<Gate>::default();
-        if slot >= self.gates.len() {
-            self.gates.resize_with(slot + 1, Arc::default);
+        let control = Arc::<RunControl>::default();
+        if slot >= self.controls.len() {
+            self.controls.resize_with(slot + 1, Arc::default);
         }
-        self.gates[slot] = Arc::clone(&gate);
-        let run = Run { slot, jobs, gate };
+        self.controls[slot] = Arc::clone(&control);
+        let run = Run { slot, jobs, control };
         match &mut self.runners {
             Runners::Threads(threads) => threads.run(run),
             Runners::Tasks(tasks) => {
@@ -88,13 +88,13 @@ impl Slots {
 
     /// Lets a slot begin nothing more of its run; how many of it have begun.
     pub(crate) fn recall(&self, slot: usize) -> usize {
-        self.gates[slot].shut()
+        self.controls[slot].close()
     }
 
     /// Nobody waits any more for what a slot runs: a task is dropped, and what a thread runs may
     /// ask.
     pub(crate) fn stop(&self, slot: usize, number: Number) {
-        self.gates[slot].stop(number);
+        self.controls[slot].stop(number);
     }
 
     /// Tells a slot whether another job runs while its own waits.
@@ -108,14 +108,18 @@ impl Slots {
 }
 
 /// How a run of this work is seen in the log, and from within.
-fn begins(work: &Work, gate: &Arc<Gate>, began: Instant) -> (Span, Logged, Job) {
+fn begins(work: &Work, control: &Arc<RunControl>, began: Instant) -> (Span, Logged, Job) {
     let Work { number, key, attempt, function, deadline, trace, args: _ } = work;
     let span = info_span!(
         "job", job.id = %key.id, %function, attempt = attempt.number,
         traceparent = trace.as_deref(),
     );
     let logged = Logged { job: key.id, function: function.clone(), attempt: Some(attempt.number) };
-    (span, logged, Job::new(key.id, attempt.number, began + *deadline, *number, Arc::clone(gate)))
+    (
+        span,
+        logged,
+        Job::new(key.id, attempt.number, began + *deadline, *number, Arc::clone(control)),
+    )
 }
 
 #[cfg(test)]

@@ -70,6 +70,9 @@ impl Default for CallOptions {
 
 impl CallOptions {
     /// An error if one is out of its range.
+    ///
+    /// # Errors
+    /// [`CallError::BadOptions`], which names it.
     pub fn check(&self) -> Result<(), CallError> {
         let message = if self.timeout.is_zero() {
             "a call's time is more than zero"

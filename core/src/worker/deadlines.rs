@@ -25,7 +25,7 @@ impl Executor {
         if self.link.is_some() && self.beat_at <= now {
             self.beat(now);
         } else if self.tell_at.is_some_and(|at| at <= now) {
-            self.say(false, now);
+            self.send_beat(false, now);
         }
         self.hand_back_late_lists(now);
         self.pass_turns(now);

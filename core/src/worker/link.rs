@@ -67,15 +67,15 @@ impl Executor {
             self.intake = Intake::Open;
         }
         self.looks_ahead = std::mem::take(&mut self.ran) && self.is_short();
-        self.say(false, now);
+        self.send_beat(false, now);
     }
 
     /// The last word: whoever hears it neither waits for this worker nor calls it lost.
     pub(super) fn leave(&mut self, now: Duration) {
-        self.say(true, now);
+        self.send_beat(true, now);
     }
 
-    pub(super) fn say(&mut self, leaves: bool, now: Duration) {
+    pub(super) fn send_beat(&mut self, leaves: bool, now: Duration) {
         let Some(generation) = self.link else { return };
         self.seq += 1;
         (self.told, self.tell_at) = ((now, self.lent), None);
@@ -110,7 +110,7 @@ impl Executor {
     }
 
     /// Consumes what should be consumed and nothing else.
-    pub(super) fn steer_intake(&mut self) {
+    pub(super) fn update_intake(&mut self) {
         let pool = self.pool.filter(|_| self.stance == Stance::Live && self.intake == Intake::Open);
         self.looks_ahead &= self.run_times.is_short();
         let ahead = pool.filter(|_| self.looks_ahead);

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Gate, Run, begins};
+use super::{Run, RunControl, begins};
 use crate::job::Job;
 use crate::registry::answer;
 
@@ -53,20 +53,20 @@ impl Tasks {
     }
 }
 
-async fn run_all(Run { slot, jobs, gate }: Run, shared: Arc<Shared>) {
+async fn run_all(Run { slot, jobs, control }: Run, shared: Arc<Shared>) {
     for work in jobs {
-        if !gate.enter() {
+        if !control.enter() {
             break;
         }
-        let event = run_one(slot, work, &gate, &shared).await;
+        let event = run_one(slot, work, &control, &shared).await;
         if shared.happened.send(event).await.is_err() {
             break; // the worker is gone
         }
     }
 }
 
-async fn run_one(slot: usize, work: Work, gate: &Arc<Gate>, shared: &Shared) -> Event {
-    let (span, logged, job) = begins(&work, gate, shared.began);
+async fn run_one(slot: usize, work: Work, control: &Arc<RunControl>, shared: &Shared) -> Event {
+    let (span, logged, job) = begins(&work, control, shared.began);
     let Work { number, function, args, .. } = work;
     let began = Instant::now();
     let answer = match shared.functions.get(&function) {
@@ -84,7 +84,7 @@ async fn run_one(slot: usize, work: Work, gate: &Arc<Gate>, shared: &Shared) -> 
             let run = async {
                 tokio::select! {
                     biased;
-                    () = gate.stopped(number) => Answer::Cancelled,
+                    () = control.stopped(number) => Answer::Cancelled,
                     end = run => answer(end),
                 }
             };

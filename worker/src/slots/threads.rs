@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::place::Place;
-use super::{Gate, Run, begins};
+use super::{Run, RunControl, begins};
 use crate::registry::{Registry, Runners};
 
 mod place;
@@ -89,13 +89,13 @@ fn run_all(runs: &std_mpsc::Receiver<Run>, lent: std_mpsc::Receiver<bool>, share
     let mut runners = Runners::new();
     let place = Rc::new(Place::new(Arc::clone(shared), lent));
     nested::occupy(Rc::clone(&place) as Rc<dyn nested::Place>);
-    for Run { slot, jobs, gate } in runs {
+    for Run { slot, jobs, control } in runs {
         for work in jobs {
-            if !gate.enter() {
+            if !control.enter() {
                 break;
             }
             place.begins(slot, work.number);
-            let event = run_one(slot, work, &gate, shared, &mut runners);
+            let event = run_one(slot, work, &control, shared, &mut runners);
             if shared.happened.blocking_send(event).is_err() {
                 // The worker is gone; the thread stays only while its inbox does.
                 break;
@@ -107,11 +107,11 @@ fn run_all(runs: &std_mpsc::Receiver<Run>, lent: std_mpsc::Receiver<bool>, share
 fn run_one(
     slot: usize,
     work: Work,
-    gate: &Arc<Gate>,
+    control: &Arc<RunControl>,
     shared: &Shared,
     runners: &mut Runners,
 ) -> Event {
-    let (span, logged, job) = begins(&work, gate, shared.began);
+    let (span, logged, job) = begins(&work, control, shared.began);
     let Work { number, function, args, .. } = work;
     let _entered = span.enter();
     let began = Instant::now();

@@ -8,26 +8,26 @@ use tokio::sync::Notify;
 
 /// How many jobs of a run have begun, whether more may, and which is to stop.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub(crate) struct RunControl {
     begun: AtomicUsize,
     /// The newest that is to stop: whichever was before has ended. None has the number 0.
     stopped: AtomicU64,
     told: Notify,
 }
 
-/// The bit of a gate that is shut.
-const SHUT: usize = 1 << (usize::BITS - 1);
+/// The bit that says that none begins any more.
+const CLOSED: usize = 1 << (usize::BITS - 1);
 
-impl Gate {
+impl RunControl {
     /// One more begins, if it may.
     pub(super) fn enter(&self) -> bool {
-        let begin = |begun: usize| (begun & SHUT == 0).then_some(begun + 1);
+        let begin = |begun: usize| (begun & CLOSED == 0).then_some(begun + 1);
         self.begun.fetch_update(Ordering::AcqRel, Ordering::Acquire, begin).is_ok()
     }
 
     /// None begins any more; how many have.
-    pub(super) fn shut(&self) -> usize {
-        self.begun.fetch_or(SHUT, Ordering::AcqRel) & !SHUT
+    pub(super) fn close(&self) -> usize {
+        self.begun.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED
     }
 
     /// Nobody waits for this job any more.

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 
 /// All that the library may read of these bytes.
-fn sifted(sieve: &mut Sieve, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+fn filtered(frame_filter: &mut FrameFilter, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut inbox = BytesMut::from(bytes);
-    let frames = std::iter::from_fn(|| sieve.next(&mut inbox).unwrap());
+    let frames = std::iter::from_fn(|| frame_filter.next(&mut inbox).unwrap());
     frames.map(|frame| (frame[0], frame[START..frame.len() - 1].to_vec())).collect()
 }
 
@@ -45,7 +45,7 @@ fn read(payload: &[u8]) -> (u64, basic::AMQPProperties) {
 
 /// A message with these properties, as the library reads them.
 fn properties_of(properties: &[u8]) -> (Option<u8>, Option<String>) {
-    let frames = sifted(&mut Sieve::default(), &header(0, properties));
+    let frames = filtered(&mut FrameFilter::default(), &header(0, properties));
     let (_, read) = read(&frames[0].1);
     let version = read.headers().as_ref().map(|headers| match headers.inner()[VERSION_HEADER] {
         AMQPValue::ShortShortUInt(version) => version,
@@ -88,7 +88,7 @@ fn what_is_no_text_is_left_out() {
     // Cut off, and without flags.
     assert_eq!(properties_of(b"\x20\x10\xff\xff\xff\xff\x03ada"), (None, None));
     assert_eq!(properties_of(b""), (None, None));
-    let frames = sifted(&mut Sieve::default(), &deliver(b"\xff", &[0xfe; 200]));
+    let frames = filtered(&mut FrameFilter::default(), &deliver(b"\xff", &[0xfe; 200]));
     let (rest, method) = parse_class(frames[0].1.as_slice()).unwrap();
     assert!(rest.is_empty());
     let AMQPClass::Basic(basic::AMQPMethod::Deliver(delivery)) = method else {
@@ -104,7 +104,7 @@ fn a_message_got_is_written_anew_too() {
         71,
         &[&[0, 0, 0, 0, 0, 0, 0, 7, 1], &short(b"\xff"), &short(b"\xff"), &[0, 0, 0, 9]],
     );
-    let frames = sifted(&mut Sieve::default(), &got);
+    let frames = filtered(&mut FrameFilter::default(), &got);
     let AMQPClass::Basic(basic::AMQPMethod::GetOk(got)) =
         parse_class(frames[0].1.as_slice()).unwrap().1
     else {
@@ -116,13 +116,13 @@ fn a_message_got_is_written_anew_too() {
 #[test]
 fn what_comes_back_is_told_apart_and_never_shown() {
     let returns = Returns::default();
-    let mut sieve = Sieve::new(returns.clone());
+    let mut frame_filter = FrameFilter::new(returns.clone());
     let returned = method(50, &[&[1, 56], &short(b"NO_ROUTE"), &short(b""), &short(b"key")]);
     let with_id = |id: &[u8]| header(3, &[&[0, 0x80], short(id).as_slice()].concat());
     let body = whole_of(3, 1, b"abc");
     let delivered = [deliver(b"", b""), header(3, &[0, 0]), body.clone()].concat();
     let bytes = [returned.clone(), with_id(b"7"), body, returned, header(0, &[0, 0])].concat();
-    let frames = sifted(&mut sieve, &[bytes, delivered].concat());
+    let frames = filtered(&mut frame_filter, &[bytes, delivered].concat());
     assert_eq!(frames.iter().map(|frame| frame.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(frames[2].1, b"abc");
     assert_eq!(returns.take(1), HashSet::from([7, 0]));
@@ -131,9 +131,10 @@ fn what_comes_back_is_told_apart_and_never_shown() {
 
 #[test]
 fn a_message_larger_than_any_of_ours_arrives_empty() {
-    let mut sieve = Sieve::default();
+    let mut frame_filter = FrameFilter::default();
     let large = limits::MESSAGE_BYTES + 1;
-    let frames = sifted(&mut sieve, &[deliver(b"", b""), header(large, &of_ada(b""))].concat());
+    let frames =
+        filtered(&mut frame_filter, &[deliver(b"", b""), header(large, &of_ada(b""))].concat());
     let (size, properties) = read(&frames[1].1);
     assert_eq!((size, properties.user_id().as_ref().unwrap().as_str()), (0, "ada"));
     let mut left = large;
@@ -141,23 +142,23 @@ fn a_message_larger_than_any_of_ours_arrives_empty() {
         let piece = left.min(100_000);
         let piece = vec![0; usize::try_from(piece).unwrap()];
         left -= piece.len() as u64;
-        assert_eq!(sifted(&mut sieve, &whole_of(3, 1, &piece)), []);
+        assert_eq!(filtered(&mut frame_filter, &whole_of(3, 1, &piece)), []);
     }
     let next = [deliver(b"", b""), header(1, &[0, 0]), whole_of(3, 1, b"x")].concat();
-    assert_eq!(sifted(&mut sieve, &next).len(), 3);
+    assert_eq!(filtered(&mut frame_filter, &next).len(), 3);
 }
 
 #[test]
 fn a_frame_comes_when_it_is_whole_and_never_without_a_limit() {
-    let (mut sieve, mut inbox) = (Sieve::default(), BytesMut::new());
+    let (mut frame_filter, mut inbox) = (FrameFilter::default(), BytesMut::new());
     let frame = whole_of(8, 0, b"");
     for byte in &frame[..frame.len() - 1] {
         inbox.put_u8(*byte);
-        assert_eq!(sieve.next(&mut inbox).unwrap(), None);
+        assert_eq!(frame_filter.next(&mut inbox).unwrap(), None);
     }
     inbox.put_u8(END);
-    assert_eq!(sieve.next(&mut inbox).unwrap(), Some(frame));
-    assert!(sieve.next(&mut BytesMut::from(&[3, 0, 1, 0xff, 0, 0, 0][..])).is_err());
+    assert_eq!(frame_filter.next(&mut inbox).unwrap(), Some(frame));
+    assert!(frame_filter.next(&mut BytesMut::from(&[3, 0, 1, 0xff, 0, 0, 0][..])).is_err());
 }
 
 proptest! {

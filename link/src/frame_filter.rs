@@ -20,7 +20,7 @@ const END: u8 = 0xCE;
 
 /// Filters the frames of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Sieve {
+pub(super) struct FrameFilter {
     /// Channels on which a message is being returned, whose header is next.
     returning: HashSet<u16>,
     /// The bytes of bodies to skip, by channel.
@@ -45,7 +45,7 @@ impl Returns {
     }
 }
 
-impl Sieve {
+impl FrameFilter {
     pub(super) fn new(returns: Returns) -> Self {
         Self { returns, ..Self::default() }
     }
