@@ -2,7 +2,7 @@
 //! call that nobody waits for any more is dropped where it stands.
 //!
 //! `cargo run --example fetcher`
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "as users write programs")]
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Served functions that call others, in the same pool: a slot that waits for a call lends its place.
 //!
 //! `cargo run --example nested`
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "as users write programs")]
 
 use simple_dist::testing::Cluster;
 use simple_dist::{Client, Fallback, Function, Worker};

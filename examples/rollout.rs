@@ -2,7 +2,7 @@
 //! is ever without an answer.
 //!
 //! `cargo run --example rollout`
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "as users write programs")]
 
 use simple_dist::testing::Cluster;
 use simple_dist::{CallError, Client, Fallback, Function, Reason, Worker};

@@ -2,7 +2,7 @@
 //! until their time is over.
 //!
 //! `cargo run --example web`
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "as users write programs")]
 
 use std::time::Duration;
 
