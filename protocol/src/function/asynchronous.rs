@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::{Argument, Failure, Function, RunError, drop_caught, message, written};
+use super::erased::{drop_caught, message};
+use super::{Argument, Failure, Function, RunError, written};
 use crate::Address;
 
 /// An async function with its body but without its types, for a registry: the argument and the
