@@ -39,7 +39,7 @@ pub struct Outgoing {
     /// The measured run time of the job in it, or zero: a list carries at most
     /// [`LIST_WORK`](simple_dist_protocol::limits::LIST_WORK).
     pub work: Duration,
-    /// Comes back in [`Settled`]; `None` if the outcome does not matter.
+    /// Comes back in [`Settled`](crate::Settled); `None` if the outcome does not matter.
     pub token: Option<u64>,
     /// The publisher to use.
     pub lane: Lane,
