@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_core::caller::{self, Begin, CallEnd, CallOptions, Caller, Effect, Ended, Event};
+use simple_dist_core::caller::{self, Begin, CallEnd, Caller, Effect, Ended, Event};
 use simple_dist_link as link;
 use simple_dist_protocol::message::{Deliveries, Presence};
 use simple_dist_protocol::topology::Topology;
@@ -18,13 +18,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Failed, Value};
-use crate::call::Arguments;
-use crate::client::Shared;
+use crate::dropped::Shared;
 use crate::erased_value::ErasedValue;
 use crate::local::{LocalEnd, Pool, Work};
+use crate::new_call::{Arguments, NewCall, Outcome};
 use crate::stub::{Input, Stub};
 use crate::wire::{Source, Wire};
-use crate::{Answer, CallError, Reason};
+use crate::{Answer, Reason};
 
 /// How often it is looked whether the distributor's beats come.
 const LOOK: Duration = Duration::from_millis(500);
@@ -35,22 +35,6 @@ const MISSED: Duration = Duration::from_millis(1250);
 const RARE: Duration = Duration::from_secs(8);
 /// What is taken in before its consequences are carried out.
 const BATCH: usize = 1024;
-
-/// How a call ends, before its value or error is read.
-pub(crate) type Outcome = Result<Answer<Value>, CallError<Failed>>;
-
-/// A call that begins.
-#[derive(Debug)]
-pub(crate) struct NewCall {
-    pub(crate) id: JobId,
-    pub(crate) stub: Arc<Stub>,
-    pub(crate) arguments: Arguments,
-    pub(crate) options: CallOptions,
-    /// When its caller began to wait.
-    pub(crate) at: Instant,
-    /// Where its end goes.
-    pub(crate) reply: oneshot::Sender<Outcome>,
-}
 
 /// Owns the caller, the link's events and the local threads. Woken by calls, drops, the broker,
 /// ends of local runs and time; ends with `shutdown`, or when the link or all handles are gone.

@@ -8,75 +8,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use simple_dist_core::caller::{CallOptions, Obstacle};
+use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::nested::{OpenCall, begin_call};
-use simple_dist_protocol::{Argument, Failure, JobId, NoError, codec, limits};
+use simple_dist_protocol::{Argument, Failure, JobId, NoError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::actor::{NewCall, Outcome};
 use crate::answer::Failed;
-use crate::erased_value::{ErasedValue, drop_here};
+use crate::new_call::{Arguments, NewCall, Outcome};
+use crate::options::{options, trace};
 use crate::stub::Stub;
 use crate::{Answer, CallError, Client, Fallback, blocking, nested};
-
-/// The options of calls: of one, and as the defaults of a handle and a client. A call's own win over
-/// its handle's, those over its client's.
-macro_rules! options {
-    ($($options:ident).+) => {
-        /// How long to wait for workers: 60 s by default, an hour at most. Where it does not run
-        /// in this process, the call has ended 2 s later. Where it does, the wait for a local slot
-        /// and the run itself come on top, which only a [deadline](Self::deadline) ends.
-        pub fn timeout(mut self, timeout: Duration) -> Self {
-            self.$($options).+.timeout = timeout;
-            self
-        }
-
-        /// When the call ends at the latest, from its beginning, whatever happens: with
-        /// [`CallError::Deadline`](crate::CallError::Deadline) if nothing came before. Workers do not
-        /// begin it later, nor does this process. What runs here then cannot be stopped: it goes on
-        /// without the call, and keeps its local slot until it returns. Only a call of a job that
-        /// runs in the job's own place is not cut short. None by default.
-        pub fn deadline(mut self, deadline: Duration) -> Self {
-            self.$($options).+.deadline = Some(deadline);
-            self
-        }
-
-        /// Which jobs go first: 0 to 9, 9 first, 4 by default.
-        pub fn priority(mut self, priority: u8) -> Self {
-            self.$($options).+.priority = priority;
-            self
-        }
-
-        /// When it runs in this process instead.
-        pub fn fallback(mut self, fallback: Fallback) -> Self {
-            self.$($options).+.fallback = fallback;
-            self
-        }
-
-        /// How often it is tried again when the function returned an error: never by default. Each
-        /// try is a job of its own, and none begins when the [timeout](Self::timeout) has passed.
-        pub fn retry(mut self, retry: $crate::Retry) -> Self {
-            self.$($options).+.retry = retry;
-            self
-        }
-    };
-}
-
-/// What is of one call alone.
-macro_rules! trace {
-    ($($options:ident).+) => {
-        /// A W3C `traceparent`, passed on to the worker.
-        pub fn trace(mut self, traceparent: impl Into<String>) -> Self {
-            self.$($options).+.trace = Some(traceparent.into().into());
-            self
-        }
-    };
-}
-pub(crate) use options;
-pub(crate) use trace;
 
 /// A call of a function: a future of its value. It begins when it is first polled; dropping it
 /// cancels it.
@@ -200,46 +143,6 @@ impl<A: Argument, R: Argument, E: Failure> Future for Detailed<A, R, E> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.call.poll_answer(context)
     }
-}
-
-/// What a call is made with: one of the two, so that its memory is not needed twice.
-#[derive(Debug)]
-pub(crate) enum Arguments {
-    /// In MessagePack.
-    Encoded(Bytes),
-    /// As it is, and why it cannot travel.
-    Erased(ErasedValue, Obstacle),
-}
-
-impl Arguments {
-    fn of<A: Argument>(argument: A) -> Self {
-        let obstacle = match codec::encode_exact(&argument) {
-            Ok(bytes) => match too_large(&bytes) {
-                None => {
-                    drop_here(argument);
-                    return Self::Encoded(bytes.into());
-                }
-                Some(obstacle) => obstacle,
-            },
-            Err(error) => {
-                Obstacle::Unsendable { message: format!("the argument cannot be sent: {error}") }
-            }
-        };
-        Self::Erased(ErasedValue::new(argument), obstacle)
-    }
-
-    /// What is known in MessagePack alone.
-    pub(crate) fn written(bytes: Bytes) -> Self {
-        match too_large(&bytes) {
-            None => Self::Encoded(bytes),
-            Some(obstacle) => Self::Erased(ErasedValue::new(bytes), obstacle),
-        }
-    }
-}
-
-fn too_large(bytes: &[u8]) -> Option<Obstacle> {
-    let (bytes, limit) = (bytes.len() as u64, limits::ARGUMENT_BYTES as u64);
-    (bytes > limit).then_some(Obstacle::TooLarge { bytes, limit })
 }
 
 /// A call without its types.

@@ -14,13 +14,15 @@ use simple_dist_protocol::{
     Address, AddressError, Argument, Callee, ClientId, Erased, Failure, JobId, Selector,
 };
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::actor::{Actor, NewCall};
-use crate::call::options;
+use crate::actor::Actor;
+use crate::dropped::Shared;
 use crate::local::STACK;
+use crate::new_call::NewCall;
+use crate::options::options;
 use crate::stub::Stub;
 use crate::wire;
 use crate::{ConnectError, Dynamic, Fallback, Handle};
@@ -78,34 +80,6 @@ struct Inner {
 struct Running {
     id: ThreadId,
     end: Mutex<Receiver<()>>,
-}
-
-/// What calls tell the client's task beside its channel.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) dropped: Dropped,
-}
-
-/// Calls dropped by their callers: at most those that had begun.
-#[derive(Debug, Default)]
-pub(crate) struct Dropped {
-    ids: Mutex<Vec<JobId>>,
-    changed: Notify,
-}
-
-impl Dropped {
-    pub(crate) fn push(&self, id: JobId) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn take(&self) -> Vec<JobId> {
-        std::mem::take(&mut self.ids.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-    }
 }
 
 impl Client {

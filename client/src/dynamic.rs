@@ -13,7 +13,9 @@ use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{arguments_from_json, value_to_json};
 
 use crate::answer::Value as Given;
-use crate::call::{Arguments, Pending, options, trace};
+use crate::call::Pending;
+use crate::new_call::Arguments;
+use crate::options::{options, trace};
 use crate::stub::Stub;
 use crate::{Answer, CallError, Client, Fallback, blocking};
 

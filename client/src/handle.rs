@@ -8,7 +8,8 @@ use futures_util::stream::{self, Iter, Stream};
 use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{Argument, Failure, Function, NoError};
 
-use crate::call::{Pending, options};
+use crate::call::Pending;
+use crate::options::options;
 use crate::stub::Stub;
 use crate::{Call, Client, Fallback, Map};
 

@@ -48,9 +48,12 @@ mod error;
 
 mod actor;
 mod blocking;
+mod dropped;
 mod erased_value;
 mod local;
 mod nested;
+mod new_call;
+mod options;
 mod stub;
 mod wire;
 

@@ -13,7 +13,7 @@ use simple_dist_protocol::{Argument, Failure, NoError};
 
 use self::calls::Calls;
 pub use self::progress::Progress;
-use crate::call::options;
+use crate::options::options;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
 
 /// A call for each argument of an iterator or a stream: a stream of their values, in the arguments'

@@ -8,9 +8,8 @@ use simple_dist_protocol::nested::{self, Place};
 use simple_dist_protocol::{Address, JobId, RunError};
 use tokio::time::Instant;
 
-use crate::actor::Outcome;
 use crate::answer::Value;
-use crate::call::Arguments;
+use crate::new_call::{Arguments, Outcome};
 use crate::stub::{Input, Stub};
 use crate::{Answer, Fallback, Ran, Reason, local};
 

@@ -12,11 +12,10 @@ use simple_dist_link as link;
 use simple_dist_protocol::{Argument, Function, PureFunction, WorkerId, codec, limits};
 use tokio::sync::mpsc;
 
-use crate::actor::NewCall;
 use crate::answer::{Failed, Value};
-use crate::call::Arguments;
-use crate::client::Shared;
+use crate::dropped::Shared;
 use crate::erased_value::tests::Sharp;
+use crate::new_call::{Arguments, NewCall};
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason, Retry};
 
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);

@@ -84,13 +84,13 @@ pub(super) fn destination(reach: &Reachability, policy: &CallPolicy) -> Destinat
 
 fn unavailable(reach: &Reachability, sent: SendState) -> Option<Reason> {
     // What is under way is not given up for a hiccup; what is not begun need not wait for one.
-    let patience = match sent {
+    let tolerance = match sent {
         SendState::New => Duration::ZERO,
         SendState::Unconfirmed => limits::UNCONFIRMED,
         SendState::UnderWay => limits::SILENCE,
     };
     match (trouble(reach), sent) {
-        (Some((reason, lasts)), _) => (lasts >= patience).then_some(reason),
+        (Some((reason, lasts)), _) => (lasts >= tolerance).then_some(reason),
         (None, SendState::New) => reach.refusal.or(reach.full.map(Reason::Busy)),
         (None, SendState::Unconfirmed | SendState::UnderWay) => None,
     }

@@ -42,7 +42,7 @@ pub(super) struct Job {
     is_written: bool,
     pub(super) begun: Duration,
     /// Until when workers are waited for.
-    patience: Duration,
+    remote_until: Duration,
     /// When it ends, whatever happens.
     deadline: Option<Duration>,
     /// When something is next due of it.
@@ -98,7 +98,7 @@ impl Job {
         let Begin { id: call, target, args, options, at } = begin;
         let CallOptions { timeout, deadline, priority, fallback, trace, retry } = options;
         let deadline = deadline.and_then(|deadline| at.checked_add(deadline));
-        let patience = deadline.map_or(at + timeout, |deadline| deadline.min(at + timeout));
+        let remote_until = deadline.map_or(at + timeout, |deadline| deadline.min(at + timeout));
         let (args, obstacle) = match args {
             Ok(args) => (args, None),
             Err(obstacle) => (Bytes::new(), Some(obstacle)),
@@ -114,9 +114,9 @@ impl Job {
             retries: 0,
             is_written: obstacle.is_none(),
             begun: at,
-            patience,
+            remote_until,
             deadline,
-            timer: Some(first_timer(fallback, at, patience)),
+            timer: Some(first_timer(fallback, at, remote_until)),
             marks: Marks::default(),
             remote: Remote::Unsent,
             known: false,
@@ -127,18 +127,18 @@ impl Job {
 
     /// Whether workers are still waited for.
     pub(super) fn is_in_time(&self) -> bool {
-        self.timer.is_some_and(|at| at <= self.patience)
+        self.timer.is_some_and(|at| at <= self.remote_until)
     }
 
     /// Whether its deadline leaves no time after that for anything else.
-    pub(super) fn ends_with_patience(&self) -> bool {
-        self.deadline == Some(self.patience)
+    pub(super) fn is_cut_by_deadline(&self) -> bool {
+        self.deadline == Some(self.remote_until)
     }
 
     /// When it is tried again after this end, if it is.
     pub(super) fn retry_at(&self, error: &CallError<Failed>, now: Duration) -> Option<Duration> {
         let at = now.checked_add(self.retry.pause(self.retries, error)?)?;
-        (self.is_written && at < self.patience).then_some(at)
+        (self.is_written && at < self.remote_until).then_some(at)
     }
 
     /// The next job of its call, which begins then.
@@ -159,13 +159,13 @@ impl Job {
         let at = self.timer?;
         let (due, next) = if self.remote == Remote::Paused {
             self.remote = Remote::Unsent;
-            (Due::Retry, Some(first_timer(self.fallback, at, self.patience)))
+            (Due::Retry, Some(first_timer(self.fallback, at, self.remote_until)))
         } else if Some(at) == self.deadline {
             (Due::Deadline, None)
-        } else if at == self.patience {
+        } else if at == self.remote_until {
             (Due::Timeout, self.deadline)
         } else {
-            (Due::Hedge, Some(self.patience))
+            (Due::Hedge, Some(self.remote_until))
         };
         self.timer = next;
         Some(due)
@@ -207,7 +207,7 @@ impl Job {
     }
 
     pub(super) fn submission(&self, id: JobId, now: Duration) -> Submission {
-        let left = self.patience.saturating_sub(now).as_millis();
+        let left = self.remote_until.saturating_sub(now).as_millis();
         Submission {
             id,
             function: self.target.name.as_ref().to_owned(),
@@ -222,11 +222,11 @@ impl Job {
 }
 
 /// When the first thing is due of a job that begins at this time.
-fn first_timer(fallback: Fallback, at: Duration, patience: Duration) -> Duration {
+fn first_timer(fallback: Fallback, at: Duration, remote_until: Duration) -> Duration {
     match fallback {
-        Fallback::After(delay) if delay < patience.saturating_sub(at) => at + delay,
+        Fallback::After(delay) if delay < remote_until.saturating_sub(at) => at + delay,
         Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never | Fallback::Wait => {
-            patience
+            remote_until
         }
     }
 }

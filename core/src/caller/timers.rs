@@ -44,7 +44,7 @@ impl Caller {
     /// A job's time has passed: it runs here, or ends. Past it, only those wait whose turn is sure.
     pub(super) fn timed_out(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if job.ends_with_patience() {
+        if job.is_cut_by_deadline() {
             return self.past_deadline(id);
         }
         if job.local == Local::Not && job.may_run_here(self.local_slots.slots()) {

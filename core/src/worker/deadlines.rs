@@ -1,4 +1,4 @@
-//! What the passing of time changes: patience ends, jobs turn out long, news is due.
+//! What the passing of time changes: time runs out, jobs turn out long, a beat is due.
 
 use std::time::Duration;
 

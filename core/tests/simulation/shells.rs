@@ -83,7 +83,7 @@ pub(crate) enum Alarm {
     Ran(executor::Event),
     LocalEnds(JobId),
     /// The link looks whether a window was confirmed.
-    Patience {
+    ConfirmTimeout {
         lane: usize,
         window: u64,
     },

@@ -68,7 +68,7 @@ impl World {
     }
 
     pub(super) fn alarm(&mut self, who: Who, alarm: Alarm) {
-        let Alarm::Patience { lane, window } = alarm else {
+        let Alarm::ConfirmTimeout { lane, window } = alarm else {
             return self.happens(who, Happening::Alarm(alarm));
         };
         let process = &self.processes[who];
@@ -76,7 +76,7 @@ impl World {
             return;
         }
         if process.blocked {
-            return self.set(who, BROKER, Alarm::Patience { lane, window });
+            return self.set(who, BROKER, Alarm::ConfirmTimeout { lane, window });
         }
         self.give_up(who);
     }
@@ -102,7 +102,7 @@ impl World {
                 self.send_up(conn, PUBLISHING, Duration::ZERO, up);
             }
             let window = self.processes[who].lanes[lane].window();
-            self.set(who, BROKER, Alarm::Patience { lane, window });
+            self.set(who, BROKER, Alarm::ConfirmTimeout { lane, window });
         }
     }
 
