@@ -127,13 +127,19 @@ fn few_jobs_are_spread_over_all_slots_and_many_are_lumped_by_their_measured_time
         at(0.2, many(2, 2)),
     ]);
     assert_eq!(work(&world)[1..], [40, 20].map(Duration::from_millis), "a list each");
-    let world = play([
-        at(0.0, lives(1, 4)),
-        at(0.0, submitted(1)),
-        at(0.1, answered(1, 1, 1)),
-        at(0.2, many(2, 60)),
-    ]);
-    assert_eq!(work(&world).last(), Some(&Duration::from_millis(1)), "as measured");
+    for answer in [
+        Answer::Value(Bytes::new()),
+        Answer::Failed { message: "no".into(), error: vec![0xc0].into() },
+        Answer::Panicked { message: "no".into(), unsendable: false },
+    ] {
+        let world = play([
+            at(0.0, lives(1, 4)),
+            at(0.0, submitted(1)),
+            at(0.1, ended(1, 1, 1, End::Answer(answer))),
+            at(0.2, many(2, 60)),
+        ]);
+        assert_eq!(work(&world).last(), Some(&Duration::from_millis(1)), "as measured");
+    }
 }
 
 #[test]
