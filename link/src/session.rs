@@ -110,11 +110,6 @@ impl Session {
     ///
     /// The reason, if the broker refuses it or does not answer in time, or the generation has
     /// ended.
-    ///
-    /// # Errors
-    ///
-    /// The reason, if the broker refuses it or does not answer in time, or the generation has
-    /// ended.
     pub async fn declare(&self, declaration: Declaration) -> Result<(), Reason> {
         self.ask(|reply| Question::Declare(declaration, reply)).await
     }
@@ -141,10 +136,6 @@ impl Session {
     /// # Errors
     ///
     /// The reason, if the broker does not answer in time, or the generation has ended.
-    ///
-    /// # Errors
-    ///
-    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn cancel(&self, tag: ConsumerTag) -> Result<(), Reason> {
         self.ask(|reply| Question::Cancel(tag, reply)).await
     }
@@ -154,19 +145,11 @@ impl Session {
     /// # Errors
     ///
     /// The reason, if the broker does not answer in time, or the generation has ended.
-    ///
-    /// # Errors
-    ///
-    /// The reason, if the broker does not answer in time, or the generation has ended.
     pub async fn depth(&self, queue: Name) -> Result<Option<Depth>, Reason> {
         self.ask(|reply| Question::Depth(queue, reply)).await
     }
 
     /// Empties a queue: returns up to [`DRAINED`] messages, and drops the rest.
-    ///
-    /// # Errors
-    ///
-    /// The reason, if the broker does not answer in time, or the generation has ended.
     ///
     /// # Errors
     ///

@@ -44,7 +44,8 @@ pub enum CallError<E = NoError> {
         /// What is wrong with it.
         message: String,
     },
-    /// The value or the error is not what the caller expects: the worker has another function of this name.
+    /// The value or the error is not what the caller expects: the worker has another function of
+    /// this name.
     #[error("bad value: {message}")]
     BadValue {
         /// What is wrong with it.
@@ -56,8 +57,8 @@ pub enum CallError<E = NoError> {
         /// Which.
         message: &'static str,
     },
-    /// The argument, the value or the error is over the limit, and the call was not to run here, where there is
-    /// none.
+    /// The argument, the value or the error is over the limit, and the call was not to run here,
+    /// where there is none.
     #[error(
         "{bytes} bytes are over the limit of {limit}; bytes in a list take up to two each, in \
          serde_bytes::ByteBuf or bytes::Bytes one"
