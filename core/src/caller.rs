@@ -61,7 +61,7 @@ pub struct Caller {
     timers: BTreeSet<(Duration, JobId)>,
     outbox: Outbox,
     /// Refused by a full queue: to be sent again then.
-    retries: VecDeque<(Duration, JobId)>,
+    resends: VecDeque<(Duration, JobId)>,
     local_slots: LocalSlots,
     remote_state: RemoteState,
     /// For how long the broker has not confirmed what was written to it.
@@ -98,7 +98,7 @@ impl Caller {
             bytes: 0,
             timers: BTreeSet::new(),
             outbox: Outbox::default(),
-            retries: VecDeque::new(),
+            resends: VecDeque::new(),
             local_slots: LocalSlots::new(local_slots),
             remote_state: RemoteState::new(now),
             unconfirmed: Duration::ZERO,
@@ -208,7 +208,7 @@ impl Caller {
     fn place(&mut self, id: JobId, now: Duration) {
         match self.destination(id, now) {
             Destination::Remote => self.try_remote(id, now),
-            Destination::Later => self.retry_later(id, now),
+            Destination::Later => self.resend_later(id, now),
             elsewhere @ (Destination::Local(_) | Destination::Nowhere(_)) => {
                 self.put(id, elsewhere)
             }
@@ -367,7 +367,7 @@ impl Caller {
 
     /// What waits for better times, or for a local slot and was never sent, may go to a worker now.
     fn offer_waiting(&mut self, now: Duration) {
-        for (due, _) in &mut self.retries {
+        for (due, _) in &mut self.resends {
             *due = now.min(*due);
         }
         for id in self.local_slots.waiting() {

@@ -64,7 +64,7 @@ impl Caller {
                     if job.local == Local::Not && job.may_run_here(self.local_slots.slots()) {
                         self.go_local(id, Reason::Busy(Bound::Submissions));
                     } else {
-                        self.retry_later(id, now);
+                        self.resend_later(id, now);
                     }
                 }
             }
@@ -74,7 +74,7 @@ impl Caller {
     /// A submission came back: it goes elsewhere, or is tried again later.
     fn place_unsent(&mut self, id: JobId, now: Duration) {
         match self.destination(id, now) {
-            Destination::Remote | Destination::Later => self.retry_later(id, now),
+            Destination::Remote | Destination::Later => self.resend_later(id, now),
             elsewhere @ (Destination::Local(_) | Destination::Nowhere(_)) => {
                 self.put(id, elsewhere)
             }
@@ -197,7 +197,7 @@ impl Caller {
         if job.waits() {
             // It ends as poisoned or timed out, never here: somebody may come back for it.
             job.remote = Remote::Unsent;
-            return self.retry_later(id, now);
+            return self.resend_later(id, now);
         }
         if job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, reason);

@@ -80,14 +80,14 @@ impl Caller {
     }
 
     pub(super) fn resend_due(&mut self, now: Duration) {
-        while let Some(&(at, id)) = self.retries.front()
+        while let Some(&(at, id)) = self.resends.front()
             && at <= now
         {
-            self.retries.pop_front();
+            self.resends.pop_front();
             let Some(job) = self.jobs.get(&id) else { continue };
             if job.local == Local::Not && job.remote == Remote::Unsent {
                 match self.destination(id, now) {
-                    Destination::Later => self.retry_later(id, now),
+                    Destination::Later => self.resend_later(id, now),
                     Destination::Remote | Destination::Local(_) | Destination::Nowhere(_) => {
                         self.try_remote(id, now);
                     }
@@ -96,8 +96,8 @@ impl Caller {
         }
     }
 
-    pub(super) fn retry_later(&mut self, id: JobId, now: Duration) {
-        self.retries.push_back((now + limits::RESEND, id));
+    pub(super) fn resend_later(&mut self, id: JobId, now: Duration) {
+        self.resends.push_back((now + limits::RESEND, id));
     }
 
     pub(super) fn send(&mut self, now: Duration) {
