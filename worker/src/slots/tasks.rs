@@ -123,8 +123,12 @@ impl Future for Attended {
             } else {
                 Event::Waits { slot, number }
             };
-            // Where that is not taken now, the next poll tries again, and the end of the job ends all.
-            *waits ^= happened.try_send(news).is_ok();
+            // Where that is not taken now, it is tried again at once: what is waited for may need the
+            // place, and nothing else may wake this.
+            match happened.try_send(news) {
+                Ok(()) => *waits = !*waits,
+                Err(_) => context.waker().wake_by_ref(),
+            }
         }
         end
     }

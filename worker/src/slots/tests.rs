@@ -251,3 +251,21 @@ async fn a_thread_that_waits_asks_for_another_place_and_else_runs_the_call_itsel
     // A place that was lent has another thread.
     slots.run(1, vec![]).unwrap();
 }
+
+#[tokio::test]
+async fn a_task_that_waits_says_so_however_much_else_the_worker_has_to_take() {
+    const WAITS: Function<u64, u64> = Function::new("waits", 1);
+    let body = |_| async {
+        let _open = simple_dist_protocol::nested::begin_call().expect("an async job makes it");
+        std::future::pending::<u64>().await
+    };
+    let (happened, mut ran) = mpsc::channel(1);
+    happened.try_send(Event::Tick).unwrap();
+    let bodies = Bodies::Async(vec![WAITS.erased_async(body)]);
+    let mut slots = Slots::start(1, bodies, Instant::now(), happened).unwrap();
+    slots.run(0, vec![work(1, WAITS, 0)]).unwrap();
+    tokio::task::yield_now().await;
+    assert!(matches!(ran.recv().await, Some(Event::Tick)));
+    let event = timeout(LIMIT, ran.recv()).await.expect("in time");
+    assert!(matches!(event, Some(Event::Waits { slot: 0, number: Number(1) })), "{event:?}");
+}
