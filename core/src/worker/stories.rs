@@ -10,8 +10,9 @@ mod marked;
 
 use std::collections::HashMap;
 
-use simple_dist_protocol::message::{Answer, End, Held, Placement, WorkerState};
-use simple_dist_protocol::{JobId, Term};
+use bytes::Bytes;
+use simple_dist_protocol::message::{Answer, Control, End, Held, Place, Placement, WorkerState};
+use simple_dist_protocol::{Attempt, JobId, JobKey, Outcome, Term};
 
 use super::*;
 
