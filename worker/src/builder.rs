@@ -3,39 +3,26 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::pending;
-use std::io;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use simple_dist_link::environment::{Environment, EnvironmentError};
-use simple_dist_link::{BrokerUrl, Certificates, UrlError};
-use simple_dist_protocol::topology::{PrefixError, QueueKind, Topology};
+use simple_dist_link::environment::Environment;
+use simple_dist_link::{BrokerUrl, Certificates};
+use simple_dist_protocol::topology::{QueueKind, Topology};
 use simple_dist_protocol::{
     Address, Argument, AsyncErased, Erased, Failure, Function, PureFunction,
 };
 
+use crate::error::Error;
+use crate::limits::{ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, GRACE_MAX, LENT_MAX, SLOTS_MAX};
 use crate::registry::Registry;
 use crate::service::{Options, Service};
 use crate::slots::Bodies;
 
-/// A worker has this many slots at most: each is a thread, and a place in its beats.
-pub const SLOTS_MAX: usize = 1024;
-/// And this many async slots: each is a place in its beats, which name all that runs, about 90
-/// bytes each, once a second.
-pub const ASYNC_SLOTS_MAX: usize = 4096;
-/// At most this many slots lend their places at once, while their jobs wait for calls of their own by
-/// `blocking`: each takes one thread more. Jobs may call each other this deep; beyond it they run
-/// what they call in place.
-pub const LENT_MAX: usize = 128;
-/// And so many async slots, while their jobs await calls of their own: beyond it they keep their
-/// slots.
-pub const ASYNC_LENT_MAX: usize = 4096;
 /// Async slots for each core, unless the program says otherwise.
 const ASYNC_SLOTS: usize = 64;
-/// Running jobs get this long at most when the worker is told to leave.
-pub const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What running jobs get when the worker is told to leave.
 const GRACE: Duration = Duration::from_secs(30);
 /// The stack of a slot's thread: as much as a program's first thread usually has.
@@ -91,39 +78,6 @@ impl Worker {
     }
 }
 
-/// Why a worker cannot run. Once it runs, no fault of the broker's ends it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A variable of the environment is invalid; fix its value.
-    #[error("the environment cannot be used")]
-    Environment(#[from] EnvironmentError),
-    /// The broker's URL is invalid; fix it.
-    #[error("the broker's URL cannot be used")]
-    Url(#[from] UrlError),
-    /// The prefix is invalid; fix it.
-    #[error("the prefix cannot be used")]
-    Prefix(#[from] PrefixError),
-    /// There is nothing to serve; call [`Builder::serve`].
-    #[error("there is no function to serve")]
-    NoFunctions,
-    /// Two functions have the same address; give one another name or version.
-    #[error("two functions are called {0}")]
-    Twice(Address),
-    /// Slots out of their range: see [`Builder::slots`].
-    #[error("a worker has 1 to {SLOTS_MAX} slots, not {0}")]
-    Slots(usize),
-    /// Async slots out of their range: see [`Builder::async_slots`].
-    #[error("a worker has 1 to {ASYNC_SLOTS_MAX} async slots, not {0}")]
-    AsyncSlots(usize),
-    /// More grace than [`GRACE_MAX`].
-    #[error("running jobs may go on for {GRACE_MAX:?} at most, not {0:?}")]
-    Grace(Duration),
-    /// The system cannot start more threads; use fewer slots, or smaller stacks.
-    #[error("a slot's thread cannot be started")]
-    Threads(#[source] io::Error),
-}
-
 /// The settings of a worker; [`Builder::run`] starts it.
 #[must_use = "a worker does nothing until it is run"]
 pub struct Builder {
@@ -140,9 +94,15 @@ pub struct Builder {
     host: Option<String>,
 }
 
-/// What one worker runs: functions, in order of their addresses, how, how many at once, and how many
-/// more while others wait.
-type Kind = (Vec<Address>, Bodies, (usize, usize));
+/// What one worker runs: a program with sync and async functions is two.
+struct Kind {
+    /// In order.
+    functions: Vec<Address>,
+    bodies: Bodies,
+    slots: usize,
+    /// How many of them lend their places at once.
+    lends: usize,
+}
 
 // By hand: the URL may contain a password.
 impl fmt::Debug for Builder {
@@ -361,7 +321,7 @@ impl Builder {
         let (host, grace) = (self.host.clone().unwrap_or_else(host_name), self.grace);
         let grace_ends = std::mem::replace(&mut self.grace_ends, Box::pin(pending())).shared();
         let mut services = vec![];
-        for (functions, bodies, (slots, lends)) in self.kinds()? {
+        for Kind { functions, bodies, slots, lends } in self.kinds()? {
             let (url, topology, host) = (url.clone(), topology.clone(), host.clone());
             let options = Options { url, topology, functions, bodies, slots, lends, grace, host };
             services.push(Service::start(options).map_err(Error::Threads)?);
@@ -386,16 +346,20 @@ impl Builder {
             return Err(Error::NoFunctions);
         }
         let in_order = |addresses: BTreeSet<&Address>| addresses.into_iter().cloned().collect();
-        let (threads, tasks) = (in_order(threads.collect()), in_order(tasks.collect()));
-        let threads = (
-            threads,
-            Bodies::Sync(Registry::new(self.functions), self.stack),
-            (self.slots, LENT_MAX),
-        );
-        let tasks =
-            (tasks, Bodies::Async(self.async_functions), (self.async_slots, ASYNC_LENT_MAX));
+        let threads = Kind {
+            functions: in_order(threads.collect()),
+            slots: self.slots,
+            lends: LENT_MAX,
+            bodies: Bodies::Sync(Registry::new(self.functions), self.stack),
+        };
+        let tasks = Kind {
+            functions: in_order(tasks.collect()),
+            slots: self.async_slots,
+            lends: ASYNC_LENT_MAX,
+            bodies: Bodies::Async(self.async_functions),
+        };
         let kinds = [threads, tasks].into_iter();
-        Ok(kinds.filter(|(addresses, ..): &Kind| !addresses.is_empty()).collect())
+        Ok(kinds.filter(|kind| !kind.functions.is_empty()).collect())
     }
 }
 

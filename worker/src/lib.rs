@@ -21,14 +21,16 @@
 
 mod broker_calls;
 mod builder;
+mod error;
 pub mod job;
+mod limits;
 mod registry;
 mod service;
 mod signal;
 mod slots;
 mod wire;
 
-pub use builder::{
-    ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, Builder, Error, GRACE_MAX, LENT_MAX, SLOTS_MAX, Worker,
-};
+pub use builder::{Builder, Worker};
+pub use error::Error;
+pub use limits::{ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, GRACE_MAX, LENT_MAX, SLOTS_MAX};
 pub use signal::shutdown_signal;

@@ -1,0 +1,44 @@
+//! Why a worker does not run.
+
+use std::io;
+use std::time::Duration;
+
+use simple_dist_link::UrlError;
+use simple_dist_link::environment::EnvironmentError;
+use simple_dist_protocol::Address;
+use simple_dist_protocol::topology::PrefixError;
+
+use crate::limits::{ASYNC_SLOTS_MAX, GRACE_MAX, SLOTS_MAX};
+
+/// Why a worker cannot run. Once it runs, no fault of the broker's ends it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A variable of the environment is invalid; fix its value.
+    #[error("the environment cannot be used")]
+    Environment(#[from] EnvironmentError),
+    /// The broker's URL is invalid; fix it.
+    #[error("the broker's URL cannot be used")]
+    Url(#[from] UrlError),
+    /// The prefix is invalid; fix it.
+    #[error("the prefix cannot be used")]
+    Prefix(#[from] PrefixError),
+    /// There is nothing to serve; call [`serve`](crate::Builder::serve).
+    #[error("there is no function to serve")]
+    NoFunctions,
+    /// Two functions have the same address; give one another name or version.
+    #[error("two functions are called {0}")]
+    Twice(Address),
+    /// Slots out of their range: see [`slots`](crate::Builder::slots).
+    #[error("a worker has 1 to {SLOTS_MAX} slots, not {0}")]
+    Slots(usize),
+    /// Async slots out of their range: see [`async_slots`](crate::Builder::async_slots).
+    #[error("a worker has 1 to {ASYNC_SLOTS_MAX} async slots, not {0}")]
+    AsyncSlots(usize),
+    /// More grace than [`GRACE_MAX`].
+    #[error("running jobs may go on for {GRACE_MAX:?} at most, not {0:?}")]
+    Grace(Duration),
+    /// The system cannot start more threads; use fewer slots, or smaller stacks.
+    #[error("a slot's thread cannot be started")]
+    Threads(#[source] io::Error),
+}
