@@ -11,12 +11,16 @@ use serde_json::json;
 use simple_dist_link as link;
 use simple_dist_protocol::{Argument, Function, PureFunction, WorkerId, codec, limits};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::answer::{Failed, Value};
 use crate::dropped::Shared;
 use crate::erased_value::tests::Sharp;
 use crate::new_call::{Arguments, NewCall};
 use crate::{Answer, CallError, Client, Fallback, Ran, Reason, Retry};
+
+/// As long as anything here may take before the test is red.
+const LIMIT: Duration = Duration::from_secs(20);
 
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| n * 2);
 const LENGTH: PureFunction<Vec<u8>, usize> = Function::pure("length", 1, |bytes| bytes.len());
@@ -471,7 +475,7 @@ async fn a_body_whose_state_panics_when_it_is_dropped_harms_nobody() {
     drop(held);
     drop(call);
     TOGETHER.wait(); // the run has it last
-    let next = tokio::time::timeout(Duration::from_secs(20), client.function(DOUBLE).call(4));
+    let next = timeout(LIMIT, client.function(DOUBLE).call(4));
     assert_eq!(next.await.expect("the thread of the run lives"), Ok(8));
 }
 
@@ -667,10 +671,11 @@ async fn a_whole_map_has_its_times() {
     let (client, _link) = offline_with(1);
     let soon = Duration::from_millis(50);
     let stuck = client.function(STUCK).map(0..4).in_flight(2).deadline_all(soon);
-    let ends: Vec<_> = stuck.collect().await;
+    let ends: Vec<_> = timeout(LIMIT, stuck.collect()).await.expect("in time");
     assert_eq!(ends, [(); 4].map(|()| Err(CallError::Deadline)));
     let waits = client.function(DOUBLE).fallback(Fallback::Wait).map(0..3).in_flight(1);
-    let ends: Vec<_> = waits.timeout_all(soon).collect().await;
+    let waits = waits.timeout_all(soon).collect();
+    let ends: Vec<_> = timeout(LIMIT, waits).await.expect("in time");
     assert_eq!(ends, [(); 3].map(|()| Err(CallError::Timeout)));
     TOGETHER.wait();
 }

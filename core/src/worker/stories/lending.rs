@@ -212,3 +212,40 @@ fn a_link_that_comes_back_finds_the_places_as_they_are() {
         ],
     );
 }
+
+#[test]
+fn a_marked_job_behind_one_that_waits_begins_in_its_place() {
+    let marked = Placement { start_confirmed: true, ..placement(2) };
+    check(
+        Story::live(1),
+        [list(0, 1, [placement(1), marked]), waits(1, 0, 1), confirmed(2, 2)],
+        [run(0, [1]), Deed::Lend(0, true), Deed::Begins(2), run(1, [2])],
+    );
+}
+
+#[test]
+fn a_worker_that_was_too_full_takes_more_once_a_job_waits() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1]), placed(0, 2, [2]), tick(100), waits(200, 0, 1)],
+        [
+            run(0, [1]),
+            back(2),
+            Deed::Running(vec![1]),
+            Deed::Cancel(Consumer::Pool),
+            Deed::Lend(0, true),
+            Deed::Ack(1),
+            Deed::Consume(Consumer::Pool),
+        ],
+    );
+}
+
+/// As an async job does whose body is dropped or ends while it waits.
+#[test]
+fn a_job_that_ends_while_it_waits_takes_its_place_along() {
+    check(
+        Story::live(1),
+        [placed(0, 1, [1]), waits(1, 0, 1), ran(2, 0, 1), placed(3, 2, [2]), placed(3, 3, [3])],
+        [run(0, [1]), Deed::Lend(0, true), Deed::Ack(1), answered(1), run(0, [2])],
+    );
+}
