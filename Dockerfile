@@ -10,6 +10,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY core/Cargo.toml core/
 COPY link/Cargo.toml link/
+COPY isolation/Cargo.toml isolation/
 COPY client/Cargo.toml client/
 COPY worker/Cargo.toml worker/
 COPY distributor/Cargo.toml distributor/
@@ -20,12 +21,12 @@ COPY cli/Cargo.toml cli/
 COPY e2e/Cargo.toml e2e/
 RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
  && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \
- && cargo build --release --locked --package simple-dist-cli
+ && cargo build --release --locked --package simple-dist-cli --features otel
 
 # The sources, made newer than what was built of the empty ones.
 COPY . .
 RUN find . -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --package simple-dist-cli
+ && cargo build --release --locked --package simple-dist-cli --features otel
 
 
 FROM debian:bookworm-slim

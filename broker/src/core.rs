@@ -15,6 +15,7 @@ mod channel;
 mod confirm;
 mod connection;
 mod consume;
+mod dead_letters;
 mod declare;
 mod deliver;
 mod dispatch;

@@ -15,20 +15,22 @@
 //!
 //! Served in the same way, as the conformance cases show: direct and fanout exchanges, durable and
 //! exclusive queues with names, the arguments `x-queue-type` (classic, quorum), `x-expires`,
-//! `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (drop-head, reject-publish)
-//! and `x-delivery-limit`, publisher confirms, returns, prefetch for each consumer, cancel notices
+//! `x-message-ttl`, `x-max-length`, `x-max-length-bytes`, `x-overflow` (drop-head, reject-publish),
+//! `x-delivery-limit`, and for classic queues `x-dead-letter-exchange` and
+//! `x-dead-letter-routing-key`, publisher confirms, returns, prefetch for each consumer, cancel notices
 //! and the blocking of publishers. What is different on purpose:
 //!
 //! - Nothing outlives the process: durable and persistent are words to be equal to, no more.
 //! - Refused with 540: exchanges of other types, predeclared, internal or auto-delete ones,
 //!   bindings between exchanges, `queue.unbind`, auto-delete queues and queues named by the broker,
-//!   dead letters, priorities of messages and consumers, `CC` and `BCC`, `basic.recover`, a global
+//!   dead letters of quorum queues, priorities of messages and consumers, `CC` and `BCC`, `basic.recover`, a global
 //!   prefetch, transactions, `access.request`, `connection.update-secret`, `no_local`, `immediate`,
 //!   and every other argument.
 //! - Refused with 406: stream queues, direct reply-to.
 //! - Names, keys and string properties that are not UTF-8, and tables nested more than 64 deep,
 //!   are a syntax error (502).
 //! - One virtual host, `/`; users without permissions; only PLAIN.
+//! - Dead letters keep their properties and get no `x-death`.
 //! - Confirms of a quorum queue are those of a classic one, its length limit is exact, and its
 //!   deliveries bear no `x-delivery-count`.
 //!

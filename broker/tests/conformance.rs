@@ -9,6 +9,8 @@ mod fixture;
 mod connections;
 #[path = "conformance/consuming.rs"]
 mod consuming;
+#[path = "conformance/dead_letters.rs"]
+mod dead_letters;
 #[path = "conformance/exchanges.rs"]
 mod exchanges;
 #[path = "conformance/limits.rs"]

@@ -3,17 +3,40 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use simple_dist_protocol::JobId;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
+use crate::broker_args::secret;
 use crate::exit::Failure;
 
 /// How long one request may take; a slower distributor counts as unreachable.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most bytes of a response: far more than a thousand workers need.
 const MOST: u64 = 64 << 20;
+
+/// Which distributor.
+#[derive(Debug, Args)]
+pub(crate) struct Distributor {
+    /// Where the distributor serves its page
+    #[arg(
+        long,
+        env = "SIMPLE_DIST_HTTP",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    url: String,
+}
+
+impl Distributor {
+    /// A client of it, with the token that the environment names, if it does.
+    pub(crate) fn api(&self) -> Result<Api, Failure> {
+        Api::new(&self.url, secret("SIMPLE_DIST_TOKEN")?.as_deref())
+    }
+}
 
 /// A client of one distributor.
 #[derive(Debug)]
@@ -120,6 +143,43 @@ impl Api {
             request = request.header("authorization", authorization);
         }
         self.accepted(request.send_empty()).map(drop)
+    }
+
+    /// Requests a change that may take `within`, and reads what it says.
+    pub(crate) fn post_for_text(&self, path: &str, within: Duration) -> Result<String, Error> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let within = Some(within.saturating_add(REQUEST_TIMEOUT));
+        let mut request = request.config().timeout_global(within).build();
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = self.accepted(request.send_empty())?;
+        let text = answer.body_mut().with_config().limit(MOST).read_to_string();
+        text.map_err(|error| self.unreachable(&error))
+    }
+
+    /// The error of a request that is none of ours to repeat: with a hint if a token is missing.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        let is_missing = matches!(error, Error::Forbidden(_)) && !self.has_token();
+        Failure::from(error).with(is_missing.then_some(
+            "its token goes into SIMPLE_DIST_TOKEN, or into a file named by SIMPLE_DIST_TOKEN_FILE",
+        ))
+    }
+
+    /// What could not be done to one job of several is the end of the command, unless it only refused
+    /// that one: the others are tried, and the last refusal is the end.
+    pub(crate) fn go_on(
+        &self,
+        ended: &mut Result<(), Failure>,
+        id: &JobId,
+        error: Error,
+    ) -> Result<(), Failure> {
+        let Error::Refused(why) = error else { return Err(self.failure(error)) };
+        let failure = Failure::function(format_args!("{id}: {why}"));
+        if let Err(before) = std::mem::replace(ended, Err(failure)) {
+            before.say();
+        }
+        Ok(())
     }
 
     fn accepted(

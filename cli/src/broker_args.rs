@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use simple_dist_broker as embedded;
-use simple_dist_client::Client;
+use simple_dist_client::{self as client, Client, Isolation};
 use simple_dist_link::Certificates;
 use simple_dist_link::environment::{self, CA, CERTIFICATE, DEFAULT_URL, KEY};
 use tokio::process::Command;
@@ -124,15 +124,19 @@ impl Broker {
         self.files.read()
     }
 
-    /// A client of this installation.
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
-        self.client_at(&self.url()?, &self.files)
+    /// A client of this installation, with local runs in processes of their own, or not.
+    pub(crate) fn client(&self, isolation: Isolation) -> Result<Client, Failure> {
+        let client = self.builder(&self.url()?, &self.files)?.local_isolation(isolation);
+        client.connect().map_err(Failure::unusable)
     }
 
     /// A client of this installation at another broker.
     pub(crate) fn client_at(&self, url: &str, files: &Files) -> Result<Client, Failure> {
-        let client = Client::builder(url).certificates(files.read()?).prefix(&self.prefix);
-        client.connect().map_err(Failure::unusable)
+        self.builder(url, files)?.connect().map_err(Failure::unusable)
+    }
+
+    fn builder(&self, url: &str, files: &Files) -> Result<client::Builder, Failure> {
+        Ok(Client::builder(url).certificates(files.read()?).prefix(&self.prefix))
     }
 }
 

@@ -1,11 +1,13 @@
 //! `simple-dist call`: one call, its value on stdout, where it ran on stderr.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::ProgressBar;
+use futures_util::{Stream, StreamExt, future};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Ran, Reason};
+use simple_dist_client::{Answer, CallError, Client, Dynamic, DynamicError, Progress, Ran, Reason};
 use simple_dist_demo::functions;
 use simple_dist_link as link;
 use simple_dist_protocol::{Erased, Selector, text};
@@ -54,12 +56,13 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let arguments: Vec<Value> =
         options.arguments.iter().map(|text| argument(text)).collect::<Result<_, _>>()?;
     let mut interrupts = Interrupts::listen()?;
-    let client = options.broker.client()?;
+    let client = options.policy.client(&options.broker)?;
     let function = options.policy.of(dynamic(&client, &options.name)?);
-    let call = function.call_args(&arguments);
+    let mut call = function.call_args(&arguments);
+    let progress = std::io::stderr().is_terminal().then(|| call.progress());
     let prefix = &options.broker.prefix;
     let ended = tokio::select! {
-        answered = call.detailed() => Ok(answered),
+        (answered, ()) = future::join(call.detailed(), show(progress)) => Ok(answered),
         failure = interrupts.first() => Err(failure),
     };
     let ended = match ended {
@@ -70,11 +73,26 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
                 failure = interrupts.first() => Err(failure),
             }
         }
-        Ok(Err(error)) => Err(failure(&client, &options, error).await),
+        Ok(Err(error)) => {
+            let hint = suggestion::hint(&client, &error, &options.name, prefix).await;
+            Err(failure(error, &client, prefix).with(hint.as_deref()))
+        }
         Err(failure) => Err(failure.with_cancelled(1, client.problem().is_none())),
     };
     interrupts.leave(client.close()).await;
     ended
+}
+
+/// Shows how far a call is, if its function says so, until it ends.
+async fn show(progress: Option<impl Stream<Item = Progress> + Unpin>) {
+    let Some(mut progress) = progress else { return };
+    let style = ProgressStyle::with_template("{bar:40} {percent} % {msg}");
+    let bar = ProgressBar::new(1000).with_style(style.expect("it is well-formed"));
+    while let Some(Progress { fraction, text }) = progress.next().await {
+        bar.set_position((fraction * 1000.0) as u64);
+        bar.set_message(text::line(&text, SHOWN).to_string());
+    }
+    bar.finish_and_clear();
 }
 
 async fn tell(answer: &Answer<Value>, because: &str, json: bool) -> Result<(), Failure> {
@@ -88,13 +106,12 @@ async fn tell(answer: &Answer<Value>, because: &str, json: bool) -> Result<(), F
     Ok(())
 }
 
-/// A call's failure, with what the function may be called if there is none of this name.
-async fn failure(client: &Client, options: &Options, error: CallError<DynamicError>) -> Failure {
+/// A call's failure, in the broker's words where it did not go to a worker.
+pub(crate) fn failure(error: CallError<DynamicError>, client: &Client, prefix: &str) -> Failure {
     match error {
         CallError::Unavailable { reason } => {
-            let hint = suggestion::hint(client, &options.name).await;
-            let why = why(reason, client.problem().as_ref(), &options.broker.prefix);
-            Failure::unavailable(format_args!("unavailable: {why}")).with(hint.as_deref())
+            let why = why(reason, client.problem().as_ref(), prefix);
+            Failure::unavailable(format_args!("unavailable: {why}"))
         }
         error => Failure::from(error),
     }
@@ -148,7 +165,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Value, String> {
 /// Why an answer was made here, if it was.
 pub(crate) fn because(answer: &Answer<Value>, client: &Client, prefix: &str) -> String {
     match answer.ran {
-        Ran::Remote { .. } => String::new(),
+        Ran::Remote { .. } | Ran::Coalesced { .. } | Ran::Memo { .. } => String::new(),
         Ran::Local { reason } => why(reason, client.problem().as_ref(), prefix),
     }
 }
@@ -177,6 +194,12 @@ fn origin(answer: &Answer<Value>, because: &str) -> String {
         Ran::Remote { worker, attempt } => {
             format!("from worker {}, attempt {attempt}, {took:.1?}", worker.short())
         }
+        Ran::Coalesced { worker } => {
+            format!("from worker {}, by the run of an equal call, {took:.1?}", worker.short())
+        }
+        Ran::Memo { worker, age } => {
+            format!("kept for {age:.1?}, from worker {}, {took:.1?}", worker.short())
+        }
         Ran::Local { .. } => format!("local ({because}), {took:.1?}"),
     }
 }
@@ -186,6 +209,13 @@ pub(crate) fn as_json(answer: &Answer<Value>, because: &str) -> Value {
     let ran = match &answer.ran {
         Ran::Remote { worker, attempt } => {
             json!({"where": "worker", "worker": worker.to_string(), "attempt": attempt})
+        }
+        Ran::Coalesced { worker } => {
+            json!({"where": "worker", "worker": worker.to_string(), "coalesced": true})
+        }
+        Ran::Memo { worker, age } => {
+            let age = milliseconds(*age);
+            json!({"where": "memo", "worker": worker.to_string(), "age_ms": age})
         }
         Ran::Local { .. } => json!({"where": "local", "reason": because}),
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use simple_dist_worker::is_child;
 use tokio::process::Command;
 
 use crate::broker_args::Files;
@@ -22,7 +23,8 @@ pub(crate) struct Child {
 impl Child {
     /// Ends this process when its parent ends, so that nothing is left behind.
     pub(crate) fn bind_to_parent(&self) {
-        let Some(parent) = self.parent else { return };
+        // A worker's child has the same arguments, and dies with the worker.
+        let Some(parent) = self.parent.filter(|_| !is_child()) else { return };
         if let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
             tracing::warn!(%error, "this process may outlive its parent");
         }

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(written["users"].as_array().map(Vec::len), Some(3));
         let exchanges = written["exchanges"].as_array().unwrap();
         let names: Vec<_> = exchanges.iter().map(|exchange| &exchange["name"]).collect();
-        assert_eq!(names, ["sd.submit", "sd.results", "sd.beats", "sd.presence"]);
+        assert_eq!(names, ["sd.submit", "sd.results", "sd.presence", "sd.beats"]);
         assert!(!written.to_string().contains("correct horse"));
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use simple_dist_client::{Answer, Fallback, Handle, Ran};
-use simple_dist_demo::functions::FIB;
+use simple_dist_client::{Answer, Call, CallError, Fallback, Handle, Ran};
+use simple_dist_demo::functions::{FIB, SLEEP};
 use simple_dist_protocol::{Function, PureFunction, WorkerId, text};
 use tokio::process::Child;
 
@@ -38,6 +39,16 @@ const NOBODY: PureFunction<u64, u64> = Function::pure("nobody", 1, |n| n + 1);
 const MAPPED: u64 = 35;
 /// The number of workers.
 const WORKERS: usize = 2;
+/// So long a new distributor waits for the workers of a function that it has not heard of.
+const FRESH: Duration = Duration::from_secs(4);
+/// Slots of each worker.
+const SLOTS: usize = 2;
+/// How long a job that never ends is waited for, and then its slot.
+const ENDLESS: Duration = Duration::from_secs(1);
+/// What is at once,
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// one of so many times: a machine that is busy with other things holds some up.
+const TIMES: u32 = 3;
 
 /// Runs the scenario; fails if any step is wrong.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
@@ -48,6 +59,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         files: at.files.clone(),
         prefix: options.broker.prefix.clone(),
         fib: client.function(FIB),
+        sleep: client.function(SLEEP),
         nobody: client.function(NOBODY),
         workers: Vec::new(),
         wrong: 0,
@@ -86,6 +98,7 @@ struct Story {
     files: Files,
     prefix: String,
     fib: Handle<u64, u64>,
+    sleep: Handle<u64, u64>,
     nobody: Handle<u64, u64>,
     workers: Vec<Child>,
     wrong: u32,
@@ -93,28 +106,54 @@ struct Story {
 
 impl Story {
     async fn play(&mut self) -> Result<(), Failure> {
+        let begun = now();
         self.start_workers()?;
         let (answer, took) = self.remote(Duration::from_secs(20)).await?;
         self.tell("a", "fib(20), workers there", &answer, took, answer.value == 6765)?;
 
-        self.kill_workers().await?;
-        let (answer, took) = timed(self.fib.call(20)).await?;
-        let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_secs(5);
-        self.tell("b", "fib(20), workers just killed", &answer, took, right)?;
-        let (answer, took) = timed(self.fib.call(20)).await?;
-        let right = is_local(&answer) && answer.value == 6765 && took < Duration::from_millis(50);
-        self.tell("b", "fib(20), once more", &answer, took, right)?;
+        for time in 1..=TIMES {
+            self.kill_workers().await?;
+            let call = self.fib.call(20);
+            if self.local("b", "fib(20), workers just killed", call, 6765, time).await? {
+                break;
+            }
+            self.start_workers()?;
+            self.remote(Duration::from_secs(20)).await?;
+        }
+        for time in 1..=TIMES {
+            let call = self.fib.call(20);
+            if self.local("b", "fib(20), once more", call, 6765, time).await? {
+                break;
+            }
+        }
 
         self.start_workers()?;
-        let (answer, took) = self.remote(Duration::from_secs(5)).await?;
-        let right = answer.value == 6765 && took < Duration::from_secs(2);
+        let (answer, took) = self.remote(Duration::from_secs(20)).await?;
+        let right = answer.value == 6765 && took < Duration::from_secs(5);
         self.tell("c", "fib(20), workers restarted", &answer, took, right)?;
 
-        let (answer, took) = timed(self.nobody.call(41)).await?;
-        let right = is_local(&answer) && answer.value == 42 && took < Duration::from_millis(50);
-        self.tell("d", "nobody(41), served by no worker", &answer, took, right)?;
+        tokio::time::sleep(FRESH.saturating_sub(begun.elapsed())).await;
+        for time in 1..=TIMES {
+            let call = self.nobody.call(41);
+            if self.local("d", "nobody(41), served by no worker", call, 42, time).await? {
+                break;
+            }
+        }
 
-        self.map().await
+        self.map().await?;
+        self.endless().await
+    }
+
+    /// Step f: jobs that never end, one for each slot, are killed, and their slots run the next.
+    async fn endless(&mut self) -> Result<(), Failure> {
+        let begun = now();
+        let call = |_| self.sleep.call(u64::MAX).fallback(Fallback::Never).timeout(ENDLESS);
+        let ends = join_all((0..WORKERS * SLOTS).map(call)).await;
+        let (answer, _) = self.remote(Duration::from_secs(20)).await?;
+        let took = begun.elapsed();
+        let all = ends.iter().all(|end| matches!(end, Err(CallError::Timeout)));
+        let right = all && answer.value == 6765 && took < ENDLESS + Duration::from_secs(4);
+        self.tell("f", "fib(20), behind endless jobs", &answer, took, right)
     }
 
     /// Step e: every value is right, and both workers computed some.
@@ -127,7 +166,7 @@ impl Story {
         let right = (0..MAPPED).zip(&answers).filter(|(n, answer)| answer.value == fib(*n)).count();
         let mut shares: BTreeMap<WorkerId, u32> = BTreeMap::new();
         for answer in &answers {
-            if let Ran::Remote { worker, .. } = answer.ran {
+            if let Some(worker) = answer.ran.worker() {
                 *shares.entry(worker).or_default() += 1;
             }
         }
@@ -143,6 +182,26 @@ impl Story {
         ))
     }
 
+    /// A call that is to be local at once; false if it was not so soon, and is to be made again.
+    async fn local(
+        &mut self,
+        step: &str,
+        what: &str,
+        call: Call<u64, u64>,
+        value: u64,
+        time: u32,
+    ) -> Result<bool, Failure> {
+        let (answer, took) = timed(call).await?;
+        let right = is_local(&answer) && answer.value == value;
+        if right && took >= AT_ONCE && time < TIMES {
+            let slow = format_args!("({step}) {what:34} local after {took:.1?}: once more");
+            print(slow)?;
+            return Ok(false);
+        }
+        self.tell(step, what, &answer, took, right && took < AT_ONCE)?;
+        Ok(true)
+    }
+
     fn tell(
         &mut self,
         step: &str,
@@ -153,7 +212,9 @@ impl Story {
     ) -> Result<(), Failure> {
         self.wrong += u32::from(!right);
         let origin = match &answer.ran {
-            Ran::Remote { worker, .. } => format!("from worker {}", worker.short()),
+            Ran::Remote { worker, .. } | Ran::Coalesced { worker } | Ran::Memo { worker, .. } => {
+                format!("from worker {}", worker.short())
+            }
             Ran::Local { reason } => {
                 format!("local ({})", text::line(&reason.to_string(), text::SHOWN))
             }
@@ -188,10 +249,7 @@ impl Story {
             }
             let calls = (0..8).map(|_| self.fib.call(22).detailed());
             let answers: Vec<Answer<u64>> = stream::iter(calls).buffered(8).try_collect().await?;
-            seen.extend(answers.iter().filter_map(|answer| match answer.ran {
-                Ran::Remote { worker, .. } => Some(worker),
-                Ran::Local { .. } => None,
-            }));
+            seen.extend(answers.iter().filter_map(|answer| answer.ran.worker()));
         }
         Ok(())
     }
@@ -203,7 +261,7 @@ impl Story {
 
     fn start_workers(&mut self) -> Result<(), Failure> {
         for _ in 0..WORKERS {
-            self.workers.push(self.start(&["worker"])?);
+            self.workers.push(self.start(&["worker", "--slots", &SLOTS.to_string()])?);
         }
         Ok(())
     }
@@ -225,9 +283,7 @@ async fn trickle(fib: &Handle<u64, u64>) {
     }
 }
 
-async fn timed(
-    call: simple_dist_client::Call<u64, u64>,
-) -> Result<(Answer<u64>, Duration), Failure> {
+async fn timed(call: Call<u64, u64>) -> Result<(Answer<u64>, Duration), Failure> {
     let begun = now();
     let answer = call.detailed().await?;
     Ok((answer, begun.elapsed()))

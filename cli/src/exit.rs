@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use simple_dist_client::CallError;
+use simple_dist_protocol::message::Crash;
+use simple_dist_protocol::text;
 
 use crate::output::{say, some};
 
@@ -15,6 +17,10 @@ pub(crate) struct Failure {
     code: u8,
     message: String,
 }
+
+/// How many lines are shown of what a process printed before it ended, and how much of each.
+const PRINTED: usize = 5;
+const WIDTH: usize = 160;
 
 /// The exit code of a command that SIGPIPE would have ended.
 const UNREAD: u8 = 141;
@@ -33,6 +39,11 @@ impl Failure {
     /// The service is unavailable: 69.
     pub(crate) fn unavailable(problem: impl Display) -> Self {
         Self { code: 69, message: problem.to_string() }
+    }
+
+    /// The worker was stuck, and is to be started again: 70.
+    pub(crate) fn stuck(problem: impl Display) -> Self {
+        Self { code: 70, message: problem.to_string() }
     }
 
     /// Stdout cannot be written: 74; silently 141 if its reader is gone.
@@ -128,11 +139,55 @@ impl<E: Display> From<CallError<E>> for Failure {
         let code = match &error {
             // The message is complete by itself.
             CallError::BadArguments { message } => return Self::usage(message),
-            CallError::Timeout | CallError::Deadline => 75,
-            CallError::Unavailable { .. } | CallError::Closed => 69,
+            CallError::Timeout | CallError::Deadline | CallError::Suspect { .. } => 75,
+            CallError::Unavailable { .. } | CallError::NoChild { .. } | CallError::Closed => 69,
             CallError::BadOptions { .. } => 2,
             _ => 1,
         };
-        Self { code, message: error.to_string() }
+        let last = |crashes: &[Crash]| crashes.last().map(|crash| printed(&crash.output));
+        let printed = match &error {
+            CallError::Crashed { output, .. } => Some(printed(output)),
+            CallError::Poisoned { crashes, .. } => last(crashes),
+            CallError::Suspect { marks } => last(&marks.crashes),
+            _ => None,
+        };
+        let printed = printed.unwrap_or_default();
+        Self { code, message: format!("{error}{printed}") }
+    }
+}
+
+/// The last lines that a process printed before it ended, each on a line of its own.
+fn printed(output: &str) -> String {
+    let lines: Vec<_> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(PRINTED);
+    let lines = lines[from..].iter().map(|line| format!("\n  | {}", text::line(line, WIDTH)));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("; it printed last:{lines}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::{Attempt, NoError, Term, WorkerId};
+
+    use super::*;
+
+    #[test]
+    fn of_a_crash_the_signal_and_the_last_lines_are_told() {
+        let crash = Crash {
+            worker: WorkerId::from_u128(1),
+            attempt: Attempt { term: Term(1), number: 3 },
+            signal: Some(6),
+            code: None,
+            memory_bytes: 0,
+            output: "1\n2\n3\n4\n\n5\n\u{1b}[2Jstack overflow\n".into(),
+            note: None,
+        };
+        let error = CallError::<NoError>::Poisoned { workers: vec![], crashes: vec![crash] };
+        let failure = Failure::from(error);
+        let said = failure.message();
+        assert!(said.contains("killed by SIGABRT"), "{said}");
+        let lines: Vec<_> = said.lines().skip(1).collect();
+        assert_eq!(lines, ["  | 2", "  | 3", "  | 4", "  | 5", r"  | \u{1b}[2Jstack overflow"]);
+        assert_eq!(failure.code(), 1);
     }
 }

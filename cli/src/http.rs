@@ -7,7 +7,7 @@ use std::{fmt, fs};
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use simple_dist_distributor::web::{LISTEN, Secret, Settings};
+use simple_dist_distributor::web::{BasePath, LISTEN, Secret, Settings};
 
 use crate::broker_args::secret;
 use crate::exit::Failure;
@@ -31,6 +31,10 @@ pub(crate) struct Http {
         value_name = "NAME"
     )]
     hosts: Vec<String>,
+    /// The path under which a proxy shows the page and the API, such as /dist; requests may come with
+    /// it or without
+    #[arg(long, env = "SIMPLE_DIST_BASE_PATH", value_name = "PATH", default_value_t)]
+    base_path: BasePath,
     /// Let anybody read; calling and changing still need the token
     #[arg(long, env = "SIMPLE_DIST_OPEN_READS", value_parser = FalseyValueParser::new())]
     open_reads: bool,
@@ -100,6 +104,7 @@ impl Http {
         let settings = Settings {
             token: token.map_err(Failure::configuration)?,
             hosts: self.hosts.into_iter().filter(|host| !host.is_empty()).collect(),
+            base_path: self.base_path,
             open_reads: self.open_reads,
             required,
             ..Settings::new(address)

@@ -23,7 +23,10 @@ pub(crate) fn start(service: bool) {
     if !filter.iter().any(|(target, _)| target.starts_with("lapin")) {
         filter = filter.with_target("lapin", LevelFilter::OFF);
     }
-    if std::io::stderr().is_terminal() {
+    if simple_dist_worker::is_child() {
+        // Its parent logs these lines.
+        for_people(std::io::stderr).with_ansi(false).without_time().finish().with(filter).init();
+    } else if std::io::stderr().is_terminal() {
         for_people(std::io::stderr).finish().with(filter).init();
     } else {
         for_collectors(std::io::stderr).finish().with(filter).init();

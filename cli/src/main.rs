@@ -7,6 +7,7 @@ mod api;
 mod bench;
 mod broker_args;
 mod call;
+mod cancel;
 mod children;
 mod definitions;
 mod demo;
@@ -14,23 +15,30 @@ mod exit;
 mod healthcheck;
 mod http;
 mod interrupts;
+mod isolation;
 mod logs;
 mod map;
 mod output;
 mod policy;
+mod retry;
 mod roles;
 mod setup;
 mod suggestion;
 mod top;
+#[cfg_attr(not(feature = "otel"), path = "no_traces.rs")]
+mod traces;
 mod up;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use simple_dist_client::Entrance;
+use simple_dist_demo::functions;
 
 use crate::exit::Failure;
 use crate::output::print;
+use crate::traces::Traces;
 
 /// Run pure functions on other machines; every call returns.
 ///
@@ -59,6 +67,10 @@ enum Command {
     Call(call::Options),
     /// Calls a function for each value of a range or file; prints the results in order
     Map(map::Options),
+    /// Cancels jobs, by their ids or all that fit
+    Cancel(cancel::Options),
+    /// Runs failed jobs again
+    Retry(retry::Options),
     /// Shows what workers, functions and jobs are doing now, in the terminal
     Top(top::Options),
     /// Measures calls against bare round trips through the same broker
@@ -79,6 +91,19 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whose spans these are, in a trace.
+    fn service_name(&self) -> &'static str {
+        if matches!(self, Self::Distributor(_)) {
+            "simple-dist-distributor"
+        } else if matches!(self, Self::Worker(_)) {
+            "simple-dist-worker"
+        } else {
+            "simple-dist"
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   simple-dist demo                         see it work
@@ -94,11 +119,13 @@ The broker is AMQP_URL (then RABBITMQ_URL, CLOUDAMQP_URL; or a file named by AMQ
 default amqp://127.0.0.1:5672; `demo` and `up` start one if none is set. RUST_LOG sets
 what is logged.
 
-Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable, 74 stdout
-cannot be written, 75 timed out, 77 a token is required, 78 bad configuration; 128 plus the signal's
-number if one ended it, 141 if stdout was closed.";
+Exit codes: 0 done, 1 the function failed, 2 usage, 69 broker or worker unavailable, 70 the worker
+was stuck, 74 stdout cannot be written, 75 timed out, 77 a token is required, 78 bad configuration;
+128 plus the signal's number if one ended it, 141 if stdout was closed.";
 
 fn main() -> ExitCode {
+    let entrance = functions::all().into_iter().fold(Entrance::new(), Entrance::serve_erased);
+    entrance.enter();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => return tell(&told),
@@ -106,6 +133,11 @@ fn main() -> ExitCode {
     let service =
         matches!(cli.command, Command::Distributor(_) | Command::Worker(_) | Command::Broker(_));
     logs::start(service);
+    // Sends the last spans when the command has ended.
+    let _traces = match Traces::start(cli.command.service_name()) {
+        Ok(traces) => traces,
+        Err(failure) => return failure.report(),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::configuration(error).report(),
@@ -134,6 +166,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Worker(options) => roles::worker(options).await,
         Command::Call(options) => call::run(options).await,
         Command::Map(options) => map::run(options).await,
+        Command::Cancel(options) => cancel::run(&options),
+        Command::Retry(options) => retry::run(&options),
         Command::Top(options) => top::run(options).await,
         Command::Bench(options) => roles::bench(options).await,
         Command::Setup(options) => setup::setup(&options),

@@ -85,7 +85,7 @@ const HELD: usize = 256 << 20;
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let mut interrupts = Interrupts::listen()?;
     let mut input = Input::open(&options.values)?;
-    let client = options.broker.client()?;
+    let client = options.policy.client(&options.broker)?;
     let progress = progress(&input);
     let mut run = Run {
         function: options.policy.of(call::dynamic(&client, &options.name)?),
@@ -97,7 +97,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         taken: 0,
         told: 0,
         largest: 1,
-        unavailable: false,
+        unreached: None,
         tally: Tally::default(),
         options,
     };
@@ -110,9 +110,12 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let cancelled = run.calls.len();
     run.calls.clear();
     let told = client.problem().is_none();
-    let hint = match run.unavailable {
-        true => suggestion::hint(&client, &run.options.name).await,
-        false => None,
+    let hint = match &run.unreached {
+        Some(error) => {
+            let Options { name, broker, .. } = &run.options;
+            suggestion::hint(&client, error, name, &broker.prefix).await
+        }
+        None => None,
     };
     interrupts.leave(client.close()).await;
     ended.map_err(|failure| failure.with(hint.as_deref()).with_cancelled(cancelled, told))?;
@@ -141,8 +144,8 @@ struct Run {
     told: u64,
     /// The bytes of the largest argument or value.
     largest: usize,
-    /// Whether a call could not go to any worker, and not run here.
-    unavailable: bool,
+    /// The end of a call that may have gone to no worker.
+    unreached: Option<CallError<DynamicError>>,
     tally: Tally,
 }
 
@@ -231,8 +234,11 @@ impl Run {
         let ended = match ended {
             Ok(answer) => self.value(&which, &answer),
             Err(error) => {
-                self.unavailable |= matches!(error, CallError::Unavailable { .. });
-                self.failed(&which, Failure::from(error))
+                if suggestion::may_be_unreached(&error) {
+                    self.unreached.get_or_insert_with(|| error.clone());
+                }
+                let failure = call::failure(error, &self.client, &self.options.broker.prefix);
+                self.failed(&which, failure)
             }
         };
         if let Ended::Value(value) = &ended {
@@ -251,6 +257,7 @@ impl Run {
             Ok(told) => {
                 match answer.ran {
                     Ran::Remote { .. } => self.tally.remote += 1,
+                    Ran::Coalesced { .. } | Ran::Memo { .. } => self.tally.shared += 1,
                     Ran::Local { .. } => *self.tally.local.entry(because).or_insert(0) += 1,
                 }
                 Ended::Value(told)

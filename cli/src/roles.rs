@@ -6,13 +6,15 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 use simple_dist_demo::functions;
+use simple_dist_distributor::{MEMO, Sharing};
 use simple_dist_protocol::limits;
 use simple_dist_protocol::topology::QueueKind;
-use simple_dist_worker::{GRACE_MAX, SLOTS_MAX, shutdown_signal};
+use simple_dist_worker::{GRACE_MAX, SLOTS_MAX, is_child, shutdown_signal};
 
 use crate::broker_args::Broker;
 use crate::exit::Failure;
 use crate::http::Http;
+use crate::isolation::Isolation;
 use crate::output::print;
 use crate::{bench, children, healthcheck};
 
@@ -38,10 +40,44 @@ pub(crate) struct Distributor {
     /// Show the first 120 characters of jobs' arguments on the page, in the API and in `top`
     #[arg(long, env = "SIMPLE_DIST_PREVIEW_ARGUMENTS", value_parser = FalseyValueParser::new())]
     preview_arguments: bool,
+    /// Run slow jobs a second time where a slot is idle, at most so many in 100 runs; 0 for none
+    #[arg(long, value_name = "PERCENT", env = "SIMPLE_DIST_HEDGE", default_value_t = 5,
+        value_parser = clap::value_parser!(u8).range(0..=100))]
+    hedge: u8,
+    /// Let a draining worker end what it has just begun, rather than begin it elsewhere
+    #[arg(long, env = "SIMPLE_DIST_KEEP_DRAINED", value_parser = FalseyValueParser::new())]
+    keep_drained: bool,
+    /// Whose equal calls of deterministic functions share runs and answers
+    #[arg(long, env = "SIMPLE_DIST_SHARE", default_value = "all")]
+    share: Share,
+    /// A file that keeps the history of the last week over a restart, at most about 5 MB
+    #[arg(long, value_name = "FILE", env = "SIMPLE_DIST_HISTORY")]
+    history: Option<PathBuf>,
+    #[command(flatten)]
+    memo: Memo,
     #[command(flatten)]
     http: Http,
     #[command(flatten)]
     child: children::Child,
+}
+
+/// The answers that a distributor keeps.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Memo {
+    /// The most bytes of kept answers, of functions declared with a memo; 0 for none
+    #[arg(long = "memo", value_name = "BYTES", env = "SIMPLE_DIST_MEMO", default_value_t = MEMO)]
+    pub(crate) bytes: usize,
+}
+
+/// Who shares runs and answers.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Share {
+    /// Everybody
+    All,
+    /// Each login for itself
+    User,
+    /// Nobody: each call runs
+    Off,
 }
 
 /// How the broker keeps the shared queues.
@@ -59,6 +95,8 @@ enum Queues {
 Examples:
   simple-dist worker
   simple-dist worker --slots 8 --grace 60s
+  simple-dist worker --memory 512 --cpu-time 1m    limits for each job's process
+  simple-dist worker --isolation thread            jobs on threads: faster, and never killed
 
 A worker of your own functions is ten lines: see the README.")]
 pub(crate) struct Worker {
@@ -70,7 +108,13 @@ pub(crate) struct Worker {
     /// How long running jobs may continue after SIGTERM; a second SIGTERM ends the wait
     #[arg(long, default_value = "30s", value_parser = parse_grace, allow_hyphen_values = true)]
     grace: Duration,
-    /// Also serve `abort`, which kills its worker: to watch the recovery
+    #[command(flatten)]
+    isolation: Isolation,
+    /// Leave with exit code 70 once half of the slots have run on for 10 s for nobody, which jobs on
+    /// threads can: so that a supervisor starts the worker again
+    #[arg(long)]
+    exit_when_stuck: bool,
+    /// Also serve `abort`, which ends its process: to watch the recovery
     #[arg(long)]
     with_abort: bool,
     /// A file to touch while running, for `simple-dist healthcheck --file`
@@ -84,18 +128,35 @@ pub(crate) struct Worker {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  simple-dist bench
-  simple-dist bench --json > figures.jsonl
+  simple-dist bench                           everything, in about five minutes
+  simple-dist bench --quick                   a tenth of the calls
+  simple-dist bench --workload echo-1 --workload echo-10k
+  simple-dist bench --embedded --json > figures.jsonl
+  simple-dist bench --delay 40ms              as if the broker were in another town
   simple-dist bench --page                    the status page, with 100,000 jobs queued
 
 Starts its own distributor and worker, under its own prefix.")]
 pub(crate) struct Bench {
     #[command(flatten)]
     broker: Broker,
-    /// Print one JSON object per line instead of a table
+    /// Start an embedded broker of its own for it
+    #[arg(long)]
+    embedded: bool,
+    /// A tenth of the calls
+    #[arg(long)]
+    quick: bool,
+    /// Only this one, by name; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = parse_workload)]
+    workload: Vec<String>,
+    /// Delay everything to and from the broker by so much, each way. What does it is part of this
+    /// process, and counts as the client's processor time
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    delay: Option<Duration>,
+    /// Print one JSON object per line, as each is measured, instead of a table at the end
     #[arg(long)]
     json: bool,
-    /// Measure the status page instead: 100,000 jobs behind one busy slot, 10 open pages
+    /// Measure the status page instead: 1,000 workers that only beat, 200 functions, 100,000 jobs behind
+    /// one busy slot, 10 open pages
     #[arg(long)]
     page: bool,
     /// Echo what comes to this queue, as the other end of the raw round trip
@@ -114,7 +175,18 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
         .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
         .queues(kind)
-        .preview_arguments(options.preview_arguments);
+        .preview_arguments(options.preview_arguments)
+        .hedge(options.hedge)
+        .keep_drained(options.keep_drained)
+        .memo(options.memo.bytes)
+        .sharing(match options.share {
+            Share::All => Sharing::All,
+            Share::User => Sharing::User,
+            Share::Off => Sharing::Off,
+        });
+    if let Some(file) = options.history {
+        distributor = distributor.history(file);
+    }
     if let Some(settings) = options.http.settings()? {
         distributor = distributor.http(settings);
     }
@@ -127,7 +199,9 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
     let mut worker = simple_dist_worker::Worker::builder(options.broker.url()?)
         .certificates(options.broker.certificates()?)
         .prefix(&options.broker.prefix)
-        .grace(options.grace);
+        .grace(options.grace)
+        .exit_when_stuck(options.exit_when_stuck);
+    worker = options.isolation.apply(worker);
     if let Some(slots) = options.slots {
         worker = worker.slots(slots);
     }
@@ -138,8 +212,15 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
         worker = worker.serve_pure(functions::ABORT);
     }
     let worker = worker.grace_until(second_signal());
-    let serves = async { worker.run(shutdown_signal()).await.map_err(Failure::unusable) };
-    let Some(health_file) = options.health_file else { return serves.await };
+    let serves = async {
+        worker.run(shutdown_signal()).await.map_err(|error| match error {
+            simple_dist_worker::Error::Stuck => Failure::stuck(error),
+            error => Failure::unusable(error),
+        })
+    };
+    // A child says nothing about the health of its parent.
+    let health_file = options.health_file.filter(|_| !is_child());
+    let Some(health_file) = health_file else { return serves.await };
     tokio::select! {
         ended = serves => ended,
         failure = healthcheck::touch(health_file) => Err(failure),
@@ -148,7 +229,14 @@ pub(crate) async fn worker(options: Worker) -> Result<(), Failure> {
 
 /// Runs the benchmark and prints the figures.
 pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
-    let url = options.broker.url()?;
+    let mut embedded = None;
+    let url = if options.embedded {
+        let (broker, url) = bench::start_broker().await.map_err(Failure::unavailable)?;
+        embedded = Some(broker);
+        url
+    } else {
+        options.broker.url()?
+    };
     if !url.starts_with("amqp:") {
         return Err(Failure::configuration("the benchmark does not support TLS: use an amqp URL"));
     }
@@ -162,14 +250,30 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
         }
         return print(bench::page_table(&figure));
     }
-    let figures = bench::run(&url).await.map_err(Failure::unavailable)?;
-    if options.json {
-        for figure in figures {
-            print(serde_json::to_string(&figure).map_err(Failure::function)?)?;
-        }
-        return Ok(());
+    let mut relay = None;
+    let url = if let Some(delay) = options.delay {
+        let started = bench::Relay::start(&url, delay).await.map_err(Failure::unavailable)?;
+        relay.insert(started).url.clone()
+    } else {
+        url
+    };
+    let mut workloads = bench::all(options.quick);
+    if !options.workload.is_empty() {
+        workloads.retain(|workload| options.workload.iter().any(|name| name == workload.name));
     }
-    print(bench::table(&figures))
+    let mut figures = vec![];
+    let mut printed = Ok(());
+    let tell = |figure| {
+        if options.json && printed.is_ok() {
+            let line = serde_json::to_string(&figure).map_err(Failure::function);
+            printed = line.and_then(print);
+        }
+        figures.push(figure);
+    };
+    bench::run(&url, &workloads, tell).await.map_err(Failure::unavailable)?;
+    drop((relay, embedded));
+    printed?;
+    if options.json { Ok(()) } else { print(bench::tables(&figures)) }
 }
 
 /// Stops a role gracefully at the first signal, immediately at the second.
@@ -183,6 +287,12 @@ async fn stoppable(role: impl Future<Output = Result<(), Failure>>) -> Result<()
 async fn second_signal() {
     shutdown_signal().await;
     shutdown_signal().await;
+}
+
+fn parse_workload(text: &str) -> Result<String, String> {
+    let names: Vec<_> = bench::all(false).iter().map(|workload| workload.name).collect();
+    let known = names.contains(&text).then(|| text.to_owned());
+    known.ok_or_else(|| format!("the workloads are {}", names.join(", ")))
 }
 
 fn parse_slots(text: &str) -> Result<usize, String> {

@@ -27,8 +27,7 @@ use std::time::Duration;
 use clap::Args;
 use simple_dist_protocol::text;
 
-use crate::api::Api;
-use crate::broker_args::secret;
+use crate::api::Distributor;
 use crate::exit::Failure;
 use crate::output::print;
 use crate::roles::parse_duration;
@@ -52,14 +51,8 @@ on this machine wants its token for looking, too.
 
 Exit codes: 69 no distributor answers, 77 it wants a token or another one, 78 unusable settings.")]
 pub(crate) struct Options {
-    /// Where the distributor serves its page
-    #[arg(
-        long,
-        env = "SIMPLE_DIST_HTTP",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    url: String,
+    #[command(flatten)]
+    distributor: Distributor,
     /// How often to refresh, from 100ms to 1h
     #[arg(long, default_value = "1s", value_parser = parse_interval, allow_hyphen_values = true)]
     interval: Duration,
@@ -73,8 +66,7 @@ pub(crate) struct Options {
 
 /// Runs the command.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
-    let token = secret("SIMPLE_DIST_TOKEN")?;
-    let api = Api::new(&options.url, token.as_deref())?;
+    let api = options.distributor.api()?;
     if !options.once {
         return screen::watch(api, options.interval).await;
     }

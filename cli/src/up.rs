@@ -8,7 +8,9 @@ use simple_dist_broker as embedded;
 use tokio::time::timeout;
 
 use crate::exit::Failure;
+use crate::isolation::Isolation;
 use crate::output::{print, some};
+use crate::roles::Memo;
 use crate::{broker_args, children, http};
 use simple_dist_worker::shutdown_signal;
 
@@ -27,12 +29,16 @@ pub(crate) struct Up {
     /// Workers of the demo's functions to start, each in its own process; 0 to 64
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=64))]
     workers: u8,
+    #[command(flatten)]
+    isolation: Isolation,
     /// Where the embedded broker listens
     #[arg(long, default_value = "127.0.0.1:5672", value_name = "ADDRESS")]
     listen: String,
     /// Where to serve the status page and the API; `none` for nowhere
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     page: http::Listen,
+    #[command(flatten)]
+    memo: Memo,
     #[command(flatten)]
     broker: broker_args::Broker,
 }
@@ -74,9 +80,14 @@ pub(crate) async fn up(options: Up) -> Result<(), Failure> {
     };
     options.page.is_free()?;
     let (prefix, page) = (["--prefix", &options.broker.prefix], options.page.to_string());
-    let mut roles = vec![Role::start(&url, &files, &["distributor", "--listen", &page], prefix)?];
+    let memo = options.memo.bytes.to_string();
+    let distributor = ["distributor", "--listen", &page, "--memo", &memo];
+    let mut roles = vec![Role::start(&url, &files, &distributor, prefix)?];
+    let isolation = options.isolation.arguments();
+    let worker: Vec<&str> =
+        ["worker"].into_iter().chain(isolation.iter().map(String::as_str)).collect();
     for _ in 0..options.workers {
-        roles.push(Role::start(&url, &files, &["worker"], prefix)?);
+        roles.push(Role::start(&url, &files, &worker, prefix)?);
     }
     let workers = match options.workers {
         0 => "no workers".to_owned(),

@@ -15,13 +15,14 @@ use simple_dist_protocol::{Address, ClientId, JobId, codec};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::answer::{Failed, Value};
 use crate::dropped::Shared;
 use crate::erased_value::ErasedValue;
-use crate::local::{LocalEnd, Pool, Work};
+use crate::local::{Host, LocalEnd, Pool, Work};
 use crate::new_call::{Arguments, NewCall, Outcome};
+use crate::progress_sender::ProgressSender;
 use crate::stub::{Input, Stub};
 use crate::wire::{Source, Wire};
 use crate::{Answer, Reason};
@@ -122,7 +123,7 @@ struct CallTable {
     wire: Option<Wire>,
     /// Where messages came from that could not be read and were logged.
     unreadable: HashSet<Source>,
-    /// Whether a run was left behind, and that was logged.
+    /// Whether a run was left behind at a deadline, and that was logged.
     left_behind: bool,
     redeclare_timer: RedeclareTimer,
 }
@@ -155,6 +156,12 @@ struct InFlight {
     stub: Arc<Stub>,
     reply: oneshot::Sender<Outcome>,
     local: Local,
+    deadline: Option<Instant>,
+    progress: ProgressSender,
+    /// The call's `traceparent`, for a run here.
+    trace: Option<Box<str>>,
+    /// Tells a run here when the call has ended.
+    ends: Option<DropGuard>,
 }
 
 /// What is with us of a run here.
@@ -172,7 +179,7 @@ impl CallTable {
     }
 
     fn begin(&mut self, call: NewCall, now: Duration) {
-        let NewCall { id, stub, arguments, options, at, reply } = call;
+        let NewCall { id, stub, arguments, options, at, progress, reply } = call;
         if reply.is_closed() {
             return; // dropped before it was seen here
         }
@@ -181,7 +188,10 @@ impl CallTable {
             Arguments::Encoded(args) => (Ok(args), Local::Nothing),
             Arguments::Erased(argument, obstacle) => (Err(obstacle), Local::Argument(argument)),
         };
-        self.calls.insert(id, InFlight { stub, reply, local });
+        let deadline = options.deadline.and_then(|deadline| at.checked_add(deadline));
+        let trace = options.trace.clone();
+        self.calls
+            .insert(id, InFlight { stub, reply, local, deadline, progress, trace, ends: None });
         let at = at.saturating_duration_since(self.began);
         self.caller.apply(Event::Begin(Begin { id, target, args, options, at }), now);
     }
@@ -205,7 +215,7 @@ impl CallTable {
                 call.local = Local::Given(given);
             }
         };
-        let end = end.map(|value| given(Value::Erased(value))).map_err(|error| {
+        let end = end.map(&mut given).map_err(|error| {
             error.map(|Failed { text, error }| {
                 given(error);
                 caller::Failed { text, error: None }
@@ -279,11 +289,16 @@ impl CallTable {
             }
             Effect::Run { id, args, reason } => self.run(id, args, reason),
             Effect::End { id, end } => self.end(id, end),
+            Effect::Progress { id, progress } => {
+                if let Some(call) = self.calls.get(&id) {
+                    call.progress.send(progress);
+                }
+            }
             Effect::Retry(id) => {
                 metrics::counter!("simple_dist_client_retries_total").increment(1);
                 tracing::debug!(job.id = %id, "a call failed and will be tried again");
             }
-            Effect::LeftBehind(id) => self.left_behind(id),
+            Effect::LeftBehind(id) => self.left_behind(id, now),
             Effect::NoRoom(bound) => {
                 tracing::warn!(bound = bound.kind(), "there is no room for a call: {bound}");
             }
@@ -296,14 +311,16 @@ impl CallTable {
         }
     }
 
-    /// A run here goes on without its call, which cannot stop it: counted, and logged the first time.
-    fn left_behind(&mut self, id: JobId) {
+    /// A run here goes on without its call, which cannot stop it: counted, and logged the first time
+    /// that it takes too long.
+    fn left_behind(&mut self, id: JobId, now: Duration) {
         metrics::counter!("simple_dist_client_left_behind_total").increment(1);
-        let function = self.calls.get(&id).map(|call| &call.stub);
-        if !replace(&mut self.left_behind, true) {
+        let Some(InFlight { stub, deadline, .. }) = self.calls.get(&id) else { return };
+        let is_late = deadline.is_some_and(|deadline| deadline <= self.began + now);
+        if is_late && !replace(&mut self.left_behind, true) {
             tracing::warn!(
                 job.id = %id,
-                ?function,
+                function = ?stub,
                 "its deadline has passed while it runs here: it goes on, as will any further one, \
                  and keeps a local slot until it returns"
             );
@@ -320,13 +337,16 @@ impl CallTable {
         tracing::debug!(job.id = %id, function = ?stub, %reason, "runs here");
         metrics::counter!("simple_dist_client_local_runs_total", "reason" => reason.kind())
             .increment(1);
-        if let Some(end) = self.pool.run(Work { id, stub, input, reason }) {
+        let (host, ends) = Host::new(call.deadline, call.progress.clone());
+        call.ends = Some(ends);
+        let trace = call.trace.clone();
+        if let Some(end) = self.pool.run(Work { id, stub, input, reason, host, trace }) {
             self.ran(end);
         }
     }
 
     fn end(&mut self, id: JobId, end: CallEnd) {
-        let Some(InFlight { stub: _, reply, local }) = self.calls.remove(&id) else { return };
+        let Some(InFlight { reply, local, .. }) = self.calls.remove(&id) else { return };
         if let Err(error) = &end {
             tracing::debug!(job.id = %id, %error, "a call has no value");
         }

@@ -74,9 +74,9 @@ impl Answer<Value> {
     ) -> Result<Answer<R>, CallError<E>> {
         let Self { value, ran, waited, took } = self;
         let value = read(value).map_err(|problem| {
-            let message = match ran {
-                Ran::Remote { worker, .. } => format!("worker {worker} gave it: {problem}"),
-                Ran::Local { .. } => problem,
+            let message = match ran.worker() {
+                Some(worker) => format!("worker {worker} gave it: {problem}"),
+                None => problem,
             };
             CallError::BadValue { message }
         })?;

@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::Stream;
 use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::nested::{OpenCall, begin_call};
-use simple_dist_protocol::{Argument, Failure, JobId, NoError};
+use simple_dist_protocol::{Argument, Failure, JobId, NoError, Span};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::answer::Failed;
+use crate::nested::{self, Parent};
 use crate::new_call::{Arguments, NewCall, Outcome};
-use crate::options::{options, trace};
+use crate::options::{options, progress, trace};
+use crate::progress_sender::ProgressSender;
 use crate::stub::Stub;
-use crate::{Answer, CallError, Client, Fallback, blocking, nested};
+use crate::{Answer, CallError, Client, Fallback, Progress, Ran, blocking};
 
 /// A call of a function: a future of its value. It begins when it is first polled; dropping it
 /// cancels it.
@@ -71,6 +74,7 @@ impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
 
     options!(pending.options);
     trace!(pending.options);
+    progress!(A, R, E);
 
     pub(crate) fn options_mut(&mut self) -> &mut CallOptions {
         &mut self.pending.options
@@ -152,8 +156,13 @@ pub(crate) struct Pending {
     stub: Arc<Stub>,
     pub(crate) options: CallOptions,
     state: State,
-    /// While an async job waits for it.
+    progress: ProgressSender,
+    /// While the job that made it waits for it, if one did.
     open: Option<OpenCall>,
+    /// The job that made it, if one did.
+    parent: Option<Parent>,
+    /// From its beginning to its end.
+    span: Option<Span>,
 }
 
 enum State {
@@ -189,7 +198,22 @@ impl fmt::Debug for State {
 
 impl Pending {
     pub(crate) fn new(client: Client, stub: Arc<Stub>, options: CallOptions) -> Self {
-        Self { client, stub, options, state: State::New, open: None }
+        Self {
+            client,
+            stub,
+            options,
+            state: State::New,
+            progress: ProgressSender::default(),
+            open: None,
+            parent: None,
+            span: None,
+        }
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&mut self) -> impl Stream<Item = Progress> + Send + Unpin + use<> {
+        self.options.progress = true;
+        self.progress.subscribe()
     }
 
     /// Goes on; `arguments` are asked for at the first poll.
@@ -199,29 +223,51 @@ impl Pending {
         arguments: impl FnOnce() -> Result<Arguments, CallError>,
     ) -> Poll<Outcome> {
         if let State::New = self.state {
-            self.open = begin_call();
+            self.open = Some(begin_call());
+            self.parent = Parent::current();
             self.state = match arguments().and_then(|arguments| self.begin(arguments)) {
                 Ok(state) => state,
                 Err(error) => {
-                    (self.state, self.open) = (State::Ended, None);
+                    self.leave();
                     return Poll::Ready(Err(error.widen()));
                 }
             };
         }
-        let outcome = ready!(self.poll_begun(context));
-        (self.state, self.open) = (State::Ended, None);
+        let outcome = match self.poll_begun(context) {
+            Poll::Ready(outcome) => outcome,
+            // Nobody waits any more for the job that waits for this call.
+            Poll::Pending => match &mut self.parent {
+                Some(parent) => Err(ready!(parent.poll_end(context))),
+                None => return Poll::Pending,
+            },
+        };
+        if let Some(span) = self.span.take() {
+            ended(&span, &outcome);
+        }
+        self.leave();
         Poll::Ready(outcome)
     }
 
-    fn begin(&self, arguments: Arguments) -> Result<State, CallError> {
+    fn begin(&mut self, arguments: Arguments) -> Result<State, CallError> {
         self.options.check()?;
-        let arguments = match nested::run(&self.stub, &self.options, arguments) {
+        let mut options = self.options.clone();
+        if let Some(parent) = &self.parent {
+            parent.limit(&mut options)?;
+        }
+        let id = JobId::new();
+        let selector = &self.stub.target.selector;
+        let span = &*self.span.insert(Span::call(selector, id, options.trace.as_deref()));
+        let arguments = match span.within(|| nested::run(&self.stub, &options, arguments)) {
             Ok(outcome) => return Ok(State::RanHere(Box::new(outcome))),
             Err(arguments) => arguments,
         };
-        let (id, (reply, end)) = (JobId::new(), oneshot::channel());
-        let (stub, options, at) = (Arc::clone(&self.stub), self.options.clone(), Instant::now());
-        let call = NewCall { id, stub, arguments, options, at, reply };
+        if let Some(trace) = span.traceparent() {
+            options.trace = Some(trace.into());
+        }
+        let (reply, end) = oneshot::channel();
+        let (stub, at) = (Arc::clone(&self.stub), Instant::now());
+        let progress = self.progress.clone();
+        let call = NewCall { id, stub, arguments, options, at, progress, reply };
         match self.client.begins().try_send(call) {
             Ok(()) => Ok(State::Waiting { id, end }),
             Err(TrySendError::Closed(_)) => Err(CallError::Closed),
@@ -257,12 +303,43 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
-    fn drop(&mut self) {
+impl Pending {
+    /// It has ended, or nobody waits for it any more.
+    fn leave(&mut self) {
+        (self.open, self.parent, self.progress) = (None, None, ProgressSender::default());
+        if let Some(span) = self.span.take() {
+            span.fail("dropped");
+        }
         // The receiver goes first: a call that has not been seen yet is then known to be dropped.
-        if let State::Waiting { id, end } = std::mem::replace(&mut self.state, State::Ended) {
+        if let State::Waiting { id, end } = std::mem::replace(&mut self.state, State::Ended)
+            && !end.is_terminated()
+        {
             drop(end);
             self.client.drop_call(id);
         }
+    }
+}
+
+/// How a call ended, for its span.
+fn ended(span: &Span, outcome: &Outcome) {
+    match outcome {
+        Ok(Answer { ran: Ran::Remote { worker, attempt }, .. }) => {
+            span.set("simple_dist.worker", worker);
+            span.set("simple_dist.attempt", attempt);
+        }
+        Ok(Answer { ran: Ran::Coalesced { worker } | Ran::Memo { worker, .. }, .. }) => {
+            span.set("simple_dist.worker", worker);
+            span.set("simple_dist.shared", true);
+        }
+        Ok(Answer { ran: Ran::Local { reason }, .. }) => {
+            span.set("simple_dist.local", reason.kind());
+        }
+        Err(error) => span.fail(error.kind()),
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

@@ -6,6 +6,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use simple_dist_core::caller::CallOptions;
+use simple_dist_isolation::Isolation;
 use simple_dist_link as link;
 use simple_dist_link::environment::Environment;
 use simple_dist_link::{BrokerUrl, Certificates, Link};
@@ -25,7 +26,7 @@ use crate::new_call::NewCall;
 use crate::options::options;
 use crate::stub::Stub;
 use crate::wire;
-use crate::{ConnectError, Dynamic, Fallback, Handle};
+use crate::{ConnectError, Dynamic, Fallback, Handle, isolation};
 
 /// Calls on their way to the client's thread: more wait in their callers.
 const BEGINNING: usize = 4096;
@@ -71,6 +72,8 @@ struct Inner {
     thread: Option<Running>,
     /// The defaults of its calls.
     options: CallOptions,
+    /// In what functions run here.
+    isolation: Isolation,
     /// Of a client without a broker: what would be its link's.
     _no_link: Option<mpsc::Sender<link::Event>>,
 }
@@ -88,7 +91,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ConnectError`], when the URL is invalid or the system starts no more threads.
-    pub fn connect(url: &str) -> Result<Self, ConnectError> {
+    pub fn connect(url: impl Into<String>) -> Result<Self, ConnectError> {
         Self::builder(url).connect()
     }
 
@@ -116,7 +119,8 @@ impl Client {
         let _taken = sender.try_send(link::Event::Down(down));
         let (id, topology) = (ClientId::new(), Topology::default());
         let options = CallOptions::default();
-        start(id, topology, options, cores(), Some(sender), move || (None, events))
+        let thread = Isolation::Thread;
+        start(id, topology, options, (cores(), thread), Some(sender), move || (None, events))
     }
 
     /// A client as the environment says: the broker, certificates and the prefix. See
@@ -134,6 +138,9 @@ impl Client {
         let said = Environment::read()?;
         let mut builder = Self::builder(said.url).certificates(said.certificates);
         builder.prefix = said.prefix;
+        if said.isolated_locally.unwrap_or_default() {
+            builder.isolation = Isolation::Process;
+        }
         Ok(builder)
     }
 
@@ -149,7 +156,8 @@ impl Client {
         let local_slots = cores();
         let (prefix, name, options) = (None, "client".to_owned(), CallOptions::default());
         let certificates = Certificates::new();
-        Builder { url: url.into(), certificates, prefix, name, local_slots, options }
+        let isolation = Isolation::default();
+        Builder { url: url.into(), certificates, prefix, name, local_slots, isolation, options }
     }
 
     /// A function to call: a [`Function`](simple_dist_protocol::Function) is run by workers alone, a
@@ -162,7 +170,10 @@ impl Client {
         let declaration = function.declaration();
         declaration.warn_of_hidden_errors();
         let stub = match function.body() {
-            Some(body) => Stub::typed(declaration, body),
+            Some(body) => {
+                let isolated = self.isolates(&declaration.address());
+                Stub::typed(declaration, body).isolated(isolated)
+            }
             None => Stub::named(declaration.address().into()),
         };
         Handle::new(self.clone(), declaration, Arc::new(stub))
@@ -180,12 +191,21 @@ impl Client {
 
     /// A function whose types are not known, called with JSON, that can run in this process.
     pub fn dynamic_with(&self, function: Erased) -> Dynamic {
-        Dynamic::new(self.clone(), Arc::new(Stub::erased(function)))
+        let isolated = self.isolates(function.address());
+        Dynamic::new(self.clone(), Arc::new(Stub::erased(function).isolated(isolated)))
     }
 
     /// Why there is no connection, if there is none: for people, since a client goes on trying.
     pub fn problem(&self) -> Option<link::Reason> {
         self.inner.problem.borrow().clone()
+    }
+
+    /// Waits until the client is connected to the broker, however long that takes, or is closed; for ever
+    /// if it is a [`local`](Self::local) one. Calls need not wait for it.
+    pub async fn connected(&self) {
+        let mut problem = self.inner.problem.clone();
+        // What it says before the first change is not known yet.
+        while problem.changed().await.is_ok() && problem.borrow_and_update().is_some() {}
     }
 
     /// The functions that live workers serve, as the distributor says every second. Waits for its
@@ -207,6 +227,11 @@ impl Client {
 
     pub(crate) fn options(&self) -> &CallOptions {
         &self.inner.options
+    }
+
+    /// Whether this function runs in a child when it runs here.
+    pub(crate) fn isolates(&self, function: &Address) -> bool {
+        self.inner.isolation == Isolation::Process && isolation::runs(function)
     }
 
     pub(crate) fn begins(&self) -> &mpsc::Sender<NewCall> {
@@ -246,6 +271,7 @@ pub struct Builder {
     prefix: Option<String>,
     name: String,
     local_slots: usize,
+    isolation: Isolation,
     options: CallOptions,
 }
 
@@ -277,12 +303,46 @@ impl Builder {
         self
     }
 
+    /// In what functions run here: on threads by default, or in [processes](Isolation::Process) of
+    /// their own, which [`Entrance`](crate::Entrance) lets into the program, for the functions named
+    /// there.
+    ///
+    /// In a process of its own a function is killed when its call has ended: at its deadline, when it is
+    /// dropped, when a worker answered first. One that ends its process costs that alone, and its call
+    /// ends as [`Crashed`](crate::CallError::Crashed); so does what may have ended a worker before,
+    /// which does not run on a thread: see [`Suspects`](crate::Suspects). Argument and value are
+    /// written as on the way to a worker; an argument that cannot travel runs on a thread all the same.
+    ///
+    /// ```no_run
+    /// use simple_dist_client::{Client, Entrance, Isolation};
+    /// use simple_dist_protocol::{Function, PureFunction};
+    ///
+    /// const SQUARE: PureFunction<u64, u64> = Function::pure("square", 1, |n| n * n);
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     Entrance::new().serve_pure(SQUARE).enter(); // first of all
+    ///     let client = Client::builder("amqp://localhost")
+    ///         .local_isolation(Isolation::Process)
+    ///         .connect()?;
+    ///     println!("{}", client.function(SQUARE).call(4).blocking()?);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn local_isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
     /// Begins to connect: see [`Client::connect`].
     ///
     /// # Errors
     /// [`ConnectError`], when the URL or the prefix is invalid, or the system starts no more threads.
     pub fn connect(self) -> Result<Client, ConnectError> {
-        let Self { url, certificates, prefix, name, local_slots, options: defaults } = self;
+        let Self { url, certificates, prefix, name, local_slots, isolation, options: defaults } =
+            self;
+        if isolation == Isolation::Process && !isolation::is_entered() {
+            return Err(ConnectError::NoEntrance);
+        }
         let url = BrokerUrl::new(&url, &certificates)?;
         let topology = match prefix {
             Some(prefix) => Topology::new(&prefix, QueueKind::Classic)?,
@@ -290,7 +350,7 @@ impl Builder {
         };
         let id = ClientId::new();
         let options = wire::options(url, id, topology.clone(), &name);
-        start(id, topology, defaults, local_slots, None, move || {
+        start(id, topology, defaults, (local_slots, isolation), None, move || {
             let (link, events) = Link::start(options);
             (Some(link), events)
         })
@@ -306,7 +366,7 @@ fn start(
     id: ClientId,
     topology: Topology,
     options: CallOptions,
-    local_slots: usize,
+    (local_slots, isolation): (usize, Isolation),
     no_link: Option<mpsc::Sender<link::Event>>,
     connect: impl FnOnce() -> (Option<Link>, mpsc::Receiver<link::Event>) + Send + 'static,
 ) -> Result<Client, ConnectError> {
@@ -351,6 +411,7 @@ fn start(
         ended,
         thread,
         options,
+        isolation,
         _no_link: no_link,
     };
     Ok(Client { inner: Arc::new(inner) })
@@ -373,7 +434,7 @@ impl Client {
             ClientId::new(),
             Topology::default(),
             CallOptions::default(),
-            local_slots,
+            (local_slots, Isolation::Thread),
             None,
             move || (None, events),
         )
@@ -393,6 +454,7 @@ impl Client {
             ended: CancellationToken::new(),
             thread: None,
             options: CallOptions::default(),
+            isolation: Isolation::Thread,
             _no_link: None,
         };
         (Self { inner: Arc::new(inner) }, begins, shared)

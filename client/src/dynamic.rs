@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use serde_json::Value;
 use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{arguments_from_json, value_to_json};
@@ -15,9 +16,9 @@ use simple_dist_protocol::{arguments_from_json, value_to_json};
 use crate::answer::Value as Given;
 use crate::call::Pending;
 use crate::new_call::Arguments;
-use crate::options::{options, trace};
+use crate::options::{options, progress, trace};
 use crate::stub::Stub;
-use crate::{Answer, CallError, Client, Fallback, blocking};
+use crate::{Answer, CallError, Client, Fallback, Progress, blocking};
 
 /// A function called with JSON: see [`Client::dynamic`] and [`Client::dynamic_with`]. Cheap to
 /// clone.
@@ -77,6 +78,7 @@ pub struct DynamicCall {
 impl DynamicCall {
     options!(pending.options);
     trace!(pending.options);
+    progress!();
 
     /// With where it ran and how long it took.
     pub fn detailed(self) -> DetailedDynamic {

@@ -17,6 +17,9 @@ pub enum ConnectError {
     /// The prefix cannot be used.
     #[error("the prefix cannot be used")]
     Prefix(#[from] PrefixError),
+    /// Functions were to run in child processes, which have no way into the program.
+    #[error("local_isolation(Process) needs Entrance::enter at the beginning of main")]
+    NoEntrance,
     /// The client's thread cannot be started.
     #[error("the client's thread cannot be started")]
     Thread(#[source] std::io::Error),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Iter, Stream};
 use simple_dist_core::caller::CallOptions;
-use simple_dist_protocol::{Argument, Failure, Function, NoError};
+use simple_dist_protocol::{Argument, Body, Failure, Function, NoError};
 
 use crate::call::Pending;
 use crate::options::options;
@@ -59,8 +59,9 @@ impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn locally(self, body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static) -> Self {
-        let stub = Arc::new(Stub::typed(self.function, body));
+    pub fn locally(self, body: impl Body<A, R, E> + Send + Sync + 'static) -> Self {
+        let isolated = self.client.isolates(&self.function.address());
+        let stub = Arc::new(Stub::typed(self.function, body).isolated(isolated));
         Self { stub, ..self }
     }
 

@@ -1,15 +1,23 @@
-//! Threads that run functions in this process, apart from the one that talks to the broker.
+//! Threads that run functions in this process, or in a child of each thread's own, apart from the one
+//! that talks to the broker.
+
+mod child;
+mod host;
+pub(crate) mod inside;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use simple_dist_protocol::job::Job;
 use simple_dist_protocol::panic_log::Run;
-use simple_dist_protocol::{JobId, RunError};
+use simple_dist_protocol::{JobId, RunError, Span};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::child::OwnChild;
+pub(crate) use self::host::Host;
 use crate::answer::{Failed, Value};
 use crate::erased_value::ErasedValue;
 use crate::stub::{Input, Stub};
@@ -36,13 +44,16 @@ pub(crate) struct Work {
     pub(crate) stub: Arc<Stub>,
     pub(crate) input: Input,
     pub(crate) reason: Reason,
+    pub(crate) host: Arc<Host>,
+    /// The call's `traceparent`.
+    pub(crate) trace: Option<Box<str>>,
 }
 
 /// How it ended.
 #[derive(Debug)]
 pub(crate) struct LocalEnd {
     pub(crate) id: JobId,
-    pub(crate) end: Result<ErasedValue, CallError<Failed>>,
+    pub(crate) end: Result<Value, CallError<Failed>>,
     pub(crate) took: Duration,
 }
 
@@ -93,11 +104,21 @@ impl LocalEnd {
 
 fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
     nested::occupy();
+    let mut child = OwnChild::default();
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Work { id, stub, input, reason: _ }) = work else { return };
+        let Ok(Work { id, stub, input, reason: _, host, trace }) = work else { return };
         let begun = Instant::now();
-        let end = run(id, &stub, input);
+        let trace = Span::run(&stub.target.selector, id, trace.as_deref());
+        let end = trace.within(|| match (&stub.body, &input) {
+            (Some(body), Input::Encoded(args)) if stub.target.isolated => {
+                child.run(id, &body.address, args, &host)
+            }
+            _ => Job::new(id, 0, host).within(|| run(id, &stub, input)).map(Value::Erased),
+        });
+        if let Err(error) = &end {
+            trace.fail(error.kind());
+        }
         if ends.blocking_send(LocalEnd { id, end, took: begun.elapsed() }).is_err() {
             return; // the client is gone
         }
@@ -130,6 +151,7 @@ mod tests {
     use simple_dist_protocol::{Function, PureFunction, codec};
 
     use crate::erased_value::tests::Sharp;
+    use crate::progress_sender::ProgressSender;
 
     use super::*;
 
@@ -139,6 +161,8 @@ mod tests {
             stub: Arc::new(Stub::typed(function.declaration(), function.body())),
             input: Input::Encoded(codec::encode(&argument).unwrap().into()),
             reason: Reason::NoConnection,
+            host: Host::new(None, ProgressSender::default()).0,
+            trace: None,
         }
     }
 
@@ -146,7 +170,7 @@ mod tests {
     fn a_function_runs_on_its_own_thread() {
         let (mut pool, mut ended) = Pool::new(1);
         assert!(pool.run(work(Function::pure("double", 1, |n| n * 2), 21)).is_none());
-        let end = ended.blocking_recv().unwrap().end.unwrap();
+        let Ok(Value::Erased(end)) = ended.blocking_recv().unwrap().end else { panic!("none") };
         assert_eq!(end.take::<u64>(), 42);
     }
 

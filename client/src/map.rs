@@ -1,7 +1,9 @@
 //! Many calls of one function.
 
+mod arguments;
 mod calls;
 mod progress;
+mod running;
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,7 +14,7 @@ use futures_util::stream::{Stream, StreamExt};
 use simple_dist_protocol::{Argument, Failure, NoError};
 
 use self::calls::Calls;
-pub use self::progress::Progress;
+pub use self::progress::MapProgress;
 use crate::options::options;
 use crate::{Answer, CallError, Fallback, Handle, blocking};
 
@@ -85,8 +87,32 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Map<A, R, S, E> 
         self
     }
 
+    /// How much work each argument is, in any unit: the longest calls begin first, so that none of them
+    /// is the last. Values still come in the order of their arguments, unless [`unordered`](Self::unordered).
+    ///
+    /// Arguments are taken 1,024 at a time, fewer where a stream has no more yet, and each such window is
+    /// in the order of its costs. Calls that have ended do not count as [in flight](Self::in_flight)
+    /// then; as long as 1,024 values wait for an earlier one, no new window is taken.
+    ///
+    /// ```no_run
+    /// # use simple_dist_client::Client;
+    /// # use simple_dist_protocol::{Function, PureFunction};
+    /// # const FIB: PureFunction<u64, u64> = Function::pure("fib", 1, |n| n);
+    /// # fn example(client: Client) -> Result<(), simple_dist_client::CallError> {
+    /// let values = client.function(FIB).map(20..40).cost(|n| 2_u64.pow(*n as u32));
+    /// for value in values.blocking() {
+    ///     println!("{}", value?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cost(mut self, cost: impl FnMut(&A) -> u64 + Send + 'static) -> Self {
+        self.calls.arguments.by_cost(Box::new(cost));
+        self
+    }
+
     /// How far it is, whenever that changes while it is polled: to be read elsewhere, and slower if
-    /// need be. It ends with the map.
+    /// need be. It ends behind the last value, or when the map is dropped.
     ///
     /// ```no_run
     /// # use simple_dist_client::Client;
@@ -103,7 +129,7 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Map<A, R, S, E> 
     /// # values.map(drop)
     /// # }
     /// ```
-    pub fn progress(&mut self) -> impl Stream<Item = Progress> + Send + Unpin + use<A, R, S, E> {
+    pub fn progress(&mut self) -> impl Stream<Item = MapProgress> + Send + Unpin + use<A, R, S, E> {
         self.calls.teller.listen()
     }
 
@@ -182,6 +208,24 @@ pub struct KeyedMap<A: Argument, R: Argument, S, K, E: Failure = NoError> {
 }
 
 impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> KeyedMap<A, R, S, K, E> {
+    /// Answers with where each call ran and how long it took.
+    pub fn detailed(self) -> DetailedKeyedMap<A, R, S, K, E> {
+        DetailedKeyedMap { calls: self.calls }
+    }
+
+    /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
+    pub fn blocking(self) -> BlockingMap<Self> {
+        BlockingMap { items: self }
+    }
+}
+
+/// A stream of keys, each with the [`Answer`] of its call: see [`KeyedMap::detailed`].
+#[must_use = "calls begin when the stream is polled"]
+pub struct DetailedKeyedMap<A: Argument, R: Argument, S, K, E: Failure = NoError> {
+    calls: Calls<A, R, S, K, E>,
+}
+
+impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> DetailedKeyedMap<A, R, S, K, E> {
     /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
     pub fn blocking(self) -> BlockingMap<Self> {
         BlockingMap { items: self }
@@ -229,6 +273,20 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> Stream
     }
 }
 
+impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> Stream
+    for DetailedKeyedMap<A, R, S, K, E>
+{
+    type Item = (K, Result<Answer<R>, CallError<E>>);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.calls.poll_next(context)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.calls.left()
+    }
+}
+
 /// Shows which function it is, whatever the types.
 macro_rules! debug {
     ($($map:ident<$($parameter:ident),+>),+) => {
@@ -241,7 +299,7 @@ macro_rules! debug {
         })+
     };
 }
-debug!(Map<S>, DetailedMap<S>, KeyedMap<S, K>);
+debug!(Map<S>, DetailedMap<S>, KeyedMap<S, K>, DetailedKeyedMap<S, K>);
 
 /// An iterator over the items of a map: see [`Map::blocking`].
 #[must_use = "calls begin when the iterator is asked for a value"]

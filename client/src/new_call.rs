@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::answer::{Failed, Value};
 use crate::erased_value::{ErasedValue, drop_here};
+use crate::progress_sender::ProgressSender;
 use crate::stub::Stub;
 use crate::{Answer, CallError};
 
@@ -25,6 +26,8 @@ pub(crate) struct NewCall {
     pub(crate) options: CallOptions,
     /// When its caller began to wait.
     pub(crate) at: Instant,
+    /// Where its progress goes.
+    pub(crate) progress: ProgressSender,
     /// Where its end goes.
     pub(crate) reply: oneshot::Sender<Outcome>,
 }

@@ -66,6 +66,14 @@ impl Stub {
         Self::known(address, LocalRun::Written, Box::new(run))
     }
 
+    /// The same, run in a child of this process.
+    pub(crate) fn isolated(mut self, isolated: bool) -> Self {
+        if let Some(target) = Arc::get_mut(&mut self.target) {
+            target.isolated = isolated;
+        }
+        self
+    }
+
     pub(crate) fn named(selector: Selector) -> Self {
         Self { target: Arc::new(Target::new(selector, LocalRun::No)), body: None }
     }

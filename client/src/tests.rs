@@ -67,6 +67,12 @@ fn answer(begin: NewCall) {
     begin.reply.send(Ok(Answer { value, ran, waited, took })).unwrap();
 }
 
+/// The argument of a call of `DOUBLE`.
+fn number(begin: &NewCall) -> u64 {
+    let Arguments::Encoded(args) = &begin.arguments else { panic!("it cannot travel") };
+    codec::decode(args).unwrap()
+}
+
 #[tokio::test]
 async fn a_declaration_runs_here_only_by_a_body_of_the_callers() {
     const SHIFT: Function<u64, u64> = Function::new("shift", 1);
@@ -553,6 +559,74 @@ async fn an_unordered_map_gives_values_as_they_come() {
 }
 
 #[tokio::test]
+async fn where_costs_are_known_the_longest_calls_begin_first_and_values_keep_their_order() {
+    let (client, mut seat) = detached();
+    let mut values = client.function(DOUBLE).map([3, 9, 1, 9, 5]).cost(|n| *n).in_flight(2);
+    let mut waves = vec![];
+    let mut items = vec![];
+    while items.len() < 5 {
+        match values.next().now_or_never() {
+            Some(item) => items.push(item.unwrap().unwrap()),
+            None => {
+                let begun = seat.begun();
+                waves.push(begun.iter().map(number).collect::<Vec<_>>());
+                begun.into_iter().for_each(answer);
+                let left = 5 - items.len();
+                assert_eq!(values.size_hint(), (left, Some(left)));
+            }
+        }
+    }
+    assert_eq!(waves, [vec![9, 9], vec![5, 3], vec![1]]);
+    assert_eq!(items, [6, 18, 2, 18, 10]);
+    assert_eq!(values.next().await, None);
+}
+
+#[tokio::test]
+async fn a_map_by_cost_holds_two_windows_at_most() {
+    let (client, mut seat) = detached();
+    let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let arguments = (0..5_000).inspect(move |_| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let mut values = client.function(DOUBLE).map(arguments).cost(|n| *n).in_flight(16);
+    // The first value, the cheapest of its window, does not come.
+    let (mut first, mut done) = (None, 0);
+    let mut quiet = 0;
+    while done < 5_000 {
+        match values.next().now_or_never() {
+            Some(item) => {
+                assert_eq!(item, Some(Ok(done * 2)));
+                done += 1;
+            }
+            None => {
+                let (held, others): (Vec<_>, Vec<_>) =
+                    seat.begun().into_iter().partition(|begin| number(begin) == 0);
+                first = held.into_iter().next().or(first);
+                quiet = if others.is_empty() { quiet + 1 } else { 0 };
+                others.into_iter().for_each(answer);
+                if quiet == 3 {
+                    let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
+                    assert_eq!(taken, 2 * 1024);
+                    answer(first.take().unwrap());
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert_eq!(values.next().await, None);
+}
+
+#[tokio::test]
+async fn a_map_by_cost_does_not_wait_for_a_window_to_be_full() {
+    let (client, mut seat) = detached();
+    let arguments = futures_util::stream::iter([1, 2]).chain(futures_util::stream::pending());
+    let mut values = client.function(DOUBLE).map_stream(arguments).cost(|n| *n).unordered();
+    assert!(values.next().now_or_never().is_none());
+    assert_eq!(seat.begun().iter().map(number).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[tokio::test]
 async fn a_failed_call_does_not_end_its_map() {
     let (client, _link) = offline();
     const ODD: PureFunction<u64, u64> = Function::pure("odd", 1, |n| {
@@ -589,6 +663,12 @@ async fn keyed_items_say_which_argument_they_are_of() {
     let named = client.function(DOUBLE).map([7, 8]).keyed_by(|place, n| format!("{place}: {n}"));
     let named: Vec<_> = named.blocking().collect();
     assert_eq!(named, [("0: 7".to_owned(), Ok(14)), ("1: 8".to_owned(), Ok(16))]);
+    let mut detailed = client.function(DOUBLE).map([7]).keyed().detailed().blocking();
+    let (key, answer) = detailed.next().unwrap();
+    assert!(matches!(
+        (key, answer),
+        ((0, 7), Ok(Answer { value: 14, ran: Ran::Local { .. }, .. }))
+    ));
 }
 
 #[tokio::test]
@@ -659,6 +739,11 @@ async fn a_map_tells_how_far_it_is() {
     assert_eq!(last(), Some((2, 1, 1, Some(5))));
     drop(values);
     assert!(told.next().await.is_none());
+    let mut none = client.function(DOUBLE).map([]);
+    let told = none.progress();
+    assert_eq!(none.next().await, None);
+    timeout(LIMIT, told.collect::<Vec<_>>()).await.expect("it ends before the map is dropped");
+    drop(none);
 }
 
 #[tokio::test]

@@ -157,6 +157,9 @@ mod tests {
             marks: Marks::default(),
             trace: None,
             first: false,
+            progress: false,
+            has_fallback: false,
+            fresh: false,
         };
         let item = Bytes::from(codec::encode(&job).unwrap());
         let bytes = codec::join(&envelope(client, generation), [&item].into_iter());

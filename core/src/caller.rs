@@ -12,6 +12,7 @@ mod local_slots;
 mod obstacle;
 mod options;
 mod outbox;
+mod queued;
 mod ran;
 mod remote_state;
 mod replies;
@@ -35,8 +36,9 @@ use self::job::{Job, Local, Remote};
 use self::local_slots::LocalSlots;
 pub use self::obstacle::Obstacle;
 pub use self::options::CallOptions;
-pub use self::options::Fallback;
+pub use self::options::{Fallback, Suspects};
 use self::outbox::Outbox;
+use self::queued::Queued;
 pub use self::ran::{CallEnd, Ended};
 pub use self::ran::{Ran, Reason};
 use self::remote_state::RemoteState;
@@ -63,6 +65,7 @@ pub struct Caller {
     /// Refused by a full queue: to be sent again then.
     resends: VecDeque<(Duration, JobId)>,
     local_slots: LocalSlots,
+    queued: Queued,
     remote_state: RemoteState,
     /// For how long the broker has not confirmed what was written to it.
     unconfirmed: Duration,
@@ -71,6 +74,8 @@ pub struct Caller {
     /// How far a trouble was acted on.
     stage: Stage,
     cancels: Vec<JobId>,
+    /// Suspects that may run in children here: at once when nobody serves them.
+    suspects: BTreeSet<JobId>,
     runs: LocalRuns,
     ask_at: Duration,
     report_at: Duration,
@@ -100,11 +105,13 @@ impl Caller {
             outbox: Outbox::default(),
             resends: VecDeque::new(),
             local_slots: LocalSlots::new(local_slots),
+            queued: Queued::default(),
             remote_state: RemoteState::new(now),
             unconfirmed: Duration::ZERO,
             looked: now,
             stage: Stage::Fine,
             cancels: Vec::new(),
+            suspects: BTreeSet::new(),
             runs: LocalRuns::new(),
             ask_at: now + limits::ASK,
             report_at: now + limits::REPORT,
@@ -114,6 +121,7 @@ impl Caller {
 
     /// Takes note of an event. What follows from it is in [`Self::effects`].
     pub fn apply(&mut self, event: Event, now: Duration) {
+        self.queued.now = now;
         match event {
             Event::Begin(begin) => self.begin(begin, now),
             Event::Dropped(id) => self.dropped(self.job_of(id)),
@@ -144,12 +152,14 @@ impl Caller {
 
     /// Does what is due, and gives all that is to be done by the shell.
     pub fn effects(&mut self, now: Duration) -> Vec<Effect> {
+        self.queued.now = now;
         self.review(now);
         self.timers_due(now);
         if self.remote_state.is_up() {
             self.resend_due(now);
             self.send(now);
         }
+        self.take_back();
         self.run_local(now);
         self.periodic(now);
         self.send_cancels();
@@ -219,7 +229,9 @@ impl Caller {
     fn cannot_travel(&mut self, id: JobId, obstacle: Obstacle) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.remote = Remote::Over;
-        if obstacle.is_passed_by(job.target.local) && job.may_run_here(self.local_slots.slots()) {
+        // What comes from a child has to be written as well.
+        let is_passed = obstacle.is_passed_by(job.target.local) && !job.is_isolated();
+        if is_passed && job.may_run_here(self.local_slots.slots()) {
             self.go_local(id, obstacle.reason());
         } else {
             self.end(id, Err(obstacle.into()));
@@ -248,10 +260,14 @@ impl Caller {
     ) {
         self.local_slots.give_back();
         let id = self.job_of(call);
-        let Some(Local::Running { reason, waited }) = self.jobs.get(&id).map(|job| job.local)
+        let local = self.jobs.get(&id).map(|job| job.local);
+        let is_first = matches!(local, Some(Local::Running { .. }));
+        self.queued.ran_here(call, took, is_first);
+        let (Some(job), Some(Local::Running { reason, waited })) = (self.jobs.get_mut(&id), local)
         else {
             return; // its answer came first, or its caller has gone
         };
+        job.local = Local::Not;
         let ran = Ran::Local { reason };
         match end {
             Ok(()) => self.end(id, Ok(Ended { value: None, ran, waited, took })),
@@ -292,6 +308,7 @@ impl Caller {
         {
             job.remote = Remote::Queued;
             self.outbox.push(id);
+            self.now_waits(id);
         }
     }
 
@@ -301,9 +318,10 @@ impl Caller {
             return;
         }
         // A hedge goes both ways; what is kept from workers waits for better times.
-        if job.remote == Remote::Queued && !job.known && reason != Reason::After {
+        if job.remote == Remote::Queued && !job.known && !reason.is_beside() {
             job.remote = Remote::Unsent;
         }
+        self.queued.waits_no_more(id, job);
         job.local = Local::Waiting { ticket: self.local_slots.enter(id), reason };
     }
 
@@ -324,12 +342,17 @@ impl Caller {
     fn remove(&mut self, id: JobId) -> Option<Job> {
         let job = self.jobs.remove(&id)?;
         self.retried.remove(&job.call);
+        self.queued.waits_no_more(id, &job);
         self.bytes -= job.args.len();
         if let Some(at) = job.timer {
             self.timers.remove(&(at, id));
         }
-        if let Local::Waiting { ticket, .. } = job.local {
-            self.local_slots.leave(ticket);
+        match job.local {
+            Local::Not => {}
+            Local::Waiting { ticket, .. } => self.local_slots.leave(ticket),
+            // A child is killed with its call.
+            Local::Running { .. } if job.is_isolated() => {}
+            Local::Running { .. } => self.effects.push(Effect::LeftBehind(job.call)),
         }
         Some(job)
     }

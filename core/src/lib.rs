@@ -9,6 +9,9 @@
 //! A time is always the [`Duration`](std::time::Duration) since the machine's process began.
 
 pub mod caller;
+mod round_trips;
+#[cfg(feature = "scheduler")]
 pub mod scheduler;
+#[cfg(feature = "scheduler")]
 pub mod view;
 pub mod worker;

@@ -1,18 +1,20 @@
 //! The scheduler: decides which worker runs which job. A pure state machine: events and a time in,
-//! effects out; no clock, no task, no I/O. Its state is divided between five parts ("rooms"), each
+//! effects out; no clock, no task, no I/O. Its state is divided between six parts ("rooms"), each
 //! of which owns its own and knows no other: `leadership` (the link, the term, whether our presence
 //! comes back, the drain), `fleet` (functions, pools, workers, orphaned attempts), `backlog`
 //! (queues, rankings, fair shares), `jobs` (states, attempts, holders, strikes, clients, recent
-//! answers) and `outbox` (effects to perform, facts to record). The files beside them hold the
+//! answers), `memo` (answers of deterministic functions) and `outbox` (effects to perform, facts to record). The files beside them hold the
 //! rules about a job and use the rooms; they call each other in one direction only, down this
 //! picture:
 //!
 //! ```text
-//!   admission  beats  term  receipts          input from clients, workers and the broker
-//!       |        |      |       |
+//!   admission  beats  term  receipts  progress  input from clients, workers and the broker
+//!       |        |      |       |        |
 //!    holders  answers  sweep  liveness        who holds a job; how attempts end or are lost
 //!       |        |      |       |
-//!       +--- strikes ---+-------+             evidence against a job
+//!       +--- rivals ----+-------+             attempts that go on beside another (`hedging`)
+//!                |
+//!             strikes                         evidence against a job
 //!                |
 //!             requeue --> completion          run it again, or end it
 //!                |            |
@@ -39,16 +41,23 @@ mod effect;
 mod event;
 mod fact;
 mod fleet;
+mod hedging;
 mod holders;
 mod ids;
 mod jobs;
+mod joining;
 mod leadership;
 mod liveness;
+mod memo;
 mod outbox;
 mod placement;
+mod progress;
 mod receipts;
 mod record;
+mod release;
+mod relief;
 mod requeue;
+mod rivals;
 #[cfg(test)]
 mod stories;
 mod strikes;
@@ -57,12 +66,13 @@ mod term;
 
 use std::time::Duration;
 
-use simple_dist_protocol::{DistributorId, JobId, JobKey, Term, WorkerId, limits};
+use simple_dist_protocol::{DistributorId, JobId, JobKey, Selector, Term, WorkerId, limits};
 
 use crate::view;
 
-pub use effect::{Effect, Origin, Token};
+pub use effect::{Effect, Origin, QueueTime, Token};
 pub use event::{Event, Via};
+pub use joining::Purity;
 pub use record::Counters;
 
 use backlog::Backlog;
@@ -70,6 +80,7 @@ use fleet::Fleet;
 use ids::Key;
 use jobs::Jobs;
 use leadership::Leadership;
+use memo::Memo;
 use outbox::Outbox;
 use record::{Record, Viewer};
 use sweep::Sweep;
@@ -79,6 +90,9 @@ use sweep::Sweep;
 pub const TICK: Duration = Duration::from_millis(100);
 /// The most jobs ended by one tick, so that their answers do not flood the publisher's queue.
 const ENDED_PER_TICK: usize = 10_000;
+/// The most bytes of kept answers, unless somebody says otherwise. It may be more than nothing, since
+/// nothing is kept but what a function's workers declare.
+pub const MEMO: usize = 64 * 1024 * 1024;
 
 /// A scheduler's settings.
 #[derive(Debug, Clone)]
@@ -92,12 +106,60 @@ pub struct Config {
     /// Whether the view shows the beginning of each job's arguments. Off by default: arguments may
     /// be confidential.
     pub preview: bool,
+    /// Second attempts of slow jobs.
+    pub hedging: Hedging,
+    /// Whether what a draining worker has just begun is placed elsewhere.
+    pub relief: bool,
+    /// Whose equal calls of deterministic functions share their runs and answers.
+    pub sharing: Sharing,
+    /// The most bytes of kept answers of functions whose workers have them kept; 0 for none.
+    pub memo: usize,
+    /// The Unix time at which `now` is zero: what is recorded by the minute, is by the clock's.
+    pub unix: Duration,
+}
+
+/// When a job that takes long is placed a second time, where a slot is idle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hedging {
+    /// The most extra runs, as a share of a function's runs; 0 for none.
+    pub share: f64,
+    /// How many runs of a function must have been measured.
+    pub fewest: usize,
+}
+
+impl Default for Hedging {
+    /// One extra run for every twenty, from the twentieth on.
+    fn default() -> Self {
+        Self { share: 0.05, fewest: 20 }
+    }
+}
+
+/// Who shares the runs and the answers of equal calls of deterministic functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody.
+    All,
+    /// Each login for itself: nobody can find out, by how fast an answer comes, what other logins
+    /// have called.
+    User,
+    /// Nobody: each call runs.
+    Off,
 }
 
 impl Config {
     /// Settings with the limits of the protocol.
     pub fn new(distributor: DistributorId) -> Self {
-        Self { distributor, capacity: limits::CAPACITY, recent: limits::RECENT, preview: false }
+        Self {
+            distributor,
+            capacity: limits::CAPACITY,
+            recent: limits::RECENT,
+            preview: false,
+            hedging: Hedging::default(),
+            relief: true,
+            sharing: Sharing::All,
+            memo: MEMO,
+            unix: Duration::ZERO,
+        }
     }
 }
 
@@ -129,6 +191,7 @@ struct Core {
     fleet: Fleet,
     backlog: Backlog,
     jobs: Jobs,
+    memo: Memo,
     sweep: Sweep,
     outbox: Outbox,
 }
@@ -136,7 +199,7 @@ struct Core {
 impl Scheduler {
     /// A scheduler without a link that knows no workers or jobs.
     pub fn new(config: Config) -> Self {
-        Self { record: Record::new(config.preview), core: Core::new(config) }
+        Self { record: Record::new(config.preview, config.unix), core: Core::new(config) }
     }
 
     /// Applies an event that happened at `now`, the time since the process started, and returns
@@ -147,12 +210,15 @@ impl Scheduler {
         core.update_link_state();
         let ticks = event == Event::Tick;
         core.handle(event);
+        core.requeue_released();
         core.resolve_newly_live();
+        core.turn_away_stranded();
         core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
         if ticks {
             record.age(core, core.now);
         }
         core.place_waiting();
+        core.hedge();
         core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
         core.outbox.effects.drain(..)
     }
@@ -165,6 +231,12 @@ impl Scheduler {
     /// Whether this job is known and unfinished.
     pub fn holds(&self, key: &JobKey) -> bool {
         self.core.jobs.find(Key::of(key)).is_some()
+    }
+
+    /// What a call would compute, if its answer can only be this one: the workers of its function
+    /// declare it deterministic. `None` too where answers are not shared.
+    pub fn purity(&self, function: &Selector, args: &[u8]) -> Option<Purity> {
+        self.core.purity(function, args)
     }
 
     /// Whether this worker is known and not lost.
@@ -193,6 +265,21 @@ impl Scheduler {
         self.viewer(now).jobs(most)
     }
 
+    /// The failed jobs with this id, of any user, as far as their arguments are kept: 32 MiB are.
+    pub fn failed_calls(&self, id: JobId) -> Vec<view::FailedCall> {
+        self.record.failed_calls(id)
+    }
+
+    /// How many jobs under way a filter means, by function.
+    pub fn affected(&self, filter: &view::JobFilter) -> Vec<view::Affected> {
+        self.viewer(self.core.now).affected(filter)
+    }
+
+    /// At most `most` of the jobs under way that a filter means.
+    pub fn some_of(&self, filter: &view::JobFilter, most: usize) -> Vec<JobKey> {
+        self.viewer(self.core.now).some_of(filter, most)
+    }
+
     fn viewer(&self, now: Duration) -> Viewer<'_> {
         Viewer { core: &self.core, record: &self.record, now }
     }
@@ -206,6 +293,7 @@ impl Core {
             fleet: Fleet::default(),
             backlog: Backlog::default(),
             jobs: Jobs::new(config.recent),
+            memo: Memo::new(config.memo),
             sweep: Sweep::default(),
             outbox: Outbox::default(),
             config,
@@ -227,7 +315,9 @@ impl Core {
             Event::Reported { user, report } => self.reported(&user, report),
             Event::Beat { user, beat } => self.beat(&user, beat),
             Event::Started { user, started, via } => self.started(&user, &started, via),
+            Event::Progress { user, progressed } => self.progressed(&user, progressed),
             Event::Answers { user, answers } => self.answers(&user, answers),
+            Event::LinkEnded { worker, generation } => self.link_ended(worker, generation),
             Event::Settled { tokens, outcome } => self.settled(&tokens, outcome),
             Event::PoolDeclared { pool, declared } => self.pool_declared(pool, declared),
             Event::Purged { untouched } => self.revoke_marks(&untouched),

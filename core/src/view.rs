@@ -4,7 +4,10 @@
 //! Everything in one [`View`] was true at the same moment, so its counts add up. Its size is
 //! bounded by the number of workers, functions and clients, never by the number of jobs.
 
+mod actions;
+mod failures;
 mod functions;
+mod history;
 mod jobs;
 mod problem;
 mod seconds;
@@ -21,13 +24,19 @@ use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{ClientId, DistributorId, UserName};
 use utoipa::ToSchema;
 
-pub use functions::{Distribution, Function, Percentiles, RecentEndings};
-pub use jobs::{CancelledBy, Job, JobEvent, Place, RecentJob, TimelineEntry, UnfinishedJob};
+pub use actions::{Action, Affected, FailedCall, JobFilter};
+pub use failures::Failure;
+pub use functions::{Distribution, Function, FunctionSample, Percentiles, RecentEndings, Saved};
+pub use history::{Minute, MinuteOf};
+pub use jobs::{
+    CancelledBy, CrashReport, Job, JobEvent, Place, Progress, RecentJob, TimelineEntry,
+    UnfinishedJob,
+};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
 pub use status::{Counts, Status};
 pub use stream::{Bar, BarEnd, Lane, Sample, Stream};
-pub use workers::{HeldJob, Pool, Worker, WorkerState};
+pub use workers::{HeldJob, Load, Pool, Worker, WorkerState};
 
 /// How often a view is made, and so how far a live page lags behind at most.
 pub const EVERY: Duration = Duration::from_millis(250);
@@ -35,6 +44,8 @@ pub const EVERY: Duration = Duration::from_millis(250);
 pub const HELD_SHOWN: usize = 64;
 /// The most recent jobs kept.
 pub const RECENT: usize = 1000;
+/// The most jobs kept beyond those because they failed.
+pub const RECENT_FAILED: usize = 250;
 /// The span of the job stream and of the tiles' curves.
 pub const WINDOW: Duration = Duration::from_secs(120);
 /// The most lanes of the job stream, and bars of one lane.
@@ -62,6 +73,9 @@ pub struct View {
     pub workers: Vec<Worker>,
     /// Every function that is served or has been called, by name.
     pub functions: Vec<Function>,
+    /// The kept answers of functions whose workers have them kept.
+    #[serde(default)]
+    pub memo: Memo,
     /// Every pool with workers.
     pub pools: Vec<Pool>,
     /// The clients heard from recently.
@@ -69,12 +83,21 @@ pub struct View {
     /// The limits that refused something in the last ten minutes.
     #[serde(default)]
     pub turned_away: Vec<TurnedAway>,
-    /// The jobs that ended last, newest first; at most 1,000.
+    /// What fails, the newest first: at most 100 groups.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
+    /// What operators did, the newest first: at most 100 since the distributor began.
+    #[serde(default)]
+    pub actions: Vec<Action>,
+    /// The jobs that ended last, newest first: at most 1,000, and behind them 250 that failed.
     pub recent: Arc<Vec<RecentJob>>,
     /// What each slot ran in the last two minutes.
     pub stream: Stream,
     /// One sample for each of the last 120 seconds, newest last.
     pub series: Vec<Sample>,
+    /// What the last minute of the clock was like, once one has passed.
+    #[serde(default)]
+    pub minute: Option<Minute>,
 }
 
 impl View {
@@ -223,7 +246,8 @@ pub struct Totals {
     /// Whether jobs have come faster than they ended for half a minute.
     #[serde(default)]
     pub grows: bool,
-    /// The 95th percentile of the wait, over the last one to two minutes.
+    /// The 95th percentile of the wait, over the last one to two minutes; what still waits counts
+    /// with its wait so far where that is longer.
     pub wait_p95: Option<Seconds>,
     /// The share of runs that were local to clients, over the last one to two minutes: 0 to 1.
     pub local_share: f64,
@@ -234,6 +258,19 @@ pub struct Totals {
     pub lost_gave_back: u64,
     /// The bytes of all unfinished jobs' arguments.
     pub argument_bytes: u64,
+}
+
+/// The memo: answers that are kept for equal calls to come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Memo {
+    /// How many it has.
+    pub answers: u64,
+    /// The bytes that they take.
+    pub bytes: u64,
+    /// The most that they may take; 0 if none is kept.
+    pub most: u64,
+    /// How many have made room for others, since the process started.
+    pub evicted: u64,
 }
 
 /// A limit that refused something.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A list takes one slot and runs in order. Nothing here knows threads, the broker's client or
-//! the clock; the shell turns effects into deeds and what comes of them into events.
+//! the clock; the shell turns effects into actions and what comes of them into events.
 
 mod cancelled;
 mod deadlines;
@@ -16,25 +16,36 @@ mod execution;
 mod jobs;
 mod lending;
 mod link;
+mod look_ahead;
 mod outbox;
+mod progress;
+mod returns;
 mod run_times;
 #[cfg(test)]
 mod stories;
+mod stuck;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use simple_dist_protocol::{Address, Generation, PoolId, WorkerId, limits};
+use simple_dist_protocol::message::{End, Memo};
+use simple_dist_protocol::{Address, Generation, PoolId, Term, WorkerId};
 
 use self::cancelled::Cancelled;
 pub use self::event::{Consumer, Effect, Event, Publication, Token, Work};
 use self::jobs::Jobs;
 pub use self::jobs::{DeliveryId, Number};
+use self::look_ahead::LookAhead;
 use self::outbox::Outbox;
+use self::progress::Pace;
 use self::run_times::RunTimes;
+use self::stuck::Stuck;
 
 /// How long a leaving worker waits for the confirms of what it handed back at the very end.
 const LAST_CONFIRMS: Duration = Duration::from_secs(2);
+
+/// So long what runs in a process of its own may go on after it was told to stop.
+const KILL_AFTER: Duration = Duration::from_secs(1);
 
 /// What does not change about a worker.
 #[derive(Debug)]
@@ -45,13 +56,21 @@ pub struct Profile {
     pub host: String,
     /// What it serves.
     pub functions: Vec<Address>,
+    /// What of that gives the same bytes for the same arguments.
+    pub deterministic: Vec<Address>,
+    /// How the answers of these may be kept.
+    pub memo: Vec<Memo>,
     /// How many jobs it runs at once.
     pub slots: usize,
+    /// Whether each slot is a process of its own, which can be killed.
+    pub isolated: bool,
     /// How many slots at most lend their places at once, while what they run waits for a call of its
     /// own: for each the worker runs one job more.
     pub lends: usize,
     /// How long what runs may run on when the worker is told to leave.
     pub grace: Duration,
+    /// Whether it leaves by itself when half of its slots have run on for nobody for a while.
+    pub exits_when_stuck: bool,
 }
 
 /// What a worker holds: see the [module](self).
@@ -63,9 +82,12 @@ pub struct Executor {
     link: Option<Generation>,
     /// The pool the distributor welcomed this link to.
     pool: Option<PoolId>,
-    consuming: HashSet<Consumer>,
+    /// The term that did.
+    term: Option<Term>,
+    /// Each with its prefetch.
+    consuming: HashMap<Consumer, usize>,
     intake: Intake,
-    looks_ahead: bool,
+    look_ahead: LookAhead,
     /// Something has run since the last beat.
     ran: bool,
     stance: Stance,
@@ -75,6 +97,8 @@ pub struct Executor {
     slots: Vec<Option<Turn>>,
     /// Those of them that have no turn.
     free: BTreeSet<usize>,
+    /// Those that could not run what they were given: until the next beat they get nothing.
+    resting: BTreeSet<usize>,
     /// How many of the others have lent their place.
     lent: usize,
     /// When the last beat was made, and how many were lent then.
@@ -86,6 +110,8 @@ pub struct Executor {
     outbox: Outbox,
     cancelled: Cancelled,
     run_times: RunTimes,
+    pace: Pace,
+    stuck: Stuck,
     effects: Vec<Effect>,
 }
 
@@ -151,15 +177,17 @@ impl Executor {
             beat_at: now,
             link: None,
             pool: None,
-            consuming: HashSet::new(),
+            term: None,
+            consuming: HashMap::new(),
             intake: Intake::Open,
-            looks_ahead: false,
+            look_ahead: LookAhead::default(),
             ran: false,
             stance: Stance::Live,
             jobs: Jobs::default(),
             waiting: VecDeque::new(),
             slots,
             free,
+            resting: BTreeSet::new(),
             lent: 0,
             told: (now, 0),
             tell_at: None,
@@ -167,6 +195,8 @@ impl Executor {
             outbox: Outbox::default(),
             cancelled: Cancelled::default(),
             run_times: RunTimes::default(),
+            pace: Pace::default(),
+            stuck: Stuck::default(),
             effects: vec![],
         }
     }
@@ -180,9 +210,16 @@ impl Executor {
                 self.placed(delivery, consumer, redelivered, place, now);
             }
             Event::Control(control) => self.control(control, now),
-            Event::Ran { slot, number, answer, took } => self.ran(slot, number, answer, took, now),
+            Event::Ran { slot, number, answer, took } => {
+                self.ran(slot, number, End::Answer(answer), took, now);
+            }
+            Event::Crashed { slot, number, crash, took } => {
+                self.ran(slot, number, End::Crashed(crash), took, now);
+            }
             Event::Waits { slot, number } => self.waits(slot, number, now),
             Event::Resumes { slot, number } => self.resumes(slot, number),
+            Event::Progresses => self.progresses(now),
+            Event::Progressed(news) => self.progressed(news),
             Event::CannotRun { slot } => self.cannot_run(slot, now),
             Event::Recalled { slot, begun } => self.recalled(slot, begun, now),
             Event::Settled { token, outcome } => self.settled(token, outcome, now),
@@ -210,7 +247,7 @@ impl Executor {
 
     /// When time itself changes something next.
     pub fn next_wake(&self) -> Option<Duration> {
-        let late = self.waiting.front().map(|list| list.came + limits::LIST_TIMEOUT);
+        let late = self.waiting.front().map(|list| list.came + self.patience());
         let leaves = match self.stance {
             Stance::Leaving { by: then } | Stance::Left { until: then } => Some(then),
             Stance::Live | Stance::Draining => None,
@@ -219,7 +256,8 @@ impl Executor {
         let linked = beats.filter(|_| self.link.is_some());
         let linked = linked.chain(self.link.and_then(|_| self.outbox.due()));
         let turns = self.turns_due.first().map(|(due, _)| *due);
-        linked.chain(late).chain(turns).chain(leaves).min()
+        let others = [late, turns, leaves, self.stuck_at()].into_iter().flatten();
+        linked.chain(self.progress_due()).chain(others).min()
     }
 
     /// Whether a worker that was told to leave may do so: with a word, or without one if it cannot

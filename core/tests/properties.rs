@@ -12,8 +12,8 @@ use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token,
 use simple_dist_core::view::Place;
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answers, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence, Started, StartedJob,
-    Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answers, Crash, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence, Started,
+    StartedJob, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName, WorkerId,
@@ -23,7 +23,7 @@ const US: DistributorId = DistributorId::from_u128(1);
 
 /// Something that may happen at any moment.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Action {
     Submit { job: u128, marks: (bool, Vec<u128>), priority: u8, function: &'static str },
     Cancel(u128),
     Ask(u128),
@@ -50,9 +50,10 @@ enum Ending {
     Cancelled,
     Poisoned,
     Returned { willing: bool },
+    Crashed,
 }
 
-fn deeds() -> impl Strategy<Value = Deed> {
+fn actions() -> impl Strategy<Value = Action> {
     let job = || 1..6u128;
     let worker = || 1..4u128;
     let attempt = || (1..3u64, 1..4u32);
@@ -63,38 +64,39 @@ fn deeds() -> impl Strategy<Value = Deed> {
         1 => Just(Ending::Cancelled),
         1 => Just(Ending::Poisoned),
         3 => any::<bool>().prop_map(|willing| Ending::Returned { willing }),
+        2 => Just(Ending::Crashed),
     ];
     let held = (1..6u128, 1..3u64, 1..4u32, any::<bool>());
     let functions = select(vec!["f@1", "f", "g@1", "f@2", "?"]);
     prop_oneof![
         8 => (job(), marks(), 0..12u8, functions).prop_map(|(job, marks, priority, function)| {
-            Deed::Submit { job, marks, priority, function }
+            Action::Submit { job, marks, priority, function }
         }),
-        1 => job().prop_map(Deed::Cancel),
-        1 => job().prop_map(Deed::Ask),
-        4 => (job(), marks()).prop_map(|(job, marks)| Deed::Note { job, marks }),
+        1 => job().prop_map(Action::Cancel),
+        1 => job().prop_map(Action::Ask),
+        4 => (job(), marks()).prop_map(|(job, marks)| Action::Note { job, marks }),
         8 => (worker(), any::<bool>(), prop::bool::weighted(0.1), prop::collection::vec(held, 0..3))
-            .prop_map(|(worker, newer, draining, held)| Deed::Beat {
+            .prop_map(|(worker, newer, draining, held)| Action::Beat {
                 worker, newer, draining, held
             }),
         3 => (worker(), job(), attempt(), any::<bool>())
-            .prop_map(|(worker, job, attempt, results)| Deed::Start {
+            .prop_map(|(worker, job, attempt, results)| Action::Start {
                 worker, job, attempt, results
             }),
         5 => (worker(), job(), attempt(), ending)
-            .prop_map(|(worker, job, attempt, end)| Deed::End { worker, job, attempt, end }),
-        6 => outcome.prop_map(Deed::Settle),
-        4 => prop::bool::weighted(0.8).prop_map(Deed::Declare),
+            .prop_map(|(worker, job, attempt, end)| Action::End { worker, job, attempt, end }),
+        6 => outcome.prop_map(Action::Settle),
+        4 => prop::bool::weighted(0.8).prop_map(Action::Declare),
         4 => (prop::option::weighted(0.9, 0..2u32), 0..2u32)
-            .prop_map(|(pools, answers)| Deed::Depths { pools, answers }),
-        6 => Just(Deed::Echo),
-        8 => (1..30u32).prop_map(Deed::Pass),
-        1 => Just(Deed::LinkDown),
-        1 => Just(Deed::LinkUp),
-        2 => (1..3u64).prop_map(Deed::Lead),
-        1 => any::<bool>().prop_map(Deed::Block),
-        1 => (worker(), any::<bool>()).prop_map(|(worker, drain)| Deed::Drain(worker, drain)),
-        1 => job().prop_map(Deed::CancelJob),
+            .prop_map(|(pools, answers)| Action::Depths { pools, answers }),
+        6 => Just(Action::Echo),
+        8 => (1..30u32).prop_map(Action::Pass),
+        1 => Just(Action::LinkDown),
+        1 => Just(Action::LinkUp),
+        2 => (1..3u64).prop_map(Action::Lead),
+        1 => any::<bool>().prop_map(Action::Block),
+        1 => (worker(), any::<bool>()).prop_map(|(worker, drain)| Action::Drain(worker, drain)),
+        1 => job().prop_map(Action::CancelJob),
     ]
 }
 
@@ -147,7 +149,7 @@ impl Play {
     fn see(&mut self, effect: Effect) {
         match effect {
             Effect::DeclarePool(pool) => self.declares.push(pool),
-            Effect::Purge(_) => {}
+            Effect::Purge(_) | Effect::Will { .. } => {}
             Effect::Place { term, placement, token, .. } => {
                 self.tokens.push(token);
                 self.placed.push(Ended {
@@ -171,17 +173,19 @@ impl Play {
                             let first = first.or_insert_with(|| answered.answer.clone());
                             assert_eq!(*first, answered.answer, "one completion");
                         }
-                        if let Answer::Poisoned { workers } = answered.answer {
-                            assert!((2..=4).contains(&workers.len()), "{workers:?}");
+                        if let Answer::Poisoned { workers, crashes } = answered.answer {
+                            let count = workers.len() + crashes.len();
+                            assert!((2..=4).contains(&count), "{workers:?}, {crashes:?}");
                         }
                     }
-                    Delivered::Unknown => {}
+                    Delivered::Unknown | Delivered::Progress(_) => {}
                 }
             }
             Effect::Control { token, .. } | Effect::ProbeClient { token, .. } => {
                 self.tokens.push(token)
             }
             Effect::StepDown => unreachable!("nobody else leads"),
+            Effect::Trace(_) => unreachable!("no job has a trace"),
             Effect::Presence(presence) => self.presence = Some(presence),
             Effect::AskDepths { asked_at, pools } => self.depths = Some((asked_at, pools)),
         }
@@ -195,7 +199,7 @@ impl Play {
         for job in self.scheduler.jobs(usize::MAX, self.now) {
             let waits = matches!(job.place, Place::Queued | Place::Unnoted);
             assert!(
-                usize::from(job.mark) + job.strikes.len() < 3 || !waits,
+                usize::from(job.mark) + job.strikes.len() + job.crashes.len() < 3 || !waits,
                 "three counts are the end: {job:?}"
             );
             match job.place {
@@ -230,7 +234,13 @@ impl Play {
             slots: 1,
             state,
             held,
+            isolated: worker == 2,
+            term: None,
             leaves: false,
+            deterministic: vec![],
+            load: None,
+            memo: vec![],
+            round_trip_us: None,
         };
         self.feed(Event::Beat { user: user("workers"), beat });
     }
@@ -257,24 +267,27 @@ impl Play {
             marks,
             trace: None,
             first: false,
+            progress: false,
+            has_fallback: false,
+            fresh: false,
         };
         let (client, generation) = (ClientId::from_u128(1), Generation(1));
         let submit = Submit { client, generation, jobs: vec![submission] };
         self.feed(Event::Submitted { user: user("client"), submit });
     }
 
-    #[expect(clippy::too_many_lines, reason = "one short arm for each deed")]
-    fn act(&mut self, deed: Deed) {
-        match deed {
-            Deed::Submit { job, marks: known, priority, function } => {
+    #[expect(clippy::too_many_lines, reason = "one short arm for each action")]
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Submit { job, marks: known, priority, function } => {
                 self.submit(job, marks(known), priority, function);
             }
-            Deed::Cancel(job) => {
+            Action::Cancel(job) => {
                 self.feed(Event::Cancelled { user: user("client"), ids: ids(job) });
             }
-            Deed::Ask(job) => self.feed(Event::Asked { user: user("client"), ids: ids(job) }),
-            Deed::Note { job, marks: known } => self.note(JobId::from_u128(job), marks(known)),
-            Deed::Beat { worker, newer, draining, held } => {
+            Action::Ask(job) => self.feed(Event::Asked { user: user("client"), ids: ids(job) }),
+            Action::Note { job, marks: known } => self.note(JobId::from_u128(job), marks(known)),
+            Action::Beat { worker, newer, draining, held } => {
                 let held = held
                     .into_iter()
                     .map(|(job, term, number, running)| Held {
@@ -288,7 +301,7 @@ impl Play {
                 let state = if draining { WorkerState::Draining } else { WorkerState::Live };
                 self.beat(worker, newer, state, held);
             }
-            Deed::Start { worker, job, attempt: (term, number), results } => {
+            Action::Start { worker, job, attempt: (term, number), results } => {
                 let attempt = Attempt { term: Term(term), number };
                 let started = Started {
                     worker: WorkerId::from_u128(worker),
@@ -298,47 +311,50 @@ impl Play {
                 let via = if results { Via::Results } else { Via::Beats };
                 self.feed(Event::Started { user: user("workers"), started, via });
             }
-            Deed::End { worker, job, attempt: (term, number), end } => {
+            Action::End { worker, job, attempt: (term, number), end } => {
                 let end = match end {
                     Ending::Value => {
                         End::Answer(Answer::Value(vec![u8::try_from(number).unwrap()].into()))
                     }
                     Ending::Cancelled => End::Answer(Answer::Cancelled),
-                    Ending::Poisoned => End::Answer(Answer::Poisoned { workers: vec![] }),
+                    Ending::Poisoned => {
+                        End::Answer(Answer::Poisoned { workers: vec![], crashes: vec![] })
+                    }
                     Ending::Returned { willing } => End::Returned { willing },
+                    Ending::Crashed => End::Crashed(crash(worker, term, number)),
                 };
                 let attempt = Attempt { term: Term(term), number };
                 self.answer(worker, Ended { key: key(job), attempt, end, took_us: 1000 });
             }
-            Deed::Settle(outcome) => {
+            Action::Settle(outcome) => {
                 let tokens = std::mem::take(&mut self.tokens);
                 self.feed(Event::Settled { tokens, outcome });
             }
-            Deed::Declare(declared) => {
+            Action::Declare(declared) => {
                 for pool in std::mem::take(&mut self.declares) {
                     self.feed(Event::PoolDeclared { pool, declared });
                 }
             }
-            Deed::Depths { pools: messages, answers } => {
+            Action::Depths { pools: messages, answers } => {
                 if let Some((asked_at, pools)) = self.depths.take() {
                     let pools = pools.into_iter().map(|pool| (pool, messages)).collect();
                     self.feed(Event::Depths { asked_at, pools, answers });
                 }
             }
-            Deed::Echo => {
+            Action::Echo => {
                 if let Some(presence) = self.presence.take() {
                     self.feed(Event::PresenceSeen(presence));
                 }
             }
-            Deed::Pass(ticks) => self.pass(ticks),
-            Deed::LinkDown => self.feed(Event::LinkDown),
-            Deed::LinkUp => self.feed(Event::LinkUp),
-            Deed::Lead(term) => self.feed(Event::Leading { term: Term(term) }),
-            Deed::Block(true) => self.feed(Event::Blocked),
-            Deed::Block(false) => self.feed(Event::Unblocked),
-            Deed::Drain(worker, true) => self.feed(Event::Drain(WorkerId::from_u128(worker))),
-            Deed::Drain(worker, false) => self.feed(Event::Resume(WorkerId::from_u128(worker))),
-            Deed::CancelJob(job) => self.feed(Event::CancelJob(key(job))),
+            Action::Pass(ticks) => self.pass(ticks),
+            Action::LinkDown => self.feed(Event::LinkDown),
+            Action::LinkUp => self.feed(Event::LinkUp),
+            Action::Lead(term) => self.feed(Event::Leading { term: Term(term) }),
+            Action::Block(true) => self.feed(Event::Blocked),
+            Action::Block(false) => self.feed(Event::Unblocked),
+            Action::Drain(worker, true) => self.feed(Event::Drain(WorkerId::from_u128(worker))),
+            Action::Drain(worker, false) => self.feed(Event::Resume(WorkerId::from_u128(worker))),
+            Action::CancelJob(job) => self.feed(Event::CancelJob(key(job))),
         }
     }
 
@@ -354,15 +370,15 @@ impl Play {
         for tick in 0..200 {
             self.now += TICK;
             self.feed(Event::Tick);
-            self.act(Deed::Echo);
-            self.act(Deed::Declare(true));
-            self.act(Deed::Depths { pools: Some(0), answers: 0 });
+            self.act(Action::Echo);
+            self.act(Action::Declare(true));
+            self.act(Action::Depths { pools: Some(0), answers: 0 });
             if tick % 10 == 0 {
                 for worker in [8, 3] {
                     self.beat(worker, true, WorkerState::Live, vec![]);
                 }
             }
-            self.act(Deed::Settle(Outcome::Confirmed));
+            self.act(Action::Settle(Outcome::Confirmed));
             for (job, marks) in std::mem::take(&mut self.struck) {
                 self.note(job, marks);
             }
@@ -387,8 +403,21 @@ fn ids(job: u128) -> Ids {
     Ids { client: ClientId::from_u128(1), generation: Generation(1), ids }
 }
 
+fn crash(worker: u128, term: u64, number: u32) -> Crash {
+    Crash {
+        worker: WorkerId::from_u128(worker),
+        attempt: Attempt { term: Term(term), number },
+        signal: Some(9),
+        code: None,
+        memory_bytes: 0,
+        output: String::new(),
+        note: None,
+    }
+}
+
 fn marks((mark, strikes): (bool, Vec<u128>)) -> Marks {
-    Marks { mark, strikes: strikes.into_iter().map(WorkerId::from_u128).collect() }
+    let strikes = strikes.into_iter().map(WorkerId::from_u128).collect();
+    Marks { mark, strikes, crashes: vec![] }
 }
 
 proptest! {
@@ -396,11 +425,11 @@ proptest! {
 
     #[test]
     fn the_counters_balance_and_the_system_recovers_after_any_faults(
-        deeds in prop::collection::vec(deeds(), 1..120),
+        actions in prop::collection::vec(actions(), 1..120),
     ) {
         let mut play = Play::new();
-        for deed in deeds {
-            play.act(deed);
+        for action in actions {
+            play.act(action);
         }
         play.heal();
         let left = play.scheduler.jobs(9, play.now);

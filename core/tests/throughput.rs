@@ -66,7 +66,13 @@ impl Run {
             slots,
             state: WorkerState::Live,
             held,
+            isolated: false,
+            term: None,
             leaves: false,
+            deterministic: vec![],
+            load: None,
+            memo: vec![],
+            round_trip_us: None,
         };
         self.feed(Event::Beat { user: "worker".parse().unwrap(), beat });
     }
@@ -128,7 +134,7 @@ impl Run {
                 Effect::AskDepths { asked_at, .. } => {
                     replies.push(Event::Depths { asked_at, pools: vec![], answers: 0 });
                 }
-                Effect::Purge(_) | Effect::StepDown => {}
+                Effect::Purge(_) | Effect::Will { .. } | Effect::Trace(_) | Effect::StepDown => {}
             }
         }
         for event in replies {
@@ -146,6 +152,9 @@ impl Run {
             marks: Marks::default(),
             trace: None,
             first: false,
+            progress: false,
+            has_fallback: false,
+            fresh: false,
         });
         let (client, generation) = (ClientId::from_u128(1), Generation(1));
         let submit = Submit { client, generation, jobs: jobs.collect() };

@@ -13,7 +13,7 @@ pub const PRIMES: PureFunction<u64, u64> = Function::pure("primes", 1, primes).d
 /// The picture is at most 65,536 pixels wide and high.
 pub const MANDELBROT: PureFunction<(u32, u32, u32), Vec<u16>> =
     Function::pure("mandelbrot", 1, mandelbrot).deterministic();
-/// Sleeps for the given number of milliseconds, and returns it.
+/// Sleeps for the given number of milliseconds, says how far it is, and returns it.
 pub const SLEEP: PureFunction<u64, u64> = Function::pure("sleep", 1, sleep);
 /// Returns its argument.
 pub const ECHO: PureFunction<ByteBuf, ByteBuf> =
@@ -55,6 +55,8 @@ fn primes(below: u64) -> u64 {
     (2..below).filter(|n| is_prime(*n)).fold(0, |count, _| count + 1)
 }
 
+/// How long it sleeps before it says so, in milliseconds.
+const NAP: u64 = 100;
 /// The largest picture: the memory and time for a row grow with its width.
 const SIDE: u32 = 65_536;
 
@@ -79,7 +81,16 @@ fn iterations(real: f64, imaginary: f64) -> u16 {
 }
 
 fn sleep(millis: u64) -> u64 {
-    std::thread::sleep(Duration::from_millis(millis));
+    let (job, mut slept) = (simple_dist::job::current(), 0);
+    while slept < millis {
+        let nap = (millis - slept).min(NAP);
+        std::thread::sleep(Duration::from_millis(nap));
+        slept += nap;
+        if let Some(job) = &job {
+            let (seconds, all) = (slept as f32 / 1e3, millis as f32 / 1e3);
+            job.progress(seconds / all, format_args!("slept {seconds:.1} of {all:.1} s"));
+        }
+    }
     millis
 }
 

@@ -7,6 +7,7 @@ const AGAIN_MS = 2000;
 const SELF_MS = 900;
 
 const parts = document.body.dataset.parts;
+const base = new URL("..", document.currentScript.src).pathname;
 let source = null;
 let madeAt = null; // by this machine's clock, since the other's may differ
 let again = 0;
@@ -90,9 +91,9 @@ function parse(html) {
 function connect() {
   clearTimeout(again);
   if (source || document.hidden) return;
-  source = new EventSource("/page/events?of=" + (parts || "status"));
+  source = new EventSource(base + "page/events?of=" + (parts || "status"));
   source.addEventListener("view", (event) => {
-    const filtered = parts && filter && isFiltered();
+    const filtered = parts && filter && query();
     for (const element of [...parse(event.data).children]) {
       if (!(filtered && element.id === "jobs")) put(element);
     }
@@ -162,14 +163,10 @@ async function refreshSelf(now) {
 
 const filter = document.querySelector("form[data-filter]");
 
-function isFiltered() {
-  return filter.elements.q.value.trim() !== "" || filter.elements.failed.checked;
-}
-
 function query() {
-  const query = new URLSearchParams();
-  if (filter.elements.q.value.trim()) query.set("q", filter.elements.q.value.trim());
-  if (filter.elements.failed.checked) query.set("failed", "on");
+  const query = new URLSearchParams(new FormData(filter));
+  query.set("q", query.get("q").trim());
+  if (!query.get("q")) query.delete("q");
   return query.toString();
 }
 
@@ -180,7 +177,7 @@ async function refreshJobs(now) {
   askedAt = performance.now();
   const request = ++jobsAsked;
   try {
-    const answer = await fetch("/page/jobs?" + query());
+    const answer = await fetch(base + "page/jobs?" + query());
     if (!answer.ok || request < jobsShown) return;
     jobsShown = request;
     put(parse(await answer.text()).firstElementChild);

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use simple_dist_link::{BrokerUrl, Certificates, Consume, Link, Options, Plan, UrlError};
+use simple_dist_link::{
+    BrokerUrl, Certificates, Consume, Link, Options, Plan, UrlError, own_thread,
+};
 use simple_dist_protocol::topology::{Declaration, PrefixError, QueueKind, QueueSpec, Topology};
 use simple_dist_protocol::{DistributorId, Generation, limits};
 use tokio::net::TcpListener;
@@ -13,11 +16,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::Handle;
-use crate::service::{Parts, Service};
+use crate::history::{self, HistoryFile};
+use crate::service::{Parts, Service, unix_now};
 use crate::view::ViewBuilder;
 use crate::web;
 use crate::wire::decode::Source;
-use simple_dist_core::scheduler::Config;
+use simple_dist_core::scheduler::{Config, Hedging};
+pub use simple_dist_core::scheduler::{MEMO, Sharing};
 
 /// Why a distributor cannot start. Once started, it runs until its shutdown future completes.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +44,9 @@ pub enum Error {
         /// The reason.
         reason: io::Error,
     },
+    /// The thread that talks to the broker cannot be started, or has panicked.
+    #[error("the distributor's thread failed")]
+    Thread(#[source] io::Error),
 }
 
 /// A distributor: one is active, any number stand by.
@@ -54,6 +62,11 @@ impl Distributor {
             prefix: "sd".to_owned(),
             queues: QueueKind::Classic,
             preview: false,
+            hedging: Hedging::default(),
+            relief: true,
+            sharing: Sharing::All,
+            memo: MEMO,
+            history: None,
             http: None,
         }
     }
@@ -67,6 +80,11 @@ pub struct Builder {
     prefix: String,
     queues: QueueKind,
     preview: bool,
+    hedging: Hedging,
+    relief: bool,
+    sharing: Sharing,
+    memo: usize,
+    history: Option<PathBuf>,
     http: Option<web::Settings>,
 }
 
@@ -83,8 +101,8 @@ impl std::fmt::Debug for Builder {
 impl Builder {
     /// The prefix of all names at the broker; `sd` by default.
     #[must_use]
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
         self
     }
 
@@ -103,11 +121,51 @@ impl Builder {
         self
     }
 
+    /// The most extra runs of slow jobs, in percent of a function's runs: 5 by default, 0 for none. A
+    /// job that runs for half as long again as 95 in 100 of the last runs of its function is placed a
+    /// second time where a slot is idle; the first answer counts.
+    #[must_use]
+    pub fn hedge(mut self, percent: u8) -> Self {
+        self.hedging.share = f64::from(percent.min(100)) / 100.0;
+        self
+    }
+
+    /// Whether a draining worker ends what it runs. By default, what it has just begun is placed
+    /// elsewhere at once, where a slot is idle and more of the run is left than is done.
+    #[must_use]
+    pub fn keep_drained(mut self, keep: bool) -> Self {
+        self.relief = !keep;
+        self
+    }
+
+    /// Whose equal calls of deterministic functions share runs and answers; everybody's by default.
+    #[must_use]
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.sharing = sharing;
+        self
+    }
+
+    /// The most bytes of kept answers, of functions whose workers have them kept
+    /// (`Function::memo`): 64 MiB by default, 0 for none.
+    #[must_use]
+    pub fn memo(mut self, bytes: usize) -> Self {
+        self.memo = bytes;
+        self
+    }
+
     /// The certificates to trust and to present over TLS, for an `amqps://` URL and the feature
     /// `tls`.
     #[must_use]
     pub fn certificates(mut self, certificates: Certificates) -> Self {
         self.certificates = certificates;
+        self
+    }
+
+    /// The file that keeps the history of the last week over a restart: written every five minutes and
+    /// at the end, at most about 5 MB. Without one, the history begins with the process.
+    #[must_use]
+    pub fn history(mut self, file: impl Into<PathBuf>) -> Self {
+        self.history = Some(file.into());
         self
     }
 
@@ -132,26 +190,39 @@ impl Builder {
         let id = DistributorId::new();
         tracing::info!(distributor.id = %id, broker = %url, "starting");
         let view_builder = ViewBuilder::new(id, &self.prefix, &url);
-        let (link, events) = Link::start(Options {
+        let options = Options {
             url,
             name: format!("simple-dist distributor {id}"),
             signed: false,
             plan: plan(topology.clone(), id),
-        });
+        };
         let (view, views) = watch::channel(Arc::default());
         let (handle, requests) = Handle::open(views);
-        let config = Config { preview: self.preview, ..Config::new(id) };
-        let parts = Parts { topology, config, events, requests, view_builder, view };
-        let service = Service::new(parts);
+        let config = Config {
+            preview: self.preview,
+            hedging: self.hedging,
+            relief: self.relief,
+            sharing: self.sharing,
+            memo: self.memo,
+            unix: unix_now(),
+            ..Config::new(id)
+        };
+        let history = history::read(self.history.as_deref(), unix_now());
+        let history = (history, HistoryFile::at(self.history));
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         if let Some((listener, settings)) = http {
             tasks.spawn(web::serve(listener, settings, handle, stop.clone()));
         }
-        Box::pin(service.run(shutdown)).await;
-        // HTTP callers that were still waiting have just been answered.
-        stop.cancel();
+        let serves = own_thread("distributor", shutdown, move |shutdown| async move {
+            let (link, events) = Link::start(options);
+            let parts = Parts { topology, config, events, requests, view_builder, history, view };
+            Box::pin(Service::new(parts).run(shutdown.cancelled())).await;
+            // HTTP callers that were still waiting have just been answered.
+            stop.cancel();
+            link.close().await;
+        });
+        serves.await.map_err(Error::Thread)?;
         while tasks.join_next().await.is_some() {}
-        link.close().await;
         tracing::info!(distributor.id = %id, "stopped");
         Ok(())
     }
@@ -166,22 +237,27 @@ fn listen(settings: Option<web::Settings>) -> Result<Option<(TcpListener, web::S
     Ok(listener.map(|listener| (listener, settings)))
 }
 
-/// Every distributor consumes beats and presence; only the active one consumes the rest.
+/// Every distributor consumes beats, presence and wills; only the active one consumes the rest.
 fn plan(topology: Topology, id: DistributorId) -> Box<dyn Fn(Generation) -> Plan + Send + Sync> {
     Box::new(move |generation| {
         let (heard, seen) = (topology.heard(id, generation), topology.seen(id, generation));
+        let wills = topology.wills(id, generation);
         let consume = |source: Source, queue: &QueueSpec| Consume {
             tag: source.tag(),
             queue: queue.name.clone(),
             prefetch: limits::LEADER_QUEUE_PREFETCH,
             exclusive: true,
         };
-        let consumed = vec![consume(Source::Beats, &heard), consume(Source::Presence, &seen)];
-        let mut declare = topology.shared();
-        declare.push(Declaration::Queue(heard.clone()));
-        declare.push(Declaration::Queue(seen.clone()));
+        let consumed = vec![
+            consume(Source::Beats, &heard),
+            consume(Source::Presence, &seen),
+            consume(Source::Wills, &wills),
+        ];
+        let queues = [&heard, &seen, &wills].map(|queue| Declaration::Queue(queue.clone()));
+        let mut declare = [queues.to_vec(), topology.shared()].concat();
         declare.push(topology.bound_to_beats(&heard));
         declare.push(topology.bound_to_presence(&seen));
+        declare.push(topology.bound_to_wills(&wills));
         Plan { declare, consume: consumed }
     })
 }

@@ -4,15 +4,17 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use simple_dist_core::scheduler::Purity;
 use simple_dist_protocol::message::Answered;
-use simple_dist_protocol::{JobId, JobKey, Selector, WorkerId};
+use simple_dist_protocol::{JobId, JobKey, Selector, WorkerId, text};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::view::{Job, View};
+use crate::history::{Asked, Range};
+use crate::view::{Action, Affected, FailedCall, Job, JobFilter, View};
 
 /// The most requests that wait for the scheduler's task: more mean that it is stuck or flooded.
 pub(crate) const REQUESTS: usize = 4096;
@@ -20,6 +22,8 @@ pub(crate) const REQUESTS: usize = 4096;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long past its timeout a call may take: the scheduler allows itself half a second.
 const GRACE: Duration = Duration::from_secs(2);
+/// The most characters kept of what an operator did.
+const ACTION: usize = 300;
 
 /// A handle to the scheduler's task; cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,8 +47,26 @@ pub struct HttpCall {
     pub priority: u8,
     /// A W3C `traceparent`, passed on to the worker.
     pub trace: Option<String>,
+    /// Whether it is to run even if an equal call runs already, or was answered.
+    pub fresh: bool,
     /// The caller's address: workers are shared fairly between addresses.
     pub peer: Option<IpAddr>,
+    /// The entity tags of answers that the caller has.
+    pub known: Vec<String>,
+}
+
+/// The answer to a call over HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpAnswer {
+    /// `None` if the caller has it already.
+    pub answered: Option<Answered>,
+    /// What it is the answer to, if it can only be this one.
+    pub purity: Option<Purity>,
+}
+
+/// The entity tag of the value of a call, between its quotes.
+pub(crate) fn entity_tag(purity: &Purity) -> String {
+    purity.call.to_string()[..32].to_owned()
 }
 
 /// Why a request failed.
@@ -65,7 +87,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A call; the reply is its answer.
-    Call(HttpCall, oneshot::Sender<Result<Answered, Refused>>),
+    Call(HttpCall, oneshot::Sender<Result<HttpAnswer, Refused>>),
     /// The caller of this job is gone.
     CallerGone(JobId),
     /// Make a worker finish what it holds (true), or take jobs again.
@@ -76,6 +98,16 @@ pub(crate) enum Request {
     Find(JobId, oneshot::Sender<Vec<Job>>),
     /// List some of the unfinished jobs, at most this many.
     List(usize, oneshot::Sender<Vec<Job>>),
+    /// Find the failed jobs with this id whose arguments are kept.
+    Failed(JobId, oneshot::Sender<Vec<FailedCall>>),
+    /// Count the jobs under way that a filter means.
+    Affected(JobFilter, oneshot::Sender<Vec<Affected>>),
+    /// Cancel some of them, at most this many; the reply is how many.
+    CancelSome(JobFilter, usize, oneshot::Sender<Result<usize, Refused>>),
+    /// Look at the hours before.
+    History(Asked, oneshot::Sender<Range>),
+    /// An operator did this; the reply comes when the view has it.
+    Acted(Action, oneshot::Sender<()>),
 }
 
 impl Handle {
@@ -102,7 +134,7 @@ impl Handle {
     ///
     /// [`Refused::Busy`] if the scheduler's task does not take the call or does not answer in time;
     /// [`Refused::NotActive`] if this distributor is on standby or its term ends during the call.
-    pub async fn call(&self, call: HttpCall) -> Result<Answered, Refused> {
+    pub async fn call(&self, call: HttpCall) -> Result<HttpAnswer, Refused> {
         let limit = call.timeout.saturating_add(GRACE);
         let (answer, answered) = oneshot::channel();
         let mut hold = CancelOnDrop { requests: &self.requests, id: Some(call.id) };
@@ -150,6 +182,51 @@ impl Handle {
     /// [`Refused::Busy`] if the scheduler's task does not reply in time.
     pub async fn list(&self, most: usize) -> Result<Vec<Job>, Refused> {
         self.ask(|answer| Request::List(most, answer)).await
+    }
+
+    /// The failed jobs with this id whose arguments are kept: one, unless two users chose the same
+    /// id.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not reply in time.
+    pub async fn failed(&self, job: JobId) -> Result<Vec<FailedCall>, Refused> {
+        self.ask(|answer| Request::Failed(job, answer)).await
+    }
+
+    /// How many jobs under way a filter means, by function.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not reply in time.
+    pub async fn affected(&self, filter: JobFilter) -> Result<Vec<Affected>, Refused> {
+        self.ask(|answer| Request::Affected(filter, answer)).await
+    }
+
+    /// Cancels at most `most` of the jobs under way that a filter means; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NotActive`] on standby, [`Refused::Busy`] if the task does not reply in time.
+    pub async fn cancel_some(&self, filter: JobFilter, most: usize) -> Result<usize, Refused> {
+        self.ask(|answer| Request::CancelSome(filter, most, answer)).await?
+    }
+
+    /// A part of the history.
+    pub(crate) async fn history(&self, asked: Asked) -> Result<Range, Refused> {
+        self.ask(|answer| Request::History(asked, answer)).await
+    }
+
+    /// Writes down what an operator did, in the log and in the view.
+    pub(crate) async fn acted(&self, by: Option<IpAddr>, what: String) {
+        let what = text::line(&what, ACTION).to_string();
+        let by = by.map(|by| by.to_string());
+        tracing::info!(by, "an operator {what}");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        // If the task is too busy, the log has it.
+        let action = Action { unix_ms, by, what };
+        let _busy = self.ask(|answer| Request::Acted(action, answer)).await;
     }
 
     async fn ask<T>(

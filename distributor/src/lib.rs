@@ -11,11 +11,13 @@
 mod builder;
 mod counters;
 mod handle;
+mod history;
+mod operator;
 mod page;
 mod service;
 pub mod view;
 pub mod web;
 mod wire;
 
-pub use builder::{Builder, Distributor, Error};
+pub use builder::{Builder, Distributor, Error, MEMO, Sharing};
 pub use handle::{Handle, HttpCall, Refused};

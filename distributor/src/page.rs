@@ -8,16 +8,25 @@
 
 mod actions;
 mod assets;
+mod bulk;
 mod colour;
+mod failures;
 mod footer;
+mod function;
 mod functions;
+mod history;
 mod job;
 mod jobs;
 mod live;
+mod problem;
+mod progress;
+mod retry;
+mod search;
 mod sentence;
 mod status;
 mod stream;
 mod tiles;
+mod worker;
 mod workers;
 
 use std::sync::Arc;
@@ -29,23 +38,26 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde::Deserialize;
-use simple_dist_protocol::{JobId, WorkerId, text};
+use simple_dist_protocol::JobId;
 use tokio_util::sync::CancellationToken;
 
 use self::colour::Colours;
+use self::failures::Failures;
 use self::footer::Footer;
 use self::functions::FunctionRow;
-use self::job::{Detail, JobCard};
+use self::job::JobCard;
 use self::jobs::{Ended, Filter, UnfinishedRow};
 use self::live::{ENDED_SHOWN, JobsPart, Live};
+pub(crate) use self::problem::not_found;
+use self::search::{Pages, Search};
 use self::sentence::Sentence;
 use self::status::Status;
 use self::stream::StreamChart;
 use self::tiles::Tile;
-use self::workers::{WorkerRow, fate};
-use crate::handle::{Handle, Refused};
-use crate::view::format::count;
-use crate::view::{View, Worker};
+use self::workers::WorkerList;
+use crate::handle::Handle;
+use crate::view::View;
+use crate::web::BasePath;
 
 /// The most jobs of each kind on the jobs page.
 const JOBS_SHOWN: usize = 200;
@@ -56,6 +68,8 @@ pub(crate) struct Options {
     /// Whether a token is configured, so that a visitor who has it may drain workers and cancel
     /// jobs.
     pub(crate) actions: bool,
+    /// The path under which a proxy shows the page.
+    pub(crate) base: BasePath,
     /// Ends the event streams.
     pub(crate) shutdown: CancellationToken,
 }
@@ -73,27 +87,25 @@ pub(crate) fn router(handle: Handle, options: Options) -> Router {
     Router::new()
         .route("/", get(now))
         .route("/functions", get(functions))
+        .route("/functions/{name}", get(function::page))
         .route("/workers", get(workers))
-        .route("/workers/{id}", get(worker))
+        .route("/workers/{id}", get(worker::page))
         .route("/jobs", get(jobs))
         .route("/jobs/{id}", get(job))
+        .route("/history", get(history::page))
         .route("/login", get(login))
         .route("/page/events", get(live::events))
         .route("/page/jobs", get(jobs_part))
         .route("/assets/{name}", get(assets::serve))
         .route("/workers/{id}/drain", post(actions::drain))
         .route("/workers/{id}/resume", post(actions::resume))
+        .route("/workers/drain", get(bulk::drain).post(bulk::drain_now))
+        .route("/workers/resume", get(bulk::resume).post(bulk::resume_now))
+        .route("/jobs/cancel", get(bulk::cancel).post(bulk::cancel_now))
         .route("/jobs/{id}/cancel", post(actions::cancel))
-        .with_state(Page { handle, live, actions: options.actions })
-}
-
-/// The page for unknown addresses; the outer router uses it as its fallback.
-pub(crate) fn not_found() -> Response {
-    let problem = ProblemPage {
-        title: "Page not found".to_owned(),
-        text: "The address may have been mistyped.".to_owned(),
-    };
-    (StatusCode::NOT_FOUND, html(problem.render())).into_response()
+        .route("/jobs/{id}/retry", post(retry::retry))
+        .route("/actions", get(actions::list))
+        .with_state(Page { handle, live, actions: options.actions, base: options.base })
 }
 
 #[derive(Clone)]
@@ -101,6 +113,7 @@ struct Page {
     handle: Handle,
     live: Live,
     actions: bool,
+    base: BasePath,
 }
 
 impl FromRef<Page> for Live {
@@ -127,14 +140,15 @@ struct Frame {
 #[derive(Template)]
 #[template(path = "now.html")]
 struct NowPage<'a> {
-    unlisted: &'a Option<String>,
     frame: Frame,
-    tiles: [Tile; 5],
+    tiles: [Tile; 6],
+    failures: Failures,
     picture: &'a StreamChart,
-    workers: &'a [WorkerRow],
+    workers: &'a WorkerList,
     buttons: bool,
     from: &'static str,
     functions: &'a [FunctionRow],
+    more: Option<String>,
     filter: &'a Filter,
     ended: &'a Ended,
     filtered: bool,
@@ -144,30 +158,23 @@ struct NowPage<'a> {
 #[template(path = "functions.html")]
 struct FunctionsPage<'a> {
     frame: Frame,
+    failures: Failures,
+    buttons: bool,
     functions: &'a [FunctionRow],
+    more: Option<String>,
+    search: &'a Search,
+    pages: &'a Pages,
 }
 
 #[derive(Template)]
 #[template(path = "workers.html")]
 struct WorkersPage<'a> {
-    unlisted: &'a Option<String>,
     frame: Frame,
-    workers: &'a [WorkerRow],
+    workers: &'a WorkerList,
     buttons: bool,
     from: &'static str,
-}
-
-#[derive(Template)]
-#[template(path = "worker.html")]
-struct WorkerPage<'a> {
-    frame: Frame,
-    worker: &'a WorkerRow,
-    says: String,
-    facts: Vec<Detail>,
-    picture: &'a StreamChart,
-    waiting: Vec<String>,
-    ended: &'a Ended,
-    buttons: bool,
+    search: &'a Search,
+    pages: &'a Pages,
 }
 
 #[derive(Template)]
@@ -175,6 +182,7 @@ struct WorkerPage<'a> {
 struct JobsPage<'a> {
     frame: Frame,
     filter: &'a Filter,
+    buttons: bool,
     under_way: Option<Vec<UnfinishedRow>>,
     ended: &'a Ended,
     filtered: bool,
@@ -195,13 +203,6 @@ struct LoginPage {
     wrong: bool,
 }
 
-#[derive(Template)]
-#[template(path = "problem.html")]
-struct ProblemPage {
-    title: String,
-    text: String,
-}
-
 impl Page {
     fn may_act(&self, visitor: Option<Extension<Visitor>>) -> bool {
         self.actions && visitor.is_some_and(|Extension(visitor)| visitor.may_act)
@@ -220,46 +221,12 @@ impl Page {
             may_log_out: may_act,
         }
     }
-
-    fn problem(&self, status: StatusCode, title: &str, text: &str) -> Response {
-        let problem = ProblemPage { title: title.to_owned(), text: text.to_owned() };
-        (status, html(problem.render())).into_response()
-    }
-
-    fn no_such(&self, thing: &str) -> Response {
-        self.problem(
-            StatusCode::NOT_FOUND,
-            &format!("No such {thing}"),
-            "It may be too old: what has ended is kept only for a while.",
-        )
-    }
-
-    fn forbidden(&self) -> Response {
-        self.problem(
-            StatusCode::FORBIDDEN,
-            "This needs the token",
-            "Log in with the distributor's token first.",
-        )
-    }
-
-    fn refused(&self, refused: Refused) -> Response {
-        let text = match refused {
-            Refused::NotActive => "This distributor is on standby. Ask the active one.",
-            Refused::Busy => "The distributor did not answer in time. Try again in a moment.",
-            Refused::Unknown => "It does not exist, or is gone.",
-        };
-        let status = match refused {
-            Refused::NotActive | Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Refused::Unknown => StatusCode::NOT_FOUND,
-        };
-        self.problem(status, "That did not work", text)
-    }
 }
 
-fn html(page: askama::Result<String>) -> Response {
+fn html(base: &BasePath, page: askama::Result<String>) -> Response {
     let uncached = [(header::CACHE_CONTROL, "no-store")];
     match page {
-        Ok(page) => (uncached, Html(page)).into_response(),
+        Ok(page) => (uncached, Html(base.under(page))).into_response(),
         Err(error) => {
             tracing::error!(%error, "cannot render a page");
             (StatusCode::INTERNAL_SERVER_ERROR, uncached).into_response()
@@ -278,16 +245,19 @@ async fn now(
     let mut frame = page.frame(&view, "now", String::new(), may_act);
     frame.title = frame.sentence.title(&view);
     frame.parts = live::ALL;
+    let (functions, more) = functions::few(&view, &colours);
     html(
+        &page.base,
         NowPage {
             frame,
             tiles: tiles::of(&view),
+            failures: Failures::of(&view, live::FAILURES_SHOWN, &colours),
             picture: &StreamChart::of(&view, &colours, None),
-            workers: &workers::rows(&view, &colours),
-            unlisted: &workers::unlisted(&view),
+            workers: &workers::few(&view, &colours),
             buttons: may_act,
             from: "now",
-            functions: &functions::rows(&view, &colours),
+            functions: &functions,
+            more,
             filter: &filter,
             ended: &jobs::ended(&view, &filter, ENDED_SHOWN, &colours),
             filtered: filter.is_on(),
@@ -296,76 +266,38 @@ async fn now(
     )
 }
 
-async fn functions(State(page): State<Page>, visitor: Option<Extension<Visitor>>) -> Response {
-    let view = page.handle.view();
-    let frame = page.frame(&view, "functions", "Functions".to_owned(), page.may_act(visitor));
-    let functions = functions::rows(&view, &Colours::of(&view));
-    html(FunctionsPage { frame, functions: &functions }.render())
-}
-
-async fn workers(State(page): State<Page>, visitor: Option<Extension<Visitor>>) -> Response {
-    let may_act = page.may_act(visitor);
-    let view = page.handle.view();
-    let frame = page.frame(&view, "workers", "Workers".to_owned(), may_act);
-    let workers = &workers::rows(&view, &Colours::of(&view));
-    let unlisted = &workers::unlisted(&view);
-    html(WorkersPage { unlisted, frame, workers, buttons: may_act, from: "workers" }.render())
-}
-
-async fn worker(
+async fn functions(
     State(page): State<Page>,
     visitor: Option<Extension<Visitor>>,
-    Path(id): Path<String>,
+    Query(search): Query<Search>,
 ) -> Response {
-    let may_act = page.may_act(visitor);
+    let buttons = page.may_act(visitor);
     let view = page.handle.view();
-    let found = id.parse::<WorkerId>().ok();
-    let found = found.and_then(|id| view.workers.iter().find(|worker| worker.id == id));
-    let Some(worker) = found else { return page.no_such("worker") };
+    let frame = page.frame(&view, "functions", "Functions".to_owned(), buttons);
     let colours = Colours::of(&view);
-    let title = format!("Worker {}", worker.id.short());
-    let waiting = worker.held.iter().filter(|job| job.slot.is_none());
+    let failures = Failures::of(&view, usize::MAX, &colours);
+    let found = functions::found(&view, &colours, &search);
+    let (functions, pages, search) = (&found.rows, &found.pages, &search);
     html(
-        WorkerPage {
-            frame: page.frame(&view, "workers", title, may_act),
-            worker: &workers::alone(worker, &colours),
-            says: worker_says(worker),
-            facts: worker_facts(worker),
-            picture: &StreamChart::of(&view, &colours, Some(worker.id)),
-            waiting: waiting.map(|job| job.id.to_string()).collect(),
-            ended: &jobs::ended_by(&view, worker.id, ENDED_SHOWN, &colours),
-            buttons: may_act,
-        }
-        .render(),
+        &page.base,
+        FunctionsPage { frame, failures, buttons, functions, more: None, search, pages }.render(),
     )
 }
 
-fn worker_says(worker: &Worker) -> String {
-    let state = match worker.state {
-        crate::view::WorkerState::Live => "It takes jobs",
-        crate::view::WorkerState::Draining => "It finishes what it holds and takes no more",
-        crate::view::WorkerState::Late => "Its beat is late",
-        crate::view::WorkerState::Unreachable => "Its link to the broker is gone",
-        crate::view::WorkerState::Lost | crate::view::WorkerState::Left => {
-            return format!("It was {}: {}.", worker.state.word(), fate(worker));
-        }
-    };
-    format!("{state}: {} of {} busy.", worker.busy, workers::slots(worker))
-}
-
-fn worker_facts(worker: &Worker) -> Vec<Detail> {
-    let fact = |name, text| Detail { name, text, path: None };
-    vec![
-        fact("Host", text::line(&worker.host, workers::NAMED).to_string()),
-        fact("Version", text::line(&worker.version, workers::NAMED).to_string()),
-        fact("Login", worker.user.to_string()),
-        fact("Known for", worker.age.to_string()),
-        fact("Last beat", format!("{} ago", worker.silent)),
-        fact("Pool", worker.pool.map_or_else(|| "none".to_owned(), |pool| pool.to_string())),
-        fact("Serves", worker.functions.join(", ")),
-        fact("Done", count(worker.done)),
-        fact("Failed", count(worker.failed)),
-    ]
+async fn workers(
+    State(page): State<Page>,
+    visitor: Option<Extension<Visitor>>,
+    Query(search): Query<Search>,
+) -> Response {
+    let may_act = page.may_act(visitor);
+    let view = page.handle.view();
+    let frame = page.frame(&view, "workers", "Workers".to_owned(), may_act);
+    let (workers, pages) = workers::found(&view, &Colours::of(&view), &search);
+    let (workers, pages, search) = (&workers, &pages, &search);
+    html(
+        &page.base,
+        WorkersPage { frame, workers, buttons: may_act, from: "workers", search, pages }.render(),
+    )
 }
 
 async fn jobs(
@@ -373,13 +305,16 @@ async fn jobs(
     visitor: Option<Extension<Visitor>>,
     Query(filter): Query<Filter>,
 ) -> Response {
+    let buttons = page.may_act(visitor);
     let view = page.handle.view();
     let colours = Colours::of(&view);
     // A distributor that is not active, or is too busy, lists none; the template says so.
     let list = page.handle.list(JOBS_SHOWN).await.ok();
     html(
+        &page.base,
         JobsPage {
-            frame: page.frame(&view, "jobs", "Jobs".to_owned(), page.may_act(visitor)),
+            frame: page.frame(&view, "jobs", "Jobs".to_owned(), buttons),
+            buttons,
             under_way: list.map(|jobs| jobs::under_way(&jobs, &filter, JOBS_SHOWN, &colours)),
             ended: &jobs::ended(&view, &filter, JOBS_SHOWN, &colours),
             filtered: filter.is_on(),
@@ -393,7 +328,7 @@ async fn jobs(
 async fn jobs_part(State(page): State<Page>, Query(filter): Query<Filter>) -> Response {
     let view = page.handle.view();
     let ended = jobs::ended(&view, &filter, ENDED_SHOWN, &Colours::of(&view));
-    html(JobsPart { ended: &ended, filtered: filter.is_on() }.render())
+    html(&page.base, JobsPart { ended: &ended, filtered: filter.is_on() }.render())
 }
 
 async fn job(
@@ -413,7 +348,7 @@ async fn job(
     let title = format!("Job {}", jobs::label(id));
     let frame = page.frame(&view, "jobs", title, may_act);
     let cards = jobs.iter().map(|job| JobCard::of(job, &view, &colours)).collect();
-    html(JobPage { frame, cards, buttons: may_act }.render())
+    html(&page.base, JobPage { frame, cards, buttons: may_act }.render())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -422,7 +357,7 @@ struct Login {
 }
 
 async fn login(State(page): State<Page>, Query(login): Query<Login>) -> Response {
-    html(LoginPage { actions: page.actions, wrong: login.wrong.is_some() }.render())
+    html(&page.base, LoginPage { actions: page.actions, wrong: login.wrong.is_some() }.render())
 }
 
 #[cfg(test)]

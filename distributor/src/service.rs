@@ -11,27 +11,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use simple_dist_link as link;
 use simple_dist_link::{Delivery, Session};
 use simple_dist_protocol::Outcome;
+use simple_dist_protocol::message::Presence;
 use simple_dist_protocol::topology::Topology;
-use simple_dist_protocol::{Generation, PoolId, Term};
+use simple_dist_protocol::{Generation, PoolId, Span, Term};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::counters;
 use crate::handle::Request;
+use crate::history::{History, HistoryFile};
 use crate::view::{self, View, ViewBuilder};
 use crate::wire::Wire;
 use crate::wire::decode::{self, DecodeError, LeaderQueue, Source};
-use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token};
+use simple_dist_core::scheduler::{Config, Effect, Event, QueueTime, Scheduler, TICK, Token};
 
 use broker_calls::CallResult;
 use http_calls::HttpCallers;
 
-/// How often a standby tries to take the lock.
-const CLAIM: Duration = Duration::from_secs(1);
+/// How often a standby looks whether the lock is free: one tiny message each time.
+const CLAIM: Duration = Duration::from_millis(100);
 /// How often the shared topology is declared again, so that whatever somebody deletes is soon back,
 /// and the workers' beats within their limit.
 const UPKEEP: Duration = Duration::from_millis(500);
+/// How often the history is written to its file, which takes some milliseconds of a thread of its own.
+const SAVE: Duration = Duration::from_secs(300);
 /// How often, at most, a reached limit is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The most deliveries handled before effects are published: answers then leave as lists.
@@ -44,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) events: mpsc::Receiver<link::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) view_builder: ViewBuilder,
+    pub(crate) history: (History, HistoryFile),
     pub(crate) view: watch::Sender<Arc<View>>,
 }
 
@@ -58,11 +63,15 @@ pub(crate) struct Service {
     callers: HttpCallers,
     view_builder: ViewBuilder,
     view: watch::Sender<Arc<View>>,
+    history: History,
+    history_file: HistoryFile,
     begun: Instant,
     session: Option<Session>,
     leading: bool,
     /// Whether a request for the lock is running.
     claiming: bool,
+    /// When the next may begin.
+    claim_at: Instant,
     /// Broker calls in progress, each with the generation it was started in.
     broker_calls: JoinSet<(Generation, CallResult)>,
     /// Pools being purged, and whether each has to be declared again afterwards: a job placed
@@ -80,6 +89,7 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
+        let (history, history_file) = parts.history;
         Self {
             wire: Wire::new(parts.topology.clone()),
             scheduler: Scheduler::new(parts.config),
@@ -89,10 +99,13 @@ impl Service {
             callers: HttpCallers::new(),
             view_builder: parts.view_builder,
             view: parts.view,
+            history,
+            history_file,
             begun: Instant::now(),
             session: None,
             leading: false,
             claiming: false,
+            claim_at: Instant::now(),
             broker_calls: JoinSet::new(),
             purging: HashMap::new(),
             logged_errors: HashSet::new(),
@@ -107,6 +120,7 @@ impl Service {
         let mut tick = interval(TICK);
         let (mut claim, mut views) = (interval(CLAIM), interval(view::EVERY));
         let mut upkeep = interval(UPKEEP);
+        let mut saves = interval_at(Instant::now() + SAVE, SAVE);
         for clock in [&mut tick, &mut claim, &mut views, &mut upkeep] {
             clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
@@ -128,14 +142,19 @@ impl Service {
                 _ = claim.tick() => self.claim(),
                 _ = upkeep.tick() => self.session.iter().for_each(Session::declare_again),
                 _ = views.tick() => self.publish_view(),
+                _ = saves.tick() => self.history_file.save(&self.history),
             }
         }
         self.broker_calls.shutdown().await;
+        self.history_file.finish(&self.history).await;
     }
 
     /// Publishes a new view.
     fn publish_view(&mut self) {
         let view = self.view_builder.build(&self.scheduler, self.begun.elapsed(), unix_now());
+        if let Some(term) = self.scheduler.term() {
+            self.history.see(&view, term);
+        }
         self.log_reached_limits(&view);
         self.view.send_replace(Arc::new(view));
     }
@@ -183,16 +202,28 @@ impl Service {
 
     /// Acks on receipt: the sender sends again whatever is lost from here on.
     fn delivery(&mut self, delivery: Delivery) {
-        match decode::event(&delivery) {
-            Ok(mut event) => {
+        match decode::event(&delivery, &self.wire.wills) {
+            Ok(None) => {}
+            Ok(Some(mut event)) => {
                 if decode::enforce_limits(&mut event) > 0 {
                     self.count_undecodable(&delivery, DecodeError::Oversized);
                 }
+                self.hear_of_the_past(&mut event);
                 self.feed(event);
             }
             Err(error) => self.park(&delivery, error),
         }
         delivery.receipt.ack();
+    }
+
+    /// On standby the history is what the active distributor says.
+    fn hear_of_the_past(&mut self, event: &mut Event) {
+        let Event::PresenceSeen(presence) = event else { return };
+        if let Some(past) = presence.past.take()
+            && self.scheduler.term().is_none()
+        {
+            self.history.hear(past, presence.term, unix_now());
+        }
     }
 
     /// Counts each undecodable message, but logs only the first of a kind: garbage comes in floods.
@@ -251,18 +282,31 @@ impl Service {
                 let message = self.wire.control(&user, worker, generation, &control, token);
                 (message, Some(token))
             }
-            Effect::Presence(presence) => (self.wire.presence(&presence), None),
+            Effect::Will { user, worker, generation } => {
+                (self.wire.will(&user, worker, generation), None)
+            }
+            Effect::Presence(presence) => {
+                let past = self.history.past(unix_now());
+                (self.wire.presence(&Presence { past, ..presence }), None)
+            }
             Effect::DeclarePool(pool) => return self.declare(session, pool),
             Effect::Purge(pool) => return self.purge(session, pool),
             Effect::AskDepths { asked_at, pools } => {
                 return self.ask_depths(session, asked_at, pools);
             }
             Effect::StepDown => return session.give_up("another distributor is active now"),
+            Effect::Trace(queued) => return self.trace(&queued),
         };
         if let (Err(_), Some(token)) = (session.publish(message), token) {
             let settled = Event::Settled { tokens: vec![token], outcome: Outcome::Refused };
             self.pending.push_back(settled);
         }
+    }
+
+    fn trace(&self, queued: &QueueTime) {
+        let began = SystemTime::now() - self.begun.elapsed();
+        let span = (began + queued.from, began + queued.to);
+        Span::queue(&queued.function, queued.id, &queued.trace, span, queued.failure);
     }
 
     fn start_term(&mut self, session: Session) {
@@ -276,7 +320,7 @@ impl Service {
     }
 }
 
-fn unix_now() -> Duration {
+pub(crate) fn unix_now() -> Duration {
     // A clock before 1970 only shows wrong times.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

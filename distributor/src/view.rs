@@ -3,6 +3,7 @@
 
 mod builder;
 pub(crate) mod format;
+mod looks;
 mod problems;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -10,4 +11,5 @@ pub(crate) mod sample;
 pub use simple_dist_core::view::*;
 
 pub(crate) use builder::ViewBuilder;
+pub(crate) use looks::{COLOURS, Looks};
 pub(crate) use problems::{diagnose, placed_again, stale};

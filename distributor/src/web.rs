@@ -8,6 +8,7 @@
 
 mod access;
 mod api;
+mod base;
 mod connections;
 mod health;
 mod host;
@@ -28,12 +29,14 @@ mod write_timeout;
 use std::io;
 
 use axum::Router;
+use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::handle::Handle;
 use crate::page;
 
+pub use base::BasePath;
 pub use settings::{LISTEN, Secret, Settings, SettingsError};
 
 /// Binds the address; `None` if it is taken and not required.
@@ -67,7 +70,11 @@ fn router(
     limits: memory::Limits,
     shutdown: CancellationToken,
 ) -> Router {
-    let options = page::Options { actions: settings.token.is_some(), shutdown: shutdown.clone() };
+    let options = page::Options {
+        actions: settings.token.is_some(),
+        base: settings.base_path.clone(),
+        shutdown: shutdown.clone(),
+    };
     let routes = Router::new()
         .merge(health::router(handle.clone()))
         .merge(metrics::router(handle.clone()))
@@ -75,7 +82,11 @@ fn router(
         .merge(page::router(handle.clone(), options))
         .merge(login::router(settings.clone()))
         .nest("/api/v1", api::router(handle, shutdown));
-    middleware::apply(routes, settings, limits)
+    let base = settings.base_path.clone();
+    let app = middleware::apply(routes, settings, limits);
+    // Routes are chosen before a router's own layers run.
+    let strip = move |request: Request| base.strip(request);
+    Router::new().fallback_service(tower::util::MapRequest::new(app, strip))
 }
 
 #[cfg(test)]

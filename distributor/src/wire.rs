@@ -1,6 +1,7 @@
 //! Encodes effects into messages, and looks up where they go; [`decode`] is the way in.
 
 pub(crate) mod decode;
+mod wills;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use simple_dist_protocol::message::{Control, Deliveries, Delivery, Place, Placem
 use simple_dist_protocol::topology::{Name, Topology};
 use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
 
+use self::wills::Wills;
 use simple_dist_core::scheduler::{Origin, Token};
 
 /// The most routes kept in the cache; beyond this it is cleared.
@@ -26,6 +28,7 @@ pub(crate) struct Wire {
     clients: HashMap<(Origin, Term), Arc<Route>>,
     presence: Arc<Route>,
     parked: Arc<Route>,
+    pub(crate) wills: Wills,
 }
 
 impl Wire {
@@ -42,6 +45,7 @@ impl Wire {
             clients: HashMap::new(),
             presence: Arc::new(presence),
             parked: Arc::new(parked),
+            wills: Wills::new(),
             topology,
         }
     }
@@ -127,6 +131,19 @@ impl Wire {
             token: Some(token.0),
             lane: Lane::Control,
         }
+    }
+
+    /// The will of a worker's link, for that link to hold. A worker that knows no wills has no such
+    /// queue.
+    pub(crate) fn will(
+        &self,
+        user: &UserName,
+        worker: WorkerId,
+        generation: Generation,
+    ) -> Outgoing {
+        let queue = self.topology.will(user, worker, generation);
+        let route = to_queue(&self.topology, queue.name, false, None);
+        unconfirmed(&Arc::new(route), write(&self.wills.write(worker, generation)), Lane::Control)
     }
 
     /// The active distributor's beat, for everyone.

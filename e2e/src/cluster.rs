@@ -1,6 +1,5 @@
 //! A distributor, workers and clients of one test, in its process.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use simple_dist_client::Client;
@@ -12,7 +11,7 @@ use simple_dist_worker::Worker;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{BrokerSite, remote};
+use crate::{BrokerSite, free_port, remote};
 
 /// How long the roles may take to stop.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -43,11 +42,15 @@ impl Cluster {
     /// # Panics
     /// Panics if no port is free.
     pub async fn with_page(host: &str) -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port left");
-        let mut settings = Settings::new(listener.local_addr().expect("it has an address"));
+        Self::with_page_under("", host).await
+    }
+
+    /// The same with the page under a path, as behind a proxy; the address has it.
+    pub async fn with_page_under(path: &str, host: &str) -> (Self, String) {
+        let mut settings = Settings::new(free_port().parse().expect("it is an address"));
         settings.token = Some(Secret::new(Self::TOKEN).expect("it can be sent in a header"));
-        let address = format!("http://{}", settings.listen);
-        drop(listener);
+        settings.base_path = path.parse().expect("it is a path");
+        let address = format!("http://{}{path}", settings.listen);
         (Self::of(Some(settings), host).await, address)
     }
 

@@ -4,6 +4,9 @@
 
 mod broker_site;
 mod cluster;
+#[cfg(feature = "otel")]
+mod collector;
+mod free_port;
 mod relay;
 mod remote;
 #[cfg(feature = "tls")]
@@ -12,6 +15,9 @@ mod vhost;
 
 pub use self::broker_site::BrokerSite;
 pub use self::cluster::Cluster;
+#[cfg(feature = "otel")]
+pub use self::collector::{Collected, Collector};
+pub use self::free_port::free_port;
 pub use self::relay::Relay;
 pub use self::remote::remote;
 #[cfg(feature = "tls")]

@@ -22,7 +22,7 @@ pub(super) struct AnswerTimeout {
 }
 
 /// The time between two polls.
-const LOOK: Duration = Duration::from_millis(100);
+pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 impl AnswerTimeout {
     pub(super) fn new(blocked: watch::Receiver<bool>) -> Self {
@@ -43,36 +43,33 @@ impl AnswerTimeout {
         &self,
         answer: impl Future<Output = Result<T, lapin::Error>>,
     ) -> Result<T, Reason> {
-        self.wait_and(answer, |_looks| ()).await
-    }
-
-    /// Waits for the confirm of what was written.
-    pub(super) async fn confirmed<T>(
-        &self,
-        confirm: impl Future<Output = Result<T, lapin::Error>>,
-    ) -> Result<T, Reason> {
-        let count = |looks| self.unconfirmed.store(looks, Ordering::Relaxed);
-        let confirmed = self.wait_and(confirm, count).await;
-        count(0);
-        confirmed
-    }
-
-    async fn wait_and<T>(
-        &self,
-        answer: impl Future<Output = Result<T, lapin::Error>>,
-        count: impl Fn(u32),
-    ) -> Result<T, Reason> {
         tokio::pin!(answer);
         let mut looks = 0;
         while LOOK * looks < limits::BROKER {
             tokio::select! {
                 biased;
                 answer = &mut answer => return answer.map_err(|error| reason(&error)),
-                () = sleep(LOOK) => looks = if self.is_blocked() { 0 } else { looks + 1 },
+                () = sleep(LOOK) => looks = self.next(looks),
             }
-            count(looks);
         }
         Err(Failure::Late.into())
+    }
+
+    /// Another poll without a confirm of what was written, after so many: an error if that is enough.
+    pub(super) fn unconfirmed_still(&self, looks: &mut u32) -> Result<(), Reason> {
+        *looks = self.next(*looks);
+        self.unconfirmed.store(*looks, Ordering::Relaxed);
+        if LOOK * *looks < limits::BROKER { Ok(()) } else { Err(Failure::Late.into()) }
+    }
+
+    /// A confirm came.
+    pub(super) fn confirmed(&self, looks: &mut u32) {
+        *looks = 0;
+        self.unconfirmed.store(0, Ordering::Relaxed);
+    }
+
+    fn next(&self, looks: u32) -> u32 {
+        if self.is_blocked() { 0 } else { looks + 1 }
     }
 }
 

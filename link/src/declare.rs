@@ -41,15 +41,16 @@ pub(super) async fn declare_queue(
     let mut arguments = FieldTable::default();
     for (name, value) in &queue.arguments {
         let name = ShortString::try_new(*name).expect("names of arguments are short");
-        arguments.insert(name, argument(*value));
+        arguments.insert(name, argument(value));
     }
     channel.queue_declare(short(&queue.name), options, arguments).await.map(|_| ())
 }
 
-fn argument(value: ArgumentValue) -> AMQPValue {
+fn argument(value: &ArgumentValue) -> AMQPValue {
     match value {
-        ArgumentValue::Number(number) => AMQPValue::LongLongInt(number),
-        ArgumentValue::Text(text) => AMQPValue::LongString(text.into()),
+        ArgumentValue::Number(number) => AMQPValue::LongLongInt(*number),
+        ArgumentValue::Text(text) => AMQPValue::LongString((*text).into()),
+        ArgumentValue::Name(name) => AMQPValue::LongString(name.as_str().into()),
     }
 }
 

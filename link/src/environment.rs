@@ -7,6 +7,8 @@
 //! | `AMQP_CA_FILE`, `AMQP_CERTIFICATE_FILE`, `AMQP_KEY_FILE` | for `amqps`: see [`Certificates`] |
 //! | `SIMPLE_DIST_PREFIX` | the prefix of all names at the broker; `sd` by default |
 //! | `SIMPLE_DIST_SLOTS` | a worker's slots; the number of cores by default |
+//! | `SIMPLE_DIST_ISOLATION` | `process` or `thread`: in what a worker runs its jobs |
+//! | `SIMPLE_DIST_LOCAL_ISOLATION` | the same of a client, where functions run in its place |
 //!
 //! An empty variable counts as unset.
 
@@ -35,6 +37,10 @@ pub struct Environment {
     pub prefix: Option<String>,
     /// A worker's slots, if set.
     pub slots: Option<usize>,
+    /// Whether a worker's jobs run in processes of their own, if set.
+    pub isolated: Option<bool>,
+    /// Whether what a client runs by itself runs in processes of its own, if set.
+    pub isolated_locally: Option<bool>,
 }
 
 // Written by hand: the URL may contain a password.
@@ -43,6 +49,8 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("prefix", &self.prefix)
             .field("slots", &self.slots)
+            .field("isolated", &self.isolated)
+            .field("isolated_locally", &self.isolated_locally)
             .finish_non_exhaustive()
     }
 }
@@ -67,6 +75,14 @@ pub enum EnvironmentError {
     /// It is not a number of slots.
     #[error("SIMPLE_DIST_SLOTS: {0:?} is no number")]
     Slots(String),
+    /// It is neither of the two.
+    #[error("{variable}: {said:?} is neither process nor thread")]
+    Isolation {
+        /// The variable.
+        variable: &'static str,
+        /// What it says.
+        said: String,
+    },
 }
 
 impl Environment {
@@ -95,8 +111,20 @@ impl Environment {
         let slots = said("SIMPLE_DIST_SLOTS")
             .map(|text| text.parse().map_err(|_| EnvironmentError::Slots(text)))
             .transpose()?;
-        let url = url_of(said)?.unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Self { url, certificates, prefix: said("SIMPLE_DIST_PREFIX"), slots })
+        let isolation = |variable| match said(variable).as_deref() {
+            None => Ok(None),
+            Some("process") => Ok(Some(true)),
+            Some("thread") => Ok(Some(false)),
+            Some(said) => Err(EnvironmentError::Isolation { variable, said: said.to_owned() }),
+        };
+        Ok(Self {
+            url: url_of(said)?.unwrap_or_else(|| DEFAULT_URL.to_owned()),
+            certificates,
+            prefix: said("SIMPLE_DIST_PREFIX"),
+            slots,
+            isolated: isolation("SIMPLE_DIST_ISOLATION")?,
+            isolated_locally: isolation("SIMPLE_DIST_LOCAL_ISOLATION")?,
+        })
     }
 }
 
@@ -107,6 +135,23 @@ impl Environment {
 /// Fails if a file that a variable names cannot be read.
 pub fn url() -> Result<Option<String>, EnvironmentError> {
     url_of(&variable)
+}
+
+/// The variables that say who this process is to the broker and to others, or name a file that does:
+/// not for the processes that it starts.
+pub fn credentials() -> Vec<String> {
+    let files = [CERTIFICATE, KEY].map(str::to_owned);
+    let secrets = URLS.into_iter().chain(["SIMPLE_DIST_TOKEN", "SIMPLE_DIST_BROKER_PASSWORD"]);
+    secrets.flat_map(|name| [name.to_owned(), format!("{name}_FILE")]).chain(files).collect()
+}
+
+/// The environment of a process that is started to run functions: the variables that it does not get,
+/// which are [`credentials`], and those that it gets instead: a URL, where programs want one.
+pub fn of_children() -> (Vec<String>, Vec<(String, String)>) {
+    let without = credentials();
+    let given = without.iter().any(|name| env::var_os(name).is_some());
+    let with = given.then(|| (URLS[0].to_owned(), DEFAULT_URL.to_owned()));
+    (without, with.into_iter().collect())
 }
 
 /// A secret from a variable, or from the file that `<variable>_FILE` names.
@@ -190,10 +235,20 @@ mod tests {
     fn the_rest_is_read_or_refused() {
         let said = of(&[("SIMPLE_DIST_PREFIX", "mine"), ("SIMPLE_DIST_SLOTS", "3")]).unwrap();
         assert_eq!((said.prefix.as_deref(), said.slots), (Some("mine"), Some(3)));
+        for (text, isolated) in [("process", Some(true)), ("thread", Some(false)), ("", None)] {
+            let said: &[_] = if text.is_empty() { &[] } else { &[("SIMPLE_DIST_ISOLATION", text)] };
+            assert_eq!(of(said).unwrap().isolated, isolated);
+        }
+        let said = of(&[("SIMPLE_DIST_LOCAL_ISOLATION", "process")]).unwrap();
+        assert_eq!((said.isolated, said.isolated_locally), (None, Some(true)));
         let told = |said: &[(&str, &str)]| of(said).unwrap_err().to_string();
         assert_eq!(
             told(&[("SIMPLE_DIST_SLOTS", "all")]),
             "SIMPLE_DIST_SLOTS: \"all\" is no number"
+        );
+        assert_eq!(
+            told(&[("SIMPLE_DIST_ISOLATION", "all")]),
+            "SIMPLE_DIST_ISOLATION: \"all\" is neither process nor thread"
         );
         let missing = told(&[("AMQP_URL_FILE", "/nowhere/url")]);
         assert!(missing.starts_with("AMQP_URL_FILE: /nowhere/url: No such file"), "{missing}");

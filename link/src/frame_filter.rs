@@ -28,20 +28,19 @@ pub(super) struct FrameFilter {
     returns: Returns,
 }
 
-/// The ids of returned messages, by channel. The library would log each with its body.
+/// The channels and ids of returned messages. The library would log each with its body.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Returns(Arc<Mutex<HashMap<u16, HashSet<u64>>>>);
+pub(super) struct Returns(Arc<Mutex<HashSet<(u16, u64)>>>);
 
 impl Returns {
-    /// The ids of a channel that were not taken yet. A returned message is in here before the
-    /// library sees its confirm.
-    pub(super) fn take(&self, channel: u16) -> HashSet<u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel).unwrap_or_default()
+    /// Whether this message of a channel was returned, for the first who asks. A returned message is
+    /// in here before the library sees its confirm.
+    pub(super) fn take(&self, channel: u16, id: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(channel, id))
     }
 
     fn add(&self, channel: u16, id: u64) {
-        let mut returned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        returned.entry(channel).or_default().insert(id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((channel, id));
     }
 }
 

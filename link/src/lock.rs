@@ -80,8 +80,8 @@ async fn look(
     let confirm =
         channel.basic_publish(ShortString::default(), queue, options, &[], properties).await?;
     let confirmation = confirm.await?;
-    // There is one question at a time on this channel, so a returned message is this one.
-    let came_back = !broker.returns.take(channel.id()).is_empty();
+    // It has no id, which reads as 0. There is one question at a time on this channel.
+    let came_back = broker.returns.take(channel.id(), 0);
     Ok(match (came_back, confirmation) {
         (true, _) => Seen::Free,
         (false, Confirmation::Nack(_)) => Seen::Stale,

@@ -65,8 +65,9 @@ pub struct Drained {
     pub redelivered: bool,
 }
 
-/// The most messages that [`Session::drain_queue`] returns: a pool's window is far smaller.
-pub const DRAINED: usize = 4096;
+/// The most messages that [`Session::drain_queue`] returns: a pool's window is smaller, but for its
+/// slots.
+pub const DRAINED: usize = 32_768;
 
 impl Session {
     pub(super) fn new(inner: Inner) -> Self {

@@ -25,8 +25,9 @@ use simple_dist_protocol::Generation;
 const WAIT_MIN: Duration = Duration::from_millis(50);
 /// The longest wait; jitter adds at most as much again.
 const WAIT_MAX: Duration = Duration::from_secs(1);
-/// The wait for declarations by others.
-const WAIT_MISSING: Duration = Duration::from_millis(250);
+/// The waits for declarations by others: the first, doubled up to the longest. Who declares has often
+/// begun at the same moment.
+const WAIT_MISSING: (Duration, Duration) = (Duration::from_millis(8), Duration::from_millis(256));
 /// A generation that lived this long was good: the waits start over.
 const GOOD: Duration = Duration::from_secs(5);
 /// The most reasons remembered as logged: several addresses fail in several ways.
@@ -137,13 +138,15 @@ impl Supervisor {
     async fn prepare(&mut self, broker: &Arc<Broker>) -> Result<Prepared, Reason> {
         let plan = (self.options.plan)(self.generation);
         let mut progress = Progress { plan, declared: 0, granted: Vec::new() };
+        let (mut wait, longest) = WAIT_MISSING;
         loop {
             match progress.advance(broker).await {
                 Ok(()) => break,
                 Err(reason @ Reason::Missing(_)) => self.down(reason).await,
                 Err(reason) => return Err(reason),
             };
-            sleep(WAIT_MISSING).await;
+            sleep(wait).await;
+            wait = (wait * 2).min(longest);
         }
         let jobs = in_time(confirming(&broker.publishing)).await?;
         let control = in_time(confirming(&broker.publishing)).await?;

@@ -100,7 +100,7 @@ async fn forward(
 
 fn queue(number: u32) -> QueueSpec {
     let function = format!("function@{number}").parse().unwrap();
-    topology().pool(PoolId::of(&[function]))
+    topology().pool(PoolId::of(&[function], false))
 }
 
 fn topology() -> Topology {

@@ -17,7 +17,8 @@ use simple_dist_protocol::topology::{
     ArgumentValue, Declaration, Name, QueueKind, QueueSpec, Topology,
 };
 use simple_dist_protocol::{ClientId, Generation, JobId, Outcome, PoolId, codec};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -60,7 +61,7 @@ impl Installation {
     /// A pool's queue: not exclusive, so that all can see it.
     fn queue(&mut self, number: u32) -> QueueSpec {
         let function = format!("function@{number}").parse().unwrap();
-        let queue = self.topology.pool(PoolId::of(&[function]));
+        let queue = self.topology.pool(PoolId::of(&[function], false));
         self.queues.push(queue.name.clone());
         queue
     }
@@ -343,10 +344,12 @@ async fn a_deleted_queue_ends_the_generation_and_the_next_has_it_again() {
     installation.sweep().await;
 }
 
-/// Stands between a link and the broker, and can cut all connections at once.
+/// Stands between a link and the broker, and can cut all connections at once, or hold back what the
+/// broker says.
 struct Cable {
     url: String,
     cut: watch::Sender<u32>,
+    held: watch::Sender<bool>,
     _connections: JoinSet<()>,
 }
 
@@ -358,27 +361,78 @@ impl Cable {
         let url = broker().replace(&far.address(), &own);
         assert_ne!(url, broker(), "AMQP_URL names its port");
         let (cut, cuts) = watch::channel(0);
+        let (held, holds) = watch::channel(false);
         let mut connections = JoinSet::new();
         connections.spawn(async move {
             let mut pipes = JoinSet::new();
-            while let Ok((mut here, _)) = near.accept().await {
-                let (address, mut cuts) = (far.address(), cuts.clone());
+            while let Ok((here, _)) = near.accept().await {
+                let (address, mut cuts, holds) = (far.address(), cuts.clone(), holds.clone());
                 cuts.mark_unchanged();
                 pipes.spawn(async move {
-                    let mut there = TcpStream::connect(address).await.unwrap();
+                    let there = TcpStream::connect(address).await.unwrap();
+                    let (mut asked, answers) = here.into_split();
+                    let (said, mut questions) = there.into_split();
                     tokio::select! {
-                        _ended = copy_bidirectional(&mut here, &mut there) => {}
+                        _ended = copy(&mut asked, &mut questions) => {}
+                        () = copy_unheld(said, answers, holds) => {}
                         _cut = cuts.changed() => {}
                     }
                 });
             }
         });
-        Self { url, cut, _connections: connections }
+        Self { url, cut, held, _connections: connections }
+    }
+
+    /// Holds back what the broker says, or no longer.
+    fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
+}
+
+async fn copy_unheld(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut held: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await
+        && held.wait_for(|held| !held).await.is_ok()
+        && to.write_all(&buffer[..count]).await.is_ok()
+    {}
+}
+
+#[tokio::test]
+async fn what_is_unconfirmed_does_not_hold_up_what_comes_after() {
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let missing = installation.queue(2);
+    let mut observer = Tested::start(declared(&[&queue]));
+    let observing = observer.up().await;
+    let cable = Cable::lay().await;
+    let mut tested = Tested::start_at(&cable.url, |_| nothing());
+    let session = tested.up().await;
+    cable.hold(true);
+    for (token, name, arrived) in [(1, &queue.name, 1), (2, &missing.name, 1), (3, &queue.name, 2)]
+    {
+        session.publish(outgoing(&installation.route(name), token, Lane::Jobs)).unwrap();
+        let leaves = async {
+            let there = Some(Depth { messages: arrived, consumers: 0 });
+            while observing.depth(queue.name.clone()).await.unwrap() != there {}
+        };
+        timeout(LIMIT, leaves).await.expect("it leaves");
+    }
+    tested.nothing_follows().await;
+    cable.hold(false);
+    let (confirmed, returned) = (Outcome::Confirmed, Outcome::Returned);
+    let outcomes = HashMap::from([(1, confirmed), (2, returned), (3, confirmed)]);
+    assert_eq!(tested.settled(3).await, outcomes);
+    tested.link.close().await;
+    observer.link.close().await;
+    installation.sweep().await;
 }
 
 #[tokio::test]
@@ -689,7 +743,7 @@ async fn a_broker_that_allows_too_few_channels_is_refused_by_name() {
 async fn a_message_that_is_too_large_for_the_broker_is_refused_from_the_second_time_on() {
     let small = Broker::builder().max_message_size(1000).start().await.unwrap();
     let topology = Topology::new("small", QueueKind::Classic).unwrap();
-    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()]));
+    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()], false));
     let plan = Plan { declare: vec![Declaration::Queue(queue.clone())], consume: vec![] };
     let mut tested = Tested::start_at(small.url(), move |_| plan.clone());
     let of = |token, size| Outgoing {
@@ -718,7 +772,7 @@ async fn a_message_that_is_too_large_for_the_broker_is_refused_from_the_second_t
 async fn a_publisher_takes_so_many_bytes_and_the_other_lane_goes_on() {
     let broker = Broker::builder().memory_mark(1).start().await.unwrap();
     let topology = Topology::new("full", QueueKind::Classic).unwrap();
-    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()]));
+    let queue = topology.pool(PoolId::of(&["function@1".parse().unwrap()], false));
     let plan = Plan { declare: vec![Declaration::Queue(queue.clone())], consume: vec![] };
     let mut tested = Tested::start_at(broker.url(), move |_| plan.clone());
     let session = tested.up().await;

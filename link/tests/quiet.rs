@@ -79,7 +79,7 @@ async fn no_log_has_a_payload_or_a_complaint_of_the_client_library() {
         }),
     });
     let Event::Up(session) = next(&mut events).await else { panic!("it is up") };
-    let nowhere = topology.pool(PoolId::of(&["nobody@1".parse().unwrap()])).name;
+    let nowhere = topology.pool(PoolId::of(&["nobody@1".parse().unwrap()], false)).name;
     session.publish(secret(&topology, nowhere, 1)).unwrap();
     let Event::Settled(settled) = next(&mut events).await else { panic!("it is settled") };
     assert_eq!(settled.outcome, Outcome::Returned);

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,14 +25,15 @@ pub use self::error::RunError;
 use self::error::given;
 pub use self::error_text::ErrorText;
 pub use self::failure::{Failure, NoError};
-use crate::{Address, address, codec};
+use crate::{Address, MemoPolicy, address, codec};
 
 /// What a function may take and return: anything that serde can write and read.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a function's argument or value",
     label = "it lacks `Serialize`, `Deserialize` or `Send`, or it borrows",
     note = "arguments and values travel: `#[derive(serde::Serialize, serde::Deserialize)]` the type, and own what it holds (`String`, not `&str`; a tuple for several arguments)",
-    note = "an async function is served by `serve_async`, and its value is what the future gives"
+    note = "an async function is served by `serve_async`, and its value is what the future gives",
+    note = "more in docs/GUIDE.md: What the compiler says at a wrong first try"
 )]
 pub trait Argument: Serialize + DeserializeOwned + Send + 'static {}
 
@@ -71,6 +73,7 @@ pub struct Function<A, R, E = NoError> {
     name: &'static str,
     version: u32,
     deterministic: bool,
+    memo: Option<MemoPolicy>,
     types: PhantomData<fn(A) -> Result<R, E>>,
 }
 
@@ -146,7 +149,7 @@ impl<A, R, E> Function<A, R, E> {
     pub const fn new(name: &'static str, version: u32) -> Self {
         assert!(address::is_name(name), "a function's name is [a-z][a-z0-9_.-]{{0,63}}");
         assert!(address::is_version(version), "a function's version is at most 99999");
-        Self { name, version, deterministic: false, types: PhantomData }
+        Self { name, version, deterministic: false, memo: None, types: PhantomData }
     }
 
     /// Declares a function with its body.
@@ -164,16 +167,43 @@ impl<A, R, E> Function<A, R, E> {
         PureFunction { function: Self::new(name, version), body }
     }
 
-    /// Declares that the same arguments always give the same bytes, everywhere.
+    /// Declares that the same arguments always give the same bytes, everywhere: equal calls that are
+    /// under way at once then share one run.
     #[must_use]
     pub const fn deterministic(mut self) -> Self {
         self.deterministic = true;
         self
     }
 
+    /// Declares it [deterministic](Self::deterministic), and that its answers, values and errors, may be
+    /// kept and given to equal calls to come: each for so long, and all of them in so many bytes, which
+    /// include 576 of each besides its own. The distributor keeps them, for as long as it is the active one, and
+    /// has a bound for all functions together. A call can be `fresh()`, which gets no kept answer, and
+    /// renews it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use simple_dist_protocol::Function;
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3600);
+    /// const FIB: Function<u64, u64> = Function::new("fib", 1).memo(HOUR, 1 << 20);
+    ///
+    /// assert!(FIB.is_deterministic());
+    /// ```
+    #[must_use]
+    pub const fn memo(mut self, ttl: Duration, bytes: u64) -> Self {
+        self.memo = Some(MemoPolicy { ttl, bytes });
+        self.deterministic()
+    }
+
     /// Whether the same arguments always give the same bytes.
     pub const fn is_deterministic(&self) -> bool {
         self.deterministic
+    }
+
+    /// How its answers are kept, if they are.
+    pub const fn memo_policy(&self) -> Option<MemoPolicy> {
+        self.memo
     }
 
     /// Name and version.
@@ -252,10 +282,17 @@ fn written<R: Argument, E: Failure>(returned: E::Return<R>) -> Result<Vec<u8>, R
 }
 
 impl<A, R, E: Failure> PureFunction<A, R, E> {
-    /// Declares that the same arguments always give the same bytes, everywhere.
+    /// Declares that the same arguments always give the same bytes: see [`Function::deterministic`].
     #[must_use]
     pub const fn deterministic(mut self) -> Self {
         self.function = self.function.deterministic();
+        self
+    }
+
+    /// Has its answers kept for equal calls to come: see [`Function::memo`].
+    #[must_use]
+    pub const fn memo(mut self, ttl: Duration, bytes: u64) -> Self {
+        self.function = self.function.memo(ttl, bytes);
         self
     }
 
@@ -287,11 +324,27 @@ impl<A: Argument, R: Argument, E: Failure> PureFunction<A, R, E> {
     }
 }
 
+/// What runs a function: anything that is called with its argument and returns its value, or a `Result`
+/// where the function is declared with an error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot run this function",
+    label = "it takes or returns something else than the function's declaration says",
+    note = "by its declaration it is `Fn({A}) -> {R}`, or returns a `Result` of that where an error is the third type",
+    note = "an async function is served by `serve_async`",
+    note = "more in docs/GUIDE.md: What the compiler says at a wrong first try"
+)]
+pub trait Body<A, R, E: Failure>: Fn(A) -> E::Return<R> {}
+
+// Without it the compiler tells of another type, and not what to do about it.
+#[diagnostic::do_not_recommend]
+impl<A, R, E: Failure, F: Fn(A) -> E::Return<R>> Body<A, R, E> for F {}
+
 /// What can be called: a [`Function`], which workers alone run, or a [`PureFunction`], which can
 /// run in the caller's process too.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a declared function",
-    note = "declare it: `const F: Function<A, R> = Function::new(\"f\", 1)`, or with a body `Function::pure(\"f\", 1, f)`; if it can fail, as `Function<A, R, E>`"
+    note = "declare it: `const F: Function<A, R> = Function::new(\"f\", 1)`, or with a body `Function::pure(\"f\", 1, f)`; if it can fail, as `Function<A, R, E>`",
+    note = "more in docs/GUIDE.md: What the compiler says at a wrong first try"
 )]
 pub trait Callee<A, R, E: Failure> {
     /// Its name, version and types.

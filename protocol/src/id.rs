@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::Address;
+use crate::message::Memo;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $make:ident, $prefix:literal) => {
@@ -224,14 +225,44 @@ pub struct Attempt {
 pub struct PoolId(u64);
 
 impl PoolId {
-    /// The pool of workers that serve exactly these functions, in any order.
-    pub fn of(functions: &[Address]) -> Self {
+    /// The pool of workers that serve exactly these functions, in any order. Those that run each job
+    /// in a process of its own do not share a queue with others: what becomes of a job when a worker
+    /// is lost depends on it.
+    pub fn of(functions: &[Address], isolated: bool) -> Self {
         let mut sorted: Vec<&Address> = functions.iter().collect();
         sorted.sort();
         sorted.dedup();
         let mut hasher = blake3::Hasher::new();
         for address in sorted {
             hasher.update(address.to_string().as_bytes()).update(b"\n");
+        }
+        if isolated {
+            hasher.update(b"isolated\n");
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(u64::from_be_bytes(first))
+    }
+
+    /// The pool of those of its workers that declare these functions deterministic, and how to keep
+    /// the answers of these, in any order: workers that say different things of a function do not
+    /// share a queue.
+    #[must_use]
+    pub fn declaring(self, deterministic: &[Address], memo: &[Memo]) -> Self {
+        if deterministic.is_empty() {
+            return self;
+        }
+        let mut sorted: Vec<_> = deterministic.iter().collect();
+        sorted.sort();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0.to_be_bytes());
+        for address in sorted {
+            hasher.update(address.to_string().as_bytes()).update(b"\n");
+        }
+        let mut sorted: Vec<_> = memo.iter().collect();
+        sorted.sort();
+        for Memo { function, ttl_ms, bytes } in sorted {
+            hasher.update(format!("{function} {ttl_ms} {bytes}\n").as_bytes());
         }
         let mut first = [0; 8];
         first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
@@ -281,10 +312,13 @@ mod tests {
     #[test]
     fn a_pool_is_its_set_of_functions() {
         let of = |names: &[&str]| {
-            PoolId::of(&names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>())
+            let names: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+            PoolId::of(&names, false)
         };
         assert_eq!(of(&["fib@1", "echo@2"]), of(&["echo@2", "fib@1", "fib@1"]));
         assert_ne!(of(&["fib@1"]), of(&["fib@2"]));
+        let fib = ["fib@1".parse().unwrap()];
+        assert_ne!(PoolId::of(&fib, false), PoolId::of(&fib, true));
     }
 
     #[test]

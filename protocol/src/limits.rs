@@ -7,6 +7,10 @@ pub const ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 /// The most characters passed on of a panic's message, or of a description of an invalid argument:
 /// both may quote what the caller sent.
 pub const MESSAGE_CHARS: usize = 4096;
+/// The most bytes of what a function says of its progress.
+pub const PROGRESS_TEXT: usize = 200;
+/// How often a worker tells of the progress of a job, at most.
+pub const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 /// The deepest nesting of lists and maps in an argument, a value or a message.
 pub const DEPTH: usize = 128;
 /// The most jobs that one message carries.
@@ -16,10 +20,14 @@ pub const LIST_BYTES: usize = 1024 * 1024;
 /// The most measured run time in one message to a pool: longer jobs are never batched, since one
 /// slot would run them in sequence while others idle.
 pub const LIST_WORK: Duration = Duration::from_millis(10);
-/// How long past its turn a job may wait in a list: one that waits longer is returned unstarted.
+/// How long past its turn a job may wait in a list: one that waits longer is returned unstarted. A
+/// list that was taken ahead to bridge a long way to the broker may wait for as long as that is.
 pub const LIST_TIMEOUT: Duration = Duration::from_millis(100);
 /// The measured work that a pool's queue holds beyond its slots, per slot.
 pub const WINDOW_WORK: Duration = Duration::from_millis(20);
+/// The longest round trip to the broker that is bridged, by what a worker takes ahead and by what a
+/// pool's queue holds beside [`WINDOW_WORK`]: to the other side of the Earth.
+pub const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Jobs shorter than this count as short: a worker prefetches more of them, and no `Started` is
 /// published for them.
 pub const SHORT_JOB: Duration = Duration::from_millis(20);
@@ -81,6 +89,13 @@ pub const LEADER_QUEUE_BYTES: u64 = 1024 * 1024 * 1024;
 /// The most unacked messages delivered to the distributor per queue; each may have
 /// [`MESSAGE_BYTES`]. They are acked as soon as they are read, so few are enough to keep it busy.
 pub const LEADER_QUEUE_PREFETCH: u16 = 32;
+/// How much of what a child process printed is kept when it has crashed.
+pub const CRASH_OUTPUT_BYTES: usize = 2048;
+/// How long the queue of a will outlives its worker's link.
+pub const WILL_EXPIRES: Duration = Duration::from_secs(10);
+/// How often a will is renewed: brokers close a channel that holds a message for too long, half an
+/// hour by default.
+pub const WILL_RENEWED: Duration = Duration::from_secs(600);
 /// How long the queue of a pool without workers is kept.
 pub const POOL_EXPIRES: Duration = Duration::from_secs(3600);
 /// How long a client's queue outlives its client.

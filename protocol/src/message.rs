@@ -6,6 +6,11 @@
 
 mod answer;
 mod bound;
+pub mod crash;
+mod load;
+mod memo;
+mod past;
+mod progress;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +19,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::answer::Answer;
 pub use self::bound::Bound;
+pub use self::crash::Crash;
+pub use self::load::Load;
+pub use self::memo::Memo;
+pub use self::past::{Minute, MinuteOf, Moment, Past};
+pub use self::progress::{Progress, Progressed, ProgressedJob};
 use crate::{Address, Attempt, ClientId, Generation, JobId, JobKey, PoolId, Term, WorkerId};
 
 /// The version of the wire, in the header `sd-v` of every message.
@@ -68,28 +78,48 @@ pub struct Submission {
     /// term places it without having heard them all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first: bool,
+    /// Whether its caller wants to hear how far it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub progress: bool,
+    /// Whether its caller runs it in its own process if no worker can be reached: then it need not
+    /// wait for a worker that is out of reach.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_fallback: bool,
+    /// Whether it is to run by itself: it neither joins an equal call's run nor gets a kept answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
-/// Suspicion against a job: whether a first attempt came back, and the workers that were lost
-/// after they had started it.
+/// Evidence against a job: whether a first attempt came back, the workers that were lost after they
+/// had started it, and the child processes that it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
     /// An attempt came back or was swept.
     pub mark: bool,
     /// The workers lost with it.
     pub strikes: Vec<WorkerId>,
+    /// The child processes that it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crashes: Vec<Crash>,
 }
 
 impl Marks {
-    /// Marks and strikes together: at [`STRIKES`](crate::limits::STRIKES) the job is poisoned.
+    /// Marks, strikes and crashes together: at [`STRIKES`](crate::limits::STRIKES) the job is poisoned.
     pub fn count(&self) -> usize {
-        usize::from(self.mark) + self.strikes.len()
+        usize::from(self.mark) + self.strikes.len() + self.crashes.len()
     }
 
     /// Whether these marks include all of `other`.
     pub fn covers(&self, other: &Self) -> bool {
         (self.mark || !other.mark)
             && other.strikes.iter().all(|worker| self.strikes.contains(worker))
+            && other.crashes.iter().all(|crash| self.has_crash(crash))
+    }
+
+    /// Whether they have this crash.
+    pub fn has_crash(&self, crash: &Crash) -> bool {
+        let attempt = (crash.worker, crash.attempt);
+        self.crashes.iter().any(|known| (known.worker, known.attempt) == attempt)
     }
 }
 
@@ -153,6 +183,8 @@ pub enum Delivered {
     Struck(Marks),
     /// The distributor does not know the job: send it again.
     Unknown,
+    /// The job runs and is so far: only to whom asked for it in its submission.
+    Progress(Progress),
 }
 
 /// An answer with where it came from.
@@ -175,6 +207,14 @@ pub struct Answered {
     /// With [`Answer::Busy`]: what is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// Whether it did not run itself: the run of an equal job answered both, and `worker` and
+    /// `took_us` are of that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coalesced: bool,
+    /// If it is the kept answer of an equal job that ended before: how many milliseconds ago that was.
+    /// `worker` and `took_us` are of its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo_age_ms: Option<u64>,
 }
 
 /// From the distributor to a pool's queue.
@@ -216,6 +256,8 @@ pub enum FromWorker {
     Started(Started),
     /// How the worker is.
     Beat(WorkerBeat),
+    /// How far attempts are.
+    Progress(Progressed),
 }
 
 /// How attempts ended.
@@ -252,6 +294,8 @@ pub enum End {
         /// Whether the worker handed it back by its own will.
         willing: bool,
     },
+    /// The child process that ran it ended.
+    Crashed(Crash),
 }
 
 /// Attempts that begin now.
@@ -295,9 +339,28 @@ pub struct WorkerBeat {
     pub state: WorkerState,
     /// Every job it holds, started or not.
     pub held: Vec<Held>,
+    /// The term that last welcomed it on this link, which thereby knows that this beat came after
+    /// whatever an earlier term had sent here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
+    /// Whether each slot is a process of its own, so that no job can end the worker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
     /// Whether this is its last beat: it has stopped gracefully.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
+    /// Those of its functions whose same arguments always give the same bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deterministic: Vec<Address>,
+    /// How busy its machine is, if it can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// Those of the deterministic ones whose answers may be kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memo: Vec<Memo>,
+    /// How long a round trip to the broker takes it, in microseconds, once it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u32>,
 }
 
 /// Whether a worker takes jobs.
@@ -335,6 +398,9 @@ pub struct Presence {
     pub seq: u64,
     /// Functions with a live worker.
     pub functions: Vec<Address>,
+    /// Functions whose workers are all out of reach, and not lost yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<Address>,
     /// Jobs that wait.
     pub backlog: u64,
     /// Whether there is room for more.
@@ -342,6 +408,9 @@ pub struct Presence {
     /// If not: what is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// What has just passed, for those on standby.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
 }
 
 /// From the distributor to one worker.
@@ -375,4 +444,16 @@ pub enum Control {
         /// What it does not fit into.
         bound: Bound,
     },
+}
+
+/// From the distributor to the queue of a worker's will, and back to it when the worker's link has
+/// ended. The worker holds it and need not read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Will {
+    /// Whose link.
+    pub worker: WorkerId,
+    /// Which of its links.
+    pub generation: Generation,
+    /// The mark of the distributor that wrote it: nobody else can.
+    pub seal: Bytes,
 }

@@ -5,11 +5,12 @@
 //! Who gives places and who waits for calls do not know each other; they meet here.
 
 use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
-use crate::{Address, RunError};
+use crate::{Address, RunError, job};
 
 /// What a thread runs jobs in.
 pub trait Place {
@@ -28,6 +29,7 @@ thread_local! {
     static PLACE: RefCell<Option<Rc<dyn Place>>> = const { RefCell::new(None) };
     static STATE: Cell<State> = const { Cell::new(State::Runs) };
     static CALLS: RefCell<Option<Calls>> = const { RefCell::new(None) };
+    static POLLED: RefCell<Weak<Polled>> = const { RefCell::new(Weak::new()) };
 }
 
 /// The calls that an async job has made and whose ends it has not seen.
@@ -36,12 +38,24 @@ pub struct Calls(Arc<AtomicUsize>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub struct OpenCall(Calls);
+struct Counted(Calls);
+
+/// The calls that the job on a thread polls by itself, as in a runtime of its own. It waits until the
+/// last of them is dropped.
+#[derive(Debug)]
+struct Polled;
+
+/// A call that a job has made and whose end it has not seen.
+#[derive(Debug)]
+pub struct OpenCall {
+    _counted: Option<Counted>,
+    _polled: Option<Arc<Polled>>,
+}
 
 impl Calls {
     /// Runs a part of the job; the calls that begin meanwhile are counted.
     pub fn count<T>(&self, run: impl FnOnce() -> T) -> T {
-        let _before = Counted(CALLS.replace(Some(self.clone())));
+        let _before = Before(CALLS.replace(Some(self.clone())));
         run()
     }
 
@@ -51,23 +65,47 @@ impl Calls {
     }
 }
 
-/// A call begins; none if no async job makes it.
-pub fn begin_call() -> Option<OpenCall> {
-    let calls = CALLS.try_with(|calls| calls.borrow().clone()).ok().flatten()?;
-    calls.0.fetch_add(1, Ordering::AcqRel);
-    Some(OpenCall(calls))
+/// A call begins, and is polled outside of a [`wait`].
+pub fn begin_call() -> OpenCall {
+    let calls = CALLS.try_with(|calls| calls.borrow().clone()).ok().flatten();
+    let counted = calls.map(|calls| {
+        calls.0.fetch_add(1, Ordering::AcqRel);
+        Counted(calls)
+    });
+    OpenCall { _counted: counted, _polled: polled() }
 }
 
-impl Drop for OpenCall {
+fn polled() -> Option<Arc<Polled>> {
+    let open = POLLED.try_with(|polled| polled.borrow().upgrade()).ok()?;
+    if open.is_some() || STATE.get() != State::Runs || place().is_none() {
+        return open;
+    }
+    let polled = Arc::new(Polled);
+    POLLED.set(Arc::downgrade(&polled));
+    STATE.set(State::Waits);
+    Some(polled)
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// What was counted before on this thread, and will be again.
-struct Counted(Option<Calls>);
+impl Drop for Polled {
+    fn drop(&mut self) {
+        // Another thread, and another job by now, know nothing of it.
+        let ours = POLLED.try_with(|polled| ptr::eq(polled.borrow().as_ptr(), self));
+        if ours == Ok(true) {
+            runs_again(State::Runs);
+        }
+    }
+}
 
-impl Drop for Counted {
+/// What was counted before on this thread, and will be again.
+struct Before(Option<Calls>);
+
+impl Drop for Before {
     fn drop(&mut self) {
         CALLS.set(self.0.take());
     }
@@ -115,8 +153,36 @@ pub fn is_refused() -> bool {
 /// be run here.
 pub fn run_here<T>(run: impl FnOnce(&dyn Place) -> Option<T>) -> Option<T> {
     let place = place()?;
-    let _waits = Waiting { before: STATE.replace(State::Runs) };
-    run(&*place)
+    job::in_place(|| run(&*place))
+}
+
+/// Runs a job, or a call in the place of the job that waits for it: what waits before and after on this
+/// thread is not what waits within.
+pub(crate) fn frame<T>(run: impl FnOnce() -> T) -> T {
+    let _outer = Outer { state: STATE.replace(State::Runs), polled: POLLED.take() };
+    run()
+}
+
+struct Outer {
+    state: State,
+    polled: Weak<Polled>,
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        POLLED.set(std::mem::take(&mut self.polled));
+        runs_again(self.state);
+    }
+}
+
+/// The place is taken back, if it was lent by what ends here.
+fn runs_again(before: State) {
+    if STATE.replace(before) == State::Lent
+        && before != State::Lent
+        && let Some(place) = place()
+    {
+        place.take_back();
+    }
 }
 
 fn place() -> Option<Rc<dyn Place>> {
@@ -131,11 +197,9 @@ pub struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if STATE.replace(self.before) == State::Lent
-            && self.before != State::Lent
-            && let Some(place) = place()
-        {
-            place.take_back();
+        // If the thread runs already, the last call that it polled has ended meanwhile.
+        if STATE.get() != State::Runs {
+            runs_again(self.before);
         }
     }
 }
@@ -146,13 +210,13 @@ mod tests {
 
     #[test]
     fn the_calls_of_a_job_are_open_until_they_are_dropped() {
-        assert!(begin_call().is_none());
         let calls = Calls::default();
         let one = calls.count(|| {
             Calls::default().count(begin_call);
             begin_call()
         });
-        assert!(calls.are_open() && begin_call().is_none());
+        let _other = begin_call();
+        assert!(calls.are_open());
         drop(one);
         assert!(!calls.are_open());
     }
@@ -207,5 +271,42 @@ mod tests {
         });
         assert_eq!(few.1.get(), 3);
         assert!(is_refused());
+    }
+    #[test]
+    fn a_thread_that_polls_calls_lends_its_place_until_the_last_has_ended() {
+        let few = Rc::new(Few(Cell::new(9), Cell::new(0)));
+        occupy(Rc::clone(&few) as Rc<dyn Place>);
+        let seen = || (9 - few.0.get(), few.1.get());
+        let (one, other) = (begin_call(), begin_call());
+        assert!(!is_refused());
+        drop(one);
+        assert_eq!(seen(), (1, 0), "the other is still polled");
+        let waiting = wait();
+        assert!(!is_refused());
+        drop(other);
+        drop(waiting);
+        assert_eq!((seen(), STATE.get()), ((1, 1), State::Runs));
+
+        let forgotten = frame(|| {
+            let call = begin_call();
+            assert!(!is_refused());
+            call
+        });
+        assert_eq!(seen(), (2, 2), "its job has ended");
+        frame(|| {
+            let _next = begin_call();
+            assert!(!is_refused());
+            drop(forgotten);
+            assert_eq!(seen(), (3, 2), "what the next job polls goes on");
+        });
+        assert_eq!(seen(), (3, 3));
+
+        few.0.set(0);
+        let refused = begin_call();
+        assert!(is_refused());
+        let within = run_here(|_| Some(is_refused()));
+        assert_eq!((within, is_refused()), (Some(false), true));
+        drop(refused);
+        assert!(!is_refused());
     }
 }

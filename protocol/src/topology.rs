@@ -103,12 +103,14 @@ pub struct QueueSpec {
 }
 
 /// The value of an `x-` argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArgumentValue {
     /// A number.
     Number(i64),
     /// A word.
     Text(&'static str),
+    /// The name of something else.
+    Name(Name),
 }
 
 impl Topology {
@@ -172,6 +174,11 @@ impl Topology {
         name("beat")
     }
 
+    /// The key of wills at [`Self::beats`].
+    pub fn will_key(&self) -> Name {
+        name("will")
+    }
+
     /// The key at [`Self::presence`].
     pub fn presence_key(&self) -> Name {
         name("")
@@ -215,6 +222,28 @@ impl Topology {
     /// A worker's control queue.
     pub fn worker(&self, user: &UserName, worker: WorkerId, generation: Generation) -> QueueSpec {
         exclusive(self.name(format_args!("worker.{user}.{worker}.{generation}")), vec![])
+    }
+
+    /// The queue of a worker's *will*: the message in it is held unacked by the worker's link, and
+    /// has no time to live, so that the link's end makes it a dead letter, which tells the
+    /// distributors of that end at once.
+    pub fn will(&self, user: &UserName, worker: WorkerId, generation: Generation) -> QueueSpec {
+        QueueSpec {
+            name: self.name(format_args!("worker.{user}.{worker}.{generation}.will")),
+            exclusive: false,
+            arguments: vec![
+                ("x-message-ttl", number(0)),
+                ("x-dead-letter-exchange", ArgumentValue::Name(self.beats())),
+                ("x-dead-letter-routing-key", ArgumentValue::Name(self.will_key())),
+                ("x-expires", millis(limits::WILL_EXPIRES)),
+            ],
+        }
+    }
+
+    /// A distributor's queue of wills.
+    pub fn wills(&self, distributor: DistributorId, generation: Generation) -> QueueSpec {
+        let name = self.name(format_args!("distributor.{distributor}.{generation}.wills"));
+        exclusive(name, vec![("x-max-length", number(16_384)), DROP_HEAD])
     }
 
     /// A distributor's queue of beats.
@@ -265,14 +294,20 @@ impl Topology {
         Declaration::Binding { queue: queue.name.clone(), exchange, key }
     }
 
-    /// Everything shared, which the distributor declares before anything else.
+    /// Binds a queue to the wills of workers.
+    pub fn bound_to_wills(&self, queue: &QueueSpec) -> Declaration {
+        let (exchange, key) = (self.beats(), self.will_key());
+        Declaration::Binding { queue: queue.name.clone(), exchange, key }
+    }
+
+    /// Everything shared. The exchange of beats is the last: a worker whose beat finds it missing
+    /// connects again, and where a distributor binds its queue next, no first beat is lost.
     pub fn shared(&self) -> Vec<Declaration> {
         let exchange = |name, kind| Declaration::Exchange { name, kind };
         let bind = |queue, exchange, key| Declaration::Binding { queue, exchange, key };
         vec![
             exchange(self.submit(), ExchangeKind::Direct),
             exchange(self.results(), ExchangeKind::Direct),
-            exchange(self.beats(), ExchangeKind::Direct),
             exchange(self.presence(), ExchangeKind::Fanout),
             Declaration::Queue(self.leader_queue(self.submissions(), true)),
             Declaration::Queue(self.leader_queue(self.control(), true)),
@@ -281,6 +316,7 @@ impl Topology {
             bind(self.submissions(), self.submit(), self.submit_key()),
             bind(self.control(), self.submit(), self.control_key()),
             bind(self.answers(), self.results(), self.answers_key()),
+            exchange(self.beats(), ExchangeKind::Direct),
         ]
     }
 
@@ -372,7 +408,7 @@ mod tests {
             Declaration::Queue(queue) => Some(queue),
             Declaration::Exchange { .. } | Declaration::Binding { .. } => None,
         });
-        for queue in shared.chain([topology.pool(PoolId::of(&[]))]) {
+        for queue in shared.chain([topology.pool(PoolId::of(&[], false))]) {
             let kind = ("x-queue-type", ArgumentValue::Text("quorum"));
             assert!(queue.arguments.contains(&kind), "{}", queue.name);
         }

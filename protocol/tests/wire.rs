@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use simple_dist_protocol::message::{
-    Answer, Answered, Answers, Bound, Control, Delivered, Deliveries, Delivery, End, Ended,
-    FromClient, FromWorker, Held, Ids, Marks, Noted, Place, Placement, Presence, Report, Started,
-    StartedJob, Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answered, Answers, Bound, Control, Crash, Delivered, Deliveries, Delivery, End, Ended,
+    FromClient, FromWorker, Held, Ids, Load, Marks, Memo, Minute, MinuteOf, Moment, Noted, Past,
+    Place, Placement, Presence, Progress, Progressed, ProgressedJob, Report, Started, StartedJob,
+    Submission, Submit, Will, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
@@ -79,7 +80,29 @@ fn args() -> Bytes {
 }
 
 fn marks() -> Marks {
-    Marks { mark: true, strikes: vec![worker()] }
+    Marks { mark: true, strikes: vec![worker()], crashes: vec![] }
+}
+
+/// Where it panicked is known.
+fn located() -> Answer {
+    let location = Some("src/fib.rs:7:5".to_owned());
+    Answer::Panicked { message: "why".to_owned(), unsendable: false, location }
+}
+
+fn progress() -> Progress {
+    Progress::new(0.4, "row 40 of 100")
+}
+
+fn crash() -> Crash {
+    Crash {
+        worker: worker(),
+        attempt: attempt(),
+        signal: Some(11),
+        code: None,
+        memory_bytes: 4096,
+        output: "stack overflow".to_owned(),
+        note: None,
+    }
 }
 
 fn submission() -> Submission {
@@ -92,6 +115,9 @@ fn submission() -> Submission {
         marks: Marks::default(),
         trace: None,
         first: false,
+        progress: false,
+        has_fallback: false,
+        fresh: false,
     }
 }
 
@@ -119,6 +145,8 @@ fn answered(answer: Answer) -> Deliveries {
         waited_ms: 2,
         took_us: 300,
         bound: None,
+        coalesced: false,
+        memo_age_ms: None,
     }))
 }
 
@@ -136,6 +164,7 @@ fn every_message_has_the_bytes_it_always_had() {
     let mut checked = Checked::default();
     from_client(&mut checked);
     to_client(&mut checked);
+    to_everybody(&mut checked);
     to_and_from_workers(&mut checked);
     checked.all();
 }
@@ -144,7 +173,13 @@ fn from_client(checked: &mut Checked) {
     checked.message("submit", &submit(vec![submission()]));
     let first = Submission { first: true, ..submission() };
     checked.message("submit-first", &submit(vec![first]));
+    let has_fallback = Submission { has_fallback: true, ..submission() };
+    checked.message("submit-fallback", &submit(vec![has_fallback]));
     let traced = Submission { marks: marks(), trace: Some("00-1-2-01".to_owned()), ..submission() };
+    let wanted = Submission { progress: true, ..submission() };
+    checked.message("submit-progress", &submit(vec![wanted]));
+    let fresh = Submission { fresh: true, ..submission() };
+    checked.message("submit-fresh", &submit(vec![fresh]));
     checked.message("submit-again", &submit(vec![traced]));
     let ids = Ids { client: client(), generation: Generation(1), ids: vec![job()] };
     checked.message("cancel", &FromClient::Cancel(ids.clone()));
@@ -162,9 +197,9 @@ fn to_client(checked: &mut Checked) {
     for answer in [
         Answer::Value(args()),
         Answer::Failed { message: message(), error: args() },
-        Answer::Panicked { message: message(), unsendable: false },
-        Answer::Panicked { message: message(), unsendable: true },
-        Answer::Poisoned { workers: vec![worker()] },
+        Answer::panicked(message()),
+        Answer::unsendable(message()),
+        Answer::Poisoned { workers: vec![worker()], crashes: vec![] },
         Answer::NotServed,
         Answer::BadArguments { message: message() },
         Answer::TooLarge { bytes: 9_000_000, limit: 8_388_608 },
@@ -181,25 +216,62 @@ fn to_client(checked: &mut Checked) {
         waited_ms: 0,
         took_us: 0,
         bound: Some(Bound::Jobs),
+        coalesced: false,
+        memo_age_ms: None,
     };
+    let mut coalesced = answered(Answer::Value(args()));
+    let Delivered::Answer(shared) = &mut coalesced.jobs[0].body else { panic!("an answer") };
+    shared.coalesced = true;
+    checked.message("delivery-coalesced", &coalesced);
+    let mut kept = answered(Answer::Value(args()));
+    let Delivered::Answer(answer) = &mut kept.jobs[0].body else { panic!("an answer") };
+    answer.memo_age_ms = Some(5000);
+    checked.message("delivery-memo", &kept);
     checked.message("delivery-busy-bound", &deliveries(Delivered::Answer(full)));
     checked.message("delivery-struck", &deliveries(Delivered::Struck(marks())));
+    let crashes = vec![crash()];
+    let poisoned = Answer::Poisoned { workers: vec![], crashes: crashes.clone() };
+    checked.message("delivery-poisoned-crashes", &answered(poisoned));
+    let struck = Marks { crashes, ..Marks::default() };
+    checked.message("delivery-struck-crash", &deliveries(Delivered::Struck(struck)));
     checked.message("delivery-unknown", &deliveries(Delivered::Unknown));
-    checked.message(
-        "presence",
-        &Presence {
-            distributor: DistributorId::from_u128(0x4444),
-            term: Term(7),
-            seq: 5,
-            functions: vec![fib()],
-            backlog: 12,
-            room: true,
-            bound: None,
-        },
-    );
+    checked.message("delivery-progress", &deliveries(Delivered::Progress(progress())));
+}
+
+fn to_everybody(checked: &mut Checked) {
+    let presence = Presence {
+        distributor: DistributorId::from_u128(0x4444),
+        term: Term(7),
+        seq: 5,
+        functions: vec![fib()],
+        expected: vec![],
+        backlog: 12,
+        room: true,
+        bound: None,
+        past: None,
+    };
+    checked.message("presence", &presence);
+    let second = Moment {
+        unix: 1_800_000_059,
+        done: 70_000,
+        queued: 3,
+        busy: 2,
+        slots: 4,
+        ..Moment::default()
+    };
+    let slow =
+        MinuteOf { function: "fib@1".into(), ended: 9, failed: 1, wait_us: 40, run_us: 1_200_000 };
+    let minute =
+        Minute { all: Moment { unix: 1_800_000_000, ..second }, run_us: 7, functions: vec![slow] };
+    let past = Past { second, minute: Some(minute) };
+    checked.message("presence-past", &Presence { past: Some(past), ..presence.clone() });
+    let expecting = Presence { functions: vec![], expected: vec![fib()], ..presence };
+    checked.message("presence-expected", &expecting);
 }
 
 fn to_and_from_workers(checked: &mut Checked) {
+    let seal = Bytes::from_static(&[9; 32]);
+    checked.message("will", &Will { worker: worker(), generation: Generation(2), seal });
     checked.message("place", &Place { term: Term(7), jobs: vec![placement()] });
     let marked =
         Placement { start_confirmed: true, trace: Some("00-1-2-01".to_owned()), ..placement() };
@@ -208,9 +280,22 @@ fn to_and_from_workers(checked: &mut Checked) {
     let called = Placement { key: of_http, ..placement() };
     checked.message("place-http", &Place { term: Term(7), jobs: vec![called] });
     checked.message("answers-value", &ended(End::Answer(Answer::Value(args()))));
+    checked.message("answers-panicked-at", &ended(End::Answer(located())));
     checked.message("answers-returned", &ended(End::Returned { willing: true }));
+    let note = Some("it reached its limit".to_owned());
+    let exited = Crash { signal: None, code: Some(1), note, ..crash() };
+    checked.message("answers-crashed", &ended(End::Crashed(crash())));
+    checked.message("answers-exited", &ended(End::Crashed(exited)));
     let jobs = vec![StartedJob { key: key(), attempt: attempt() }];
     checked.message("started", &FromWorker::Started(Started { worker: worker(), seq: 9, jobs }));
+    let job = ProgressedJob { key: key(), attempt: attempt(), progress: progress() };
+    let progressed = Progressed { worker: worker(), jobs: vec![job] };
+    checked.message("progress", &FromWorker::Progress(progressed));
+    beats(checked);
+    control(checked);
+}
+
+fn beats(checked: &mut Checked) {
     let beat = |state, slot, leaves| {
         let held = Held { key: key(), function: fib(), attempt: attempt(), slot, age_ms: 40 };
         FromWorker::Beat(WorkerBeat {
@@ -223,13 +308,41 @@ fn to_and_from_workers(checked: &mut Checked) {
             slots: 8,
             state,
             held: vec![held],
+            isolated: false,
+            term: None,
             leaves,
+            deterministic: vec![],
+            load: None,
+            memo: vec![],
+            round_trip_us: None,
         })
     };
     checked.message("beat", &beat(WorkerState::Live, Some(0), false));
+    let isolated = |beat: FromWorker| match beat {
+        FromWorker::Beat(beat) => FromWorker::Beat(WorkerBeat { isolated: true, ..beat }),
+        other => other,
+    };
+    let isolated = isolated(beat(WorkerState::Live, Some(0), false));
+    checked.message("beat-isolated", &isolated);
+    let FromWorker::Beat(isolated) = isolated else { panic!("it is a beat") };
+    let welcomed = WorkerBeat { term: Some(Term(7)), ..isolated };
+    checked.message("beat-welcomed", &FromWorker::Beat(welcomed.clone()));
+    let deterministic = WorkerBeat { deterministic: vec![fib()], ..welcomed };
+    checked.message("beat-deterministic", &FromWorker::Beat(deterministic.clone()));
+    let (memory, memory_total, resident) = (3 << 30, 16 << 30, 64 << 20);
+    let load = Load { cpu: 0.25, average: 1.5, memory, memory_total, resident };
+    let loaded = WorkerBeat { load: Some(load), ..deterministic.clone() };
+    checked.message("beat-load", &FromWorker::Beat(loaded));
+    let memo = vec![Memo { function: fib(), ttl_ms: 60_000, bytes: 1_048_576 }];
+    checked.message("beat-memo", &FromWorker::Beat(WorkerBeat { memo, ..deterministic.clone() }));
+    let far = WorkerBeat { round_trip_us: Some(80_000), ..deterministic };
+    checked.message("beat-far", &FromWorker::Beat(far));
     checked.message("beat-draining", &beat(WorkerState::Draining, None, false));
     checked.message("beat-leaving", &beat(WorkerState::Draining, None, true));
-    let pool = PoolId::of(&[fib()]);
+}
+
+fn control(checked: &mut Checked) {
+    let pool = PoolId::of(&[fib()], false);
     checked.message("control-welcome", &Control::Welcome { term: Term(7), pool });
     let cancel = |attempts| Control::Cancel { keys: vec![key()], attempts };
     checked.message("control-cancel", &cancel(vec![]));
@@ -290,8 +403,11 @@ fn an_old_reader_of_a_new_kind_of_answer_reads_a_panic() {
         Panicked { message: String },
     }
     let message = || "why".to_owned();
-    let new = |unsendable| Answer::Panicked { message: message(), unsendable };
-    for answer in [new(true), Answer::Failed { message: message(), error: args() }] {
+    for answer in [
+        Answer::unsendable(message()),
+        located(),
+        Answer::Failed { message: message(), error: args() },
+    ] {
         let old = codec::decode::<OldAnswer>(&codec::encode(&answer).unwrap()).unwrap();
         assert_eq!(old, OldAnswer::Panicked { message: message() });
     }
@@ -300,7 +416,7 @@ fn an_old_reader_of_a_new_kind_of_answer_reads_a_panic() {
         Panicked { message: String },
     }
     let old = codec::encode(&OldWorker::Panicked { message: message() }).unwrap();
-    assert_eq!(codec::decode::<Answer>(&old).unwrap(), new(false));
+    assert_eq!(codec::decode::<Answer>(&old).unwrap(), Answer::panicked(message()));
 }
 
 #[test]

@@ -35,7 +35,11 @@
 //! | `worker` | serving them |
 //! | `distributor` | a distributor inside a program of one's own; most run the binary `simple-dist` |
 //! | `tls` | `amqps://` URLs |
+//! | `otel` | spans of calls and runs, to the program's OpenTelemetry provider |
 //! | `testing` | `testing::Cluster`: everything inside a test |
+//!
+//! JSON is no feature: the broker's client library brings `serde_json` in any case, so that leaving out
+//! [`Client::dynamic`] would save nobody anything.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Clients in full: builders, maps, options, errors.
@@ -43,14 +47,15 @@
 pub use simple_dist_client as client;
 #[cfg(feature = "client")]
 pub use simple_dist_client::{
-    Answer, CallError, Client, ConnectError, Fallback, Handle, Ran, Reason, Retry,
+    Answer, CallError, Client, ConnectError, Entrance, Fallback, Handle, Isolation, Options, Ran,
+    Reason, Retry, Suspects,
 };
 
 /// Workers in full: builder, errors, limits.
 #[cfg(feature = "worker")]
 pub use simple_dist_worker as worker;
 #[cfg(feature = "worker")]
-pub use simple_dist_worker::{Worker, job, shutdown_signal};
+pub use simple_dist_worker::{Worker, shutdown_signal};
 
 /// Distributors in full: builder, errors, and the settings of the page and the API.
 #[cfg(feature = "distributor")]
@@ -65,8 +70,8 @@ pub mod testing;
 pub use bytes::Bytes;
 pub use simple_dist_link::{Certificates, environment};
 pub use simple_dist_protocol::{
-    Address, Argument, AsyncErased, Callee, Erased, ErrorText, Failure, Function, JobId, NoError,
-    PureFunction, Selector, WorkerId, limits,
+    Address, Argument, AsyncErased, Body, Callee, Erased, ErrorText, Failure, Function, JobId,
+    NoError, PureFunction, Selector, WorkerId, job, limits,
 };
 
 /// The README's programs compile.

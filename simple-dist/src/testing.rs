@@ -11,7 +11,7 @@ use simple_dist_broker::{Broker, Handle};
 use simple_dist_client::Client;
 use simple_dist_distributor::Distributor;
 use simple_dist_protocol::{
-    Address, Argument, AsyncErased, Erased, Failure, Function, PureFunction, codec,
+    Address, Argument, AsyncErased, Body, Erased, Failure, Function, PureFunction, codec,
 };
 use simple_dist_worker::Worker;
 use tokio::task::JoinSet;
@@ -116,7 +116,7 @@ impl Builder {
     pub fn serve<A: Argument, R: Argument, E: Failure>(
         self,
         function: Function<A, R, E>,
-        body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static,
+        body: impl Body<A, R, E> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased(body))
     }
@@ -180,6 +180,9 @@ impl Builder {
         let distributor = Distributor::builder(broker.url());
         let until = shutdown.clone().cancelled_owned();
         roles.spawn(async { distributor.run(until).await.expect("its settings are usable") });
+        let client = Client::connect(broker.url()).expect("the broker's URL is usable");
+        // Who listens before the worker comes is told of it at once, and else with the next beat.
+        timeout(PATIENCE, client.connected()).await.expect("the cluster's client connects in time");
         if !served.is_empty() {
             use simple_dist_worker::Builder;
             let worker = Worker::builder(broker.url()).slots(self.slots).grace(GRACE);
@@ -189,7 +192,6 @@ impl Builder {
             let until = shutdown.clone().cancelled_owned();
             roles.spawn(async { worker.run(until).await.expect("its settings are usable") });
         }
-        let client = Client::connect(broker.url()).expect("the broker's URL is usable");
         let cluster = Cluster { shutdown, roles, broker, client, served };
         cluster.ready().await;
         cluster

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use simple_dist::testing::Cluster;
-use simple_dist::{Client, Fallback, Function, PureFunction};
+use simple_dist::{CallError, Client, Fallback, Function, PureFunction, job};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// As long as anything here may take before the test is red.
@@ -68,6 +69,45 @@ fn local_runs_that_call_each_other() {
     assert_eq!(calls.map(Result::unwrap).collect::<Vec<_>>(), [5; 64]);
 }
 
+/// What both calls give, awaited in a runtime of the thread's own.
+fn awaited(
+    one: impl Future<Output = Result<u64, CallError>>,
+    other: impl Future<Output = Result<u64, CallError>>,
+) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+    let (one, other) = runtime.block_on(async { tokio::try_join!(one, other) }).expect("values");
+    one + other
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_on_threads_that_await_their_calls() {
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let fib = move |n| {
+        let fib = client.get().expect("it is called later").function(FIB);
+        let call = |n| fib.call(n).fallback(Fallback::Never);
+        if n < 2 { n } else { awaited(call(n - 1), call(n - 2)) }
+    };
+    let cluster = Cluster::start().slots(2).serve(FIB, fib).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    let calls = cluster.client().function(FIB).map([6; 4]).fallback(Fallback::Never);
+    let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
+    assert_eq!(values, [8; 4]);
+    cluster.stop().await;
+}
+
+#[test]
+fn local_runs_that_await_their_calls() {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    const LOCAL: PureFunction<u64, u64> = Function::pure("local", 1, |n| {
+        let call = |n| CLIENT.wait().function(LOCAL).call(n);
+        if n < 2 { n } else { awaited(call(n - 1), call(n - 2)) }
+    });
+    let client = CLIENT.get_or_init(|| Client::local().unwrap());
+    let calls = client.function(LOCAL).map([5; 64]).deadline(LIMIT).blocking();
+    assert_eq!(calls.map(Result::unwrap).collect::<Vec<_>>(), [5; 64]);
+}
+
 /// They wait on tasks, more than there are async slots.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn async_functions_that_call_each_other() {
@@ -87,4 +127,74 @@ async fn async_functions_that_call_each_other() {
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [5; 20]);
     cluster.stop().await;
+}
+
+/// What a job's call of a function that nobody serves has ended with, by a job that does not look.
+async fn end_of_a_call_within(
+    limit: impl Fn(u64) -> Duration + Send + Sync + 'static,
+    use_call: impl AsyncFnOnce(&Client, &mut mpsc::Receiver<Option<CallError>>),
+) -> CallError {
+    const NOWHERE: Function<u64, u64> = Function::new("nowhere", 1);
+    let (told, mut tells) = mpsc::channel(16);
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let parent = move |n| {
+        told.blocking_send(None).expect("the test listens");
+        let nowhere = client.get().expect("it is called later").function(NOWHERE);
+        let call = nowhere.call(n).fallback(Fallback::Wait).deadline(limit(n));
+        let end = call.blocking().expect_err("nobody serves it");
+        told.blocking_send(Some(end)).expect("the test listens");
+        n
+    };
+    let cluster = Cluster::start().slots(1).serve(FIB, parent).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    use_call(cluster.client(), &mut tells).await;
+    let end = timeout(LIMIT, tells.recv()).await.expect("in time").flatten();
+    cluster.stop().await;
+    end.expect("the call within has ended")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_job_s_calls_are_cancelled() {
+    let limit = |_| 10 * LIMIT;
+    let end = end_of_a_call_within(limit, async |client, tells| {
+        let mut call = client.function(FIB).call(1).fallback(Fallback::Never);
+        tokio::select! {
+            end = &mut call => panic!("{end:?}"),
+            begun = timeout(LIMIT, tells.recv()) => assert_eq!(begun.unwrap(), Some(None)),
+        }
+    });
+    assert_eq!(end.await, CallError::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_s_calls_have_no_more_time_than_itself() {
+    let limit = |_| 10 * LIMIT;
+    let end = end_of_a_call_within(limit, async |client, tells| {
+        let call = client.function(FIB).call(1).fallback(Fallback::Never);
+        let end = call.deadline(Duration::from_secs(1)).await;
+        assert_eq!(end, Err(CallError::Deadline));
+        assert_eq!(timeout(LIMIT, tells.recv()).await.unwrap(), Some(None));
+    });
+    assert_eq!(end.await, CallError::Deadline);
+}
+
+/// As on a worker.
+#[test]
+fn a_local_run_s_calls_end_with_its_own() {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    const WAITS: PureFunction<u64, u64> = Function::pure("waits", 1, |n| {
+        let job = job::current().expect("it is called");
+        assert!(job.attempt() == 0 && !job.is_cancelled() && job.remaining() < LIMIT);
+        let call = CLIENT.wait().function(FIB).call(n).fallback(Fallback::Wait).timeout(LIMIT);
+        END.set(call.blocking()).expect("it runs once");
+        assert!(job.is_cancelled());
+        n
+    });
+    static END: OnceLock<Result<u64, CallError>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| Client::local().unwrap());
+    let waits = client.function(WAITS).call(1).deadline(Duration::from_millis(100));
+    // Whichever comes first.
+    assert!(matches!(waits.blocking(), Ok(1) | Err(CallError::Deadline)));
+    assert_eq!(END.wait(), &Err(CallError::Deadline));
 }

@@ -1,25 +1,23 @@
 //! What a worker is told before it runs.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::pending;
 use std::num::NonZero;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use simple_dist_isolation::inside;
 use simple_dist_link::environment::Environment;
-use simple_dist_link::{BrokerUrl, Certificates};
+use simple_dist_link::{BrokerUrl, Certificates, own_thread};
 use simple_dist_protocol::topology::{QueueKind, Topology};
-use simple_dist_protocol::{
-    Address, Argument, AsyncErased, Erased, Failure, Function, PureFunction,
-};
+use simple_dist_protocol::{Argument, AsyncErased, Body, Erased, Failure, Function, PureFunction};
 
 use crate::error::Error;
-use crate::limits::{ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, GRACE_MAX, LENT_MAX, SLOTS_MAX};
-use crate::registry::Registry;
+use crate::isolation::Isolated;
+use crate::kind::Kind;
+use crate::limits::{ASYNC_SLOTS_MAX, GRACE_MAX, SLOTS_MAX};
 use crate::service::{Options, Service};
-use crate::slots::Bodies;
 
 /// Async slots for each core, unless the program says otherwise.
 const ASYNC_SLOTS: usize = 64;
@@ -42,11 +40,12 @@ impl Worker {
         let said = Environment::read()?;
         let mut builder = Self::builder(said.url).certificates(said.certificates);
         if let Some(prefix) = said.prefix {
-            builder = builder.prefix(&prefix);
+            builder = builder.prefix(prefix);
         }
         if let Some(slots) = said.slots {
             builder = builder.slots(slots);
         }
+        builder.isolated.by_default = said.isolated.unwrap_or_default();
         Ok(builder)
     }
 
@@ -71,9 +70,11 @@ impl Worker {
             async_slots: cores.saturating_mul(ASYNC_SLOTS).min(ASYNC_SLOTS_MAX),
             grace: GRACE,
             grace_ends: Box::pin(pending()),
+            exits_when_stuck: false,
             stack: STACK,
             prefix: "sd".to_owned(),
             host: None,
+            isolated: Isolated::default(),
         }
     }
 }
@@ -83,25 +84,17 @@ impl Worker {
 pub struct Builder {
     url: String,
     certificates: Certificates,
-    functions: Vec<Erased>,
-    slots: usize,
-    async_functions: Vec<AsyncErased>,
-    async_slots: usize,
+    pub(crate) functions: Vec<Erased>,
+    pub(crate) slots: usize,
+    pub(crate) async_functions: Vec<AsyncErased>,
+    pub(crate) async_slots: usize,
     grace: Duration,
     grace_ends: BoxFuture<'static, ()>,
-    stack: usize,
-    prefix: String,
+    exits_when_stuck: bool,
+    pub(crate) stack: usize,
+    pub(crate) prefix: String,
     host: Option<String>,
-}
-
-/// What one worker runs: a program with sync and async functions is two.
-struct Kind {
-    /// In order.
-    functions: Vec<Address>,
-    bodies: Bodies,
-    slots: usize,
-    /// How many of them lend their places at once.
-    lends: usize,
+    pub(crate) isolated: Isolated,
 }
 
 // By hand: the URL may contain a password.
@@ -145,7 +138,7 @@ impl Builder {
     pub fn serve<A: Argument, R: Argument, E: Failure>(
         self,
         function: Function<A, R, E>,
-        body: impl Fn(A) -> E::Return<R> + Send + Sync + 'static,
+        body: impl Body<A, R, E> + Send + Sync + 'static,
     ) -> Self {
         self.serve_erased(function.erased(body))
     }
@@ -189,6 +182,7 @@ impl Builder {
 
     /// Serves a function without its types.
     pub fn serve_erased(mut self, function: Erased) -> Self {
+        self.isolated.last = Some(function.address().clone());
         self.functions.push(function);
         self
     }
@@ -197,7 +191,7 @@ impl Builder {
     /// awaited on, as one of many at once: for work that waits for others, not for the processor. A
     /// body that computes, or blocks its thread, holds up whatever else that runtime does, the
     /// worker's own connection included. While it awaits calls of its own, another runs in its async
-    /// slot, up to [`ASYNC_LENT_MAX`].
+    /// slot, up to [`ASYNC_LENT_MAX`](crate::ASYNC_LENT_MAX).
     ///
     /// It is dropped at its next `await` when the call is cancelled or its time has passed. What
     /// it panics with is the call's answer.
@@ -231,6 +225,7 @@ impl Builder {
 
     /// Serves an async function without its types.
     pub fn serve_erased_async(mut self, function: AsyncErased) -> Self {
+        self.isolated.last = Some(function.address().clone());
         self.async_functions.push(function);
         self
     }
@@ -275,6 +270,15 @@ impl Builder {
         self
     }
 
+    /// Whether the worker leaves, with [`Error::Stuck`], once half of its slots have run on for ten
+    /// seconds for nobody: what runs on a thread cannot be stopped, and only an end of the process frees
+    /// its slot. For a supervisor that starts it again. What other slots run ends first, within the
+    /// [grace](Self::grace). No by default, and not needed where jobs run in processes of their own.
+    pub fn exit_when_stuck(mut self, exits: bool) -> Self {
+        self.exits_when_stuck = exits;
+        self
+    }
+
     /// The stack of each slot's thread, in bytes: 8 MiB by default.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack = bytes;
@@ -282,8 +286,8 @@ impl Builder {
     }
 
     /// The prefix of the installation's queues and exchanges: `sd` by default.
-    pub fn prefix(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
         self
     }
 
@@ -305,7 +309,8 @@ impl Builder {
     /// a broker it goes on trying. Dropped, it leaves at once, which loses no job either.
     ///
     /// # Errors
-    /// Only before it begins; see [`Error`].
+    /// Only before it begins, if no child process can be started, or if it is stuck and was told to
+    /// [exit](Self::exit_when_stuck) then; see [`Error`].
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         if !(1..=SLOTS_MAX).contains(&self.slots) {
             return Err(Error::Slots(self.slots));
@@ -317,49 +322,35 @@ impl Builder {
             return Err(Error::AsyncSlots(self.async_slots));
         }
         let topology = Topology::new(&self.prefix, QueueKind::Classic)?;
+        if inside::is_child() {
+            return self.run_in_child().await;
+        }
         let url = BrokerUrl::new(&self.url, &self.certificates)?;
         let (host, grace) = (self.host.clone().unwrap_or_else(host_name), self.grace);
         let grace_ends = std::mem::replace(&mut self.grace_ends, Box::pin(pending())).shared();
-        let mut services = vec![];
-        for Kind { functions, bodies, slots, lends } in self.kinds()? {
-            let (url, topology, host) = (url.clone(), topology.clone(), host.clone());
-            let options = Options { url, topology, functions, bodies, slots, lends, grace, host };
-            services.push(Service::start(options).map_err(Error::Threads)?);
-        }
-        let shutdown = shutdown.shared();
-        let run = |service: Service| Box::pin(service.run(shutdown.clone(), grace_ends.clone()));
-        join_all(services.into_iter().map(run)).await;
-        Ok(())
-    }
-
-    /// What there is to run, of each kind.
-    fn kinds(self) -> Result<Vec<Kind>, Error> {
-        let threads = self.functions.iter().map(Erased::address);
-        let tasks = self.async_functions.iter().map(AsyncErased::address);
-        let mut addresses = BTreeSet::new();
-        for address in threads.clone().chain(tasks.clone()) {
-            if !addresses.insert(address) {
-                return Err(Error::Twice(address.clone()));
-            }
-        }
-        if addresses.is_empty() {
-            return Err(Error::NoFunctions);
-        }
-        let in_order = |addresses: BTreeSet<&Address>| addresses.into_iter().cloned().collect();
-        let threads = Kind {
-            functions: in_order(threads.collect()),
-            slots: self.slots,
-            lends: LENT_MAX,
-            bodies: Bodies::Sync(Registry::new(self.functions), self.stack),
+        let (exits_when_stuck, shutdown) = (self.exits_when_stuck, shutdown.shared());
+        let run = |Kind { functions, deterministic, memo, bodies, slots, lends }| {
+            let options = Options {
+                url: url.clone(),
+                topology: topology.clone(),
+                functions,
+                deterministic,
+                memo,
+                bodies,
+                slots,
+                lends,
+                grace,
+                exits_when_stuck,
+                host: host.clone(),
+            };
+            let grace_ends = grace_ends.clone();
+            Box::pin(own_thread("worker", shutdown.clone(), move |shutdown| async move {
+                let service = Service::start(options).map_err(Error::Threads)?;
+                service.run(shutdown.cancelled(), grace_ends).await
+            }))
         };
-        let tasks = Kind {
-            functions: in_order(tasks.collect()),
-            slots: self.async_slots,
-            lends: ASYNC_LENT_MAX,
-            bodies: Bodies::Async(self.async_functions),
-        };
-        let kinds = [threads, tasks].into_iter();
-        Ok(kinds.filter(|kind| !kind.functions.is_empty()).collect())
+        let ended = try_join_all(self.kinds()?.into_iter().map(run)).await;
+        ended.map_err(Error::Threads)?.into_iter().collect()
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   broker --deliveries--> Service --events--> Executor (pure: what is held, what is due)
 //!          <--answers-----    |    <--effects--
-//!                             +--runs--> Slots (threads, or tasks) --what they ran--> Service
+//!                             +--runs--> Slots (threads, processes, tasks) --what they ran--> Service
 //! ```
 //!
 //! ```no_run
@@ -22,8 +22,11 @@
 mod broker_calls;
 mod builder;
 mod error;
-pub mod job;
+mod inside;
+mod isolation;
+mod kind;
 mod limits;
+mod load;
 mod registry;
 mod service;
 mod signal;
@@ -32,5 +35,10 @@ mod wire;
 
 pub use builder::{Builder, Worker};
 pub use error::Error;
-pub use limits::{ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, GRACE_MAX, LENT_MAX, SLOTS_MAX};
+pub use isolation::is_child;
+pub use limits::{
+    ASYNC_LENT_MAX, ASYNC_SLOTS_MAX, GRACE_MAX, ISOLATED_LENT_MAX, LENT_MAX, SLOTS_MAX,
+};
 pub use signal::shutdown_signal;
+pub use simple_dist_isolation::Isolation;
+pub use simple_dist_protocol::job;

@@ -11,6 +11,8 @@ pub const ASYNC_SLOTS_MAX: usize = 4096;
 /// `blocking`: each takes one thread more. Jobs may call each other this deep; beyond it they run
 /// what they call in place.
 pub const LENT_MAX: usize = 128;
+/// And so many slots that are processes of their own: each takes one process more.
+pub const ISOLATED_LENT_MAX: usize = 32;
 /// And so many async slots, while their jobs await calls of their own: beyond it they keep their
 /// slots.
 pub const ASYNC_LENT_MAX: usize = 4096;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
 use simple_dist_protocol::message::Answer;
-use simple_dist_protocol::{Address, Erased, RunError, Runner, limits};
+use simple_dist_protocol::{Address, Erased, RunError, Runner};
 
 /// What one thread has run, with the states that it made for that.
 pub(crate) type Runners = HashMap<Address, Runner>;
@@ -23,7 +22,7 @@ impl Registry {
     /// Runs a function on the calling thread, which keeps its runners. Whatever it does short of
     /// ending the process is an answer.
     pub(crate) fn run(&self, runners: &mut Runners, function: &Address, args: &[u8]) -> Answer {
-        self.run_here(runners, function, args).map_or(Answer::NotServed, answer)
+        self.run_here(runners, function, args).map_or(Answer::NotServed, Answer::from)
     }
 
     /// The same, for who waits for it on this thread; none if the function is not served.
@@ -40,31 +39,10 @@ impl Registry {
     }
 }
 
-/// The answer that a run gives.
-pub(crate) fn answer(end: Result<Vec<u8>, RunError>) -> Answer {
-    match end {
-        Ok(bytes) | Err(RunError::Failed { error: bytes, .. })
-            if bytes.len() > limits::ARGUMENT_BYTES =>
-        {
-            Answer::TooLarge { bytes: bytes.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
-        }
-        Ok(value) => Answer::Value(Bytes::from(value)),
-        Err(RunError::Failed { text, error }) => {
-            Answer::Failed { message: text, error: Bytes::from(error) }
-        }
-        Err(error @ RunError::Argument { .. }) => {
-            Answer::BadArguments { message: error.to_string() }
-        }
-        Err(error @ (RunError::Value(_) | RunError::Error { .. })) => {
-            Answer::Panicked { message: error.to_string(), unsendable: true }
-        }
-        Err(RunError::Panicked(message)) => Answer::Panicked { message, unsendable: false },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use simple_dist_protocol::{Function, PureFunction, codec};
+    use bytes::Bytes;
+    use simple_dist_protocol::{Function, PureFunction, codec, limits};
 
     use super::*;
 
@@ -123,7 +101,7 @@ mod tests {
         let error = Bytes::from(codec::encode("xx").unwrap());
         assert_eq!(run("fallible@1", &2), Answer::Failed { message: "xx".to_owned(), error });
         assert!(matches!(run("fallible@1", &limits::ARGUMENT_BYTES), Answer::TooLarge { .. }));
-        let Answer::Panicked { message, unsendable: true } = run("unsent@1", &()) else {
+        let Answer::Panicked { message, unsendable: true, .. } = run("unsent@1", &()) else {
             panic!("it is sent, or a panic")
         };
         assert!(message.contains("broken") && message.contains("not this one"), "{message}");
@@ -131,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_answer_with_its_message() {
-        let Answer::Panicked { message, unsendable: false } = run("checked@1", &10_u64) else {
+        let Answer::Panicked { message, unsendable: false, .. } = run("checked@1", &10_u64) else {
             panic!("no panic")
         };
         assert_eq!(message, "10 is too many");
@@ -140,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_sent_is_no_panic() {
-        let Answer::Panicked { message, unsendable: true } = run("some@1", &()) else {
+        let Answer::Panicked { message, unsendable: true, .. } = run("some@1", &()) else {
             panic!("it is sent, or a panic")
         };
         assert!(message.contains("Some(None)"), "{message}");

@@ -15,14 +15,16 @@ use simple_dist_core::worker::{
 };
 use simple_dist_link as link;
 use simple_dist_link::{BrokerUrl, Consume, Delivery, Link, Plan, Reason, Receipt, Session};
-use simple_dist_protocol::message::{Bound, Control, VERSION};
-use simple_dist_protocol::topology::{Declaration, Topology};
+use simple_dist_protocol::message::{Bound, Control, Memo, VERSION};
+use simple_dist_protocol::topology::{Declaration, QueueSpec, Topology};
 use simple_dist_protocol::{Address, Outcome, PoolId, WorkerId, codec};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::broker_calls::{Asked, BrokerCall, BrokerCalls};
+use crate::error::Error;
+use crate::load::LoadMeter;
 use crate::slots::{Bodies, Slots};
 use crate::wire::{Source, Wire};
 
@@ -30,6 +32,8 @@ use crate::wire::{Source, Wire};
 const RAN: usize = 1024;
 /// Control messages that may be unacked.
 const CONTROL_PREFETCH: u16 = 100;
+/// One will is held, and must not keep the next from coming.
+const WILL_PREFETCH: u16 = 8;
 
 /// What a worker needs to run.
 #[derive(Debug)]
@@ -37,10 +41,14 @@ pub(crate) struct Options {
     pub(crate) url: BrokerUrl,
     pub(crate) topology: Topology,
     pub(crate) functions: Vec<Address>,
+    /// Those of them that are.
+    pub(crate) deterministic: Vec<Address>,
+    pub(crate) memo: Vec<Memo>,
     pub(crate) bodies: Bodies,
     pub(crate) slots: usize,
     pub(crate) lends: usize,
     pub(crate) grace: Duration,
+    pub(crate) exits_when_stuck: bool,
     pub(crate) host: String,
 }
 
@@ -49,13 +57,13 @@ pub(crate) struct Options {
 pub(crate) struct Service {
     worker: WorkerId,
     topology: Topology,
-    prefetch: u16,
     /// The beginning of the executor's time.
     began: Instant,
     executor: Executor,
     slots: Slots,
     ran: mpsc::Receiver<Event>,
     wire: Wire,
+    load: LoadMeter,
     link: Link,
     events: mpsc::Receiver<link::Event>,
     session: Option<Session>,
@@ -64,6 +72,8 @@ pub(crate) struct Service {
     broker_calls: BrokerCalls,
     last_delivery: u64,
     receipts: HashMap<DeliveryId, Receipt>,
+    /// The will of this link, which comes back to the distributor when the link ends.
+    will: Option<Receipt>,
     undecodable: u64,
     /// The bounds for which the distributor refused it, as far as they were logged.
     told: HashSet<Bound>,
@@ -74,6 +84,7 @@ pub(crate) struct Service {
 enum Wake {
     Link(Option<link::Event>),
     Ran,
+    Progresses,
     Asked(Asked),
     Shutdown,
     GraceEnds,
@@ -85,23 +96,41 @@ impl Service {
         let worker = WorkerId::new();
         let (happened, ran) = mpsc::channel(RAN);
         let began = Instant::now();
-        let slots = Slots::start(options.slots, options.bodies, began, happened)?;
+        let isolated = matches!(options.bodies, Bodies::Isolated(_));
+        let slots = Slots::start(options.slots, options.bodies, worker, began, happened)?;
         let topology = options.topology;
         let (user, names) = (options.url.user().clone(), topology.clone());
         let (link, events) = Link::start(link::Options {
             url: options.url,
             name: format!("simple-dist worker {worker}"),
             signed: true,
-            plan: Box::new(move |generation| control(names.worker(&user, worker, generation))),
+            plan: Box::new(move |generation| {
+                let control = names.worker(&user, worker, generation);
+                plan(control, names.will(&user, worker, generation))
+            }),
         });
-        let Options { functions, host, slots: slot_count, lends, grace, .. } = options;
-        info!(worker.id = %worker, ?functions, slots = slot_count, "serving");
-        let profile = Profile { worker, host, functions, slots: slot_count, lends, grace };
+        let exits_when_stuck = options.exits_when_stuck;
+        let Options {
+            functions, deterministic, memo, host, slots: slot_count, lends, grace, ..
+        } = options;
+        info!(worker.id = %worker, ?functions, slots = slot_count, isolated, "serving");
+        let profile = Profile {
+            worker,
+            host,
+            functions,
+            deterministic,
+            memo,
+            slots: slot_count,
+            isolated,
+            lends,
+            grace,
+            exits_when_stuck,
+        };
         Ok(Self {
             worker,
             wire: Wire::new(&topology, worker),
+            load: LoadMeter::default(),
             topology,
-            prefetch: u16::try_from(slot_count).unwrap_or(u16::MAX),
             began,
             executor: Executor::new(profile, Duration::ZERO),
             slots,
@@ -113,6 +142,7 @@ impl Service {
             broker_calls: BrokerCalls::default(),
             last_delivery: 0,
             receipts: HashMap::new(),
+            will: None,
             undecodable: 0,
             told: HashSet::new(),
         })
@@ -122,7 +152,8 @@ impl Service {
         mut self,
         shutdown: impl Future<Output = ()>,
         grace_ends: impl Future<Output = ()>,
-    ) {
+    ) -> Result<(), Error> {
+        let mut no_child = pin!(self.slots.take_no_child());
         let (mut shutdown, mut grace_ends) = (pin!(shutdown.fuse()), pin!(grace_ends.fuse()));
         let mut ran = Vec::with_capacity(RAN);
         while !self.may_leave() {
@@ -130,18 +161,21 @@ impl Service {
             let wake = tokio::select! {
                 event = self.events.recv() => Wake::Link(event),
                 _count = self.ran.recv_many(&mut ran, RAN) => Wake::Ran,
+                () = self.slots.progresses() => Wake::Progresses,
                 asked = self.broker_calls.next() => Wake::Asked(asked),
                 () = &mut shutdown => Wake::Shutdown,
                 () = &mut grace_ends => Wake::GraceEnds,
+                problem = &mut no_child => return Err(Error::NoChild(problem)),
                 () = sleep_until(due) => Wake::Time,
             };
             match wake {
                 Wake::Link(Some(event)) => self.on_link(event),
                 Wake::Link(None) => {
                     error!(worker.id = %self.worker, "the link has ended, which it never should");
-                    return;
+                    return Ok(());
                 }
                 Wake::Ran => ran.drain(..).for_each(|event| self.apply(event)),
+                Wake::Progresses => self.apply(Event::Progresses),
                 Wake::Asked(asked) => self.on_asked(asked),
                 Wake::Shutdown => {
                     info!(worker.id = %self.worker, "leaving");
@@ -151,8 +185,13 @@ impl Service {
                 Wake::Time => self.apply(Event::Tick),
             }
         }
+        let is_stuck = self.executor.is_stuck();
+        if is_stuck {
+            error!(worker.id = %self.worker, "leaving: half of the slots or more run on for nobody");
+        }
         self.apply(Event::Leaves);
         self.leave().await;
+        if is_stuck { Err(Error::Stuck) } else { Ok(()) }
     }
 
     /// Nothing is held, nothing is asked, and nothing waits to be looked at.
@@ -187,6 +226,7 @@ impl Service {
                 self.session = None;
                 self.broker_calls.clear();
                 self.receipts.clear();
+                self.will = None;
                 // The link has logged it.
                 debug!(worker.id = %self.worker, %reason, "down");
                 self.apply(Event::Down);
@@ -211,6 +251,10 @@ impl Service {
                 let delivery = DeliveryId(self.last_delivery);
                 self.receipts.insert(delivery, receipt);
                 self.apply(Event::Placed { delivery, consumer, redelivered, place });
+            }
+            Source::Will => {
+                // A newer one takes its place.
+                self.will.replace(receipt).into_iter().for_each(Receipt::ack);
             }
             Source::Control => {
                 receipt.ack();
@@ -278,6 +322,10 @@ impl Service {
                     self.slots.stop(slot, number);
                     None
                 }
+                Effect::Kill { slot, number } => {
+                    self.slots.kill(slot, number);
+                    None
+                }
                 Effect::Lend { slot, lent } => {
                     self.slots.lend(slot, lent);
                     None
@@ -286,6 +334,7 @@ impl Service {
                     let begun = self.slots.recall(slot);
                     Some(Event::Recalled { slot, begun })
                 }
+                Effect::CollectProgress => Some(Event::Progressed(self.slots.progress())),
                 Effect::Publish(publication) => self.publish(publication),
                 Effect::Ack(delivery) => {
                     if let Some(receipt) = self.receipts.remove(&delivery) {
@@ -293,8 +342,9 @@ impl Service {
                     }
                     None
                 }
-                Effect::Consume { consumer, pool } => {
-                    self.ask(BrokerCall::Consume { consumer, queue: self.consume(consumer, pool) });
+                Effect::Consume { consumer, pool, messages } => {
+                    let queue = self.consume(consumer, pool, messages);
+                    self.ask(BrokerCall::Consume { consumer, queue });
                     None
                 }
                 Effect::Cancel(consumer) => {
@@ -309,7 +359,10 @@ impl Service {
     }
 
     /// Publishes; what the publisher does not take is as if the broker had refused it.
-    fn publish(&self, publication: Publication) -> Option<Event> {
+    fn publish(&mut self, mut publication: Publication) -> Option<Event> {
+        if let Publication::Beat(beat) = &mut publication {
+            beat.load = self.load.read();
+        }
         let token = publication.token();
         let message = self.wire.message(publication);
         let taken = self.session.as_ref().is_some_and(|session| session.publish(message).is_ok());
@@ -317,12 +370,12 @@ impl Service {
         Some(Event::Settled { token, outcome: Outcome::Refused })
     }
 
-    fn consume(&self, consumer: Consumer, pool: PoolId) -> Consume {
+    fn consume(&self, consumer: Consumer, pool: PoolId, messages: usize) -> Consume {
         let queue = self.topology.pool(pool).name;
         Consume {
             tag: Source::Pool(consumer).tag(),
             queue,
-            prefetch: self.prefetch,
+            prefetch: u16::try_from(messages).unwrap_or(u16::MAX),
             exclusive: false,
         }
     }
@@ -339,14 +392,18 @@ impl Service {
     }
 }
 
-fn control(queue: simple_dist_protocol::topology::QueueSpec) -> Plan {
-    let consume = Consume {
-        tag: Source::Control.tag(),
+fn plan(control: QueueSpec, will: QueueSpec) -> Plan {
+    let consume = |source: Source, queue: &QueueSpec, prefetch| Consume {
+        tag: source.tag(),
         queue: queue.name.clone(),
-        prefetch: CONTROL_PREFETCH,
+        prefetch,
         exclusive: true,
     };
-    Plan { declare: vec![Declaration::Queue(queue)], consume: vec![consume] }
+    let consumed = vec![
+        consume(Source::Will, &will, WILL_PREFETCH),
+        consume(Source::Control, &control, CONTROL_PREFETCH),
+    ];
+    Plan { declare: [control, will].map(Declaration::Queue).to_vec(), consume: consumed }
 }
 
 async fn sleep_until(due: Option<Instant>) {

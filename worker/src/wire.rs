@@ -10,7 +10,7 @@ use simple_dist_protocol::message::{Answers, FromWorker};
 use simple_dist_protocol::topology::Topology;
 use simple_dist_protocol::{WorkerId, codec};
 
-use simple_dist_core::worker::{Consumer, Publication};
+use simple_dist_core::worker::{Consumer, Publication, Token};
 
 /// What a worker consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,13 @@ pub(crate) enum Source {
     Pool(Consumer),
     /// What the distributor tells it.
     Control,
+    /// Its will.
+    Will,
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 3] =
-        [Self::Pool(Consumer::Pool), Self::Pool(Consumer::LookAhead), Self::Control];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Pool(Consumer::Pool), Self::Pool(Consumer::LookAhead), Self::Control, Self::Will];
 
     pub(crate) fn tag(self) -> ConsumerTag {
         ConsumerTag::among(&Self::ALL, self)
@@ -63,10 +65,14 @@ impl Wire {
     pub(crate) fn message(&self, publication: Publication) -> Outgoing {
         let (route, body, token, lane) = match publication {
             Publication::Beat(beat) => {
-                (&self.beats, encode(&FromWorker::Beat(beat)), None, Lane::Control)
+                let token = Some(Token::Beat(beat.seq));
+                (&self.beats, encode(&FromWorker::Beat(*beat)), token, Lane::Control)
             }
             Publication::Running(started) => {
                 (&self.beats, encode(&FromWorker::Started(started)), None, Lane::Control)
+            }
+            Publication::Progress(told) => {
+                (&self.beats, encode(&FromWorker::Progress(told)), None, Lane::Control)
             }
             Publication::Begins { started, token } => {
                 (&self.begins, encode(&FromWorker::Started(started)), Some(token), Lane::Jobs)
@@ -95,7 +101,7 @@ mod tests {
     use simple_dist_protocol::{Attempt, JobId, JobKey, Term};
 
     use super::*;
-    use simple_dist_core::worker::{Number, Token};
+    use simple_dist_core::worker::Number;
 
     #[test]
     fn ends_are_items_of_a_list_of_answers() {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use amq_protocol::types::{AMQPValue, FieldTable};
+use amq_protocol::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::wire::{Code, Refusal};
 
@@ -34,6 +34,15 @@ pub(super) struct Arguments {
     pub(super) max_length_bytes: Option<usize>,
     pub(super) overflow: Overflow,
     pub(super) delivery_limit: Option<u32>,
+    pub(super) dead_letters: Option<DeadLetters>,
+}
+
+/// Where what is dropped goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeadLetters {
+    pub(super) exchange: ShortString,
+    /// Instead of its own routing key.
+    pub(super) key: Option<ShortString>,
 }
 
 /// How often a message may come back to a quorum queue that sets no limit, as since RabbitMQ 4.0.
@@ -44,9 +53,26 @@ const MILLISECONDS_LIMIT: u64 = u32::MAX as u64;
 impl Arguments {
     pub(super) fn parse(table: &FieldTable) -> Result<Self, Refusal> {
         let mut arguments = Self::default();
+        let (mut exchange, mut key) = (None, None);
         for (name, value) in table {
-            arguments.set(name.as_str(), value)?;
+            let dead_letters = match name.as_str() {
+                "x-dead-letter-exchange" => &mut exchange,
+                "x-dead-letter-routing-key" => &mut key,
+                name => {
+                    arguments.set(name, value)?;
+                    continue;
+                }
+            };
+            *dead_letters = Some(short(value).map_err(|why| invalid(name.as_str(), why))?);
         }
+        if exchange.is_none() && key.is_some() {
+            return Err(invalid("x-dead-letter-routing-key", "no dead letter exchange"));
+        }
+        if arguments.kind == Kind::Quorum && exchange.is_some() {
+            let text = "dead letters of a quorum queue";
+            return Err(Refusal::new(Code::NotImplemented, text));
+        }
+        arguments.dead_letters = exchange.map(|exchange| DeadLetters { exchange, key });
         if arguments.kind == Kind::Classic && arguments.delivery_limit.is_some() {
             let text = "invalid arg 'x-delivery-limit' for a classic queue";
             return Err(Refusal::new(Code::PreconditionFailed, text));
@@ -55,9 +81,7 @@ impl Arguments {
     }
 
     fn set(&mut self, name: &str, value: &AMQPValue) -> Result<(), Refusal> {
-        let invalid = |why: &str| {
-            Refusal::new(Code::PreconditionFailed, format!("invalid arg '{name}': {why}"))
-        };
+        let invalid = |why: &str| invalid(name, why);
         match name {
             "x-queue-type" => self.kind = kind(value).map_err(invalid)?,
             "x-expires" => match milliseconds(value).map_err(invalid)? {
@@ -88,6 +112,10 @@ impl Arguments {
             Kind::Quorum => Some(self.delivery_limit.unwrap_or(DELIVERY_LIMIT)),
         }
     }
+}
+
+fn invalid(name: &str, why: &str) -> Refusal {
+    Refusal::new(Code::PreconditionFailed, format!("invalid arg '{name}': {why}"))
 }
 
 fn kind(value: &AMQPValue) -> Result<Kind, &'static str> {
@@ -130,6 +158,10 @@ fn milliseconds(value: &AMQPValue) -> Result<Duration, &'static str> {
 
 fn size(value: &AMQPValue) -> Result<usize, &'static str> {
     usize::try_from(number(value)?).map_err(|_| "too large")
+}
+
+fn short(value: &AMQPValue) -> Result<ShortString, &'static str> {
+    ShortString::try_new(text(value)?).map_err(|_| "too long")
 }
 
 fn text(value: &AMQPValue) -> Result<&str, &'static str> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{
     Core,
     channel::Unacked,
+    dead_letters::Death,
     queue::{Queue, QueueId},
 };
 use crate::wire::Delivery;
@@ -49,13 +50,16 @@ impl Core {
             self.drop_expired(id, before);
         }
         self.drop_expired(id, now);
-        while self.queues.get_mut(&id).and_then(Queue::pop_overflow).is_some() {}
+        while let Some(entry) = self.queues.get_mut(&id).and_then(Queue::pop_overflow) {
+            self.dead_letter(id, &entry, Death::Overflown, now);
+        }
         self.set_timer(id);
     }
 
     pub(super) fn drop_expired(&mut self, id: QueueId, now: Instant) {
-        let Some(queue) = self.queues.get_mut(&id) else { return };
-        while queue.pop_expired(now).is_some() {}
+        while let Some(entry) = self.queues.get_mut(&id).and_then(|queue| queue.pop_expired(now)) {
+            self.dead_letter(id, &entry, Death::Expired, now);
+        }
     }
 
     /// Delivers one message; false if there is none, or nobody with room for it.

@@ -152,10 +152,10 @@ impl Core {
             basic::AMQPMethod::Publish(publish) => self.begin_publish(place, publish),
             basic::AMQPMethod::Ack(ack) => self.ack(place, ack.delivery_tag, ack.multiple),
             basic::AMQPMethod::Nack(nack) => {
-                self.give_back(place, nack.delivery_tag, nack.multiple, nack.requeue)
+                self.give_back(place, nack.delivery_tag, nack.multiple, nack.requeue, now)
             }
             basic::AMQPMethod::Reject(reject) => {
-                self.give_back(place, reject.delivery_tag, false, reject.requeue)
+                self.give_back(place, reject.delivery_tag, false, reject.requeue, now)
             }
             basic::AMQPMethod::Qos(qos) => self.set_prefetch(place, &qos),
             basic::AMQPMethod::Consume(consume) => self.consume(place, consume, now),

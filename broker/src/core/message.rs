@@ -12,6 +12,8 @@ use std::{
 use amq_protocol::types::ShortString;
 use bytes::Bytes;
 
+use super::queue::QueueId;
+
 /// What a message costs beside its bytes, roughly.
 const MESSAGE_COST: usize = 256;
 /// What a place in a queue costs.
@@ -61,6 +63,8 @@ pub(super) struct Message {
     pub(super) body: Bytes,
     /// Its own time to live in milliseconds.
     pub(super) expiration: Option<u64>,
+    /// The queues that dropped it, since it was last rejected.
+    pub(super) died_in: Vec<QueueId>,
     memory: Memory,
 }
 
@@ -72,6 +76,7 @@ pub(super) struct Parts {
     pub(super) properties: Bytes,
     pub(super) body: Bytes,
     pub(super) expiration: Option<u64>,
+    pub(super) died_in: Vec<QueueId>,
 }
 
 impl Message {
@@ -82,6 +87,7 @@ impl Message {
             properties: parts.properties,
             body: parts.body,
             expiration: parts.expiration,
+            died_in: parts.died_in,
             memory: memory.clone(),
         };
         memory.0.fetch_add(message.cost(), Ordering::Relaxed);

@@ -118,6 +118,7 @@ impl Core {
                 properties: header.properties,
                 body,
                 expiration,
+                died_in: vec![],
             },
             &self.memory,
         );
@@ -162,7 +163,11 @@ impl Core {
     }
 
     /// The queues that a message goes to.
-    fn route(&self, exchange: &ShortString, key: &ShortString) -> Result<Vec<QueueId>, Refusal> {
+    pub(super) fn route(
+        &self,
+        exchange: &ShortString,
+        key: &ShortString,
+    ) -> Result<Vec<QueueId>, Refusal> {
         if exchange.as_str().is_empty() {
             return Ok(self.queue_names.get(key).copied().into_iter().collect());
         }
@@ -173,7 +178,7 @@ impl Core {
     }
 
     /// Puts the message into one queue; false if the queue is full and refuses.
-    fn enqueue(&mut self, id: QueueId, message: &Arc<Message>, now: Instant) -> bool {
+    pub(super) fn enqueue(&mut self, id: QueueId, message: &Arc<Message>, now: Instant) -> bool {
         let Some(queue) = self.queues.get_mut(&id) else { return true };
         if queue.refuses(message.body.len()) {
             return false;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{
     ConnectionId, Core, Place,
     channel::{Publishing, Unacked},
+    dead_letters::Death,
     queue::QueueId,
 };
 use crate::wire::{Code, Refusal};
@@ -28,12 +29,14 @@ impl Core {
         tag: u64,
         multiple: bool,
         requeue: bool,
+        now: Instant,
     ) -> Result<(), Refusal> {
         for unacked in self.settled(place, tag, multiple)? {
             if requeue {
                 self.requeue(unacked);
             } else if let Some(queue) = self.queues.get_mut(&unacked.queue) {
                 queue.unacked -= 1;
+                self.dead_letter(unacked.queue, &unacked.entry, Death::Rejected, now);
             }
         }
         Ok(())

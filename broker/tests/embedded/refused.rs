@@ -75,7 +75,7 @@ async fn queues_that_vanish_bear_no_name_or_have_other_arguments() {
     let auto_delete = QueueDeclareOptions { auto_delete: true, ..plain };
     refused(async |channel| declared(&channel, "queue", auto_delete, none()).await).await;
     refused(async |channel| declared(&channel, "", plain, none()).await).await;
-    for name in ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-queue-mode"] {
+    for name in ["x-queue-mode", "x-single-active-consumer"] {
         let arguments = one(name, AMQPValue::LongString("any".into()));
         refused(async |channel| declared(&channel, "queue", plain, arguments).await).await;
     }

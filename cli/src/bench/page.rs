@@ -1,7 +1,8 @@
-//! What the status page costs under a mountain of jobs: many queued behind one busy slot, some
-//! pages open, and how long the status then takes to be told.
+//! What the status page costs with a large fleet under a mountain of jobs: many workers and functions,
+//! many jobs queued behind one busy slot, some pages open, and how long status and page then take.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,8 +20,10 @@ use tokio::time::{sleep, timeout};
 use ureq::Agent;
 
 use super::calls::wait_until_served;
-use super::figure::{histogram, micros, millis, now};
-use super::{Error, raw, role};
+use super::figure::{histogram, micros, millis};
+use super::fleet::{self, Fleet};
+use super::usage::resident_mib;
+use super::{Error, now, prefix, raw, role};
 
 /// Jobs behind the busy slot.
 const JOBS: usize = 100_000;
@@ -52,6 +55,14 @@ pub(crate) struct PageFigure {
     pub(crate) p99_us: u64,
     /// The longest, in microseconds.
     pub(crate) max_us: u64,
+    /// Half of the loads of the front page took at most this long, in microseconds.
+    pub(crate) load_p50_us: u64,
+    /// All but one in a hundred took at most this long, in microseconds.
+    pub(crate) load_p99_us: u64,
+    /// Workers that were there.
+    pub(crate) workers: usize,
+    /// Functions that they served.
+    pub(crate) functions: usize,
     /// Jobs that waited all the while, here or with the pool.
     pub(crate) queued: u64,
     /// Pages that were open.
@@ -70,6 +81,13 @@ pub(crate) struct PageFigure {
 #[derive(Debug, Deserialize)]
 struct Status {
     books: Books,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Counts {
+    workers: usize,
+    functions: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,20 +99,21 @@ struct Books {
 
 /// Measures the page on the broker at `url`, with roles started as processes of this program.
 pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
-    let prefix = format!("bench-{}", uuid::Uuid::new_v4().simple());
-    let prefix = &prefix[..20];
+    let prefix = &prefix();
     let site = free_port().await?;
     let distributor = role(url, &["distributor", "--prefix", prefix, "--listen", &site])?;
-    let worker = role(url, &["worker", "--prefix", prefix, "--slots", "1"])?;
+    let worker =
+        role(url, &["worker", "--isolation", "thread", "--prefix", prefix, "--slots", "1"])?;
     let client = Client::builder(url).prefix(prefix).connect()?;
     wait_until_served(&client.function(ECHO)).await?;
-    let idle_mib = memory(distributor.id());
+    let idle_mib = distributor.id().and_then(resident_mib);
 
     let mut background = JoinSet::new();
+    background.spawn(Fleet::start(url, prefix).await?.run());
     background.spawn(mountain(client.function(SLEEP)));
     let status = format!("http://{site}/api/v1/status");
-    let queued = wait_until_queued(&status).await?;
-    let got = Arc::new(Got::default());
+    let (queued, (workers, functions)) = wait_until_queued(&status).await?;
+    let got = Arc::new(Got { bytes: AtomicU64::new(0), loads: Mutex::new(histogram()) });
     for _ in 0..PAGES {
         background.spawn(follow(site.clone(), Arc::clone(&got)));
         background.spawn(reload(site.clone(), Arc::clone(&got)));
@@ -103,8 +122,9 @@ pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
     let asked = status.clone();
     let times = tokio::task::spawn_blocking(move || time(&asked));
     let times = times.await.map_err(std::io::Error::other)??;
-    let busy_mib = memory(distributor.id());
-    let (bytes, loads) = (got.bytes.load(Relaxed), got.loads.load(Relaxed));
+    let busy_mib = distributor.id().and_then(resident_mib);
+    let bytes = got.bytes.load(Relaxed);
+    let loads = got.loads.lock().map_err(|_| Error::Page("a page failed".to_owned()))?.clone();
     // None of them ends by itself, unless it fails.
     if let Some(ended) = background.try_join_next() {
         ended.map_err(std::io::Error::other)??;
@@ -113,7 +133,11 @@ pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
     drop((distributor, worker, client));
     raw::forget(url, prefix).await?;
     Ok(PageFigure {
-        workload: "status, 100,000 jobs queued, 10 pages open",
+        workload: "status; 100,000 jobs queued, 10 pages open",
+        workers,
+        functions,
+        load_p50_us: loads.value_at_quantile(0.5),
+        load_p99_us: loads.value_at_quantile(0.99),
         n: usize::try_from(times.len()).unwrap_or(usize::MAX),
         p50_us: times.value_at_quantile(0.5),
         p99_us: times.value_at_quantile(0.99),
@@ -121,17 +145,17 @@ pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
         queued,
         pages: PAGES,
         event_bytes: bytes,
-        loads,
+        loads: loads.len(),
         idle_mib,
         busy_mib,
     })
 }
 
 /// What all pages got.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Got {
     bytes: AtomicU64,
-    loads: AtomicU64,
+    loads: Mutex<Histogram<u64>>,
 }
 
 /// Puts all the jobs there, and waits for answers that do not come.
@@ -145,18 +169,25 @@ async fn mountain(function: Handle<u64, u64>) -> Result<(), Error> {
     }
 }
 
-/// Asks until all jobs but the running one are queued; gives how many.
-async fn wait_until_queued(status: &str) -> Result<u64, Error> {
+/// Asks until all workers are there, and all jobs but the running one are queued; gives how many jobs,
+/// and how many workers and functions.
+async fn wait_until_queued(status: &str) -> Result<(u64, (usize, usize)), Error> {
     let begun = now();
     loop {
         let asked = status.to_owned();
         let asking = tokio::task::spawn_blocking(move || {
             let told = agent().get(asked).call()?.body_mut().read_json::<Status>()?;
-            Ok::<_, Error>(told.books)
+            Ok::<_, Error>((told.books, told.counts))
         });
         match asking.await.map_err(std::io::Error::other)? {
-            Ok(books) if books.running == 1 && books.queued + books.placed >= JOBS as u64 => {
-                return Ok(books.queued + books.placed);
+            Ok((books, counts))
+                if books.running == 1
+                    && books.queued + books.placed >= JOBS as u64
+                    && counts.workers > fleet::WORKERS
+                    && counts.functions > fleet::FUNCTIONS =>
+            {
+                let waiting = books.queued + books.placed;
+                return Ok((waiting, (counts.workers, counts.functions)));
             }
             Err(error) if begun.elapsed() > PATIENCE => return Err(error),
             Ok(_) if begun.elapsed() > PATIENCE => return Err(Error::Silent(PATIENCE)),
@@ -172,7 +203,7 @@ fn time(status: &str) -> Result<Histogram<u64>, Error> {
     for _ in 0..REQUESTS {
         let begun = now();
         let told = agent.get(status).call()?.body_mut().read_to_vec()?;
-        times.saturating_record(micros(begun));
+        times.saturating_record(micros(begun.elapsed()));
         std::hint::black_box(told);
         std::thread::sleep(PAUSE);
     }
@@ -200,11 +231,14 @@ async fn follow(site: String, got: Arc<Got>) -> Result<(), Error> {
 /// Loads the page again and again.
 async fn reload(site: String, got: Arc<Got>) -> Result<(), Error> {
     loop {
+        let begun = now();
         let mut stream = open(&site, "/", "text/html").await?;
         let mut page = Vec::new();
         let read = timeout(ANSWER, stream.read_to_end(&mut page)).await;
         read.map_err(|_| Error::Silent(ANSWER))??;
-        got.loads.fetch_add(1, Relaxed);
+        if let Ok(mut loads) = got.loads.lock() {
+            loads.saturating_record(micros(begun.elapsed()));
+        }
         sleep(RELOAD).await;
     }
 }
@@ -230,31 +264,41 @@ async fn open(site: &str, path: &str, kind: &str) -> Result<TcpStream, Error> {
 }
 
 /// A port that was free a moment ago.
-async fn free_port() -> Result<String, Error> {
+pub(super) async fn free_port() -> Result<String, Error> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
-}
-
-/// The memory of a process in MiB, as Linux tells it.
-fn memory(process: Option<u32>) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process?)).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kibibytes / 1024.0)
 }
 
 /// The figure as a table for people.
 pub(crate) fn page_table(figure: &PageFigure) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["workload", "n", "p50", "p99", "max", "loads", "events", "idle", "busy"]);
+    table.set_header([
+        "workload",
+        "workers",
+        "functions",
+        "n",
+        "p50",
+        "p99",
+        "max",
+        "loads",
+        "p50",
+        "p99",
+        "events",
+        "idle",
+        "busy",
+    ]);
     let mib = |mib: Option<f64>| mib.map_or_else(String::new, |mib| format!("{mib:.0} MiB"));
     table.add_row([
         figure.workload.to_owned(),
+        figure.workers.to_string(),
+        figure.functions.to_string(),
         figure.n.to_string(),
         millis(figure.p50_us),
         millis(figure.p99_us),
         millis(figure.max_us),
         figure.loads.to_string(),
+        millis(figure.load_p50_us),
+        millis(figure.load_p99_us),
         format!("{:.1} MB", figure.event_bytes as f64 / 1e6),
         mib(figure.idle_mib),
         mib(figure.busy_mib),

@@ -2,7 +2,7 @@
 //! no confirms, no acks, transient classic queues.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use lapin::options::{
@@ -14,43 +14,104 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer
 
 use simple_dist_protocol::topology::{Declaration, QueueKind, Topology};
 
-use super::figure::{Measured, Sample, histogram, micros, now};
-use super::{Error, LONE, MANY, OUTSTANDING, PAYLOAD, role};
+use tokio::process::Child;
 
-/// The wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::figure::{Sample, Times};
+use super::{Error, PATIENCE, now, role};
+
+/// The most bare round trips outstanding at once: more of them only wait longer.
+const OUTSTANDING: usize = 10_000;
+/// The most of one load.
+const CALLS: usize = 200_000;
 
 /// Echoes what comes to `queue` into `queue.reply`, until it is killed.
 pub(crate) async fn serve(url: &str, queue: &str) -> Result<(), Error> {
     let connection = connect(url).await?;
     let (mut requests, channel) = consume(&connection, queue).await?;
-    let reply = format!("{queue}.reply");
+    let reply = reply(queue);
     while let Some(request) = requests.next().await {
         publish(&channel, &reply, &request?.data).await?;
     }
     Ok(())
 }
 
-pub(crate) async fn measure(url: &str) -> Result<Measured, Error> {
-    let queue = format!("bench-raw-{}", uuid::Uuid::new_v4().simple());
-    let reply = format!("{queue}.reply");
-    let (publishing, consuming) = (connect(url).await?, connect(url).await?);
-    let channel = publishing.create_channel().await?;
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    for name in [&queue, &reply] {
-        channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
+/// Both ends of bare round trips.
+pub(crate) struct Raw {
+    queue: String,
+    channel: Channel,
+    replies: Consumer,
+    _worker: Child,
+    _connections: [Connection; 2],
+}
+
+impl Raw {
+    pub(crate) async fn start(url: &str) -> Result<Self, Error> {
+        let queue = format!("bench-raw-{}", uuid::Uuid::new_v4().simple());
+        let (publishing, consuming) = (connect(url).await?, connect(url).await?);
+        let channel = publishing.create_channel().await?;
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        for name in [&queue, &reply(&queue)] {
+            channel.queue_declare(name.as_str().into(), durable, FieldTable::default()).await?;
+        }
+        let worker = role(url, &["bench", "--raw-worker", &queue])?;
+        let (replies, _) = consume(&consuming, &reply(&queue)).await?;
+        let connections = [publishing, consuming];
+        Ok(Self { queue, channel, replies, _worker: worker, _connections: connections })
     }
-    let _worker = role(url, &["bench", "--raw-worker", &queue])?;
-    let (mut replies, _) = consume(&consuming, &reply).await?;
-    let mut trip = Trip { channel: &channel, queue: &queue, replies: &mut replies };
-    trip.run(LONE / 10, 1).await?;
-    let lone = trip.run(LONE, 1).await?;
-    trip.run(MANY / 10, OUTSTANDING).await?;
-    let many = trip.run(MANY, OUTSTANDING).await?;
-    for name in [&queue, &reply] {
-        channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await?;
+
+    /// Runs a load, after a tenth of it to warm up.
+    pub(crate) async fn measure(
+        &mut self,
+        bytes: usize,
+        outstanding: usize,
+        calls: usize,
+    ) -> Result<Times, Error> {
+        let (outstanding, calls) = (outstanding.min(OUTSTANDING), calls.min(CALLS));
+        self.run(bytes, outstanding, calls.div_ceil(10)).await?;
+        Ok(self.run(bytes, outstanding, calls).await?.times())
     }
-    Ok(Measured { lone, many })
+
+    /// One queue keeps order, so the oldest outstanding request is the one answered.
+    async fn run(
+        &mut self,
+        bytes: usize,
+        outstanding: usize,
+        calls: usize,
+    ) -> Result<Sample, Error> {
+        let payload = vec![7; bytes];
+        let mut begun: VecDeque<Instant> = VecDeque::new();
+        let (mut sent, mut answered) = (0, 0);
+        let mut sample = Sample::begin();
+        while answered < calls {
+            while sent < calls && begun.len() < outstanding {
+                begun.push_back(now());
+                publish(&self.channel, &self.queue, &payload).await?;
+                sent += 1;
+            }
+            let reply = tokio::time::timeout(PATIENCE, self.replies.next())
+                .await
+                .map_err(|_| Error::Silent(PATIENCE))?;
+            reply.ok_or(Error::Silent(PATIENCE))??;
+            answered += 1;
+            if let Some(begun) = begun.pop_front() {
+                sample.add(begun.elapsed());
+            }
+        }
+        Ok(sample.end())
+    }
+
+    /// Ends it and deletes its queues.
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        for name in [&self.queue, &reply(&self.queue)] {
+            let name = name.as_str().into();
+            self.channel.queue_delete(name, QueueDeleteOptions::default()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn reply(queue: &str) -> String {
+    format!("{queue}.reply")
 }
 
 /// Deletes what an installation of this prefix declared.
@@ -74,40 +135,7 @@ pub(crate) async fn forget(url: &str, prefix: &str) -> Result<(), Error> {
     Ok(connection.close(200, "done".into()).await?)
 }
 
-struct Trip<'a> {
-    channel: &'a Channel,
-    queue: &'a str,
-    replies: &'a mut Consumer,
-}
-
-impl Trip<'_> {
-    /// One queue keeps order, so the oldest outstanding request is the one answered.
-    async fn run(&mut self, count: usize, outstanding: usize) -> Result<Sample, Error> {
-        let payload = [7; PAYLOAD];
-        let mut times = histogram();
-        let mut begun: VecDeque<Instant> = VecDeque::new();
-        let (mut sent, mut answered) = (0, 0);
-        let whole = now();
-        while answered < count {
-            while sent < count && begun.len() < outstanding {
-                begun.push_back(now());
-                publish(self.channel, self.queue, &payload).await?;
-                sent += 1;
-            }
-            let reply = tokio::time::timeout(PATIENCE, self.replies.next())
-                .await
-                .map_err(|_| Error::Silent(PATIENCE))?;
-            reply.ok_or(Error::Silent(PATIENCE))??;
-            answered += 1;
-            if let Some(begun) = begun.pop_front() {
-                times.saturating_record(micros(begun));
-            }
-        }
-        Ok(Sample::new(times, whole.elapsed()))
-    }
-}
-
-async fn connect(url: &str) -> Result<Connection, Error> {
+pub(super) async fn connect(url: &str) -> Result<Connection, Error> {
     let connecting = Connection::connect(url, ConnectionProperties::default());
     let connected = tokio::time::timeout(PATIENCE, connecting).await;
     Ok(connected.map_err(|_| Error::Silent(PATIENCE))??)

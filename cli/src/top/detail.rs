@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use simple_dist_distributor::view::{Function, JobEvent, Percentiles, RecentJob, Worker};
+use simple_dist_protocol::message::crash::ending;
 
 use super::data::Data;
 use super::format::{exact, rate, share, span, span_or_dash};
@@ -155,6 +156,10 @@ fn happened(what: &JobEvent) -> (String, Tone) {
         ),
         JobEvent::Struck { attempt, worker } => {
             (format!("attempt {attempt} lost with {}", worker.short()), Tone::Bad)
+        }
+        JobEvent::Crashed { attempt, worker, signal, code } => {
+            let ending = ending(*signal, *code);
+            (format!("attempt {attempt}: its process on {} {ending}", worker.short()), Tone::Bad)
         }
         JobEvent::Ended => ("ended".to_owned(), Tone::Plain),
     }

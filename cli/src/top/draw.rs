@@ -240,7 +240,7 @@ fn shares(wanted: [usize; 3], height: usize, air: usize) -> [usize; 3] {
 
 fn draw_tiles(data: &Data, palette: Palette, area: Rect, buffer: &mut Buffer) {
     let gap = 2;
-    let width = (usize::from(area.width) + gap) / 5 - gap;
+    let width = (usize::from(area.width) + gap) / 6 - gap;
     let (mut values, mut curves) = (Vec::new(), Vec::new());
     for tile in tiles(data, width) {
         let room = width.saturating_sub(tile.title.len() + 1 + tile.value.chars().count());

@@ -5,6 +5,9 @@ use simple_dist_distributor::view::Seconds;
 /// A duration in at most five characters: `0.3ms`, `42ms`, `1.2s`, `34s`, `1m15`, `3h02`, `12d`.
 pub(crate) fn span(span: Seconds) -> String {
     let seconds = span.0.max(0.0);
+    if seconds > 0.0 && seconds < 0.000_095 {
+        return format!("{:.0}µs", seconds * 1e6);
+    }
     if seconds < 0.00995 {
         return format!("{:.1}ms", seconds * 1e3);
     }
@@ -110,6 +113,7 @@ mod tests {
     #[test]
     fn durations_fit_into_five_characters() {
         for (seconds, text) in [
+            (0.000_021, "21µs"),
             (0.0, "0.0ms"),
             (0.0003, "0.3ms"),
             (0.042, "42ms"),

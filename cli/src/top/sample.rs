@@ -107,6 +107,7 @@ fn status() -> Status {
                 "One worker was lost 34 s ago; 4 jobs were placed again.",
             ),
         ],
+        memo: Default::default(),
         totals: Totals {
             workers: 4,
             slots: 16,
@@ -152,6 +153,8 @@ fn worker(number: u128) -> Worker {
         silent: Seconds(0.4),
         functions: ["fib@1", "mandelbrot@1", "primes@1", "sleep@1"].map(Arc::from).into(),
         pool: None,
+        isolated: false,
+        load: None,
         slots: 4,
         busy: 4,
         abandoned: 0,
@@ -171,6 +174,7 @@ fn held(functions: &[&str]) -> Vec<HeldJob> {
         attempt: if place == 1 { 2 } else { 1 },
         slot: (place < 4).then_some(place),
         age: Seconds(12.4 / f64::from(place + 1)),
+        progress: None,
         abandoned: false,
     };
     (0..).zip(functions).map(job).collect()
@@ -199,11 +203,14 @@ fn function(name: &str) -> Function {
         answers: [("value".to_owned(), 700)].into(),
         local: [("no_worker".to_owned(), 3)].into(),
         local_share: 0.0,
+        saved: Default::default(),
         rate: 0.8,
         wait: times,
         run: times,
         waits: Default::default(),
         runs: Default::default(),
+        look: None,
+        series: Default::default(),
     }
 }
 
@@ -216,6 +223,7 @@ fn failed(number: u128, answer: &str, detail: Option<&str>, seconds_ago: u64) ->
         answer: answer.to_owned(),
         cancelled_by: None,
         detail: detail.map(str::to_owned),
+        crashes: Vec::new(),
         arguments: None,
         worker: Some(worker_id(2)),
         attempts: number as u32,

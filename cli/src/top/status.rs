@@ -56,18 +56,22 @@ pub(crate) struct Tile {
 }
 
 /// The tiles, with curves of at most this width.
-pub(crate) fn tiles(data: &Data, width: usize) -> [Tile; 5] {
+pub(crate) fn tiles(data: &Data, width: usize) -> [Tile; 6] {
     let (totals, series) = (&data.status.totals, &data.status.series);
     let tile =
         |title, value, samples: Vec<f64>| Tile { title, value, curve: curve(&samples, width) };
     let each = |value: fn(&simple_dist_distributor::view::Sample) -> f64| {
         series.iter().map(value).collect::<Vec<_>>()
     };
+    // What was cancelled has not failed.
+    let minute = series.iter().rev().take(60);
+    let fails = minute.map(|at| at.failed + at.timed_out).sum::<u64>();
     [
         tile("busy", format!("{}/{}", totals.busy, totals.slots), each(|at| f64::from(at.busy))),
         tile("queued", exact(totals.queued), each(|at| at.queued as f64)),
         tile("wait95", span_or_dash(totals.wait_p95), each(|at| at.wait_p95.map_or(0.0, |s| s.0))),
         tile("done", rate(totals.rate), each(|at| at.done as f64)),
+        tile("fails/min", exact(fails), each(|at| (at.failed + at.timed_out) as f64)),
         tile("local", share(totals.local_share), each(|at| at.local as f64)),
     ]
 }
@@ -95,11 +99,16 @@ pub(crate) fn books(data: &Data, width: usize) -> Vec<Piece> {
     let sum = sum.join(" + ");
     let refused: u64 = books.refused_by.values().sum();
     let long = format!("{} accepted {sign} {sum}", exact(books.accepted));
-    let longest = format!("{long}; {} refused", exact(refused));
+    let longer = format!("{long}; {} refused", exact(refused));
+    let saved: u64 = ["coalesced", "memo"].iter().filter_map(|by| books.events.get(*by)).sum();
+    let longest = match saved {
+        0 => longer.clone(),
+        saved => format!("{longer}; {} runs saved", exact(saved)),
+    };
     let short: Vec<_> =
         parts.iter().map(|(count, what)| format!("{count}{}", &what[..1])).collect();
     let short = short.join("+");
-    let line = [longest, long].into_iter().find(|line| line.len() <= width);
+    let line = [longest, longer, long].into_iter().find(|line| line.len() <= width);
     let line = line.unwrap_or_else(|| format!("{} {sign} {short}", books.accepted));
     vec![Piece::new(line, tone)]
 }
@@ -155,5 +164,8 @@ mod tests {
         let line = |width| super::books(&data, width)[0].text.clone();
         assert!(line(110).ends_with("3 failed + 2 timed out + 1 cancelled"), "{}", line(110));
         assert_eq!(line(40), "1407 = 40q+3p+12r+1346d+3f+2t+1c");
+        data.status.books.events = [("coalesced".to_owned(), 2), ("memo".to_owned(), 5)].into();
+        let line = super::books(&data, 200)[0].text.clone();
+        assert!(line.ends_with("; 0 refused; 7 runs saved"), "{line}");
     }
 }

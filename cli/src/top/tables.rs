@@ -103,7 +103,7 @@ pub(crate) fn colour(function: &str) -> Tone {
 pub(crate) fn state_tone(state: WorkerState) -> Tone {
     match state {
         WorkerState::Live => Tone::Good,
-        WorkerState::Draining | WorkerState::Late => Tone::Look,
+        WorkerState::Degraded | WorkerState::Draining | WorkerState::Late => Tone::Look,
         WorkerState::Unreachable | WorkerState::Lost => Tone::Bad,
         WorkerState::Left => Tone::Dim,
     }
@@ -149,6 +149,7 @@ fn running(worker: &Worker) -> Cell {
         }),
         WorkerState::Left => said(format!("left {} ago", worker.silent)),
         WorkerState::Live
+        | WorkerState::Degraded
         | WorkerState::Draining
         | WorkerState::Late
         | WorkerState::Unreachable => {

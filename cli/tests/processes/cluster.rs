@@ -1,20 +1,22 @@
 //! The processes of one test.
 
-use std::net::TcpListener;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
-use simple_dist_client::{Answer, Call, CallError, Client, Fallback, Ran};
+use simple_dist_client::{Answer, Call, CallError, Client, Fallback};
 use simple_dist_demo::functions::FIB;
 use simple_dist_distributor::view;
 use simple_dist_e2e::BrokerSite;
+pub(crate) use simple_dist_e2e::free_port;
 use simple_dist_protocol::WorkerId;
 use ureq::Agent;
 
-/// How long a step of a test may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a step of a test may take, beside other tests.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Processes on their own site at the broker.
 pub(crate) struct Cluster {
@@ -40,11 +42,17 @@ impl Role {
         Self(command.spawn().expect("the binary runs"))
     }
 
-    /// Starts it and returns its stderr, to be read after it has ended.
-    pub(crate) fn run_logging(command: &mut Command) -> (Self, ChildStderr) {
+    /// Starts it and reads its stderr, whose text is there when it has ended.
+    pub(crate) fn run_logging(command: &mut Command) -> (Self, JoinHandle<String>) {
         let spawned = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the binary runs");
-        let log = child.stderr.take().expect("it is piped");
+        let mut log = child.stderr.take().expect("it is piped");
+        // Read as it is written: a full pipe would stop the process.
+        let log = thread::spawn(move || {
+            let mut text = String::new();
+            log.read_to_string(&mut text).expect("it is text");
+            text
+        });
         (Self(child), log)
     }
 
@@ -149,12 +157,6 @@ impl Cluster {
     }
 }
 
-/// An unused address on loopback.
-pub(crate) fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").to_string()
-}
-
 /// Calls `fib(1)` until `count` different workers have answered.
 pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
     let fib = client.function(FIB);
@@ -162,9 +164,9 @@ pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
     let mut workers = Vec::new();
     while workers.len() < count {
         assert!(begun.elapsed() < TIMEOUT, "only {} of {count} workers answer", workers.len());
-        let calls = (0..8).map(|_| fib.call(22).fallback(Fallback::Never).detailed());
+        let calls = (0..8).map(|_| fib.call(22).fresh().fallback(Fallback::Never).detailed());
         for answer in futures_util::future::join_all(calls).await.into_iter().flatten() {
-            if let Ran::Remote { worker, .. } = answer.ran
+            if let Some(worker) = answer.ran.worker()
                 && !workers.contains(&worker)
             {
                 workers.push(worker);
@@ -175,6 +177,15 @@ pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
     // The first answers may arrive before the next view, from which page and API take the workers.
     tokio::time::sleep(view::EVERY * 2).await;
     workers
+}
+
+/// Waits until this holds.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = now();
+    while !holds() {
+        assert!(begun.elapsed() < TIMEOUT, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A call's answer and how long it took.
@@ -188,8 +199,19 @@ where
     (answer, begun.elapsed())
 }
 
+/// The shortest time of several calls, all of which are to be local: a busy machine holds up some.
+pub(crate) async fn local_at_once(client: &Client) -> Duration {
+    let mut least = Duration::MAX;
+    for _ in 0..10 {
+        let (answer, took) = timed(client.function(FIB).call(20)).await;
+        assert!(!is_remote(&answer.expect("it is answered")));
+        least = least.min(took);
+    }
+    least
+}
+
 pub(crate) fn is_remote<R>(answer: &Answer<R>) -> bool {
-    matches!(answer.ran, Ran::Remote { .. })
+    answer.ran.worker().is_some()
 }
 
 #[expect(clippy::disallowed_methods, reason = "processes live by the real clock")]
@@ -197,12 +219,22 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// The body at a path of a page.
+/// The body at a path of a page, once it answers.
 pub(crate) fn get(site: &str, path: &str) -> String {
+    let begun = now();
+    loop {
+        match try_get(site, path) {
+            Ok(body) => return body,
+            Err(error) => assert!(begun.elapsed() < TIMEOUT, "{path}: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn try_get(site: &str, path: &str) -> Result<String, ureq::Error> {
     let agent: Agent =
         Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
-    let url = format!("http://{site}{path}");
-    agent.get(&url).call().expect("it answers").body_mut().read_to_string().expect("all of it")
+    agent.get(format!("http://{site}{path}")).call()?.body_mut().read_to_string()
 }
 
 /// The same, of JSON.
@@ -210,7 +242,8 @@ pub(crate) fn json(site: &str, path: &str) -> Value {
     serde_json::from_str(&get(site, path)).expect("it is JSON")
 }
 
-/// Whether the distributor of this page is the active one.
-pub(crate) fn leads(site: &str) -> bool {
-    json(site, "/api/v1/status")["distributor"]["phase"]["term"].is_string()
+/// What the distributor of this page is: `active`, `standby` or `down`; none before it answers.
+pub(crate) fn phase(site: &str) -> Option<String> {
+    let status: Value = serde_json::from_str(&try_get(site, "/api/v1/status").ok()?).ok()?;
+    status["distributor"]["phase"]["state"].as_str().map(str::to_owned)
 }

@@ -3,6 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
+use simple_dist_client::Fallback;
+use simple_dist_demo::functions::SLEEP;
+
 use crate::cluster::{Cluster, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,6 +28,49 @@ async fn the_value_alone_is_on_stdout() {
 
     let mapped = cluster.output(&["map", "fib", "0..10"]);
     assert_eq!(String::from_utf8_lossy(&mapped.stdout), "0\n1\n1\n2\n3\n5\n8\n13\n21\n34\n");
+}
+
+#[tokio::test]
+async fn a_call_that_a_busy_worker_cannot_take_may_run_here() {
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let _worker = cluster.start(&["worker", "--slots", "1"]);
+    let client = cluster.client();
+    served_by(&client, 1).await;
+    let mut slow = client.function(SLEEP).call(600_000).fallback(Fallback::Never);
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut slow).await.is_err());
+
+    for (policy, why) in
+        [("--race", "asked for by the caller"), ("--when-busy", "workers are busy")]
+    {
+        let called = cluster.output(&["call", "fib", "20", policy]);
+        assert_eq!(String::from_utf8_lossy(&called.stdout), "6765\n");
+        let said = String::from_utf8_lossy(&called.stderr);
+        assert!(said.contains(why), "{said}");
+    }
+    for refused in ["--remote", "--wait"] {
+        let called = cluster.output(&["call", "fib", "20", "--race", refused]);
+        assert_eq!(called.status.code(), Some(2));
+    }
+}
+
+#[tokio::test]
+async fn equal_calls_share_a_run_unless_they_are_fresh() {
+    let cluster = Cluster::new().await;
+    let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
+    served_by(&cluster.client(), 1).await;
+    let values = std::env::temp_dir().join(format!("simple-dist-equal-{}", std::process::id()));
+    std::fs::write(&values, "32\n".repeat(20)).unwrap();
+    for (fresh, shared) in [(None, true), (Some("--fresh"), false)] {
+        let map = ["map", "fib", values.to_str().unwrap(), "--remote", "--json"];
+        let mapped = cluster.output(&[&map[..], fresh.as_slice()].concat());
+        let told = String::from_utf8_lossy(&mapped.stdout);
+        assert_eq!(told.matches("\"value\":2178309").count(), 20, "{told}");
+        assert_eq!(told.contains("\"coalesced\":true"), shared, "{told}");
+        let said = String::from_utf8_lossy(&mapped.stderr);
+        assert_eq!(said.contains("without a run of their own"), shared, "{said}");
+    }
+    std::fs::remove_file(values).unwrap();
 }
 
 #[tokio::test]
@@ -54,6 +100,24 @@ async fn every_failure_has_its_exit_code() {
 }
 
 #[test]
+fn a_local_run_may_have_a_process_of_its_own() {
+    for (arguments, code, said) in
+        [(["fib", "20", "10s"], 0, "6765\n"), (["sleep", "600000", "300ms"], 75, "")]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_simple-dist"))
+            .args(["call", arguments[0], arguments[1], "--deadline", arguments[2]])
+            .env("SIMPLE_DIST_LOCAL_ISOLATION", "process")
+            .env("AMQP_URL", "amqp://127.0.0.1:9")
+            .output()
+            .expect("the binary runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+        assert!(!told.contains("goes on"), "{told}");
+    }
+}
+
+#[test]
 fn without_a_broker_a_call_is_local_and_says_so() {
     let begun = now();
     let output = Command::new(env!("CARGO_BIN_EXE_simple-dist"))
@@ -61,7 +125,26 @@ fn without_a_broker_a_call_is_local_and_says_so() {
         .env("AMQP_URL", "amqp://127.0.0.1:9")
         .output()
         .expect("the binary runs");
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(begun.elapsed() < Duration::from_secs(20), "not by its timeout of a minute");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "6765\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("local"));
+}
+
+#[tokio::test]
+async fn a_call_that_goes_to_no_worker_says_what_is_missing() {
+    let cluster = Cluster::new().await;
+    let nowhere = "amqp://127.0.0.1:9";
+    for (url, missing) in [
+        (Some(nowhere), "no broker answers at 127.0.0.1:9"),
+        (None, "no distributor is there, under the prefix"),
+    ] {
+        for [command, argument] in [["call", "20"], ["map", "20..22"]] {
+            for policy in [&["--remote"][..], &["--wait", "--timeout", "300ms"]] {
+                let given = url.map_or(vec![], |url| vec!["--url", url]);
+                let arguments = [&[command, "fib", argument], policy, &given].concat();
+                let said = String::from_utf8(cluster.output(&arguments).stderr).expect("a text");
+                assert!(said.contains(missing), "{arguments:?}: {said}");
+            }
+        }
+    }
 }

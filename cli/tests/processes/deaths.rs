@@ -8,7 +8,9 @@ use futures_util::future::join_all;
 use simple_dist_client::{CallError, Fallback, Ran};
 use simple_dist_demo::functions::{ABORT, FIB, SLEEP};
 
-use crate::cluster::{Cluster, free_port, is_remote, leads, now, served_by, timed};
+use crate::cluster::{
+    Cluster, free_port, is_remote, local_at_once, phase, served_by, timed, until,
+};
 use simple_dist_e2e::BrokerSite;
 
 #[tokio::test]
@@ -42,18 +44,19 @@ async fn without_workers_calls_are_local_and_with_one_again_remote() {
     served_by(&client, 1).await;
     let fib = client.function(FIB);
 
-    worker.kill();
-    let (answer, took) = timed(fib.call(20)).await;
-    assert!(!is_remote(&answer.expect("it is answered")));
-    assert!(took < Duration::from_secs(5), "{took:?}");
-    let (answer, took) = timed(fib.call(20)).await;
-    assert!(!is_remote(&answer.expect("it is answered")));
-    assert!(took < Duration::from_millis(50), "{took:?}");
-
-    let _worker = cluster.start(&["worker"]);
-    let begun = now();
-    served_by(&client, 1).await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Without its will the worker would be lost 1.5 to 2.5 s after its end. On a busy machine one
+    // death of three is told at once all the same.
+    let mut first = vec![];
+    while first.iter().all(|took| *took >= Duration::from_secs(1)) {
+        assert!(first.len() < 3, "{first:?}");
+        worker.kill();
+        let (answer, took) = timed(fib.call(20)).await;
+        assert!(!is_remote(&answer.expect("it is answered")));
+        first.push(took);
+        assert!(local_at_once(&client).await < Duration::from_millis(50));
+        worker = cluster.start(&["worker"]);
+        served_by(&client, 1).await;
+    }
 }
 
 #[tokio::test]
@@ -88,23 +91,21 @@ async fn of_two_active_distributors_one_steps_down() {
     let _worker = cluster.start(&["worker"]);
     let client = cluster.client();
     served_by(&client, 1).await;
+    let leads = |page: &String| phase(page).as_deref() == Some("active");
     let lead = || pages.iter().filter(|page| leads(page)).count();
+    let standby = pages.iter().find(|page| !leads(page)).expect("one stands by");
     assert_eq!(lead(), 1);
 
     let lock = format!("{}.leader.1", cluster.site.prefix);
     assert!(faults.delete_queue(&lock).await.expect("the broker lives"));
-    let begun = now();
-    while lead() != 2 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "nobody took the lock");
-    }
-    while lead() != 1 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "both go on");
-    }
+    until("the other takes the lock", || leads(standby)).await;
+    until("one of them steps down", || lead() < 2).await;
     served_by(&client, 1).await;
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(lead(), 1, "it stays so");
+        assert!(lead() < 2, "it stays so");
     }
+    until("one goes on", || lead() == 1).await;
 }
 
 #[tokio::test]
@@ -114,8 +115,9 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
     let _worker = cluster.start(&["worker", "--slots", "10"]);
     let client = cluster.client();
     served_by(&client, 1).await;
-    let _standby = cluster.start(&["distributor"]);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let page = free_port();
+    let _standby = cluster.start(&["distributor", "--listen", &page]);
+    until("it stands by", || phase(&page).as_deref() == Some("standby")).await;
 
     let sleep = client.function(SLEEP);
     let calls = (0..100).map(|_| sleep.call(300).fallback(Fallback::Never).detailed());
@@ -132,7 +134,7 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
 async fn a_job_that_kills_its_worker_is_poisoned_and_harms_no_other() {
     let cluster = Cluster::new().await;
     let _distributor = cluster.start(&["distributor"]);
-    let arguments = ["worker", "--slots", "4", "--with-abort"];
+    let arguments = ["worker", "--slots", "4", "--isolation", "thread", "--with-abort"];
     let mut workers = [cluster.start(&arguments), cluster.start(&arguments)];
     let client = cluster.client();
     served_by(&client, 2).await;
@@ -164,6 +166,21 @@ async fn a_job_that_kills_its_worker_is_poisoned_and_harms_no_other() {
     for innocent in innocents {
         assert_eq!(innocent.expect("innocents end well").value, 200);
     }
+}
+
+/// The caller is this process: were the job run here, that would be its end.
+#[tokio::test]
+async fn what_killed_the_only_worker_does_not_kill_its_caller_after_its_timeout() {
+    let cluster = Cluster::new().await;
+    let _distributor = cluster.start(&["distributor"]);
+    let arguments = ["worker", "--slots", "1", "--isolation", "thread", "--with-abort"];
+    let mut worker = cluster.start(&arguments);
+    let client = cluster.client();
+    served_by(&client, 1).await;
+
+    let ended = client.function(ABORT).call(()).timeout(Duration::from_secs(6)).await;
+    assert!(worker.has_ended());
+    assert!(matches!(ended, Err(CallError::Suspect { .. })), "{ended:?}");
 }
 
 #[tokio::test]
@@ -208,7 +225,7 @@ async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
     for (answer, took) in answers {
         assert!(is_remote(&answer.expect("every job is answered")));
         // The broker notices after two or three heartbeats of 4 s.
-        assert!(took < Duration::from_secs(7), "{took:?}");
+        assert!(took < Duration::from_secs(20), "not by its timeout of a minute: {took:?}");
     }
     frozen.thaw();
     served_by(&client, 2).await;

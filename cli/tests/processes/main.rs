@@ -1,6 +1,7 @@
 //! The promises, tested on real processes: started, killed and restarted as an operator or an
 //! accident would.
 
+mod bench;
 mod books;
 mod cancels;
 mod cluster;
@@ -8,12 +9,18 @@ mod command_line;
 mod credentials;
 mod deaths;
 mod deletions;
+mod figures;
 mod health;
+mod history;
 mod memory;
+mod operators;
 mod outages;
 mod page;
 mod panics;
 mod pipes;
+mod slow;
 mod tls;
 mod top;
+#[cfg(feature = "otel")]
+mod traces;
 mod up;

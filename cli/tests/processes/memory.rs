@@ -55,7 +55,7 @@ async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
     }
 
     assert!(!distributor.has_ended(), "it lives");
-    let answer = client.function(FIB).call(20).fallback(Fallback::Never).detailed().await;
+    let answer = client.function(FIB).call(20).fallback(Fallback::Wait).detailed().await;
     assert!(is_remote(&answer.expect("it is answered")));
     assert!(!distributor.has_ended(), "it lives");
 }
@@ -137,6 +137,9 @@ fn submission(id: JobId, function: &str, bytes: Vec<u8>) -> Submission {
         marks: Marks::default(),
         trace: None,
         first: false,
+        progress: false,
+        has_fallback: false,
+        fresh: false,
     }
 }
 
@@ -158,7 +161,13 @@ fn beat(jobs: u128) -> FromWorker {
         functions: vec![FIB.address()],
         slots: 1024,
         state: WorkerState::Live,
+        isolated: false,
+        term: None,
         leaves: false,
+        deterministic: vec![],
+        load: None,
+        memo: vec![],
+        round_trip_us: None,
         held: (0..jobs).map(held).collect(),
     })
 }

@@ -7,7 +7,7 @@ use simple_dist_client::{Ran, Reason};
 use simple_dist_demo::functions::{FIB, SLEEP};
 use simple_dist_e2e::{BrokerSite, Relay};
 
-use crate::cluster::{Cluster, is_remote, now, served_by, timed};
+use crate::cluster::{Cluster, is_remote, local_at_once, served_by, timed};
 
 #[tokio::test]
 async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
@@ -16,7 +16,7 @@ async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
     let relay = Relay::before(&cluster.site.url).await;
     let client = cluster.client_at(&relay.url(&cluster.site.url));
     served_by(&client, 1).await;
-    let (fib, sleep) = (client.function(FIB), client.function(SLEEP));
+    let sleep = client.function(SLEEP);
 
     let under_way = timed(sleep.call(1_000));
     let ((answer, took), ()) = tokio::join!(under_way, async {
@@ -24,16 +24,12 @@ async fn without_its_broker_a_client_is_local_and_with_it_again_remote() {
         relay.refuse();
     });
     assert!(!is_remote(&answer.expect("it is answered")));
-    assert!(took < Duration::from_millis(300 + 4_000 + 1_000), "{took:?}");
-
-    let (answer, took) = timed(fib.call(20)).await;
-    assert!(!is_remote(&answer.expect("it is answered")));
-    assert!(took < Duration::from_millis(50), "{took:?}");
+    // Four seconds are given to the link, and a minute to the call.
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(local_at_once(&client).await < Duration::from_millis(50));
 
     relay.open();
-    let begun = now();
     served_by(&client, 1).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -48,7 +44,7 @@ async fn with_its_broker_frozen_a_client_is_local() {
     relay.stall();
     let (answer, took) = timed(fib.call(20)).await;
     assert_eq!(answer.expect("it is answered").value, 6765);
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(20), "not by its timeout of a minute: {took:?}");
 }
 
 #[tokio::test]
@@ -80,10 +76,10 @@ async fn while_the_broker_is_blocked_calls_are_local() {
     // The first call discovers that nothing is accepted.
     let (answer, took) = timed(fib.call(20)).await;
     assert!(!is_remote(&answer.expect("it is answered")));
-    assert!(took < Duration::from_secs(5), "{took:?}");
-    let (answer, took) = timed(fib.call(20)).await;
+    assert!(took < Duration::from_secs(20), "not by its timeout of a minute: {took:?}");
+    let (answer, _) = timed(fib.call(20)).await;
     assert_eq!(answer.expect("it is answered").ran, Ran::Local { reason: Reason::Blocked });
-    assert!(took < Duration::from_millis(50), "{took:?}");
+    assert!(local_at_once(&client).await < Duration::from_millis(50));
 
     faults.unblock().await.expect("the broker lives");
     served_by(&client, 1).await;
@@ -106,7 +102,7 @@ async fn a_broker_that_restarts_without_its_messages_loses_no_call() {
     });
     for (answer, took) in answers {
         assert_eq!(answer.expect("every call is answered").value, 200);
-        assert!(took < Duration::from_secs(15), "not by its timeout: {took:?}");
+        assert!(took < Duration::from_secs(30), "not by its timeout of a minute: {took:?}");
     }
     served_by(&client, 1).await;
 }

@@ -1,12 +1,10 @@
-//! The panic of a function is one line of the log.
+//! The panic of a function is one line of the log, and a failure that everybody sees.
 
-use std::io::Read;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 use simple_dist_client::{CallError, Fallback};
 use simple_dist_demo::functions::FAIL;
 
-use crate::cluster::{Cluster, Role, free_port, served_by};
+use crate::cluster::{Cluster, Role, free_port, get, json, served_by, until};
 
 /// Every line of a log, which must be JSON.
 fn lines(log: &str) -> Vec<Value> {
@@ -17,21 +15,28 @@ fn lines(log: &str) -> Vec<Value> {
 #[tokio::test]
 async fn a_functions_panic_is_one_line_of_the_workers_log() {
     let cluster = Cluster::new().await;
-    let _distributor = cluster.start(&["distributor"]);
+    let site = free_port();
+    let _distributor = cluster.start(&["distributor", "--listen", &site]);
     let mut command = cluster.command(&["worker", "--slots", "1"]);
     command.env("RUST_LOG", "warn").env("RUST_BACKTRACE", "1");
-    let (worker, mut log) = Role::run_logging(&mut command);
+    let (worker, log) = Role::run_logging(&mut command);
     let client = cluster.client();
     served_by(&client, 1).await;
 
     let said = "on\npurpose \u{1b}[31m".to_owned();
     let failed = client.function(FAIL).call(said.clone()).fallback(Fallback::Never).await;
     assert!(matches!(failed, Err(CallError::Panicked { .. })), "{failed:?}");
+    let failures = || json(&site, "/api/v1/failures");
+    until("it is listed", || failures().as_array().is_some_and(|it| !it.is_empty())).await;
+    let failure = &failures()[0];
+    assert_eq!((&failure["function"], &failure["kind"]), (&json!("fail@1"), &json!("panicked")));
+    assert_eq!((&failure["message"], &failure["count"]), (&json!(said), &json!(1)));
+    let location = failure["location"].as_str().expect("it is known");
+    assert!(location.contains("functions.rs:"), "{location}");
+    assert!(get(&site, "/").contains(location), "the page says so");
     assert!(worker.stop(), "it ends well");
 
-    let mut text = String::new();
-    log.read_to_string(&mut text).expect("it is text");
-    let lines = lines(&text);
+    let lines = lines(&log.join().expect("it is text"));
     let panics: Vec<&Value> =
         lines.iter().map(|line| &line["fields"]).filter(|it| it["panic"].is_string()).collect();
     let [panic] = panics[..] else { panic!("{panics:?}") };
@@ -47,7 +52,7 @@ async fn a_functions_panic_is_one_line_of_the_workers_log() {
 async fn a_panic_in_a_local_run_is_logged_once() {
     let cluster = Cluster::new().await;
     let mut command = cluster.command(&["call", "fail", r#""on purpose""#]);
-    let nobody = format!("amqp://guest:guest@{}", free_port());
+    let nobody = "amqp://guest:guest@127.0.0.1:9";
     let output = command.env("AMQP_URL", nobody).output().expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -15,17 +15,18 @@ fn play(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> String {
     // It ends with the test's process.
     thread::spawn(move || {
         for connection in listener.incoming() {
-            serve(connection.expect("it is accepted"), &answer);
+            // One that has gone is no reason to leave the others waiting.
+            let _gone = serve(connection.expect("it is accepted"), &answer);
         }
     });
     url
 }
 
-fn serve(mut connection: TcpStream, answer: &impl Fn(&str) -> (u16, Value)) {
+fn serve(mut connection: TcpStream, answer: &impl Fn(&str) -> (u16, Value)) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") {
-        connection.read_exact(&mut byte).expect("a request has a head");
+        connection.read_exact(&mut byte)?;
         request.extend(byte);
     }
     let (status, body) = answer(&String::from_utf8_lossy(&request).to_lowercase());
@@ -35,9 +36,8 @@ fn serve(mut connection: TcpStream, answer: &impl Fn(&str) -> (u16, Value)) {
         "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\nconnection: close\r\n\
          content-length: {length}\r\n\r\n"
     );
-    connection.write_all(format!("{head}{body}").as_bytes()).expect("somebody reads it");
-    // A client that is refused may have gone.
-    let _gone = connection.shutdown(Shutdown::Both);
+    connection.write_all(format!("{head}{body}").as_bytes())?;
+    connection.shutdown(Shutdown::Both)
 }
 
 fn of_a_view(request: &str) -> (u16, Value) {

@@ -41,11 +41,14 @@ fn ask(at: &str, request: &str) -> std::io::Result<String> {
 }
 
 fn call(at: &str) -> std::io::Result<String> {
-    ask(
-        at,
-        "POST /api/v1/functions/fib/call HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: 4\r\n\r\n[20]",
-    )
+    call_with(at, "")
+}
+
+fn call_with(at: &str, header: &str) -> std::io::Result<String> {
+    let head =
+        "POST /api/v1/functions/fib/call HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n";
+    let body = "content-type: application/json\r\ncontent-length: 4\r\n\r\n[20]";
+    ask(at, &format!("{head}{header}{body}"))
 }
 
 /// Calls until a worker answers.
@@ -65,18 +68,24 @@ fn up_prints_the_address_of_the_page_where_other_languages_can_call() {
     let page = free_port();
     let child = up(&["--listen", "127.0.0.1:0", "--page", &page]).spawn().unwrap();
     let mut up = Up(child);
-    let said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // Open for as long as `up` runs: it ends when nobody can read what it prints.
+    let mut said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     let told = format!("status page on http://{page}");
-    assert!(said.into_iter().any(|line| line == told), "it tells the address");
+    assert!(said.any(|line| line == told), "it tells the address");
 
     let answer = answered(&page);
     assert!(answer.ends_with("\r\n\r\n6765"), "{answer}");
+    let tag = answer.lines().find_map(|line| line.strip_prefix("etag: ")).expect("it has one");
+    let known = |more: &str| call_with(&page, &format!("if-none-match: {tag}\r\n{more}")).unwrap();
+    let (not_modified, fresh) = (known(""), known("cache-control: no-cache\r\n"));
+    assert!(not_modified.starts_with("HTTP/1.1 304"), "{not_modified}");
+    assert!(fresh.starts_with("HTTP/1.1 200") && fresh.ends_with("6765"), "{fresh}");
     let get = "GET / HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n\r\n";
     // The first worker may answer before the second has started.
     let is_all = |html: &String| html.contains("2 workers") && html.contains("fib@1");
     let pages = std::iter::from_fn(|| {
         std::thread::sleep(Duration::from_millis(100));
-        Some(ask(&page, get).unwrap())
+        ask(&page, get).ok()
     });
     assert!(pages.take(200).any(|html| is_all(&html)), "the page shows both");
 }
@@ -88,8 +97,8 @@ fn up_replaces_a_worker_that_was_killed() {
     let mut up = Up(up(&arguments).spawn().unwrap());
     let mut said = BufReader::new(up.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     answered(&page);
-    // A role that dies within this time is not restarted.
-    std::thread::sleep(Duration::from_secs(3));
+    // A role that dies within three seconds is not restarted.
+    std::thread::sleep(Duration::from_secs(5));
     let worker = rustix::process::Pid::from_raw(worker_of(up.0.id())).unwrap();
     rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
     assert!(said.any(|line| line.starts_with("a worker has ended: signal: 9")), "it tells");

@@ -1,17 +1,16 @@
 //! The calls of a map: a bounded number of them at once, each with its key.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
+use futures_util::stream::Stream;
 use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::{Argument, Failure};
 use tokio::time::Instant;
 
-use super::progress::{Progress, Teller};
-use crate::call::Detailed;
+use super::arguments::{Arguments, WINDOW};
+use super::progress::{MapProgress, Teller};
+use super::running::Running;
 use crate::{Answer, CallError, Handle};
 
 /// How many calls are in flight when the caller names no number: enough for lists to form.
@@ -25,14 +24,12 @@ pub(super) type Item<R, E, K> = (K, Result<Answer<R>, CallError<E>>);
 /// See the module.
 pub(super) struct Calls<A: Argument, R: Argument, S, K, E: Failure> {
     pub(super) handle: Handle<A, R, E>,
-    /// There until they have ended.
-    arguments: Option<Pin<Box<S>>>,
-    taken: usize,
+    pub(super) arguments: Arguments<A, S>,
     key: Key<A, K>,
     pub(super) in_flight: usize,
     pub(super) whole: Whole,
     running: Running<A, R, K, E>,
-    progress: Progress,
+    progress: MapProgress,
     pub(super) teller: Teller,
 }
 
@@ -47,28 +44,16 @@ pub(super) struct Whole {
     began: Option<Instant>,
 }
 
-enum Running<A: Argument, R: Argument, K, E: Failure> {
-    Ordered(FuturesOrdered<Keyed<A, R, K, E>>),
-    Unordered(FuturesUnordered<Keyed<A, R, K, E>>),
-}
-
-/// A call that keeps its key.
-struct Keyed<A, R, K, E> {
-    key: Option<K>,
-    call: Detailed<A, R, E>,
-}
-
 impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Calls<A, R, S, (), E> {
     pub(super) fn new(handle: Handle<A, R, E>, arguments: S) -> Self {
         Self {
             handle,
-            arguments: Some(Box::pin(arguments)),
-            taken: 0,
+            arguments: Arguments::new(arguments),
             key: Box::new(|_, _| ()),
             in_flight: IN_FLIGHT,
             whole: Whole::default(),
-            running: Running::Ordered(FuturesOrdered::new()),
-            progress: Progress::default(),
+            running: Running::new(true),
+            progress: MapProgress::default(),
             teller: Teller::default(),
         }
     }
@@ -77,65 +62,71 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Calls<A, R, S, (
 impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> Calls<A, R, S, K, E> {
     /// The same, none begun, with other keys.
     pub(super) fn keyed_by<L>(self, key: Key<A, L>) -> Calls<A, R, S, L, E> {
-        let Self { handle, arguments, taken, key: _, in_flight, whole, running, progress, teller } =
-            self;
-        let running = match running {
-            Running::Ordered(_) => Running::Ordered(FuturesOrdered::new()),
-            Running::Unordered(_) => Running::Unordered(FuturesUnordered::new()),
-        };
-        Calls { handle, arguments, taken, key, in_flight, whole, running, progress, teller }
+        let Self { handle, arguments, key: _, in_flight, whole, running, progress, teller } = self;
+        let running = Running::new(running.is_ordered());
+        Calls { handle, arguments, key, in_flight, whole, running, progress, teller }
     }
 
     pub(super) fn ordered(&mut self, ordered: bool) {
-        self.running = match ordered {
-            true => Running::Ordered(FuturesOrdered::new()),
-            false => Running::Unordered(FuturesUnordered::new()),
-        };
+        self.running = Running::new(ordered);
     }
 
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Item<R, E, K>>> {
-        self.fill(context);
-        let ended = match &mut self.running {
-            Running::Ordered(calls) => calls.poll_next_unpin(context),
-            Running::Unordered(calls) => calls.poll_next_unpin(context),
+        let ended = loop {
+            let held = self.running.held();
+            self.fill(context);
+            let ended = self.running.poll_next(context);
+            // What has ended before an earlier one may make room for another.
+            if matches!(ended, Poll::Ready(Some(_))) || self.running.held() == held {
+                break ended;
+            }
         };
         let ended = match ended {
-            Poll::Ready(None) if self.arguments.is_some() => Poll::Pending,
+            Poll::Ready(None) if !self.arguments.have_ended() => Poll::Pending,
             ended => ended,
         };
         if let Poll::Ready(Some((_, end))) = &ended {
             self.progress.done += 1;
             self.progress.failed += usize::from(end.is_err());
         }
-        self.progress.running = self.running.len();
+        self.progress.running = self.begun();
         self.progress.total = self.total();
         self.teller.tell(self.progress);
+        if matches!(ended, Poll::Ready(None)) {
+            self.teller = Teller::default(); // whoever listens need not wait for the map to be dropped
+        }
         ended
     }
 
     /// Begins calls while there are arguments and room.
     fn fill(&mut self, context: &mut Context<'_>) {
-        while self.running.len() < self.in_flight {
-            let Some(arguments) = &mut self.arguments else { return };
-            let Poll::Ready(argument) = arguments.as_mut().poll_next(context) else { return };
-            let Some(argument) = argument else {
-                self.arguments = None;
-                return;
-            };
-            let key = Some((self.key)(self.taken, &argument));
-            self.taken += 1;
+        while self.has_room() {
+            let Some((place, argument)) = self.arguments.next(context) else { return };
+            let key = (self.key)(place, &argument);
             let mut call = self.handle.call(argument);
             self.whole.limit(call.options_mut());
-            self.running.push(Keyed { key, call: call.detailed() });
+            self.running.push(place, key, call.detailed());
         }
+    }
+
+    /// Where the longest go first, the values of a window may wait for the shortest of it.
+    fn has_room(&self) -> bool {
+        if !self.arguments.are_by_cost() {
+            return self.begun() < self.in_flight;
+        }
+        let waits = self.arguments.are_between_windows() && self.running.held() >= WINDOW;
+        self.running.under_way() < self.in_flight && !waits
+    }
+
+    /// Those that are not given out yet.
+    fn begun(&self) -> usize {
+        self.running.under_way() + self.running.held()
     }
 
     /// What is not given out yet.
     pub(super) fn left(&self) -> (usize, Option<usize>) {
-        let none = (0, Some(0));
-        let (least, most) = self.arguments.as_ref().map_or(none, |them| them.size_hint());
-        let running = self.running.len();
-        (least.saturating_add(running), most.and_then(|most| most.checked_add(running)))
+        let ((least, most), begun) = (self.arguments.left(), self.begun());
+        (least.saturating_add(begun), most.and_then(|most| most.checked_add(begun)))
     }
 
     fn total(&self) -> Option<usize> {
@@ -161,31 +152,5 @@ impl Whole {
     }
 }
 
-impl<A: Argument, R: Argument, K, E: Failure> Running<A, R, K, E> {
-    fn len(&self) -> usize {
-        match self {
-            Self::Ordered(calls) => calls.len(),
-            Self::Unordered(calls) => calls.len(),
-        }
-    }
-
-    fn push(&mut self, call: Keyed<A, R, K, E>) {
-        match self {
-            Self::Ordered(calls) => calls.push_back(call),
-            Self::Unordered(calls) => calls.push(call),
-        }
-    }
-}
-
 // Nothing in them is pinned but the arguments, and those are in a box.
 impl<A: Argument, R: Argument, S, K, E: Failure> Unpin for Calls<A, R, S, K, E> {}
-impl<A, R, K, E> Unpin for Keyed<A, R, K, E> {}
-
-impl<A: Argument, R: Argument, K, E: Failure> Future for Keyed<A, R, K, E> {
-    type Output = Item<R, E, K>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let end = ready!(Pin::new(&mut self.call).poll(context));
-        Poll::Ready((self.key.take().expect("taken once, at its end"), end))
-    }
-}

@@ -20,6 +20,9 @@ pub(super) struct Reachability {
     pub(super) absent: Option<Duration>,
     /// What the distributor lately said of the function: `NotServed`.
     pub(super) refusal: Option<Reason>,
+    /// Whether the function's workers are out of reach, and may come back: the distributor holds
+    /// what has to wait for them.
+    pub(super) expected: bool,
     /// What is full at the distributor, if anything is.
     pub(super) full: Option<Bound>,
 }
@@ -40,8 +43,8 @@ pub(super) struct CallPolicy {
     pub(super) fallback: Fallback,
     /// Whether the function is known and may run in this process at all.
     pub(super) local: bool,
-    /// Whether a worker was lost with the job.
-    pub(super) struck: bool,
+    /// Whether the job may have ended a worker, so that it must not run in this process.
+    pub(super) suspect: bool,
     pub(super) sent: SendState,
 }
 
@@ -71,18 +74,19 @@ pub(super) enum Destination {
 
 /// Where a call goes now.
 pub(super) fn destination(reach: &Reachability, policy: &CallPolicy) -> Destination {
-    let Some(reason) = unavailable(reach, policy.sent) else { return Destination::Remote };
-    let may_run_here = policy.local && !policy.struck && policy.fallback.runs_here();
+    let may_run_here = policy.local && !policy.suspect && policy.fallback.runs_here();
+    let unavailable = unavailable(reach, policy.sent, may_run_here);
+    let Some(reason) = unavailable else { return Destination::Remote };
     match policy.sent {
         _ if may_run_here => Destination::Local(reason),
         SendState::New if policy.fallback == Fallback::Wait => Destination::Later,
-        SendState::New if !policy.struck => Destination::Nowhere(reason),
+        SendState::New if !policy.suspect => Destination::Nowhere(reason),
         // Somebody may be on it: it is held, and sent again, until its time has passed.
         SendState::New | SendState::Unconfirmed | SendState::UnderWay => Destination::Remote,
     }
 }
 
-fn unavailable(reach: &Reachability, sent: SendState) -> Option<Reason> {
+fn unavailable(reach: &Reachability, sent: SendState, may_run_here: bool) -> Option<Reason> {
     // What is under way is not given up for a hiccup; what is not begun need not wait for one.
     let tolerance = match sent {
         SendState::New => Duration::ZERO,
@@ -91,7 +95,11 @@ fn unavailable(reach: &Reachability, sent: SendState) -> Option<Reason> {
     };
     match (trouble(reach), sent) {
         (Some((reason, lasts)), _) => (lasts >= tolerance).then_some(reason),
-        (None, SendState::New) => reach.refusal.or(reach.full.map(Reason::Busy)),
+        (None, SendState::New) => {
+            let unreached = may_run_here.then_some(Reason::NotServed);
+            let refusal = if reach.expected { unreached } else { reach.refusal };
+            refusal.or(reach.full.map(Reason::Busy))
+        }
         (None, SendState::Unconfirmed | SendState::UnderWay) => None,
     }
 }
@@ -124,12 +132,13 @@ mod tests {
         silent: Duration::ZERO,
         absent: None,
         refusal: None,
+        expected: false,
         full: None,
     };
     const NEW: CallPolicy = CallPolicy {
         fallback: Fallback::WhenUnavailable,
         local: true,
-        struck: false,
+        suspect: false,
         sent: SendState::New,
     };
     const UNCONFIRMED: CallPolicy = CallPolicy { sent: SendState::Unconfirmed, ..NEW };
@@ -215,6 +224,20 @@ mod tests {
     }
 
     #[test]
+    fn workers_out_of_reach_are_waited_for_by_those_who_have_to() {
+        let expected = Reachability { expected: true, ..FINE };
+        let refused = Reachability { refusal: Some(Reason::NotServed), ..expected };
+        for reach in [expected, refused] {
+            check(reach, NEW, Destination::Local(Reason::NotServed));
+            check(reach, UNDER_WAY, Destination::Remote);
+            for fallback in [Fallback::Never, Fallback::Wait] {
+                check(reach, CallPolicy { fallback, ..NEW }, Destination::Remote);
+            }
+            check(reach, CallPolicy { local: false, ..NEW }, Destination::Remote);
+        }
+    }
+
+    #[test]
     fn without_a_fallback_a_new_call_is_unavailable_and_one_under_way_is_held() {
         for policy in [
             CallPolicy { fallback: Fallback::Never, ..NEW },
@@ -241,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn a_struck_job_is_never_local() {
+    fn a_suspect_is_never_local() {
         for sent in [SendState::New, SendState::Unconfirmed, SendState::UnderWay] {
-            check(down(60_000), CallPolicy { struck: true, sent, ..NEW }, Destination::Remote);
+            check(down(60_000), CallPolicy { suspect: true, sent, ..NEW }, Destination::Remote);
         }
     }
 }

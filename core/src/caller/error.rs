@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use simple_dist_protocol::message::{Crash, Marks, crash};
 use simple_dist_protocol::{NoError, WorkerId, message};
 
 use super::Reason;
@@ -20,16 +21,47 @@ pub enum CallError<E = NoError> {
         /// What it said.
         message: String,
     },
-    /// Workers were lost each time they ran the job. It will not be run again.
-    #[error("the job was lost with its worker too often")]
+    /// Each time that the job ran its worker was lost, or the process of its own in which it ran. It
+    /// will not be run again.
+    #[error("{}", poisoned(crashes))]
     Poisoned {
         /// The workers lost with it.
         workers: Vec<WorkerId>,
+        /// What became of the child processes in which isolated workers ran it.
+        crashes: Vec<Crash>,
+    },
+    /// The function ended the child of the caller's process in which it ran.
+    #[error("the job ended the process that ran it: {}", crashed(*signal, *code, note.as_deref()))]
+    Crashed {
+        /// The signal that killed it, if one did.
+        signal: Option<i32>,
+        /// Its exit code, if it exited.
+        code: Option<i32>,
+        /// The most memory that it was seen to have resident, in bytes; 0 if it was not looked at.
+        memory_bytes: u64,
+        /// The end of what it printed.
+        output: String,
+        /// What else is known of it, if anything.
+        note: Option<String>,
+    },
+    /// It was to run in a child of the caller's process, and there is none.
+    #[error("no child process can be had: {problem}")]
+    NoChild {
+        /// Why.
+        problem: String,
+    },
+    /// The call's time passed. It would now have run in this process, but may have ended another: see
+    /// [`Suspects`](super::Suspects).
+    #[error("the call's time passed, and it does not run here: {}", suspect(marks))]
+    Suspect {
+        /// What is held against its job.
+        marks: Marks,
     },
     /// The call's time passed.
     #[error("the call's time passed")]
     Timeout,
-    /// The call's deadline came first. A run in this process may still go on.
+    /// The call's deadline came first, or that of the job that made it. A run in this process may
+    /// still go on.
     #[error("the call's deadline passed")]
     Deadline,
     /// It could not go to a worker, and was not to run here.
@@ -76,7 +108,7 @@ pub enum CallError<E = NoError> {
         /// Which of them, why, and what to do about it.
         message: String,
     },
-    /// Somebody cancelled the job at the distributor.
+    /// Somebody cancelled the job at the distributor, or the job that made this call was cancelled.
     #[error("the job was cancelled")]
     Cancelled,
     /// The client was closed.
@@ -99,6 +131,28 @@ impl CallError {
 }
 
 impl<E> CallError<E> {
+    /// The error in one lower-case word, for counters and traces.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Function(_) => "failed",
+            Self::Panicked { .. } => "panicked",
+            Self::Poisoned { .. } => "poisoned",
+            Self::Crashed { .. } => "crashed",
+            Self::NoChild { .. } => "no_child",
+            Self::Suspect { .. } => "suspect",
+            Self::Timeout => "timed_out",
+            Self::Deadline => "deadline",
+            Self::Unavailable { .. } => "unavailable",
+            Self::BadArguments { .. } => "bad_arguments",
+            Self::BadValue { .. } => "bad_value",
+            Self::BadOptions { .. } => "bad_options",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unsendable { .. } => "unsendable",
+            Self::Cancelled => "cancelled",
+            Self::Closed => "closed",
+        }
+    }
+
     /// With another form of the function's own error.
     pub fn map<F>(self, form: impl FnOnce(E) -> F) -> CallError<F> {
         self.and_then(|error| CallError::Function(form(error)))
@@ -109,7 +163,12 @@ impl<E> CallError<E> {
         match self {
             Self::Function(error) => failed(error),
             Self::Panicked { message } => CallError::Panicked { message },
-            Self::Poisoned { workers } => CallError::Poisoned { workers },
+            Self::Poisoned { workers, crashes } => CallError::Poisoned { workers, crashes },
+            Self::Crashed { signal, code, memory_bytes, output, note } => {
+                CallError::Crashed { signal, code, memory_bytes, output, note }
+            }
+            Self::NoChild { problem } => CallError::NoChild { problem },
+            Self::Suspect { marks } => CallError::Suspect { marks },
             Self::Timeout => CallError::Timeout,
             Self::Deadline => CallError::Deadline,
             Self::Unavailable { reason } => CallError::Unavailable { reason },
@@ -121,6 +180,25 @@ impl<E> CallError<E> {
             Self::Cancelled => CallError::Cancelled,
             Self::Closed => CallError::Closed,
         }
+    }
+}
+
+fn crashed(signal: Option<i32>, code: Option<i32>, note: Option<&str>) -> String {
+    let note = note.map(|note| format!(" ({note})"));
+    crash::ending(signal, code) + &note.unwrap_or_default()
+}
+
+fn poisoned(crashes: &[Crash]) -> String {
+    match crashes.last() {
+        Some(last) => format!("the job ended the process that ran it too often: {last}"),
+        None => "the job was lost with its worker too often".to_owned(),
+    }
+}
+
+fn suspect(marks: &Marks) -> String {
+    match marks.crashes.last() {
+        Some(last) => format!("it ended the process that ran it: {last}"),
+        None => "a worker was lost that had it".to_owned(),
     }
 }
 
@@ -147,7 +225,9 @@ impl CallError<Failed> {
                 Some(Self::Function(Failed { text: message, error: Some(error) }))
             }
             message::Answer::Panicked { message, .. } => Some(Self::Panicked { message }),
-            message::Answer::Poisoned { workers } => Some(Self::Poisoned { workers }),
+            message::Answer::Poisoned { workers, crashes } => {
+                Some(Self::Poisoned { workers, crashes })
+            }
             message::Answer::BadArguments { message } => Some(Self::BadArguments { message }),
             message::Answer::Cancelled => Some(Self::Cancelled),
             message::Answer::Value(_)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::JobId;
 use simple_dist_protocol::Outcome;
-use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Submission};
+use simple_dist_protocol::message::{Bound, Deliveries, Marks, Presence, Progress, Submission};
 
 use super::{Begin, CallEnd, CallError, Failed, Reason};
 
@@ -96,6 +96,13 @@ pub enum Effect {
         /// Why here.
         reason: Reason,
     },
+    /// Tell a call how far it is.
+    Progress {
+        /// Which.
+        id: JobId,
+        /// How far.
+        progress: Progress,
+    },
     /// Count that a call will be tried again.
     Retry(JobId),
     /// A call has ended.
@@ -105,8 +112,7 @@ pub enum Effect {
         /// How.
         end: CallEnd,
     },
-    /// A call's deadline has passed while it runs here: what cannot be stopped goes on without it,
-    /// and keeps its slot.
+    /// A call is over that runs here: what cannot be stopped goes on without it, and keeps its slot.
     LeftBehind(JobId),
     /// Log that calls are refused, since a bound is reached: the first time only.
     NoRoom(Bound),

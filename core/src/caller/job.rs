@@ -8,7 +8,9 @@ use simple_dist_protocol::JobId;
 use simple_dist_protocol::message::{Marks, Submission};
 
 use super::destination::{CallPolicy, SendState};
-use super::{CallError, CallOptions, Failed, Fallback, LocalRun, Obstacle, Reason, Retry, Target};
+use super::{
+    CallError, CallOptions, Failed, Fallback, LocalRun, Obstacle, Reason, Retry, Suspects, Target,
+};
 
 /// A call that begins.
 #[derive(Debug)]
@@ -32,9 +34,13 @@ pub(super) struct Job {
     pub(super) call: JobId,
     pub(super) target: Arc<Target>,
     pub(super) args: Bytes,
-    priority: u8,
+    pub(super) priority: u8,
     fallback: Fallback,
+    pub(super) when_busy: bool,
+    suspects: Suspects,
     trace: Option<Box<str>>,
+    progress: bool,
+    fresh: bool,
     retry: Retry,
     /// How often it was tried again.
     retries: u32,
@@ -96,7 +102,8 @@ impl Job {
     /// What is held, and why its argument does not travel, if it does not.
     pub(super) fn new(begin: Begin) -> (Self, Option<Obstacle>) {
         let Begin { id: call, target, args, options, at } = begin;
-        let CallOptions { timeout, deadline, priority, fallback, trace, retry } = options;
+        let CallOptions { timeout, deadline, priority, fallback, when_busy, .. } = options;
+        let CallOptions { suspects, trace, retry, progress, fresh, .. } = options;
         let deadline = deadline.and_then(|deadline| at.checked_add(deadline));
         let remote_until = deadline.map_or(at + timeout, |deadline| deadline.min(at + timeout));
         let (args, obstacle) = match args {
@@ -109,7 +116,11 @@ impl Job {
             args,
             priority,
             fallback,
+            when_busy,
+            suspects,
             trace,
+            progress,
+            fresh,
             retry,
             retries: 0,
             is_written: obstacle.is_none(),
@@ -171,19 +182,34 @@ impl Job {
         Some(due)
     }
 
-    pub(super) fn is_struck(&self) -> bool {
-        !self.marks.strikes.is_empty()
+    /// Whether a run of it here is in a child of this process.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.target.isolated && self.is_written
+    }
+
+    /// Whether it must not run in this process, since it may have ended another.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.marks.count() > 0 && self.suspects == Suspects::NeverHere && !self.is_isolated()
+    }
+
+    /// How it ends when workers are waited for no longer and it does not run here.
+    pub(super) fn times_out(&self, slots: usize) -> CallError<Failed> {
+        let policy = self.policy(slots);
+        if policy.suspect && policy.local && policy.fallback.runs_here() {
+            return CallError::Suspect { marks: self.marks.clone() };
+        }
+        CallError::Timeout
     }
 
     /// Whether it may run in this process.
     pub(super) fn may_run_here(&self, slots: usize) -> bool {
         let policy = self.policy(slots);
-        policy.local && policy.fallback.runs_here() && !policy.struck
+        policy.local && policy.fallback.runs_here() && !policy.suspect
     }
 
     /// Whether it waits for better times when nobody takes it.
     pub(super) fn waits(&self) -> bool {
-        self.fallback == Fallback::Wait || self.is_struck()
+        self.fallback == Fallback::Wait || self.is_suspect()
     }
 
     pub(super) fn policy(&self, slots: usize) -> CallPolicy {
@@ -201,12 +227,13 @@ impl Job {
         CallPolicy {
             fallback: self.fallback,
             local: self.target.local != LocalRun::No && slots > 0,
-            struck: self.is_struck(),
+            suspect: self.is_suspect(),
             sent,
         }
     }
 
-    pub(super) fn submission(&self, id: JobId, now: Duration) -> Submission {
+    /// What is sent of it, from a process with so many local slots.
+    pub(super) fn submission(&self, id: JobId, slots: usize, now: Duration) -> Submission {
         let left = self.remote_until.saturating_sub(now).as_millis();
         Submission {
             id,
@@ -217,18 +244,18 @@ impl Job {
             marks: self.marks.clone(),
             trace: self.trace.as_deref().map(str::to_owned),
             first: !self.known,
+            progress: self.progress,
+            has_fallback: self.may_run_here(slots),
+            // What a kept answer led to being tried again must not end as that again.
+            fresh: self.fresh || self.retries > 0,
         }
     }
 }
 
 /// When the first thing is due of a job that begins at this time.
 fn first_timer(fallback: Fallback, at: Duration, remote_until: Duration) -> Duration {
-    match fallback {
-        Fallback::After(delay) if delay < remote_until.saturating_sub(at) => at + delay,
-        Fallback::After(_) | Fallback::WhenUnavailable | Fallback::Never | Fallback::Wait => {
-            remote_until
-        }
-    }
+    let beside = fallback.beside_after().and_then(|delay| at.checked_add(delay));
+    beside.map_or(remote_until, |beside| beside.min(remote_until))
 }
 
 #[cfg(test)]
@@ -244,7 +271,7 @@ mod tests {
             let target = Arc::new(Target::new("fib@1".parse().unwrap(), LocalRun::No));
             let id = JobId::from_u128(1);
             let begin = Begin { id, target, args: Ok(Bytes::new()), options, at };
-            Job::new(begin).0.submission(id, at + Duration::from_secs(1)).budget_ms
+            Job::new(begin).0.submission(id, 1, at + Duration::from_secs(1)).budget_ms
         };
         assert_eq!(budget(10, None), 9_000);
         assert_eq!(budget(10, Some(20)), 9_000);

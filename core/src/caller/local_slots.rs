@@ -59,6 +59,11 @@ impl LocalSlots {
         Some(id)
     }
 
+    /// Whether a slot is free that nobody waits for.
+    pub(super) fn has_idle(&self) -> bool {
+        self.free > self.sure.len() + self.behind.len()
+    }
+
     /// A run has ended.
     pub(super) fn give_back(&mut self) {
         self.free += 1;

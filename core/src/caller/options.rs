@@ -9,8 +9,8 @@ use super::{CallError, Retry};
 /// When a function runs in this process instead of on a worker.
 ///
 /// A local run ends when the function does, however short the call's timeout; a deadline ends the
-/// call nevertheless. Whatever is chosen here, a job that a worker was lost with never runs in this
-/// process.
+/// call nevertheless. Whatever is chosen here, a job that may have ended a worker does not run in this
+/// process, unless [`Suspects`] says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Fallback {
@@ -23,6 +23,8 @@ pub enum Fallback {
     /// When no answer has come after this time, beside the worker: the first end wins. And
     /// whenever [`WhenUnavailable`](Self::WhenUnavailable) is.
     After(Duration),
+    /// Here and on a worker at once, for the shortest wait: `After(Duration::ZERO)` by a name.
+    Race,
     /// Never, and an outage is waited out until the call's time has passed: without a connection, a
     /// distributor or a worker for it, or room, the call waits for them and ends as `Timeout`.
     Wait,
@@ -32,10 +34,36 @@ impl Fallback {
     /// Whether a call may run in this process at all.
     pub(super) fn runs_here(self) -> bool {
         match self {
-            Self::WhenUnavailable | Self::After(_) => true,
+            Self::WhenUnavailable | Self::After(_) | Self::Race => true,
             Self::Never | Self::Wait => false,
         }
     }
+
+    /// How long after its beginning a call runs here beside the worker, if it does.
+    pub(super) fn beside_after(self) -> Option<Duration> {
+        match self {
+            Self::After(delay) => Some(delay),
+            Self::Race => Some(Duration::ZERO),
+            Self::WhenUnavailable | Self::Never | Self::Wait => None,
+        }
+    }
+}
+
+/// What becomes of a call whose job may have ended a worker, and that would now run in this process:
+/// it could end that as well.
+///
+/// It is a suspect from when the distributor says so: an attempt of it was lost with a worker that runs
+/// jobs in threads, or it ended the child process that an isolated worker ran it in. What the client
+/// cannot know yet it does not heed: a worker that was lost a moment before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Suspects {
+    /// It does not run here: it waits for workers, and ends as `Poisoned`, or as `Suspect` when its
+    /// time has passed.
+    #[default]
+    NeverHere,
+    /// It runs here like any other.
+    RunHere,
 }
 
 /// What its caller asks of a call.
@@ -49,8 +77,17 @@ pub struct CallOptions {
     pub priority: u8,
     /// When it runs in this process instead.
     pub fallback: Fallback,
+    /// Whether it also does beside the workers, where it may run here at all, while they are busy and
+    /// local slots are idle.
+    pub when_busy: bool,
+    /// Whether it does even if it may have ended a worker.
+    pub suspects: Suspects,
     /// A W3C `traceparent`.
     pub trace: Option<Box<str>>,
+    /// Whether it is to be told how far it is.
+    pub progress: bool,
+    /// Whether it runs by itself, though its function is deterministic and an equal call runs.
+    pub fresh: bool,
     /// How often it is tried again.
     pub retry: Retry,
 }
@@ -62,7 +99,11 @@ impl Default for CallOptions {
             deadline: None,
             priority: limits::PRIORITY_DEFAULT,
             fallback: Fallback::default(),
+            when_busy: false,
+            suspects: Suspects::default(),
             trace: None,
+            progress: false,
+            fresh: false,
             retry: Retry::default(),
         }
     }

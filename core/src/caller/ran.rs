@@ -19,11 +19,35 @@ pub enum Ran {
         /// At which attempt, from 1.
         attempt: u32,
     },
+    /// On a worker, by the run of an equal call, which was under way and which this one waited for.
+    Coalesced {
+        /// Which.
+        worker: WorkerId,
+    },
+    /// On a worker, by the run of an equal call, whose answer was kept.
+    Memo {
+        /// Which.
+        worker: WorkerId,
+        /// How long it was kept by then.
+        age: Duration,
+    },
     /// In this process.
     Local {
         /// Why.
         reason: Reason,
     },
+}
+
+impl Ran {
+    /// The worker whose run gave the value; `None` if it was made in this process.
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self {
+            Self::Remote { worker, .. }
+            | Self::Coalesced { worker }
+            | Self::Memo { worker, .. } => Some(*worker),
+            Self::Local { .. } => None,
+        }
+    }
 }
 
 /// Why a call does not go to a worker. What the broker itself said is in the client's `problem` and,
@@ -55,8 +79,11 @@ pub enum Reason {
     Unsendable,
     /// The call's time passed.
     TimedOut,
-    /// The caller asked for it: [`Fallback::After`](super::Fallback::After).
+    /// The caller asked for it: [`Fallback::After`](super::Fallback::After) or
+    /// [`Fallback::Race`](super::Fallback::Race).
     After,
+    /// Its workers were busy and a local slot was idle, and the caller asked for that: `when_busy`.
+    WhenBusy,
     /// A job called it that waits for it, and nothing else could run in that job's place.
     Nested,
 }
@@ -79,7 +106,13 @@ impl Reason {
             Self::TimedOut => "timed_out",
             Self::Nested => "nested",
             Self::After => "after",
+            Self::WhenBusy => "when_busy",
         }
+    }
+
+    /// Whether the call runs here beside its worker, and not instead.
+    pub(super) fn is_beside(self) -> bool {
+        matches!(self, Self::After | Self::WhenBusy)
     }
 }
 
@@ -99,6 +132,7 @@ impl fmt::Display for Reason {
             Self::Unsendable => "the argument or the value cannot travel as it is",
             Self::TimedOut => "the call's time passed",
             Self::After => "asked for by the caller",
+            Self::WhenBusy => "workers are busy, and a local slot was idle",
             Self::Nested => "a job called it whose place nothing else could run in",
         };
         f.write_str(text)
@@ -123,9 +157,14 @@ pub struct Ended {
 
 impl Ended {
     pub(super) fn remote(value: Bytes, worker: WorkerId, answered: &Answered) -> Self {
+        let ran = match answered.memo_age_ms {
+            Some(age) => Ran::Memo { worker, age: Duration::from_millis(age) },
+            None if answered.coalesced => Ran::Coalesced { worker },
+            None => Ran::Remote { worker, attempt: answered.attempt },
+        };
         Self {
             value: Some(value),
-            ran: Ran::Remote { worker, attempt: answered.attempt },
+            ran,
             waited: Duration::from_millis(answered.waited_ms),
             took: Duration::from_micros(answered.took_us),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Bound, Presence};
-use simple_dist_protocol::{Term, limits};
+use simple_dist_protocol::{Address, Term, limits};
 
 use super::destination::{LinkState, Reachability};
 use super::{Reason, Target};
@@ -26,6 +26,30 @@ pub(super) struct RemoteState {
     /// The bounds that were logged.
     told: HashSet<Bound>,
     refusals: HashMap<Arc<str>, Refusal>,
+    cut: Cut,
+}
+
+/// The functions whose workers are out of reach, as presence last said, and those that are served:
+/// empty unless there are any.
+#[derive(Debug, Default)]
+struct Cut {
+    expected: Vec<Address>,
+    served: Vec<Address>,
+}
+
+impl Cut {
+    fn said(presence: &Presence) -> Self {
+        if presence.expected.is_empty() {
+            return Self::default();
+        }
+        Self { expected: presence.expected.clone(), served: presence.functions.clone() }
+    }
+
+    /// Whether what is called here has workers, and all are out of reach.
+    fn has(&self, target: &Target) -> bool {
+        let any = |of: &[Address]| of.iter().any(|function| target.selector.matches(function));
+        any(&self.expected) && !any(&self.served)
+    }
 }
 
 #[derive(Debug)]
@@ -61,12 +85,14 @@ impl RemoteState {
             full: None,
             told: HashSet::new(),
             refusals: HashMap::new(),
+            cut: Cut::default(),
         }
     }
 
     pub(super) fn up(&mut self, now: Duration) {
         self.link = Link::Up { heard: now, absent: None };
         self.full = None;
+        self.cut = Cut::default();
     }
 
     /// Whether messages can be sent.
@@ -122,6 +148,7 @@ impl RemoteState {
         }
         let new_term = self.term.is_some_and(|term| term != presence.term);
         self.term = Some(presence.term);
+        self.cut = Cut::said(presence);
         let full = (!presence.room).then(|| presence.bound.unwrap_or(Bound::Other));
         let before = std::mem::replace(&mut self.full, full);
         let refused = self.refusals.len();
@@ -168,11 +195,12 @@ impl RemoteState {
         }
     }
 
-    /// A job of this function ran on a worker.
+    /// A job of this function ran on a worker, whatever presence last said.
     pub(super) fn served(&mut self, target: &Target) {
         if !self.refusals.is_empty() {
             self.refusals.remove(&target.name);
         }
+        self.cut.expected.retain(|function| !target.selector.matches(function));
     }
 
     /// What is seen from one function's point of view.
@@ -185,6 +213,7 @@ impl RemoteState {
         let refusal = self.refusals.get(&target.name).filter(|refusal| refusal.until > now);
         Reachability {
             refusal: refusal.map(|_| Reason::NotServed),
+            expected: self.cut.has(target),
             ..self.reachability_of_all(unconfirmed, now)
         }
     }
@@ -200,6 +229,14 @@ impl RemoteState {
             }
             Link::Up { heard, absent } => (LinkState::Up, passed(heard), absent.map(passed)),
         };
-        Reachability { link, unconfirmed, silent, absent, refusal: None, full: self.full }
+        Reachability {
+            link,
+            unconfirmed,
+            silent,
+            absent,
+            refusal: None,
+            expected: false,
+            full: self.full,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use simple_dist_protocol::Outcome;
-use simple_dist_protocol::message::{self, Bound, Delivered, Marks, Presence};
+use simple_dist_protocol::message::{self, Bound, Delivered, Marks, Presence, Progress};
 use simple_dist_protocol::{JobId, limits};
 
 use super::destination::Destination;
@@ -14,6 +14,7 @@ impl Caller {
     /// A new generation: whatever a worker may still answer is sent again, the oldest first.
     pub(super) fn up(&mut self, now: Duration) {
         self.remote_state.up(now);
+        self.forget_rates();
         self.outbox.clear();
         self.ask_at = now + limits::ASK;
         self.send_again(|remote| {
@@ -30,6 +31,21 @@ impl Caller {
         }
         if heard.taken_again {
             self.offer_waiting(now);
+        }
+        self.run_unserved_suspects(presence);
+    }
+
+    /// Somebody may come back for them, but here they harm nobody.
+    fn run_unserved_suspects(&mut self, presence: &Presence) {
+        for id in std::mem::take(&mut self.suspects) {
+            let Some(job) = self.jobs.get(&id).filter(|job| job.local == Local::Not) else {
+                continue;
+            };
+            if presence.functions.iter().any(|at| job.target.selector.matches(at)) {
+                self.suspects.insert(id);
+            } else if job.may_run_here(self.local_slots.slots()) {
+                self.go_local(id, Reason::NotServed);
+            }
         }
     }
 
@@ -96,6 +112,17 @@ impl Caller {
             Delivered::Answer(answered) => self.answered(id, answered, now),
             Delivered::Struck(marks) => self.struck(id, marks),
             Delivered::Unknown => self.unknown(id),
+            Delivered::Progress(progress) => self.progressed(id, progress),
+        }
+    }
+
+    /// What runs here is told by itself.
+    fn progressed(&mut self, id: JobId, progress: Progress) {
+        if let Some(job) = self.jobs.get(&id)
+            && job.remote != Remote::Over
+            && !matches!(job.local, Local::Running { .. })
+        {
+            self.effects.push(Effect::Progress { id: job.call, progress });
         }
     }
 
@@ -116,14 +143,16 @@ impl Caller {
         };
         job.marks = marks.clone();
         self.effects.push(Effect::Noted { id, marks });
-        if let (true, Local::Waiting { ticket, .. }) = (job.is_struck(), job.local) {
+        if job.is_isolated() && job.marks.count() > 0 {
+            self.suspects.insert(id);
+        }
+        if let (true, Local::Waiting { ticket, .. }) = (job.is_suspect(), job.local) {
             job.local = Local::Not;
-            let in_time = job.is_in_time();
+            let late = (!job.is_in_time()).then(|| job.times_out(self.local_slots.slots()));
             self.local_slots.leave(ticket);
-            if in_time {
-                self.enqueue_unsent(id);
-            } else {
-                self.end(id, Err(CallError::Timeout));
+            match late {
+                None => self.enqueue_unsent(id),
+                Some(error) => self.end(id, Err(error)),
             }
         }
     }
@@ -142,6 +171,10 @@ impl Caller {
         }
         // Whatever the answer is, the distributor has done with the job.
         job.remote = Remote::Over;
+        // A kept answer does not say how fast workers are.
+        if answered.worker.is_some() && answered.memo_age_ms.is_none() {
+            self.queued.ran_there(job, Duration::from_micros(answered.took_us));
+        }
         match std::mem::replace(&mut answered.answer, message::Answer::Cancelled) {
             message::Answer::Value(value) => {
                 self.remote_state.served(&job.target);
@@ -169,7 +202,7 @@ impl Caller {
             message::Answer::TooLarge { bytes, limit } => {
                 self.cannot_travel(id, Obstacle::TooLarge { bytes, limit });
             }
-            message::Answer::Panicked { message, unsendable: true } => {
+            message::Answer::Panicked { message, unsendable: true, .. } => {
                 self.cannot_travel(id, Obstacle::Unsendable { message });
             }
             message::Answer::Cancelled if given_up => {}

@@ -13,6 +13,9 @@ pub struct Target {
     pub selector: Selector,
     /// How it can run in this process.
     pub local: LocalRun,
+    /// Whether it then runs in a child of this process, where its argument and its value can be
+    /// written: it harms nobody else there, and can be stopped.
+    pub isolated: bool,
 }
 
 /// How a function can run in this process.
@@ -27,9 +30,9 @@ pub enum LocalRun {
 }
 
 impl Target {
-    /// A function of this name.
+    /// A function of this name, which does not run in a child.
     pub fn new(selector: Selector, local: LocalRun) -> Self {
-        Self { name: selector.to_string().into(), selector, local }
+        Self { name: selector.to_string().into(), selector, local, isolated: false }
     }
 }
 

@@ -35,9 +35,6 @@ impl Caller {
 
     /// A call ends, whatever became of it.
     fn past_deadline(&mut self, id: JobId) {
-        if let Some(Local::Running { .. }) = self.jobs.get(&id).map(|job| job.local) {
-            self.effects.push(Effect::LeftBehind(self.jobs[&id].call));
-        }
         self.end(id, Err(CallError::Deadline));
     }
 
@@ -52,10 +49,13 @@ impl Caller {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.local {
-            Local::Not => self.end(id, Err(CallError::Timeout)),
+            Local::Not => {
+                let error = job.times_out(self.local_slots.slots());
+                self.end(id, Err(error));
+            }
             Local::Waiting { ticket, reason } if !self.local_slots.is_sure(ticket) => {
                 let error = match reason {
-                    Reason::TimedOut | Reason::After => CallError::Timeout,
+                    Reason::TimedOut | Reason::After | Reason::WhenBusy => CallError::Timeout,
                     Reason::NoConnection
                     | Reason::Refused
                     | Reason::Tls
@@ -108,7 +108,7 @@ impl Caller {
             }
             let token = self.outbox.sent(id, job.args.len());
             job.remote = Remote::Unconfirmed { token };
-            let submission = job.submission(id, now);
+            let submission = job.submission(id, self.local_slots.slots(), now);
             job.known = true;
             self.effects.push(Effect::Submit { submission, token });
         }
@@ -119,7 +119,7 @@ impl Caller {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let Local::Waiting { reason, .. } = job.local else { continue };
             job.local = Local::Running { reason, waited: now.saturating_sub(job.begun) };
-            if matches!(job.remote, Remote::Queued | Remote::Unsent) && reason != Reason::After {
+            if matches!(job.remote, Remote::Queued | Remote::Unsent) && !reason.is_beside() {
                 job.remote =
                     if job.known { Remote::Confirmed { since: now } } else { Remote::Over };
             }
@@ -128,6 +128,7 @@ impl Caller {
                 let runs = self.runs.entry(name.to_owned()).or_default();
                 *runs.entry(reason.kind().to_owned()).or_default() += 1;
             }
+            self.queued.runs_here(job);
             self.effects.push(Effect::Run { id: job.call, args: job.args.clone(), reason });
         }
     }

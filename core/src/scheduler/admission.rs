@@ -68,8 +68,10 @@ impl Core {
             let key = Key { user: sender.0, id: **id };
             if let Some(job) = self.jobs.find(key) {
                 self.take_over(job, sender);
-                if self.jobs.unnoted.contains(&job) {
-                    self.send_marks(job);
+                let found = self.jobs.get(job).filter(|job| job.followed().is_some());
+                let strikes = found.and_then(|job| job.strikes.as_ref());
+                if self.jobs.unnoted.contains(&job) || strikes.is_some_and(|it| !it.is_noted()) {
+                    self.tell_marks(job);
                 }
             } else {
                 let kept = self.jobs.recent.find(key).filter(|kept| !kept.unchecked);
@@ -90,9 +92,20 @@ impl Core {
             return;
         };
         strikes.note(noted.marks);
-        if strikes.is_noted() && self.jobs.unnoted.contains(&job) {
+        if strikes.is_noted() {
+            self.marks_noted(job);
+        }
+    }
+
+    /// The client knows what there is against its job: it, or the run that it shares, may go on.
+    fn marks_noted(&mut self, job: JobRef) {
+        if self.jobs.unnoted.contains(&job) {
             self.detach(job);
             self.requeue(job);
+        } else if let Some(leader) = self.jobs.get(job).and_then(|job| job.followed())
+            && self.jobs.unnoted.contains(&leader)
+        {
+            self.lead_instead(job, leader);
         }
     }
 
@@ -179,7 +192,9 @@ impl Core {
 
     /// Makes the sender the owner of the job: the answer goes to the client that sent it last.
     fn take_over(&mut self, job: JobRef, (user, client, generation): Sender) {
-        let Some(before) = self.jobs.get(job).map(|job| job.client) else { return };
+        let Some(found) = self.jobs.get_mut(job) else { return };
+        found.left = None;
+        let before = found.client;
         if before != client {
             // The job's position in the queue depends on its client.
             let waits = matches!(self.jobs.get(job).map(|job| &job.state), Some(State::Queued(_)));
@@ -201,7 +216,16 @@ impl Core {
     fn resent(&mut self, job: JobRef, submission: Submission) {
         self.jobs.shorten_deadline(job, self.now.saturating_add(budget(submission.budget_ms)));
         let Some(found) = self.jobs.get_mut(job) else { return };
+        found.progress |= submission.progress;
+        found.has_fallback = submission.has_fallback;
         if found.strikes.is_none() && submission.marks.count() == 0 {
+            return;
+        }
+        if found.followed().is_some() && found.strikes_mut().marks().covers(&submission.marks) {
+            found.strikes_mut().note(submission.marks);
+            if found.strikes_mut().is_noted() {
+                self.marks_noted(job);
+            }
             return;
         }
         let strikes = found.strikes_mut();
@@ -229,7 +253,7 @@ impl Core {
             let (bytes, limit) = (bytes as u64, ARGUMENT_BYTES as u64);
             return Err(plain(Answer::TooLarge { bytes, limit }));
         }
-        let strikes = self.reported_strikes(submission.marks);
+        let mut strikes = self.reported_strikes(submission.marks);
         if let Some(strikes) = strikes.as_ref().filter(|strikes| strikes.is_fatal()) {
             return Err(plain(strikes.poisoned()));
         }
@@ -241,7 +265,9 @@ impl Core {
         let (resolved, live) = self.fleet.resolve(&selector);
         // A marked job is not refused: its client might run it locally at once.
         let known = resolved.or_else(|| self.fleet.last_served(selector.name()));
-        if strikes.is_none() && !live && self.now >= self.unserved_from(known) {
+        let stranded =
+            submission.has_fallback && known.is_some_and(|known| self.fleet.is_out_of_reach(known));
+        if strikes.is_none() && !live && (stranded || self.now >= self.unserved_from(known)) {
             return Err(plain(Answer::NotServed));
         }
         let function = match resolved {
@@ -256,6 +282,9 @@ impl Core {
         (known.jobs, known.used) = (known.jobs + 1, self.now);
         self.backlog.users.job_admitted(sender.0);
         let key = Key { user: sender.0, id: submission.id };
+        if let Some(spared) = self.jobs.recent.take_spared(key) {
+            strikes.get_or_insert_default().spared = spared;
+        }
         let attempts =
             self.leadership.term().map_or(0, |term| self.fleet.orphans.last_attempt(key, term));
         let age = self.jobs.next_age();
@@ -273,8 +302,14 @@ impl Core {
             attempts,
             runs: 0,
             first: submission.first,
+            progress: submission.progress,
+            has_fallback: submission.has_fallback,
+            fresh: submission.fresh,
+            call: None,
+            left: None,
             state: State::Nowhere,
             strikes,
+            rivals: None,
         });
         self.outbox.emit(Fact::Job(job, Step::Admitted));
         self.add_client_job(sender, job);
@@ -296,7 +331,16 @@ impl Core {
 
 /// An answer that no worker gave.
 fn plain(answer: Answer) -> Answered {
-    Answered { answer, worker: None, attempt: 0, waited_ms: 0, took_us: 0, bound: None }
+    Answered {
+        answer,
+        worker: None,
+        attempt: 0,
+        waited_ms: 0,
+        took_us: 0,
+        bound: None,
+        coalesced: false,
+        memo_age_ms: None,
+    }
 }
 
 fn busy(bound: Bound) -> Answered {

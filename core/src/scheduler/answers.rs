@@ -41,7 +41,9 @@ impl Core {
         let key = Key::of(&ended.key);
         let job = self.jobs.find(key);
         let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
-        self.fleet.orphan_ended(worker, &(key, ended.attempt), &ended.end);
+        let id = (key, ended.attempt);
+        let rival = self.rival_at(worker, &id);
+        let is_cancelled = ended.end == End::Answer(Answer::Cancelled);
         match ended.end {
             End::Returned { willing } => {
                 let in_flight = job.and_then(|job| Some((job, self.jobs.get(job)?.in_flight()?)));
@@ -54,7 +56,29 @@ impl Core {
                         self.returned(job, willing);
                     }
                     Some(_) => self.outbox.ignore(IgnoreReason::Forged(1)),
-                    None => self.outbox.ignore(IgnoreReason::Outdated),
+                    None => match rival {
+                        Some(job) => self.rival_returned(job, &id, willing),
+                        None => self.outbox.ignore(IgnoreReason::Outdated),
+                    },
+                }
+            }
+            End::Crashed(crash) => {
+                let in_flight = job.and_then(|job| Some((job, self.jobs.get(job)?.in_flight()?)));
+                let told = (crash.worker, crash.attempt);
+                match in_flight.filter(|(_, in_flight)| in_flight.attempt == ended.attempt) {
+                    Some((job, in_flight))
+                        if told == (worker, ended.attempt)
+                            && self.may_hold(worker, job, in_flight) =>
+                    {
+                        self.crashed(job, crash);
+                    }
+                    Some(_) => self.outbox.ignore(IgnoreReason::Forged(1)),
+                    None => match rival {
+                        Some(job) if told == (worker, ended.attempt) => {
+                            self.rival_crashed(job, &id, crash);
+                        }
+                        Some(_) | None => self.outbox.ignore(IgnoreReason::Outdated),
+                    },
                 }
             }
             End::Answer(Answer::Poisoned { .. } | Answer::Busy) => {
@@ -68,6 +92,8 @@ impl Core {
                     waited_ms: 0,
                     took_us: ended.took_us,
                     bound: None,
+                    coalesced: false,
+                    memo_age_ms: None,
                 };
                 match job {
                     Some(job) => self.answered(job, (worker, ended.attempt), answered, took),
@@ -83,6 +109,7 @@ impl Core {
                 }
             }
         }
+        self.fleet.orphan_ended(worker, &id, is_cancelled);
     }
 
     fn answered(
@@ -121,8 +148,11 @@ impl Core {
             if let Some(pool) = pool.and_then(|pool| self.fleet.pools.get_mut(&pool)) {
                 pool.work.measure(took);
             }
-            self.fleet.functions.get_mut(function).work.measure(took);
+            let function = self.fleet.functions.get_mut(function);
+            function.work.measure(took);
+            function.slow.measure(took, self.config.hedging.share, self.config.hedging.fewest);
         }
+        self.race_ended(job, attempt);
         if is_over {
             self.detach(job);
         }
@@ -147,6 +177,7 @@ impl Core {
 
     /// The attempt in flight was handed back.
     fn returned(&mut self, job: JobRef, willing: bool) {
+        let now = self.now;
         let Some(found) = self.jobs.get_mut(job) else { return };
         let attempt = found.in_flight().map_or(0, |in_flight| in_flight.run);
         self.outbox.emit(Fact::Job(job, Step::Returned { attempt, willing }));
@@ -156,11 +187,17 @@ impl Core {
             self.requeue(job);
             return;
         }
+        let spares = found.strikes.as_ref().is_some_and(|it| it.was_spared() && it.may_be_spared());
         let Some(in_flight) = found.in_flight_mut() else { return };
-        if in_flight.holder.is_some_and(|holder| holder.evidence) {
-            // Its worker has started it. If the worker is lost, it strikes the job; if it beats
-            // without the job, the sweep finds out; if it beats with it, the answer will come.
+        let pool = in_flight.pool.and_then(|pool| self.fleet.pools.get(&pool));
+        let waits = spares && pool.is_some_and(|pool| pool.isolated);
+        if in_flight.holder.is_some_and(|holder| holder.evidence) || waits {
+            // Its worker has started it, or may have. If the worker is lost, so is the attempt; if
+            // it beats without the job, the sweep finds out; if it beats with it, the answer will
+            // come.
             in_flight.came_back = true;
+            in_flight.confirmed.get_or_insert(now);
+            in_flight.seen_empty.get_or_insert(now);
         } else {
             let in_flight = in_flight.clone();
             self.record_lost_run(job, &in_flight, RunEnd::CameBack);

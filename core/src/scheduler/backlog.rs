@@ -83,6 +83,13 @@ impl Backlog {
         self.unmarked(function).chain(marked.flat_map(|lines| lines.marked.jobs()))
     }
 
+    /// Some of the jobs that wait for a function, each with the number of jobs that it stands for.
+    pub(crate) fn some(&self, function: FunctionRef) -> impl Iterator<Item = (JobRef, u64)> {
+        let lines = self.lines.get(function.index()).into_iter();
+        let queues = lines.flat_map(|lines| [&lines.unmarked, &lines.resent, &lines.marked]);
+        queues.flat_map(Queue::some)
+    }
+
     /// The oldest job of every queue.
     pub(crate) fn oldest(&self) -> impl Iterator<Item = JobRef> {
         let queues =

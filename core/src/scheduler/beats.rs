@@ -1,14 +1,15 @@
 //! Workers' beats, the pools that follow from them, welcome and drain.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use simple_dist_protocol::limits::ROUND_TRIP;
 use simple_dist_protocol::message::{Bound, Control, WorkerBeat, WorkerState};
-use simple_dist_protocol::{PoolId, UserName, WorkerId};
+use simple_dist_protocol::{PoolId, Term, UserName, WorkerId};
 
-use super::Core;
 use super::fact::{Fact, IgnoreReason};
-use super::fleet::pools::PoolQueue;
+use super::fleet::pools::{Pool, PoolQueue};
 use super::fleet::workers::Liveness;
+use super::{Core, Effect};
 
 /// The most characters kept of a worker's host and version.
 const LABEL: usize = 128;
@@ -20,14 +21,14 @@ impl Core {
         if !self.leadership.is_up() {
             return;
         }
-        let id = beat.worker;
+        let (id, says) = (beat.worker, beat.term);
         let mut back = true;
         if let Some(known) = self.fleet.workers.get(id) {
             if known.user != *user {
                 self.outbox.ignore(IgnoreReason::Forged(1));
                 return;
             }
-            if known.is_heard() && (beat.generation, beat.seq) <= (known.generation, known.seq) {
+            if known.is_outdated(&beat, self.now) {
                 return;
             }
             back = !(known.is_heard() && known.is_alive());
@@ -42,7 +43,7 @@ impl Core {
             Err(bound) => return self.refuse_beat(user, &beat, bound),
         };
         let now = self.now;
-        let served = self.fleet.pools.get(&pool).map(|pool| Arc::clone(&pool.served));
+        let served = self.fleet.pools.get(&pool).map(Pool::said);
         let Some(worker) = self.fleet.workers.get_or_insert(id, user, now) else {
             return self.refuse_beat(user, &beat, Bound::Workers);
         };
@@ -50,10 +51,12 @@ impl Core {
         worker.seq = beat.seq;
         worker.host = beat.host.chars().take(LABEL).collect();
         worker.version = beat.version.chars().take(LABEL).collect();
-        worker.functions = served.unwrap_or_default();
+        (worker.functions, worker.deterministic, worker.memo) = served.unwrap_or_default();
         worker.slots = beat.slots.min(SLOTS);
-        worker.state = beat.state;
-        worker.leaves = beat.leaves;
+        let round_trip = Duration::from_micros(beat.round_trip_us.unwrap_or_default().into());
+        worker.round_trip = round_trip.min(ROUND_TRIP);
+        worker.isolated = beat.isolated;
+        (worker.state, worker.leaves, worker.load) = (beat.state, beat.leaves, beat.load);
         worker.heard = Some(now);
         worker.liveness = Liveness::Heard;
         worker.requested_state =
@@ -78,10 +81,13 @@ impl Core {
                 self.ended(id, ended);
             }
         }
+        self.listen_to(id, says);
         self.ensure_declared(pool);
         self.welcome(id);
+        self.write_will(id);
         self.send_requested_state(id);
         self.fleet.recount(id, self.leadership.term());
+        self.relieve(id);
     }
 
     /// Ignores a beat that exceeds a limit, and tells its worker why.
@@ -102,10 +108,29 @@ impl Core {
         let declared =
             self.fleet.pools.get(&pool).is_some_and(|pool| pool.queue == PoolQueue::Declared);
         let now = Some((worker.generation, term));
-        if declared && worker.is_alive() && worker.welcomed != now {
+        let reached = worker.is_alive() && worker.liveness != Liveness::Unreachable;
+        if declared && reached && worker.welcomed != now {
             worker.welcomed = now;
             self.control(id, Control::Welcome { term, pool });
             self.cancel_orphans_at(id);
+        }
+    }
+
+    /// A beat came that names the term that its worker knows: ours waits for one of every worker.
+    fn listen_to(&mut self, id: WorkerId, says: Option<Term>) {
+        if says.is_some() && says == self.leadership.term() {
+            self.leadership.stop_awaiting(id);
+            self.end_listening();
+        }
+    }
+
+    /// Has the worker hold a message that comes back to us at once when its link ends.
+    fn write_will(&mut self, id: WorkerId) {
+        let (now, Some(term)) = (self.now, self.leadership.term()) else { return };
+        let Some(worker) = self.fleet.workers.get_mut(id) else { return };
+        if worker.take_will_due(term, now) {
+            let (user, generation) = (worker.user.clone(), worker.generation);
+            self.outbox.push(Effect::Will { user, worker: id, generation });
         }
     }
 

@@ -51,8 +51,26 @@ impl Core {
         self.outbox.push(Effect::Deliver { to, term, delivery, token });
     }
 
-    /// Sends the client the marks of its job.
+    /// Sends the client the marks of its job, and those of the jobs that share its run theirs.
     pub(super) fn send_marks(&mut self, job: JobRef) {
+        self.tell_marks(job);
+        self.share_evidence(job);
+    }
+
+    /// What is known against a job is known against those that share its run: tells their clients
+    /// what they do not know.
+    pub(super) fn share_evidence(&mut self, leader: JobRef) {
+        for follower in self.jobs.runs.followers(leader).collect::<Vec<_>>() {
+            let changes = self.jobs.inherit(follower, leader);
+            let strikes = self.jobs.get(follower).and_then(|job| job.strikes.as_ref());
+            if changes || strikes.is_some_and(|strikes| !strikes.is_noted()) {
+                self.tell_marks(follower);
+            }
+        }
+    }
+
+    /// Sends the client the marks of this job alone.
+    pub(super) fn tell_marks(&mut self, job: JobRef) {
         let Some(found) = self.jobs.get(job) else { return };
         let Some(strikes) = &found.strikes else { return };
         let (id, marks) = (found.key.id, strikes.marks());

@@ -37,13 +37,21 @@ impl Core {
         }
     }
 
+    /// After the listening period, releases the jobs held back for it.
+    pub(super) fn end_listening(&mut self) {
+        if self.leadership.listening_ended(self.now) {
+            self.fleet.may_have_room.extend(self.fleet.pools.keys());
+        }
+    }
+
     /// Places the first job that this pool may take. Returns whether there was one.
     fn place_first(&mut self, id: PoolId, level: FillLevel) -> bool {
+        let echo = self.leadership.round_trip();
         let Some(pool) = self.fleet.pools.get(&id) else { return false };
-        if !pool.has_room(Some(Duration::ZERO), level) {
+        if !pool.has_room(Some(Duration::ZERO), level, echo) {
             return false;
         }
-        let suspects_too = pool.suspect.is_none();
+        let suspects_too = pool.isolated || pool.suspect.is_none();
         let listened = self.leadership.has_listened(self.now);
         let lines = [
             (QueueClass::Unmarked, true),
@@ -56,21 +64,32 @@ impl Core {
         let Some(first) = first else { return false };
         let Some(function) = self.jobs.get(first.job).map(|job| job.function) else { return false };
         let work = self.fleet.functions.get(function).work.mean();
-        if !self.fleet.pools.get(&id).is_some_and(|pool| pool.has_room(work, level)) {
+        if !self.fleet.pools.get(&id).is_some_and(|pool| pool.has_room(work, level, echo)) {
             return false;
         }
-        self.place(first.job, id, function);
+        if self.end_by_memo(first.job) {
+            return true;
+        }
+        match self.run_to_join(first.job) {
+            Some(leader) => {
+                self.detach(first.job);
+                self.join(first.job, leader);
+            }
+            None => self.place(first.job, id, function),
+        }
         true
     }
 
-    fn place(&mut self, job: JobRef, pool: PoolId, function: FunctionRef) {
+    pub(super) fn place(&mut self, job: JobRef, pool: PoolId, function: FunctionRef) {
         let Some(term) = self.leadership.term() else { return };
         let now = self.now;
         self.detach(job);
+        let isolated = self.fleet.pools.get(&pool).is_some_and(|pool| pool.isolated);
         let Some(found) = self.jobs.get_mut(job) else { return };
         found.attempts += 1;
         let run = found.runs + 1;
-        let (attempt, start_confirmed) = (found.attempts, found.is_marked());
+        let (attempt, start_confirmed) = (found.attempts, found.is_suspect(isolated));
+        let is_marked = found.is_marked();
         let function = self.fleet.functions.get(function);
         let measured = function.work.mean();
         // When there are few jobs, spread them over all slots instead of batching them.
@@ -100,12 +119,13 @@ impl Core {
                 seen_empty: None,
                 holder: None,
                 came_back: false,
+                looked_at: None,
             },
         );
         self.outbox.emit(Fact::Job(job, Step::Placed { attempt: run, pool }));
         let token = self.outbox.token(Sent::Placement { job, key, attempt, pool });
         let alone = LIST_WORK * 2;
-        let work = if start_confirmed { alone } else { measured.map_or(alone, |it| it.max(share)) };
+        let work = if is_marked { alone } else { measured.map_or(alone, |it| it.max(share)) };
         self.outbox.push(Effect::Place { pool, term, placement, work, token });
     }
 }

@@ -1,10 +1,11 @@
 //! Everything the scheduler wants done. An effect that can fail carries a [`Token`], and its
 //! outcome comes back as [`Event::Settled`](super::Event::Settled).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Control, Delivery, Placement, Presence};
-use simple_dist_protocol::{ClientId, Generation, PoolId, Term, UserName, WorkerId};
+use simple_dist_protocol::{ClientId, Generation, JobId, PoolId, Term, UserName, WorkerId};
 
 /// Something to do, in the order given.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,8 +66,20 @@ pub enum Effect {
         /// Comes back when it is settled.
         token: Token,
     },
+    /// Publish a message into the queue of a worker's will, where its link holds it; reply with
+    /// [`Event::LinkEnded`](super::Event::LinkEnded) when it comes back.
+    Will {
+        /// The worker's login.
+        user: UserName,
+        /// The worker.
+        worker: WorkerId,
+        /// Which of its links.
+        generation: Generation,
+    },
     /// Publish to everyone, unconfirmed.
     Presence(Presence),
+    /// Record in the trace of a job that has ended how long it waited for its run.
+    Trace(Box<QueueTime>),
     /// Ask how many messages wait in the queues of these pools and in `sd.answers`, all together;
     /// reply with [`Event::Depths`](super::Event::Depths), or with
     /// [`Event::DepthsFailed`](super::Event::DepthsFailed) if that fails.
@@ -76,6 +89,23 @@ pub enum Effect {
         /// The pools; may be empty.
         pools: Vec<PoolId>,
     },
+}
+
+/// The wait of a job for its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueTime {
+    /// The call's `traceparent`, as its client sent it.
+    pub trace: String,
+    /// The job.
+    pub id: JobId,
+    /// What it computes, `name@version`.
+    pub function: Arc<str>,
+    /// When it was accepted, on the scheduler's clock.
+    pub from: Duration,
+    /// When it was known to run, or had ended without a run.
+    pub to: Duration,
+    /// How it ended, in one word, if no worker answered.
+    pub failure: Option<&'static str>,
 }
 
 /// Identifies a publish whose outcome the scheduler waits for. Unique in one process; after

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
-    Answers, Ids, Noted, Presence, Report, Started, Submit, WorkerBeat,
+    Answers, Ids, Noted, Presence, Progressed, Report, Started, Submit, WorkerBeat,
 };
-use simple_dist_protocol::{Attempt, JobKey, PoolId, Term, UserName, WorkerId};
+use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, Term, UserName, WorkerId};
 
 use super::effect::Token;
 
@@ -87,12 +87,27 @@ pub enum Event {
         /// How it arrived.
         via: Via,
     },
+    /// How far attempts are.
+    Progress {
+        /// The login the broker checked.
+        user: UserName,
+        /// What the worker says of them.
+        progressed: Progressed,
+    },
     /// Attempts ended.
     Answers {
         /// The login the broker checked.
         user: UserName,
         /// The ends.
         answers: Answers,
+    },
+
+    /// A worker's will came back: this link of it has ended.
+    LinkEnded {
+        /// The worker.
+        worker: WorkerId,
+        /// Which of its links.
+        generation: Generation,
     },
 
     /// The outcome of published messages. A message that the publisher did not even accept is

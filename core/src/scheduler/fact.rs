@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::message::{Answer, Bound};
+use simple_dist_protocol::message::{Answer, Answered, Bound, Progress};
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::ids::{FunctionRef, JobRef, UserRef};
@@ -19,6 +19,8 @@ pub(super) enum Fact {
     Job(JobRef, Step),
     /// A job has ended.
     Completed(Box<Completed>),
+    /// A job has ended the child process in which it ran.
+    Crashed(Box<Crashed>),
     /// A known or answered job was sent again.
     Resent,
     /// A job was refused.
@@ -31,6 +33,12 @@ pub(super) enum Fact {
     Ignored(IgnoreReason),
     /// A worker has run an attempt, completely or in part.
     Ran(Box<Run>),
+    /// A slow job was placed a second time.
+    Hedged,
+    /// What a draining worker ran was placed elsewhere.
+    Relieved,
+    /// A job that was placed a second time was answered: by the second attempt, or the first.
+    HedgeEnded { won: bool },
     /// A worker was heard.
     WorkerHeard(WorkerId),
     /// A worker is gone, holding `held` jobs; `left` if it had announced that.
@@ -59,10 +67,14 @@ pub(super) enum Step {
     Queued,
     /// It is in flight: placed by us, or found with a worker.
     UnderWay,
+    /// An equal job's run is to answer it.
+    Joined,
     /// We placed an attempt.
     Placed { attempt: u32, pool: PoolId },
     /// A worker holds the attempt in flight, and perhaps runs it.
     Held { attempt: u32, worker: WorkerId, running: Option<Running> },
+    /// Its function says how far the attempt in flight is.
+    Progressed(Progress),
     /// The attempt in flight was handed back.
     Returned { attempt: u32, willing: bool },
     /// Its message was found missing.
@@ -72,6 +84,8 @@ pub(super) enum Step {
     /// Its worker was lost after it had started the job. `counts` if it had not struck the job
     /// before.
     Struck { attempt: u32, worker: WorkerId, counts: bool },
+    /// It ended the child process in which it ran. `counts` if that was not known before.
+    Crashed { attempt: u32, worker: WorkerId, signal: Option<i32>, code: Option<i32>, counts: bool },
     /// A strike was revoked.
     StrikeRevoked,
     /// A mark was given.
@@ -120,6 +134,17 @@ pub(super) enum RunEnd {
     Lost,
 }
 
+/// A job that has ended the child process in which it ran.
+#[derive(Debug)]
+pub(super) struct Crashed {
+    pub(super) id: JobId,
+    pub(super) name: Arc<str>,
+    pub(super) args: Bytes,
+    pub(super) worker: WorkerId,
+    /// How that ended, in words.
+    pub(super) ending: String,
+}
+
 /// A job that has ended.
 #[derive(Debug)]
 pub(super) struct Completed {
@@ -139,7 +164,26 @@ pub(super) struct Completed {
     pub(super) ran: Option<(WorkerId, Duration)>,
     /// The answer.
     pub(super) answer: Answer,
+    /// How the run of another job answered it, if one did, and how long that took.
+    pub(super) shared: Option<(Shared, Duration)>,
     pub(super) caller: Caller,
+}
+
+/// How a job is answered by the run of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// It waited for that.
+    Coalesced,
+    /// Its answer was kept.
+    Memo,
+}
+
+impl Shared {
+    /// How this answer was given, and how long its run took; `None` if that was the job's own.
+    pub(super) fn of(answered: &Answered) -> Option<(Self, Duration)> {
+        let how = if answered.coalesced { Self::Coalesced } else { Self::Memo };
+        answered.is_shared().then(|| (how, Duration::from_micros(answered.took_us)))
+    }
 }
 
 /// Whether anyone hears of a job's end.

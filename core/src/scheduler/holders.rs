@@ -65,6 +65,7 @@ impl Core {
         let Some(found) = self.jobs.get(job) else { return };
         match &found.state {
             State::InFlight(in_flight) if in_flight.attempt == held.attempt => {
+                let attempt = held.attempt;
                 let before = in_flight.holder;
                 let ours = before.filter(|holder| holder.worker == worker);
                 if ours.is_none() && before.is_some_and(|before| !before.dropped) {
@@ -84,16 +85,19 @@ impl Core {
                         dropped: false,
                     },
                 );
+                self.revoke_doubt(job, attempt);
             }
-            State::InFlight(_) | State::Nowhere => {}
+            State::InFlight(_) => self.rival_held(worker, &(found.key, held.attempt)),
+            State::Nowhere => {}
             // It came back or was given up, but runs after all.
-            State::Queued(_) | State::Unnoted { .. }
+            State::Queued(_) | State::Unnoted { .. } | State::Following { .. }
                 if running.is_some() && self.may_run(worker, found.function) =>
             {
                 self.detach(job);
                 self.adopt(job, worker, held);
+                self.revoke_doubt(job, held.attempt);
             }
-            State::Queued(_) | State::Unnoted { .. } => {}
+            State::Queued(_) | State::Unnoted { .. } | State::Following { .. } => {}
         }
     }
 
@@ -104,7 +108,7 @@ impl Core {
         for job in worker.holds.clone() {
             let Some(worker) = self.fleet.workers.get(id) else { return };
             let Some(found) = self.jobs.get_mut(job) else { continue };
-            let (key, suspect) = (found.key, found.is_marked());
+            let key = found.key;
             let Some(in_flight) = found.in_flight_mut() else { continue };
             if let Some(holder) = &mut in_flight.holder
                 && worker.seq > holder.seq
@@ -114,7 +118,7 @@ impl Core {
             }
             if in_flight.pool.is_none() && pool.is_some() {
                 in_flight.pool = pool;
-                pool.into_iter().for_each(|pool| self.add_to_pool(job, pool, suspect));
+                pool.into_iter().for_each(|pool| self.add_to_pool(job, pool));
             }
         }
     }
@@ -161,6 +165,7 @@ impl Core {
             seen_empty: Some(self.now),
             holder: Some(holder),
             came_back: false,
+            looked_at: None,
         }
     }
 
@@ -190,7 +195,11 @@ impl Core {
             .holder_of(key)
             .filter(|(worker, held)| !is_over(held.attempt) && self.may_run(*worker, function));
         match holder.map(|(worker, held)| (worker, held.clone())) {
-            Some((worker, held)) => self.adopt(job, worker, &held),
+            Some((worker, held)) => {
+                self.adopt(job, worker, &held);
+                self.note_rivals(job, held.attempt);
+            }
+            None if self.end_by_memo(job) => {}
             None => self.requeue(job),
         }
     }
@@ -264,13 +273,17 @@ impl Core {
                     self.started_on_lost_worker(job, worker, liveness);
                 }
             }
-            State::Queued(_) | State::Unnoted { .. }
+            State::Queued(_) | State::Unnoted { .. } | State::Following { .. }
                 if via == Via::Results && attempts == 0 && Some(begun.attempt.term) != term =>
             {
                 self.detach(job);
                 self.started_in_earlier_term(job, (user, worker, seq), begun);
             }
-            State::InFlight(_) | State::Queued(_) | State::Unnoted { .. } | State::Nowhere => {
+            State::InFlight(_)
+            | State::Queued(_)
+            | State::Unnoted { .. }
+            | State::Following { .. }
+            | State::Nowhere => {
                 self.outbox.ignore(IgnoreReason::Outdated);
             }
         }

@@ -1,6 +1,6 @@
 //! Small ids for jobs, functions and logins. All rooms use them; none of them owns them.
 
-use simple_dist_protocol::{JobId, JobKey, UserName};
+use simple_dist_protocol::{CallDigest, JobId, JobKey, UserName};
 
 /// A login, as a digest of its name: it can be computed for any name, known or not, and takes no
 /// space in a table of names.
@@ -30,6 +30,15 @@ impl Key {
     }
 }
 
+/// What a job of a deterministic function computes: jobs with the same one may share a run, or an
+/// answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallKey {
+    /// The login, where the calls of one login are kept apart from those of others.
+    pub(crate) user: Option<UserRef>,
+    pub(crate) digest: CallDigest,
+}
+
 /// An unfinished job, as an index with a serial number: a stale reference never finds a newer job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(test, derive(Default))]
@@ -39,6 +48,10 @@ pub(crate) struct JobRef {
 }
 
 impl JobRef {
+    /// Before and after all others, for a search in a sorted set.
+    pub(crate) const ENDS: (Self, Self) =
+        (Self { index: 0, serial: 0 }, Self { index: u32::MAX, serial: u32::MAX });
+
     /// An index into tables of jobs: no two unfinished jobs share one.
     pub(crate) fn index(self) -> usize {
         self.index as usize

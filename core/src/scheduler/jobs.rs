@@ -3,9 +3,11 @@
 
 pub(crate) mod clients;
 pub(crate) mod recent;
+pub(crate) mod rivals;
+pub(crate) mod runs;
 pub(crate) mod strikes;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +17,12 @@ use simple_dist_protocol::{Attempt, ClientId, PoolId, WorkerId};
 use super::backlog::queue::Position;
 
 use super::backlog::queue::QueueClass;
-use super::ids::{FunctionRef, JobRef, Key};
+use super::fact::Caller;
+use super::ids::{CallKey, FunctionRef, JobRef, Key};
 use clients::Clients;
 use recent::Recent;
+use rivals::Rivals;
+use runs::Runs;
 use strikes::Strikes;
 
 /// An unfinished job.
@@ -43,9 +48,21 @@ pub(crate) struct Job {
     pub(crate) runs: u32,
     /// Whether no earlier term can have placed it.
     pub(crate) first: bool,
+    /// Whether its caller wants to hear how far it is.
+    pub(crate) progress: bool,
+    /// Whether its caller runs it itself if no worker can be reached.
+    pub(crate) has_fallback: bool,
+    /// Whether it neither joins another run nor gets a kept answer.
+    pub(crate) fresh: bool,
+    /// What it computes, if it may share a run.
+    pub(crate) call: Option<CallKey>,
+    /// Why nobody waits for it any more, if it runs on only for those that share its run.
+    pub(crate) left: Option<Caller>,
     pub(crate) state: State,
     /// `None` for nearly all jobs: no evidence against them.
     pub(crate) strikes: Option<Box<Strikes>>,
+    /// `None` for nearly all jobs: no attempt goes on beside the newest.
+    pub(crate) rivals: Option<Box<Rivals>>,
 }
 
 /// Where a job is.
@@ -62,6 +79,11 @@ pub(crate) enum State {
     },
     /// In a pool's queue or with a worker.
     InFlight(Box<InFlight>),
+    /// An equal job's run is to answer it.
+    Following {
+        /// That job.
+        leader: JobRef,
+    },
 }
 
 /// An attempt in flight.
@@ -80,6 +102,8 @@ pub(crate) struct InFlight {
     pub(crate) holder: Option<Holder>,
     /// Whether its message came back although its holder has started it.
     pub(crate) came_back: bool,
+    /// When to look whether it is slow.
+    pub(crate) looked_at: Option<Duration>,
 }
 
 /// The worker that holds an attempt, as far as we know.
@@ -104,9 +128,14 @@ pub(crate) struct Running {
 }
 
 impl InFlight {
+    /// Its run, if a worker is known to run it.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.holder.and_then(|holder| holder.running)
+    }
+
     /// Whether a worker is known to run it.
     pub(crate) fn runs(&self) -> bool {
-        self.holder.is_some_and(|holder| holder.running.is_some())
+        self.running().is_some()
     }
 }
 
@@ -126,11 +155,33 @@ impl Job {
         self.strikes.as_ref().is_some_and(|strikes| strikes.count() > 0)
     }
 
+    /// Whether no attempt of it was ever lost or came back.
+    pub(crate) fn is_blameless(&self) -> bool {
+        !self.is_marked() && !self.strikes.as_ref().is_some_and(|strikes| strikes.was_spared())
+    }
+
+    /// Whether it must run alone and be confirmed to start, in a pool of this kind: where jobs run in
+    /// processes of their own, only one that is spared no more.
+    pub(crate) fn is_suspect(&self, isolated: bool) -> bool {
+        let spares = |strikes: &Strikes| isolated && strikes.may_be_spared();
+        self.is_marked() && !self.strikes.as_deref().is_some_and(spares)
+    }
+
     /// The attempt under way.
     pub(crate) fn in_flight(&self) -> Option<&InFlight> {
         match &self.state {
             State::InFlight(in_flight) => Some(in_flight),
-            State::Nowhere | State::Queued(_) | State::Unnoted { .. } => None,
+            State::Nowhere | State::Queued(_) | State::Unnoted { .. } | State::Following { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The job whose run is to answer it.
+    pub(crate) fn followed(&self) -> Option<JobRef> {
+        match self.state {
+            State::Following { leader } => Some(leader),
+            State::Nowhere | State::Queued(_) | State::Unnoted { .. } | State::InFlight(_) => None,
         }
     }
 
@@ -145,7 +196,9 @@ impl Job {
     pub(crate) fn in_flight_mut(&mut self) -> Option<&mut InFlight> {
         match &mut self.state {
             State::InFlight(in_flight) => Some(in_flight),
-            State::Nowhere | State::Queued(_) | State::Unnoted { .. } => None,
+            State::Nowhere | State::Queued(_) | State::Unnoted { .. } | State::Following { .. } => {
+                None
+            }
         }
     }
 
@@ -162,6 +215,8 @@ pub(crate) struct Jobs {
     free: Vec<u32>,
     index: HashMap<Key, JobRef>,
     deadlines: BTreeSet<(Duration, JobRef)>,
+    /// The attempts in flight, by when to look whether they are slow.
+    watched: BTreeSet<(Duration, JobRef)>,
     bytes: usize,
     /// How many of them are in flight.
     pub(crate) in_flight: usize,
@@ -169,8 +224,13 @@ pub(crate) struct Jobs {
     ages: u64,
     /// Jobs that wait for their client to acknowledge their marks.
     pub(crate) unnoted: BTreeSet<JobRef>,
-    /// The jobs struck by each lost worker, whose strikes are revoked if it is heard again.
-    pub(crate) struck_by: BTreeMap<WorkerId, BTreeSet<JobRef>>,
+    /// Jobs that may wait for a worker out of reach although their callers need not.
+    pub(crate) stranded: VecDeque<JobRef>,
+    /// The jobs struck by each lost worker, each with the number of its last beat before the start: a
+    /// later one without the job revokes the strike.
+    pub(crate) struck_by: BTreeMap<WorkerId, BTreeMap<JobRef, u64>>,
+    /// Which jobs share a run.
+    pub(crate) runs: Runs,
     pub(crate) clients: Clients,
     /// The answers of recently ended jobs.
     pub(crate) recent: Recent,
@@ -190,11 +250,14 @@ impl Jobs {
             free: vec![],
             index: HashMap::new(),
             deadlines: BTreeSet::new(),
+            watched: BTreeSet::new(),
             bytes: 0,
             in_flight: 0,
             ages: 0,
             unnoted: BTreeSet::new(),
+            stranded: VecDeque::new(),
             struck_by: BTreeMap::new(),
+            runs: Runs::default(),
             clients: Clients::default(),
             recent: Recent::new(recent),
         }
@@ -202,7 +265,7 @@ impl Jobs {
 
     /// How many jobs wait in the backlog.
     pub(crate) fn waiting(&self) -> u64 {
-        (self.index.len() - self.in_flight) as u64
+        (self.index.len() - self.in_flight - self.runs.following()) as u64
     }
 
     /// The bytes of their arguments.
@@ -274,6 +337,28 @@ impl Jobs {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, job)| *job)
     }
 
+    /// At this time its attempt in flight may be slow.
+    pub(crate) fn watch(&mut self, job: JobRef, at: Duration) {
+        let in_flight = self.get_mut(job).and_then(|job| job.in_flight_mut());
+        if let Some(in_flight) = in_flight {
+            in_flight.looked_at = Some(at);
+            self.watched.insert((at, job));
+        }
+    }
+
+    /// Its attempt is in flight no longer.
+    pub(crate) fn unwatch(&mut self, job: JobRef, in_flight: &InFlight) {
+        in_flight.looked_at.into_iter().for_each(|at| _ = self.watched.remove(&(at, job)));
+    }
+
+    /// A job whose attempt may be slow by now; it is watched no longer.
+    pub(crate) fn slow(&mut self, now: Duration) -> Option<JobRef> {
+        let job = self.watched.first().filter(|(at, _)| *at <= now)?.1;
+        self.watched.pop_first();
+        self.get_mut(job).and_then(|job| job.in_flight_mut())?.looked_at = None;
+        Some(job)
+    }
+
     /// Every job, in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobRef, &Job)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
@@ -301,7 +386,25 @@ impl Jobs {
         let strikes = self.get(job).and_then(|job| job.strikes.as_ref());
         let lost_workers: Vec<_> = strikes.iter().flat_map(|it| it.lost_workers()).collect();
         for worker in lost_workers {
-            self.struck_by.entry(worker).or_default().insert(job);
+            self.struck_by.entry(worker).or_default().entry(job).or_default();
+        }
+    }
+
+    /// What is known against a job is known against one that shares its run. Returns whether the marks
+    /// of that change by it.
+    pub(crate) fn inherit(&mut self, heir: JobRef, from: JobRef) -> bool {
+        let Some(known) = self.get(from).and_then(|job| job.strikes.clone()) else { return false };
+        self.get_mut(heir).is_some_and(|heir| heir.strikes_mut().inherit(*known))
+    }
+
+    /// Another job bears the strikes of this one from now on, so that they can be revoked.
+    pub(crate) fn pass_strikes_on(&mut self, from: JobRef, to: JobRef) {
+        let strikes = self.get(to).and_then(|job| job.strikes.as_ref());
+        let lost_workers: Vec<_> = strikes.iter().flat_map(|it| it.lost_workers()).collect();
+        for worker in lost_workers {
+            let struck = self.struck_by.entry(worker).or_default();
+            let seq = struck.remove(&from).unwrap_or_default();
+            struck.insert(to, seq);
         }
     }
 
@@ -330,9 +433,12 @@ impl Jobs {
         }
         self.index.clear();
         self.deadlines.clear();
+        self.watched.clear();
         (self.bytes, self.in_flight) = (0, 0);
         self.unnoted.clear();
+        self.stranded.clear();
         self.struck_by.clear();
+        self.runs = Runs::default();
         self.clients.clear();
     }
 }

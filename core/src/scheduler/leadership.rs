@@ -1,12 +1,14 @@
 //! Leadership: the link and the term, whether our presence comes back to us, and since when silence
 //! counts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::limits::{BEAT, ECHO, EXPECTED_BACK, SILENCE, TERM_LISTENS};
 use simple_dist_protocol::message::Presence;
-use simple_dist_protocol::{DistributorId, Term};
+use simple_dist_protocol::{DistributorId, Term, WorkerId};
+
+use crate::round_trips::RoundTrips;
 
 /// How long a term tries to empty `sd.answers` before it begins anyway: later answers are still
 /// read, and none is lost.
@@ -44,6 +46,8 @@ pub(crate) struct Leading {
     pub(crate) term: Term,
     pub(crate) since: Duration,
     drain: Drain,
+    /// The workers that have not said yet what they hold, if all are known that may hold something.
+    awaited: Option<BTreeSet<WorkerId>>,
     /// Whether the end of the listening period was acted on.
     listened: bool,
     seq: u64,
@@ -53,6 +57,8 @@ pub(crate) struct Leading {
     echoed: bool,
     /// Presences that have not come back, oldest first: number and time sent.
     unechoed: VecDeque<(u64, Duration)>,
+    /// How long the others took.
+    round_trips: RoundTrips,
 }
 
 /// How far `sd.answers` has been read.
@@ -153,17 +159,20 @@ impl Leadership {
         self.leading_mut().into_iter().for_each(Leading::restart_echo);
     }
 
-    /// Our term begins.
-    pub(crate) fn lead(&mut self, term: Term, now: Duration) {
+    /// Our term begins. These workers live, as far as we have heard.
+    pub(crate) fn lead(&mut self, term: Term, workers: BTreeSet<WorkerId>, now: Duration) {
+        let heard_all = now.saturating_sub(self.up_since) >= TERM_LISTENS;
         self.phase = Phase::Leading(Leading {
             term,
             since: now,
             drain: Drain::Asking,
+            awaited: heard_all.then_some(workers),
             listened: false,
             seq: 0,
             presence_at: None,
             echoed: false,
             unechoed: VecDeque::new(),
+            round_trips: RoundTrips::default(),
         });
         self.may_act = false;
         (self.silence_from, self.last_tick) = (now, now);
@@ -181,7 +190,13 @@ impl Leadership {
             && presence.term == leading.term
         {
             leading.echoed = true;
-            while leading.unechoed.pop_front_if(|(seq, _)| *seq <= presence.seq).is_some() {}
+            while let Some((seq, sent)) =
+                leading.unechoed.pop_front_if(|(seq, _)| *seq <= presence.seq)
+            {
+                if seq == presence.seq {
+                    leading.round_trips.add(now.saturating_sub(sent));
+                }
+            }
         }
         false
     }
@@ -228,10 +243,25 @@ impl Leadership {
         if (changed || is_time) && !blocked { Next::SendPresence } else { Next::Wait }
     }
 
+    /// How long a round trip to the broker takes, as far as our echo has shown it.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.leading().and_then(|leading| leading.round_trips.shortest()).unwrap_or_default()
+    }
+
     /// Whether every worker has had time to say what it holds: only then are jobs placed that an
     /// earlier term may have placed.
     pub(crate) fn has_listened(&self, now: Duration) -> bool {
-        self.leading().is_some_and(|leading| now.saturating_sub(leading.since) >= TERM_LISTENS)
+        self.leading().is_some_and(|leading| {
+            let all_spoke = leading.awaited.as_ref().is_some_and(BTreeSet::is_empty);
+            all_spoke || now.saturating_sub(leading.since) >= TERM_LISTENS
+        })
+    }
+
+    /// A worker has said in this term what it holds, or is gone.
+    pub(crate) fn stop_awaiting(&mut self, worker: WorkerId) {
+        if let Some(awaited) = self.leading_mut().and_then(|leading| leading.awaited.as_mut()) {
+            awaited.remove(&worker);
+        }
     }
 
     /// True once: the first time it is asked after that.

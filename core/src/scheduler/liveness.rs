@@ -17,20 +17,30 @@ use super::{Core, Effect, Origin};
 const PROBES_PER_TICK: usize = 1000;
 
 impl Core {
+    /// A worker's will came back: its link has ended. That is sure, but no sign of its death.
+    pub(super) fn link_ended(&mut self, id: WorkerId, generation: Generation) {
+        let Some(worker) = self.fleet.workers.get_mut(id) else { return };
+        if worker.generation == generation {
+            worker.ended = Some((generation, self.now));
+            self.worker_unreachable(id, generation);
+        }
+    }
+
     /// A worker's control queue is gone: it consumes nothing until it has a new link.
     pub(super) fn worker_unreachable(&mut self, id: WorkerId, generation: Generation) {
         let Some(worker) = self.fleet.workers.get_mut(id) else { return };
-        if worker.generation != generation || !worker.is_alive() || !worker.is_heard() {
+        let can_be_reached = matches!(worker.liveness, Liveness::Heard | Liveness::Late);
+        if worker.generation != generation || !can_be_reached || !worker.is_heard() {
             return;
         }
         worker.liveness = Liveness::Unreachable;
         worker.welcomed = None;
         let idle = worker.held.is_empty() && worker.holds.is_empty();
         if (worker.leaves || worker.state == WorkerState::Draining) && idle {
-            self.declare_lost(id);
-        } else {
-            self.fleet.recount(id, self.leadership.term());
+            return self.declare_lost(id);
         }
+        self.fleet.recount(id, self.leadership.term());
+        self.release(id);
     }
 
     /// Probes late workers and declares silent ones lost. Costs one look at each worker, then at
@@ -78,6 +88,7 @@ impl Core {
         let (pool, holds) = (worker.pool, std::mem::take(&mut worker.holds));
         let orphans = std::mem::take(&mut worker.orphans);
         let (was_heard, held) = (worker.is_heard(), holds.len());
+        self.leadership.stop_awaiting(id);
         self.outbox.emit(Fact::WorkerLost { worker: id, left, was_heard, held });
         for job in holds {
             let in_flight = self.jobs.get(job).and_then(|job| job.in_flight());
@@ -92,9 +103,15 @@ impl Core {
                 self.requeue_lost(job, id);
             }
         }
+        if !left {
+            self.rivals_lost(&orphans);
+        }
         self.fleet.forget_orphans(orphans);
         self.fleet.recount(id, self.leadership.term());
         let Some(pool_id) = pool else { return };
+        if !left {
+            self.fleet.lose_reach(pool_id);
+        }
         if let Some(pool) = self.fleet.pools.get_mut(&pool_id) {
             pool.workers.remove(&id);
             pool.crashed |= !left;
@@ -114,7 +131,7 @@ impl Core {
         for job in jobs {
             self.requeue_purged(job, crashed);
         }
-        self.fleet.forget_queue(id);
+        self.forget_queue(id, crashed);
         self.fleet.remove_pool(id);
         self.backlog.forget_pool(id);
     }

@@ -12,6 +12,9 @@ use super::ids::{JobRef, Key, UserRef};
 use super::jobs::recent::OVERHEAD;
 use super::{Effect, Token};
 
+/// A client that has not taken so many bytes is not bothered with what can wait.
+const IDLE: usize = 1024 * 1024;
+
 /// Everything that leaves the rooms.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -91,6 +94,11 @@ impl DeliveryBudget {
         true
     }
 
+    /// Whether little is on its way to a client.
+    pub(crate) fn is_idle(&self, client: (UserRef, ClientId)) -> bool {
+        self.clients.get(&client).is_none_or(|bytes| *bytes < IDLE)
+    }
+
     /// Releases bytes of a delivery that has arrived, or never will.
     pub(crate) fn release(&mut self, client: (UserRef, ClientId), bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -108,5 +116,6 @@ pub(crate) fn delivery_bytes(body: &Delivered) -> usize {
         + match body {
             Delivered::Answer(answered) => answered.answer.weight(),
             Delivered::Struck(_) | Delivered::Unknown => 0,
+            Delivered::Progress(progress) => progress.text.len(),
         }
 }

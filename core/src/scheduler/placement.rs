@@ -6,6 +6,7 @@ use simple_dist_protocol::PoolId;
 use super::Core;
 use super::backlog::queue::QueueClass;
 use super::fact::{Fact, Step};
+use super::fleet::slow_runs::SOONEST;
 use super::ids::JobRef;
 use super::jobs::{Holder, InFlight, State};
 
@@ -21,37 +22,67 @@ impl Core {
         } else {
             QueueClass::Resent
         };
+        if line != QueueClass::Marked
+            && let Some(leader) = self.run_to_join(job)
+        {
+            return self.join(job, leader);
+        }
+        let Some(found) = self.jobs.get_mut(job) else { return };
         found.state = State::Queued(line);
+        if let Some(call) = found.call.filter(|_| line != QueueClass::Marked && !found.fresh) {
+            self.jobs.runs.wait(call, job);
+        }
+        let Some(found) = self.jobs.get(job) else { return };
         let (position, function) = (found.position(), found.function);
+        let has_fallback = found.has_fallback;
         self.outbox.emit(Fact::Job(job, Step::Queued));
         self.backlog.push(function, line, position, job);
+        if has_fallback && self.fleet.is_out_of_reach(function) {
+            self.jobs.stranded.push_back(job);
+        }
     }
 
     /// Puts a detached job in flight to a pool or a worker.
     pub(super) fn set_in_flight(&mut self, job: JobRef, in_flight: InFlight) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let suspect = found.is_marked();
         let (pool, holder) = (in_flight.pool, in_flight.holder);
         let id = (found.key, in_flight.attempt);
         found.runs += 1;
+        found.rivals.iter_mut().for_each(|rivals| _ = rivals.remove(in_flight.attempt));
         found.state =
             State::InFlight(Box::new(InFlight { holder: None, run: found.runs, ..in_flight }));
         self.fleet.forget_orphan(&id);
         self.jobs.in_flight += 1;
+        self.watch(job);
         self.outbox.emit(Fact::Job(job, Step::UnderWay));
         if let Some(pool) = pool {
-            self.add_to_pool(job, pool, suspect);
+            self.add_to_pool(job, pool);
         }
         if let Some(holder) = holder {
             self.hold(job, holder);
         }
+        for equal in self.open_run(job) {
+            self.detach(equal);
+            self.join(equal, job);
+        }
+    }
+
+    /// The attempt in flight may be slow later.
+    fn watch(&mut self, job: JobRef) {
+        let Some(found) = self.jobs.get(job).filter(|_| self.config.hedging.share > 0.0) else {
+            return;
+        };
+        let limit = self.fleet.functions.get(found.function).slow.limit().unwrap_or(SOONEST);
+        if found.is_blameless() {
+            self.jobs.watch(job, self.now + limit);
+        }
     }
 
     /// Counts a job as in flight in a pool.
-    pub(super) fn add_to_pool(&mut self, job: JobRef, pool: PoolId, suspect: bool) {
+    pub(super) fn add_to_pool(&mut self, job: JobRef, pool: PoolId) {
         if let Some(pool) = self.fleet.pools.get_mut(&pool) {
             pool.in_flight.insert(job);
-            if suspect {
+            if self.jobs.get(job).is_some_and(|job| job.is_suspect(pool.isolated)) {
                 pool.suspect.get_or_insert(job);
             }
         }
@@ -76,11 +107,18 @@ impl Core {
     /// Detaches a job from wherever it is; the caller puts it elsewhere at once.
     pub(super) fn detach(&mut self, job: JobRef) -> Option<Box<InFlight>> {
         let found = self.jobs.get_mut(job)?;
-        let position = found.position();
+        let (position, call) = (found.position(), found.call);
         match std::mem::replace(&mut found.state, State::Nowhere) {
             State::Nowhere => None,
             State::Queued(line) => {
                 self.backlog.remove(found.function, line, position);
+                if let Some(call) = call {
+                    self.jobs.runs.stop_waiting(call, job);
+                }
+                None
+            }
+            State::Following { leader } => {
+                self.jobs.runs.unfollow(leader, job);
                 None
             }
             State::Unnoted { .. } => {
@@ -88,7 +126,11 @@ impl Core {
                 None
             }
             State::InFlight(in_flight) => {
+                if let Some(call) = &call {
+                    self.jobs.runs.close(call, job);
+                }
                 self.jobs.in_flight -= 1;
+                self.jobs.unwatch(job, &in_flight);
                 if let Some(pool) = in_flight.pool {
                     self.remove_from_pool(job, pool);
                 }

@@ -4,8 +4,11 @@
 
 mod callers;
 mod counters;
+mod failures;
 mod histogram;
 mod history;
+mod kept;
+mod minutes;
 mod refusals;
 mod stats;
 mod stream;
@@ -18,13 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::limits::{BEAT, REPORT};
-use simple_dist_protocol::message::{Answer, Bound};
-use simple_dist_protocol::{ClientId, WorkerId};
+use simple_dist_protocol::message::{Answer, Bound, Progress};
+use simple_dist_protocol::{ClientId, JobId, WorkerId};
 
-use crate::view::{BarEnd, CancelledBy, JobEvent};
+use crate::view::{BarEnd, CancelledBy, FailedCall, JobEvent, Minute, MinuteOf, Sample};
 
 use super::Core;
-use super::fact::{Caller, Completed, Fact, Run, RunEnd, Step};
+use super::fact::{Caller, Completed, Crashed, Fact, Run, RunEnd, Shared, Step};
 
 pub use counters::Counters;
 pub(super) use view::Viewer;
@@ -32,7 +35,10 @@ pub(super) use view::Viewer;
 use super::ids::{FunctionRef, JobRef, UserRef};
 use callers::Callers;
 use counters::{Ending, Phase};
-use history::{EndedJob, History, detail, preview};
+use failures::{Failed, Failures};
+use histogram::Histogram;
+use history::{EndedJob, History, crashes, detail, preview};
+use kept::Kept;
 use refusals::Refusals;
 use stats::{FunctionStats, Stats};
 use stream::Stream;
@@ -48,9 +54,13 @@ const ABOUT_OVER: (Duration, u32) = (Duration::from_millis(500), 4);
 pub(super) struct Record {
     /// Whether arguments may be shown.
     preview: bool,
+    /// The Unix time at which `now` is zero.
+    unix: Duration,
+    /// The last minute of the clock.
+    minute: Option<Minute>,
     counters: Counters,
     /// Per unfinished job, by its index.
-    jobs: Vec<Progress>,
+    jobs: Vec<JobRecord>,
     /// Of all functions together.
     stats: Stats,
     /// Per function, by its index, if anything happened to it.
@@ -58,22 +68,26 @@ pub(super) struct Record {
     worker_stats: WorkerStats,
     callers: Callers,
     refusals: Refusals,
+    failures: Failures,
+    kept: Kept,
     stream: Stream,
     history: History,
     last_aged: Duration,
 }
 
-/// The progress of an unfinished job.
+/// What is recorded of an unfinished job.
 #[derive(Debug, Default)]
-struct Progress {
+struct JobRecord {
     phase: Option<Phase>,
     timeline: Timeline,
+    /// What the attempt in flight says of it.
+    progress: Option<Box<Progress>>,
 }
 
 impl Record {
     /// An empty record.
-    pub(super) fn new(preview: bool) -> Self {
-        Self { preview, ..Self::default() }
+    pub(super) fn new(preview: bool, unix: Duration) -> Self {
+        Self { preview, unix, ..Self::default() }
     }
 
     /// How many jobs were accepted and how they ended.
@@ -81,11 +95,17 @@ impl Record {
         &self.counters
     }
 
+    /// The failed jobs with this id whose arguments are kept.
+    pub(super) fn failed_calls(&self, id: JobId) -> Vec<FailedCall> {
+        self.kept.find(id)
+    }
+
     /// Records a fact.
     pub(super) fn take(&mut self, fact: Fact, now: Duration) {
         match fact {
             Fact::Job(job, step) => self.step(job, step, now),
             Fact::Completed(completed) => self.completed(*completed, now),
+            Fact::Crashed(crashed) => self.crashed(*crashed, now),
             Fact::Resent => self.counters.resent += 1,
             Fact::Refused { kind, bound } => {
                 self.counters.refuse(kind);
@@ -95,6 +115,10 @@ impl Record {
             Fact::Undelivered => self.refusals.count(Bound::Deliveries, now),
             Fact::Ignored(why) => self.counters.ignore(why),
             Fact::Ran(run) => self.ran(*run, now),
+            Fact::Hedged => self.counters.hedges += 1,
+            Fact::Relieved => self.counters.moved += 1,
+            Fact::HedgeEnded { won: true } => self.counters.hedges_won += 1,
+            Fact::HedgeEnded { won: false } => self.counters.hedges_lost += 1,
             Fact::WorkerHeard(worker) => self.worker_stats.heard(worker),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);
@@ -120,13 +144,43 @@ impl Record {
             return;
         }
         self.last_aged = now;
-        self.stats.roll(now);
-        self.functions.iter_mut().flatten().for_each(|of| of.stats.roll(now));
+        let (clock, rolled) = (self.unix + now, self.stats.minute());
+        self.stats.roll(clock);
+        self.failures.roll(now);
+        let (waiting, none) = (Viewer { core, record: self, now }.waiting(), Histogram::default());
+        for (index, of) in self.functions.iter_mut().enumerate() {
+            of.iter_mut().for_each(|of| of.age(waiting.get(&index).unwrap_or(&none), clock));
+        }
+        if let Some(rolled) = rolled.filter(|last| self.stats.minute() == Some(last + 1)) {
+            self.minute = Some(self.last_minute(&waiting, rolled));
+        }
         self.stream.age(now);
         self.callers.age(now, |client| core.jobs.clients.get(client).is_some());
         self.worker_stats.age(now, |worker| core.fleet.workers.get(worker).is_some());
         let sample = Viewer { core, record: self, now }.sample();
+        let sample = Sample { unix: clock.as_secs(), ..sample };
         self.history.sample(sample, &self.counters);
+    }
+
+    /// What the minute before the present one was like, if it was this one.
+    fn last_minute(&self, waiting: &BTreeMap<usize, Histogram>, number: u64) -> Minute {
+        let (mut all, none) = (Histogram::default(), Histogram::default());
+        waiting.values().for_each(|of| all.add(of));
+        let functions = self.functions.iter().enumerate();
+        let functions = functions.filter_map(|(index, of)| {
+            let of = of.as_deref()?;
+            let (wait_p95, run_p95) = of.stats.last_minute(waiting.get(&index).unwrap_or(&none));
+            let ended = of.stats.ended_last_minute();
+            let is_there = ended.all() > 0 || wait_p95.is_some();
+            is_there.then(|| MinuteOf {
+                function: Arc::clone(&of.name),
+                ended: ended.all(),
+                failed: ended.bad(),
+                wait_p95,
+                run_p95,
+            })
+        });
+        minutes::minute(number * 60, self.stats.last_minute(&all), functions.collect())
     }
 
     fn step(&mut self, job: JobRef, step: Step, now: Duration) {
@@ -135,12 +189,15 @@ impl Record {
                 self.counters.accepted += 1;
                 let index = job.index();
                 if self.jobs.len() <= index {
-                    self.jobs.resize_with(index + 1, Progress::default);
+                    self.jobs.resize_with(index + 1, JobRecord::default);
                 }
-                self.jobs[index] = Progress::default();
+                self.jobs[index] = JobRecord::default();
             }
-            Step::Queued => self.is(job, Phase::Queued),
-            Step::UnderWay => self.is(job, Phase::Placed),
+            Step::Queued => {
+                self.is(job, Phase::Queued);
+                self.progressed(job, None);
+            }
+            Step::UnderWay | Step::Joined => self.is(job, Phase::Placed),
             Step::Placed { attempt, pool } => {
                 self.counters.placements += 1;
                 self.note(job, now, JobEvent::Placed { attempt, pool });
@@ -151,6 +208,7 @@ impl Record {
                     self.started(job, attempt, worker, running.since);
                 }
             }
+            Step::Progressed(progress) => self.progressed(job, Some(Box::new(progress))),
             Step::Returned { attempt, willing } => {
                 self.counters.returned += 1;
                 self.counters.willing += u64::from(willing);
@@ -167,6 +225,10 @@ impl Record {
                 self.counters.strikes += u64::from(counts);
                 self.note(job, now, JobEvent::Struck { attempt, worker });
             }
+            Step::Crashed { attempt, worker, signal, code, counts } => {
+                self.counters.strikes += u64::from(counts);
+                self.note(job, now, JobEvent::Crashed { attempt, worker, signal, code });
+            }
             Step::StrikeRevoked => self.counters.unstruck += 1,
             Step::Marked => self.counters.marks += 1,
             Step::MarkRevoked => self.counters.unmarked += 1,
@@ -178,6 +240,12 @@ impl Record {
         let Some(progress) = self.jobs.get_mut(job.index()) else { return };
         let before = progress.phase.replace(phase);
         self.counters.go(before, Some(phase));
+    }
+
+    fn progressed(&mut self, job: JobRef, progress: Option<Box<Progress>>) {
+        if let Some(known) = self.jobs.get_mut(job.index()) {
+            known.progress = progress;
+        }
     }
 
     fn note(&mut self, job: JobRef, at: Duration, what: JobEvent) {
@@ -231,6 +299,22 @@ impl Record {
         self.stream.ran_locally(name, now.saturating_sub(REPORT), now, all);
     }
 
+    /// A failure of its own, whatever becomes of the job.
+    fn crashed(&mut self, crashed: Crashed, now: Duration) {
+        let Crashed { id, name, args, worker, ending } = crashed;
+        let failed = Failed {
+            kind: "crashed",
+            like: Some(ending.clone()),
+            message: Some(ending),
+            location: None,
+            job: id,
+            worker: Some(worker),
+            arguments: self.preview.then(|| preview(&args)).flatten(),
+            at: now,
+        };
+        self.failures.push(&name, failed);
+    }
+
     fn completed(&mut self, completed: Completed, now: Duration) {
         let progress = self.jobs.get_mut(completed.job.index()).map(std::mem::take);
         let progress = progress.unwrap_or_default();
@@ -242,20 +326,53 @@ impl Record {
         };
         self.counters.go(progress.phase, None);
         self.counters.end(answer.kind(), ending);
+        match completed.shared {
+            Some((Shared::Coalesced, took)) => {
+                self.counters.coalesced += 1;
+                self.counters.saved += took;
+            }
+            Some((Shared::Memo, took)) => {
+                self.counters.memo += 1;
+                self.counters.memo_saved += took;
+            }
+            None => {}
+        }
         let (worker, ran) = ran.unzip();
         let waited = completed.began.unwrap_or(now).saturating_sub(*since);
         self.stats.ended(kind, ending, waited, ran);
         let of = self.function_mut(completed.function, &completed.name);
         of.ended.count(ending);
         of.stats.ended(kind, ending, waited, ran);
+        of.share(completed.shared);
+        let detail = detail(answer);
+        let arguments = self.preview.then(|| preview(&completed.args)).flatten();
+        if matches!(ending, Ending::Failed | Ending::TimedOut) {
+            let failed = Failed {
+                kind,
+                // What else is said names workers, of which each is new.
+                like: detail.clone().filter(|_| !matches!(answer, Answer::Poisoned { .. })),
+                message: detail.clone(),
+                location: location(answer),
+                job: completed.id,
+                worker,
+                arguments: arguments.clone(),
+                at: now,
+            };
+            self.failures.push(&completed.name, failed);
+            let Completed { id, user, name, args, .. } = &completed;
+            let (user, function, args) = (user.clone(), Arc::clone(name), args.clone());
+            self.kept.push(*id, FailedCall { user, function, args });
+        }
         self.history.push(EndedJob {
             kind,
+            has_failed: matches!(ending, Ending::Failed | Ending::TimedOut),
             cancelled_by: match ending {
                 Ending::Cancelled(by) => Some(by),
                 Ending::Done | Ending::Failed | Ending::TimedOut => None,
             },
-            detail: detail(answer),
-            arguments: self.preview.then(|| preview(&completed.args)).flatten(),
+            detail,
+            crashes: crashes(answer),
+            arguments,
             worker,
             attempts: completed.runs,
             submitted: *since,
@@ -282,14 +399,30 @@ impl Record {
         known.get_or_insert_with(|| Box::new(FunctionStats::new(Arc::clone(name))))
     }
 
-    /// The timeline of an unfinished job.
-    fn timeline(&self, job: JobRef) -> &Timeline {
-        &self.jobs[job.index()].timeline
+    /// What is recorded of an unfinished job.
+    fn job(&self, job: JobRef) -> &JobRecord {
+        &self.jobs[job.index()]
     }
 
     fn function(&self, function: FunctionRef, name: &Arc<str>) -> Option<&FunctionStats> {
         let known = self.functions.get(function.index())?.as_deref();
         known.filter(|of| Arc::ptr_eq(&of.name, name))
+    }
+}
+
+/// Where a function panicked.
+fn location(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Panicked { location, .. } => location.clone(),
+        Answer::Value(_)
+        | Answer::Failed { .. }
+        | Answer::Poisoned { .. }
+        | Answer::NotServed
+        | Answer::BadArguments { .. }
+        | Answer::TooLarge { .. }
+        | Answer::Busy
+        | Answer::Cancelled
+        | Answer::Expired => None,
     }
 }
 

@@ -9,11 +9,19 @@ mod bounds;
 mod clients;
 mod deaths;
 mod forged;
+mod hedging;
+mod isolation;
+mod memo;
 mod orphans;
 mod pools;
+mod progress;
+mod reach;
+mod relief;
 mod shares;
+mod sharing;
 mod sweeps;
 mod terms;
+mod traces;
 mod views;
 mod world;
 
@@ -25,14 +33,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answers, Bound, Control, Delivered, End, Ended, Held, Ids, Marks, Noted, Presence,
-    Started, StartedJob, Submission, Submit, WorkerBeat, WorkerState,
+    Answer, Answers, Bound, Control, Crash, Delivered, End, Ended, Held, Ids, Marks, Memo, Noted,
+    Presence, Started, StartedJob, Submission, Submit, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
-    Attempt, ClientId, DistributorId, Generation, JobId, JobKey, Term, UserName, WorkerId,
+    Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, Term, UserName, WorkerId,
 };
 
-use super::{Config, Effect, Event, Scheduler, TICK, Via};
+use super::{Config, Effect, Event, Hedging, Scheduler, TICK, Via};
 
 type Step = Box<dyn Fn(&mut World)>;
 
@@ -114,6 +122,24 @@ fn lives(number: u128, slots: u32) -> Step {
 }
 
 fn serves(number: u128, slots: u32, functions: &'static [&'static str]) -> Step {
+    begins(number, slots, functions, false)
+}
+
+/// A worker of `fib@1` that runs each job in a process of its own starts to beat.
+fn isolated(number: u128, slots: u32) -> Step {
+    begins(number, slots, &["fib@1"], true)
+}
+
+fn begins(number: u128, slots: u32, functions: &'static [&'static str], isolated: bool) -> Step {
+    declaring(number, slots, (functions, isolated), (vec![], vec![]))
+}
+
+fn declaring(
+    number: u128,
+    slots: u32,
+    (functions, isolated): (&'static [&'static str], bool),
+    (deterministic, memo): (Vec<Address>, Vec<Memo>),
+) -> Step {
     change(move |world| {
         let id = worker(number);
         let live = world.workers.entry(id).or_insert_with(|| LiveWorker {
@@ -128,7 +154,13 @@ fn serves(number: u128, slots: u32, functions: &'static [&'static str]) -> Step 
                 slots,
                 state: WorkerState::Live,
                 held: vec![],
+                isolated,
+                term: None,
                 leaves: false,
+                deterministic: deterministic.clone(),
+                load: None,
+                memo: memo.clone(),
+                round_trip_us: None,
             },
         });
         live.next = world.now;
@@ -194,6 +226,9 @@ fn submission(job: u128) -> Submission {
         marks: Marks::default(),
         trace: None,
         first: false,
+        progress: false,
+        has_fallback: false,
+        fresh: false,
     }
 }
 
@@ -214,7 +249,8 @@ fn submitted_with(job: u128, mark: bool, strikes: &[u128]) -> Step {
 }
 
 fn marks(mark: bool, strikes: &[u128]) -> Marks {
-    Marks { mark, strikes: strikes.iter().map(|number| worker(*number)).collect() }
+    let strikes = strikes.iter().map(|number| worker(*number)).collect();
+    Marks { mark, strikes, crashes: vec![] }
 }
 
 fn noted(job: u128, mark: bool, strikes: &[u128]) -> Step {
@@ -251,6 +287,17 @@ fn ended(number: u128, job: u128, attempt: u32, end: End) -> Step {
     })
 }
 
+/// A worker answers after a run of so many microseconds.
+fn took(number: u128, job: u128, took_us: u64) -> Step {
+    change(move |world| {
+        let attempt = Attempt { term: world.term, number: 1 };
+        let end = End::Answer(Answer::Value(Bytes::from_static(b"\x2a")));
+        let ended = Ended { key: key(job), attempt, end, took_us };
+        let answers = Answers { worker: worker(number), jobs: vec![ended] };
+        world.feed(Event::Answers { user: workers(), answers });
+    })
+}
+
 fn answered(number: u128, job: u128, attempt: u32) -> Step {
     ended(number, job, attempt, End::Answer(Answer::Value(Bytes::from_static(b"\x2a"))))
 }
@@ -261,6 +308,41 @@ fn came_back(number: u128, job: u128, attempt: u32) -> Step {
 
 fn handed_back(number: u128, job: u128, attempt: u32) -> Step {
     ended(number, job, attempt, End::Returned { willing: true })
+}
+
+/// The child process of an isolated worker that ran an attempt was killed by SIGSEGV.
+fn crashed(number: u128, job: u128, attempt: u32) -> Step {
+    change(move |world| {
+        let attempt = Attempt { term: world.term, number: attempt };
+        let end = End::Crashed(crash(number, attempt));
+        let ended = Ended { key: key(job), attempt, end, took_us: 1000 };
+        let answers = Answers { worker: worker(number), jobs: vec![ended] };
+        world.feed(Event::Answers { user: workers(), answers });
+    })
+}
+
+fn crash(number: u128, attempt: Attempt) -> Crash {
+    Crash {
+        worker: worker(number),
+        attempt,
+        signal: Some(11),
+        code: None,
+        memory_bytes: 4096,
+        output: "stack overflow".into(),
+        note: None,
+    }
+}
+
+/// The client knows these crashes, by attempt, all at one worker.
+fn noted_crashes(job: u128, number: u128, attempts: &'static [u32]) -> Step {
+    change(move |world| {
+        let term = world.term;
+        let crash = |number_of: &u32| crash(number, Attempt { term, number: *number_of });
+        let marks = Marks { crashes: attempts.iter().map(crash).collect(), ..Marks::default() };
+        let (client, id) = (client(1), JobId::from_u128(job));
+        let noted = Noted { client, generation: Generation(1), id, marks };
+        world.feed(Event::Noted { user: user(1), noted });
+    })
 }
 
 /// A worker reports a confirmed start of an attempt.
@@ -289,6 +371,23 @@ fn next_term() -> Step {
             live.beat.generation = live.beat.generation.next();
             live.next = world.now;
         }
+    })
+}
+
+/// From now on the broker returns what is sent to workers: their control queues are gone.
+fn unreachable(are: bool) -> Step {
+    change(move |world| {
+        world.controls = if are { Outcome::Returned } else { Outcome::Confirmed };
+    })
+}
+
+/// A worker's link ends, and its will says so.
+fn cut(number: u128) -> Step {
+    change(move |world| {
+        let live = world.workers.get_mut(&worker(number)).unwrap();
+        live.next = Duration::MAX;
+        let (worker, generation) = (worker(number), live.beat.generation);
+        world.feed(Event::LinkEnded { worker, generation });
     })
 }
 

@@ -55,7 +55,9 @@ impl Core {
         }
         if self.now.saturating_sub(self.sweep.asked_at) >= SWEEP && self.sweep.query.is_none() {
             self.purge_draining_pools();
-            self.fleet.sweep_orphans();
+            let missing = self.fleet.missing_orphans();
+            self.rivals_lost(&missing);
+            self.fleet.forget_orphans(missing);
             let candidates =
                 self.fleet.pools.values().flat_map(|pool| self.missing_in(pool)).collect();
             self.ask_depths(candidates);
@@ -199,7 +201,7 @@ impl Core {
         let draining: Vec<PoolId> =
             self.fleet.pools.iter().filter(|(_, pool)| drains(pool)).map(|(id, _)| *id).collect();
         for id in draining {
-            let Some(pool) = self.fleet.pools.get_mut(&id) else { continue };
+            let Some(pool) = self.fleet.pools.get(&id) else { continue };
             let crashed = pool.crashed;
             let unheld: Vec<JobRef> = pool
                 .in_flight
@@ -213,12 +215,7 @@ impl Core {
             if unheld.is_empty() {
                 continue;
             }
-            pool.queue = PoolQueue::Unknown;
-            self.outbox.push(Effect::Purge(id));
-            for job in unheld {
-                self.requeue_purged(job, crashed);
-            }
-            self.fleet.forget_queue(id);
+            self.empty_queue(id, unheld, crashed);
             self.ensure_declared(id);
         }
     }

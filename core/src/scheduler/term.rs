@@ -31,7 +31,9 @@ impl Core {
 
     pub(super) fn lead(&mut self, term: Term) {
         self.forget_term();
-        self.leadership.lead(term, self.now);
+        let workers = self.fleet.workers.iter().filter(|(_, worker)| worker.is_alive());
+        let workers = workers.map(|(id, _)| id).collect();
+        self.leadership.lead(term, workers, self.now);
         self.ask_depths(vec![]);
         let pools: Vec<_> = self.fleet.pools.keys().copied().collect();
         pools.into_iter().for_each(|pool| self.ensure_declared(pool));
@@ -58,9 +60,7 @@ impl Core {
     /// Takes the next step of the term; after the listening period, releases the jobs held back for
     /// it.
     pub(super) fn advance_term(&mut self) {
-        if self.leadership.listening_ended(self.now) {
-            self.fleet.may_have_room.extend(self.fleet.pools.keys());
-        }
+        self.end_listening();
         match self.leadership.next(self.fleet.served_changed, self.now) {
             Next::Wait => {}
             Next::AskDepths => self.ask_depths(vec![]),
@@ -71,12 +71,26 @@ impl Core {
     fn send_presence(&mut self) {
         let live = self.fleet.functions.iter().filter(|(_, function)| function.is_live());
         let functions = live.filter_map(|(_, function)| function.address.clone()).collect();
+        let cut = self.fleet.functions.iter().filter(|(_, function)| {
+            function.out_of_reach && !function.is_live() && !function.pools.is_empty()
+        });
+        let expected = cut.filter_map(|(_, function)| function.address.clone()).collect();
         let (distributor, backlog) = (self.config.distributor, self.jobs.waiting());
         let bound = self.jobs.full_for(0, self.config.capacity);
         let Some((term, seq)) = self.leadership.presence_sent(self.now) else { return };
         self.fleet.served_changed = false;
-        let presence =
-            Presence { distributor, term, seq, functions, backlog, room: bound.is_none(), bound };
+        let room = bound.is_none();
+        let presence = Presence {
+            distributor,
+            term,
+            seq,
+            functions,
+            expected,
+            backlog,
+            room,
+            bound,
+            past: None,
+        };
         self.outbox.push(Effect::Presence(presence));
     }
 
@@ -101,6 +115,7 @@ impl Core {
     pub(super) fn expire_old(&mut self) {
         if self.leadership.is_time_to_expire(self.now) {
             self.jobs.recent.age(self.now);
+            self.memo.age(self.now);
             self.fleet.workers.age(self.now);
         }
     }
@@ -112,6 +127,7 @@ impl Core {
         self.jobs.forget_term();
         self.fleet.forget_term();
         self.backlog.forget_term();
+        self.memo.clear();
         self.sweep = Sweep::default();
     }
 }

@@ -45,9 +45,13 @@ pub struct Function {
     pub local: BTreeMap<String, u64>,
     /// The share of local runs among all runs, over the last one to two minutes: 0 to 1.
     pub local_share: f64,
-    /// Jobs that ended with a value, per second, over the last one to two minutes.
+    /// What was saved by answers that calls shared.
+    #[serde(default)]
+    pub saved: Saved,
+    /// Jobs that ended with a value, per second, over the last ten seconds.
     pub rate: f64,
-    /// The time from submission to start, over the last one to two minutes.
+    /// The time from submission to start, over the last one to two minutes; what still waits counts
+    /// with its wait so far where that is longer.
     pub wait: Percentiles,
     /// The time from start to end as workers measure it, over the last one to two minutes.
     pub run: Percentiles,
@@ -57,6 +61,26 @@ pub struct Function {
     /// Run times since the process started, for the metrics.
     #[serde(skip)]
     pub runs: Distribution,
+    /// The look that is its own on the page, if one is.
+    #[serde(skip)]
+    pub look: Option<u8>,
+    /// One sample for each of the last 120 seconds, newest last; none while nothing ends.
+    #[serde(skip)]
+    pub series: Arc<Vec<FunctionSample>>,
+}
+
+/// One second of a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FunctionSample {
+    /// Jobs that ended with a value in this second.
+    pub done: u32,
+    /// Jobs that failed or ran out of time in this second.
+    pub failed: u32,
+    /// The 95th percentile of the wait in seconds, over the last one to two minutes; 0 if there is
+    /// none.
+    pub wait_p95: f32,
+    /// The same of the run time.
+    pub run_p95: f32,
 }
 
 /// How jobs ended, over the last one to two minutes.
@@ -81,6 +105,20 @@ pub struct Percentiles {
     pub p99: Option<Seconds>,
     /// The number of measurements.
     pub count: u64,
+}
+
+/// Jobs that the run of an equal one answered, since the process started, and how long it took: so
+/// long they would have run themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Saved {
+    /// Jobs that waited for that run.
+    pub coalesced: u64,
+    /// The time that this saved.
+    pub coalesced_seconds: Seconds,
+    /// Jobs that got its answer later, from the memo.
+    pub memo: u64,
+    /// The time that this saved.
+    pub memo_seconds: Seconds,
 }
 
 /// Counts by duration, in the form of a Prometheus histogram.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use simple_dist_protocol::message::Crash;
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 use utoipa::ToSchema;
 
@@ -33,6 +34,9 @@ pub struct RecentJob {
     pub cancelled_by: Option<CancelledBy>,
     /// The first 200 characters of the function's error or panic message, or which workers were lost with it.
     pub detail: Option<String>,
+    /// If it was poisoned: the processes that it ended.
+    #[serde(default)]
+    pub crashes: Vec<CrashReport>,
     /// The first 120 characters of its arguments as JSON, if the distributor keeps them.
     pub arguments: Option<String>,
     /// The worker that answered.
@@ -56,6 +60,43 @@ impl RecentJob {
     /// Whether it ended without a value, other than by timeout or cancel.
     pub fn is_failed(&self) -> bool {
         !matches!(self.answer.as_str(), "value" | "cancelled" | "expired")
+    }
+
+    /// Whether it can be run again to some purpose: it failed, or ran out of time.
+    pub fn may_run_again(&self) -> bool {
+        self.is_failed() || self.answer == "expired"
+    }
+}
+
+/// How the child process ended in which an isolated worker ran a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CrashReport {
+    /// The worker whose child it was.
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
+    pub worker: WorkerId,
+    /// How it ended, such as `killed by SIGSEGV`, and what else is known.
+    pub ending: String,
+    /// The signal that killed it, if one did.
+    pub signal: Option<i32>,
+    /// Its exit code, if it exited.
+    pub code: Option<i32>,
+    /// The most memory that it had resident, in bytes; 0 if that is not known.
+    pub memory_bytes: u64,
+    /// The end of what it printed, up to 2,048 bytes.
+    pub output: String,
+}
+
+impl From<&Crash> for CrashReport {
+    fn from(crash: &Crash) -> Self {
+        Self {
+            worker: crash.worker,
+            ending: crash.to_string(),
+            signal: crash.signal,
+            code: crash.code,
+            memory_bytes: crash.memory_bytes,
+            output: crash.output.clone(),
+        }
     }
 }
 
@@ -146,8 +187,30 @@ pub enum JobEvent {
         #[schema(value_type = String)]
         worker: WorkerId,
     },
+    /// It ended the child process in which it ran.
+    Crashed {
+        /// The attempt.
+        attempt: u32,
+        /// The worker.
+        #[serde(with = "text")]
+        #[schema(value_type = String)]
+        worker: WorkerId,
+        /// The signal that killed the process, if one did.
+        signal: Option<i32>,
+        /// Its exit code, if it exited.
+        code: Option<i32>,
+    },
     /// It ended.
     Ended,
+}
+
+/// How far a job is, as its function says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// From 0 to 1.
+    pub fraction: f32,
+    /// In its own words, at most 200 bytes.
+    pub text: String,
 }
 
 /// A job, unfinished or recently ended.
@@ -193,6 +256,9 @@ pub struct UnfinishedJob {
     pub worker: Option<WorkerId>,
     /// The slot that runs it, once a beat has named it.
     pub slot: Option<u32>,
+    /// How far it is, if its function says so.
+    #[serde(default)]
+    pub progress: Option<Progress>,
     /// The attempts of this term that ran, or may have. One returned unstarted by its worker
     /// does not count.
     pub attempts: u32,
@@ -201,6 +267,9 @@ pub struct UnfinishedJob {
     /// The workers lost while running it.
     #[schema(value_type = Vec<String>)]
     pub strikes: Vec<String>,
+    /// The processes that it ended.
+    #[serde(default)]
+    pub crashes: Vec<CrashReport>,
     /// Its arguments as JSON; see [`RecentJob::arguments`].
     pub arguments: Option<String>,
     /// Its timeline, from its submission on.

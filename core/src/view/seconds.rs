@@ -27,11 +27,13 @@ impl From<Duration> for Seconds {
     }
 }
 
-/// Two significant digits and the unit: `0.3 ms`, `42 ms`, `1.2 s`, `34 s`, `1 min 15 s`, `3 h`.
+/// Two significant digits and the unit: `21 µs`, `0.3 ms`, `42 ms`, `1.2 s`, `34 s`, `1 min 15 s`, `3 h`.
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.max(0.0);
-        if seconds < 0.00995 {
+        if seconds > 0.0 && seconds < 0.000_095 {
+            write!(f, "{:.0} µs", seconds * 1e6)
+        } else if seconds < 0.00995 {
             write!(f, "{:.1} ms", seconds * 1e3)
         } else if seconds < 0.9995 {
             write!(f, "{:.0} ms", seconds * 1e3)
@@ -59,6 +61,8 @@ mod tests {
     fn durations_are_readable_at_every_scale() {
         for (seconds, text) in [
             (0.0, "0.0 ms"),
+            (0.000_021, "21 µs"),
+            (0.000_096, "0.1 ms"),
             (0.00034, "0.3 ms"),
             (0.00997, "10 ms"),
             (0.42, "420 ms"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Broker, Distributor, Function, JobCounts, Problem, Sample, Totals, View};
+use super::{Broker, Distributor, Function, JobCounts, Memo, Problem, Sample, Totals, View};
 
 /// The state of the service at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +23,9 @@ pub struct Status {
     pub problems: Vec<Problem>,
     /// The most important numbers.
     pub totals: Totals,
+    /// The kept answers of functions whose workers have them kept.
+    #[serde(default)]
+    pub memo: Memo,
     /// The lengths of the lists in the view.
     pub counts: Counts,
     /// One sample for each of the last 120 seconds, newest last.
@@ -55,6 +58,7 @@ impl From<&View> for Status {
             books: view.books.clone(),
             problems: view.problems.clone(),
             totals: view.totals.clone(),
+            memo: view.memo,
             counts: Counts {
                 workers: view.workers.len(),
                 functions: view.functions.len(),

@@ -11,7 +11,8 @@ use super::{Seconds, text};
 /// What each slot ran in the last two minutes, and the local runs of clients.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Stream {
-    /// One lane per slot, ordered by worker and slot; at most 128.
+    /// One lane per slot, ordered by worker and slot; at most 128, of workers that ran something
+    /// first. Those of a worker that is gone stay for a minute.
     pub lanes: Vec<Lane>,
     /// Local runs of clients: each bar is the span of a report.
     pub local: Vec<Bar>,
@@ -70,6 +71,9 @@ pub enum BarEnd {
 /// One second of the recent past.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Sample {
+    /// When it was, in seconds of Unix time.
+    #[serde(default)]
+    pub unix: u64,
     /// Slots of live workers.
     pub slots: u32,
     /// Slots that ran a job.

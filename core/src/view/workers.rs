@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use simple_dist_protocol::message;
 use simple_dist_protocol::{JobId, PoolId, UserName, WorkerId};
 use utoipa::ToSchema;
 
-use super::{Seconds, text};
+use super::{Progress, Seconds, text};
 
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +36,12 @@ pub struct Worker {
     #[serde(with = "text::optional")]
     #[schema(value_type = Option<String>)]
     pub pool: Option<PoolId>,
+    /// Whether each slot is a process of its own.
+    #[serde(default)]
+    pub isolated: bool,
+    /// How busy its machine is, if it tells.
+    #[serde(default)]
+    pub load: Option<Load>,
     /// How many jobs it can run at once.
     pub slots: u32,
     /// Slots that are running a job.
@@ -55,12 +62,39 @@ pub struct Worker {
     pub gave_back: u32,
 }
 
+/// How busy a worker's machine was at its last beat, as it reports.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Load {
+    /// The share of its processors' time that was used in the last second: 0 to 1.
+    pub cpu: f64,
+    /// How many threads ran or waited for a processor, on average over the last minute.
+    pub average: f64,
+    /// Bytes of its memory in use, caches apart.
+    pub memory: u64,
+    /// Bytes of its memory.
+    pub memory_total: u64,
+    /// Bytes that the worker itself has in memory, without its child processes.
+    pub resident: u64,
+}
+
+impl From<message::Load> for Load {
+    /// What is no number is none: a view is written as JSON.
+    fn from(load: message::Load) -> Self {
+        let number = |figure: f32| if figure.is_finite() { f64::from(figure) } else { 0.0 };
+        let (cpu, average) = (number(load.cpu).clamp(0.0, 1.0), number(load.average).max(0.0));
+        let message::Load { memory, memory_total, resident, .. } = load;
+        Self { cpu, average, memory, memory_total, resident }
+    }
+}
+
 /// The state of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     /// It accepts jobs.
     Live,
+    /// It would accept jobs, but half of its slots or more run what nobody waits for any more.
+    Degraded,
     /// It finishes what it holds and accepts no more.
     Draining,
     /// Its beat is late.
@@ -78,6 +112,7 @@ impl WorkerState {
     pub fn word(self) -> &'static str {
         match self {
             Self::Live => "live",
+            Self::Degraded => "degraded",
             Self::Draining => "draining",
             Self::Late => "late",
             Self::Unreachable => "unreachable",
@@ -89,7 +124,7 @@ impl WorkerState {
     /// Whether it is neither lost nor left.
     pub fn is_alive(self) -> bool {
         match self {
-            Self::Live | Self::Draining | Self::Late | Self::Unreachable => true,
+            Self::Live | Self::Degraded | Self::Draining | Self::Late | Self::Unreachable => true,
             Self::Lost | Self::Left => false,
         }
     }
@@ -114,6 +149,9 @@ pub struct HeldJob {
     pub slot: Option<u32>,
     /// The time since it started, or arrived.
     pub age: Seconds,
+    /// How far it is, if its function says so.
+    #[serde(default)]
+    pub progress: Option<Progress>,
     /// Whether nobody waits for it any more: it was cancelled or has expired, and runs on.
     #[serde(default)]
     pub abandoned: bool,

@@ -10,6 +10,14 @@ use super::{Consumer, Effect, Executor, Intake, LAST_CONFIRMS, Publication, Stan
 
 impl Executor {
     pub(super) fn pass_time(&mut self, now: Duration) {
+        self.leave_if_stuck(now);
+        // What runs on for nobody is left behind.
+        if let Stance::Leaving { by } = &mut self.stance
+            && self.stuck.lost > 0
+            && self.jobs.len() <= self.stuck.lost
+        {
+            *by = now.min(*by);
+        }
         if let Stance::Leaving { by } = self.stance
             && by <= now
         {
@@ -29,6 +37,7 @@ impl Executor {
         }
         self.hand_back_late_lists(now);
         self.pass_turns(now);
+        self.collect_progress(now);
         if self.link.is_some() {
             for (number, ended) in self.outbox.send_due(now) {
                 let token = Token::Ended(number);
@@ -54,7 +63,8 @@ impl Executor {
             | State::Over => None,
         };
         let runs = matches!(front.state, State::Running { .. });
-        late.into_iter().chain(word).chain(runs.then_some(front.deadline)).min()
+        let ends = runs.then_some(front.deadline).or(front.kill_at);
+        late.into_iter().chain(word).chain(ends).min()
     }
 
     /// Something about a slot's turn has changed.
@@ -76,6 +86,7 @@ impl Executor {
             if self.slots[*slot].as_ref().is_some_and(|turn| turn.is_late(now)) {
                 self.recall(*slot, now);
             }
+            self.kill_if_due(*slot, now);
             self.stop_if_late(*slot, now);
         }
         if self.link.is_some() {
@@ -97,15 +108,19 @@ impl Executor {
             }
         }
         if !started.is_empty() {
-            self.looks_ahead = false;
+            let mut turns = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
+            if turns.any(|turn| self.is_long(turn, now)) {
+                self.look_ahead.messages = 0;
+            }
             let started = Started { worker: self.profile.worker, seq: self.seq, jobs: started };
             self.effects.push(Effect::Publish(Publication::Running(started)));
         }
     }
 
     fn hand_back_late_lists(&mut self, now: Duration) {
-        while let Some(list) = self.waiting.pop_front_if(|list| is_late(list.came, now)) {
-            self.looks_ahead = false;
+        let patience = self.patience();
+        while let Some(list) = self.waiting.pop_front_if(|list| list.came + patience <= now) {
+            self.look_ahead.messages = 0;
             if list.consumer == Consumer::Pool && self.intake == Intake::Open {
                 self.intake = Intake::Overfull;
             }
@@ -117,11 +132,6 @@ impl Executor {
 impl Turn {
     /// Whether something in it has waited too long.
     fn is_late(&self, now: Duration) -> bool {
-        self.is_patient() && is_late(self.began, now)
+        self.is_patient() && self.began + limits::LIST_TIMEOUT <= now
     }
-}
-
-/// Whether what waits since then has waited too long.
-fn is_late(since: Duration, now: Duration) -> bool {
-    since + limits::LIST_TIMEOUT <= now
 }

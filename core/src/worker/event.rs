@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::message::{Answer, Control, Ended, Place, Started, WorkerBeat};
+use simple_dist_protocol::message::{
+    Answer, Control, Crash, Ended, Place, Progress, Progressed, Started, WorkerBeat,
+};
 use simple_dist_protocol::{Address, Attempt, Generation, JobKey, Outcome, PoolId};
 
 use super::{DeliveryId, Number};
 
-/// The two consumers of the pool's queue, each with a prefetch of as many messages as there are
-/// slots.
+/// The two consumers of the pool's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Consumer {
-    /// What the slots run.
+    /// What the slots run: one message for each.
     Pool,
-    /// As much again, while jobs are short.
+    /// As much again while jobs are short, or more of them if the broker is far away.
     LookAhead,
 }
 
@@ -49,6 +50,17 @@ pub enum Event {
         /// How long it ran.
         took: Duration,
     },
+    /// The process of a slot ended while it ran a job.
+    Crashed {
+        /// Which slot.
+        slot: usize,
+        /// Which job.
+        number: Number,
+        /// How.
+        crash: Crash,
+        /// How long it had run.
+        took: Duration,
+    },
     /// What a slot runs waits for a call of its own; answered by [`Effect::Lend`].
     Waits {
         /// Which slot.
@@ -63,7 +75,11 @@ pub enum Event {
         /// Which job.
         number: Number,
     },
-    /// A slot cannot run what it was given: there is no thread for it.
+    /// Jobs say how far they are: to be collected when that is asked for.
+    Progresses,
+    /// How far they are, as collected for [`Effect::CollectProgress`].
+    Progressed(Vec<(Number, Progress)>),
+    /// A slot cannot run what it was given: there is no thread or process for it.
     CannotRun {
         /// Which slot.
         slot: usize,
@@ -117,6 +133,14 @@ pub enum Effect {
         /// Which job.
         number: Number,
     },
+    /// It was told to stop and runs on: the slot's process is to be killed, by which it ends with
+    /// [`Event::Crashed`].
+    Kill {
+        /// Which slot.
+        slot: usize,
+        /// Which job.
+        number: Number,
+    },
     /// Whether another job runs while the one in this slot waits.
     Lend {
         /// Which slot.
@@ -124,6 +148,9 @@ pub enum Effect {
         /// Whether it does.
         lent: bool,
     },
+    /// What jobs have said since the last time is to be collected; answered by
+    /// [`Event::Progressed`].
+    CollectProgress,
     /// Something is to be published.
     Publish(Publication),
     /// A delivery is settled.
@@ -134,6 +161,8 @@ pub enum Effect {
         consumer: Consumer,
         /// Whose queue.
         pool: PoolId,
+        /// How many messages at once: its prefetch.
+        messages: usize,
     },
     /// And no longer.
     Cancel(Consumer),
@@ -162,9 +191,11 @@ pub struct Work {
 #[derive(Debug, PartialEq)]
 pub enum Publication {
     /// How it is.
-    Beat(WorkerBeat),
+    Beat(Box<WorkerBeat>),
     /// Jobs run that are worth a word.
     Running(Started),
+    /// How far jobs are.
+    Progress(Progressed),
     /// A marked job begins once this is confirmed.
     Begins {
         /// The job.
@@ -185,7 +216,8 @@ impl Publication {
     /// What it is settled by.
     pub fn token(&self) -> Option<Token> {
         match self {
-            Self::Beat(_) | Self::Running(_) => None,
+            Self::Beat(beat) => Some(Token::Beat(beat.seq)),
+            Self::Running(_) | Self::Progress(_) => None,
             Self::Begins { token, .. } | Self::Ended { token, .. } => Some(*token),
         }
     }
@@ -198,20 +230,27 @@ pub enum Token {
     Begins(Number),
     /// The end of an attempt.
     Ended(Number),
+    /// The beat of this number.
+    Beat(u64),
 }
 
 impl From<Token> for u64 {
     fn from(token: Token) -> Self {
         match token {
-            Token::Begins(Number(number)) => number << 1 | 1,
-            Token::Ended(Number(number)) => number << 1,
+            Token::Ended(Number(number)) => number << 2,
+            Token::Begins(Number(number)) => number << 2 | 1,
+            Token::Beat(seq) => seq << 2 | 2,
         }
     }
 }
 
 impl From<u64> for Token {
     fn from(token: u64) -> Self {
-        let number = Number(token >> 1);
-        if token & 1 == 1 { Self::Begins(number) } else { Self::Ended(number) }
+        let number = token >> 2;
+        match token & 3 {
+            0 => Self::Ended(Number(number)),
+            1 => Self::Begins(Number(number)),
+            _ => Self::Beat(number),
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The way of a job over the executor: taken in, given to a slot, ended or handed back, settled.
+//! The way of a job over the executor: taken in, given to a slot, ended, settled. What goes back
+//! unstarted is in [`super::returns`].
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem::take;
@@ -10,9 +11,11 @@ use simple_dist_protocol::message::{Answer, End, Ended, Place, Started};
 use simple_dist_protocol::{Attempt, JobKey};
 
 use super::jobs::{DeliveryId, Job, Number, State};
-use super::{Consumer, Effect, Executor, Intake, List, Publication, Stance, Token, Turn, Work};
+use super::{
+    Consumer, Effect, Executor, Intake, KILL_AFTER, List, Publication, Stance, Token, Turn, Work,
+};
 
-const WILLING: End = End::Returned { willing: true };
+pub(super) const WILLING: End = End::Returned { willing: true };
 const UNWILLING: End = End::Returned { willing: false };
 
 // Taking in.
@@ -25,6 +28,7 @@ impl Executor {
         place: Place,
         now: Duration,
     ) {
+        self.look_ahead.came(&place);
         let mut jobs = VecDeque::new();
         self.jobs.open(delivery);
         for placement in place.jobs {
@@ -87,7 +91,7 @@ impl Executor {
     }
 
     /// A slot is free.
-    fn vacate(&mut self, slot: usize) -> Option<Turn> {
+    pub(super) fn vacate(&mut self, slot: usize) -> Option<Turn> {
         let turn = self.slots[slot].take()?;
         self.free.insert(slot);
         self.lent -= usize::from(turn.lent);
@@ -100,7 +104,7 @@ impl Executor {
 
     /// Gives a slot what is next of its list: all up to a marked job, which goes alone and only
     /// once its `Started` is confirmed. Nothing left: the slot is free.
-    fn next_run(&mut self, slot: usize, now: Duration) {
+    pub(super) fn next_run(&mut self, slot: usize, now: Duration) {
         let Some(mut list) = self.slots[slot].as_mut().map(|turn| take(&mut turn.list)) else {
             return;
         };
@@ -170,7 +174,9 @@ impl Executor {
             job.since = now;
             if matches!(job.state, State::Given { .. }) {
                 job.state = State::Running { slot, announced: job.start_confirmed };
-                self.looks_ahead &= !job.start_confirmed;
+                if job.start_confirmed {
+                    self.look_ahead.messages = 0;
+                }
             }
         }
         self.note_due(slot);
@@ -183,7 +189,7 @@ impl Executor {
         &mut self,
         slot: usize,
         number: Number,
-        answer: Answer,
+        end: End,
         took: Duration,
         now: Duration,
     ) {
@@ -197,10 +203,10 @@ impl Executor {
         let more = !turn.run.is_empty();
         match self.jobs.state(number) {
             Some(State::Running { .. }) => {
-                if let Some(job) = self.jobs.get(number) {
+                if let (End::Answer(_), Some(job)) = (&end, self.jobs.get(number)) {
                     self.run_times.ran(&job.function, took);
                 }
-                self.end(number, End::Answer(answer), took, now);
+                self.end(number, end, took, now);
             }
             Some(State::Abandoned { .. }) => self.leave_slot(number),
             Some(State::Waiting | State::Confirming { .. } | State::Given { .. } | State::Over)
@@ -234,7 +240,7 @@ impl Executor {
                 }
                 Some(State::Running { slot, .. }) => {
                     self.abandon(slot, number, cancelled, now);
-                    self.effects.push(Effect::Stop { slot, number });
+                    self.stop(slot, number, now);
                 }
                 Some(State::Abandoned { .. } | State::Over) | None => {}
             }
@@ -248,8 +254,9 @@ impl Executor {
     fn abandon(&mut self, slot: usize, number: Number, end: End, now: Duration) {
         if let Some(job) = self.jobs.get_mut(number) {
             job.state = State::Abandoned { slot };
+            self.stuck.lost += 1;
         }
-        self.looks_ahead = false;
+        self.look_ahead.messages = 0;
         self.post(number, end, Duration::ZERO, now);
     }
 
@@ -261,7 +268,28 @@ impl Executor {
         };
         if matches!(job.state, State::Running { .. }) && job.deadline <= now {
             self.abandon(slot, number, End::Answer(Answer::Expired), now);
-            self.effects.push(Effect::Stop { slot, number });
+            self.stop(slot, number, now);
+        }
+    }
+
+    /// Tells what runs that nobody waits for it; what runs in a process is killed a little later.
+    pub(super) fn stop(&mut self, slot: usize, number: Number, now: Duration) {
+        self.effects.push(Effect::Stop { slot, number });
+        if self.profile.isolated
+            && let Some(job) = self.jobs.get_mut(number)
+        {
+            job.kill_at = Some(now + KILL_AFTER);
+            self.note_due(slot);
+        }
+    }
+
+    /// Kills what was told to stop and still runs.
+    pub(super) fn kill_if_due(&mut self, slot: usize, now: Duration) {
+        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        if let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get_mut(it)?)))
+            && job.kill_at.take_if(|at| *at <= now).is_some()
+        {
+            self.effects.push(Effect::Kill { slot, number });
         }
     }
 
@@ -277,6 +305,9 @@ impl Executor {
                     self.give(slot, now);
                 }
             }
+            (Token::Beat(seq), outcome) => {
+                self.look_ahead.settled(seq, outcome == Outcome::Confirmed, now);
+            }
             (Token::Ended(number), Outcome::Confirmed) => self.forget(number),
             (Token::Ended(number), Outcome::Returned | Outcome::Refused) => {
                 if !self.outbox.refused(number, now) {
@@ -287,7 +318,7 @@ impl Executor {
     }
 
     /// The attempt ends thus, as far as this worker is concerned.
-    fn end(&mut self, number: Number, end: End, took: Duration, now: Duration) {
+    pub(super) fn end(&mut self, number: Number, end: End, took: Duration, now: Duration) {
         if let Some(job) = self.jobs.get_mut(number) {
             job.state = State::Over;
             job.args = Bytes::new();
@@ -318,9 +349,10 @@ impl Executor {
     }
 
     /// A cancelled job is in its slot no longer.
-    fn leave_slot(&mut self, number: Number) {
+    pub(super) fn leave_slot(&mut self, number: Number) {
         if let Some(job) = self.jobs.get_mut(number) {
             job.state = State::Over;
+            self.stuck.lost -= 1;
         }
         self.release(number);
     }
@@ -333,112 +365,6 @@ impl Executor {
             && let Some(delivery) = self.jobs.remove(number)
         {
             self.effects.push(Effect::Ack(delivery));
-        }
-    }
-}
-
-// Handing back.
-impl Executor {
-    /// Everything that has not begun.
-    pub(super) fn hand_back_unstarted(&mut self, now: Duration) {
-        for list in take(&mut self.waiting) {
-            self.hand_back(list.jobs, now);
-        }
-        for slot in 0..self.slots.len() {
-            self.recall(slot, now);
-            let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
-            if let Some(number) = front
-                && matches!(self.jobs.state(number), Some(State::Confirming { .. }))
-            {
-                self.end(number, WILLING, Duration::ZERO, now);
-                self.next_run(slot, now);
-            }
-        }
-    }
-
-    /// What waits for its turn in a slot, as far as the slot has not begun it.
-    pub(super) fn recall(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = &mut self.slots[slot] else { return };
-        let list = take(&mut turn.list);
-        if turn.run.len() > 1 && !turn.recalled {
-            self.effects.push(Effect::Recall { slot });
-        }
-        turn.recalled = true;
-        self.hand_back(list, now);
-    }
-
-    /// Others may run it; until the next beat no more is taken.
-    pub(super) fn cannot_run(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = self.vacate(slot) else { return };
-        self.intake = Intake::Refused;
-        self.take_from_slot(turn.run, now);
-        self.hand_back(turn.list, now);
-    }
-
-    pub(super) fn recalled(&mut self, slot: usize, begun: usize, now: Duration) {
-        let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
-        let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
-        let back = turn.run.split_off(kept);
-        // Cancelled behind another, and begun before that was known here.
-        let abandoned =
-            |number: &&Number| matches!(self.jobs.state(**number), Some(State::Abandoned { .. }));
-        let stop = |number: &Number| Effect::Stop { slot, number: *number };
-        self.effects.extend(turn.run.iter().skip(1).filter(abandoned).map(stop));
-        if turn.recalled {
-            self.take_from_slot(back, now);
-        } else {
-            self.regroup(slot, back);
-            self.give_up_list(slot, now);
-            self.note_due(slot);
-        }
-        if kept == 0 {
-            self.next_run(slot, now);
-        }
-    }
-
-    /// What a slot has not begun waits in its list again, but for what was cancelled.
-    fn regroup(&mut self, slot: usize, back: VecDeque<Number>) {
-        for number in back.into_iter().rev() {
-            let Some(job) = self.jobs.get_mut(number) else { continue };
-            match job.state {
-                State::Given { .. } | State::Running { .. } => {
-                    job.state = State::Waiting;
-                    if let Some(turn) = &mut self.slots[slot] {
-                        turn.list.push_front(number);
-                    }
-                }
-                State::Abandoned { .. } => self.leave_slot(number),
-                State::Waiting | State::Confirming { .. } | State::Over => {}
-            }
-        }
-    }
-
-    /// What still runs when the grace time is over: its value will be nobody's.
-    pub(super) fn hand_back_running(&mut self, now: Duration) {
-        for slot in 0..self.slots.len() {
-            if let Some(turn) = self.vacate(slot) {
-                self.take_from_slot(turn.run, now);
-            }
-        }
-    }
-
-    fn take_from_slot(&mut self, numbers: VecDeque<Number>, now: Duration) {
-        for number in numbers {
-            match self.jobs.state(number) {
-                Some(State::Abandoned { .. }) => self.leave_slot(number),
-                Some(State::Given { .. } | State::Running { .. } | State::Confirming { .. }) => {
-                    self.end(number, WILLING, Duration::ZERO, now);
-                }
-                Some(State::Waiting | State::Over) | None => {}
-            }
-        }
-    }
-
-    pub(super) fn hand_back(&mut self, numbers: VecDeque<Number>, now: Duration) {
-        for number in numbers {
-            if self.jobs.state(number) == Some(State::Waiting) {
-                self.end(number, WILLING, Duration::ZERO, now);
-            }
         }
     }
 }

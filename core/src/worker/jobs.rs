@@ -30,6 +30,8 @@ pub(super) struct Job {
     /// When it came, and then when it began.
     pub(super) since: Duration,
     pub(super) state: State,
+    /// When its process is to be killed, if it was told to stop.
+    pub(super) kill_at: Option<Duration>,
     /// The message to be acked; none once its link is gone.
     delivery: Option<DeliveryId>,
 }
@@ -45,8 +47,8 @@ pub(super) enum State {
     Given { slot: usize },
     /// It is the one that its slot runs.
     Running { slot: usize, announced: bool },
-    /// Cancelled or late while in a slot: until it is stopped, or for as long as it likes on a
-    /// thread, which cannot be, it runs for nobody.
+    /// Cancelled or late while in a slot: until it is stopped or killed, or for as long as it likes
+    /// on a thread, which cannot be, it runs for nobody.
     Abandoned { slot: usize },
     /// It has ended, or goes back; the outbox has the news.
     Over,
@@ -65,6 +67,7 @@ impl Job {
             start_confirmed: placement.start_confirmed,
             since: now,
             state: State::Waiting,
+            kill_at: None,
             delivery: None,
         }
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Control, WorkerBeat, WorkerState};
 use simple_dist_protocol::{Generation, limits};
 
-use super::jobs::State;
-use super::{Consumer, Effect, Executor, Intake, Publication, Stance, Turn};
+use super::{Consumer, Effect, Executor, Intake, Publication, Stance};
 
 impl Executor {
     pub(super) fn up(&mut self, generation: Generation, now: Duration) {
@@ -20,11 +19,11 @@ impl Executor {
     /// it; so what has not begun goes back, while what runs goes on and its value is kept.
     pub(super) fn down(&mut self, now: Duration) {
         self.link = None;
-        self.pool = None;
+        (self.pool, self.term) = (None, None);
         self.consuming.clear();
         // What runs keeps its slots, and no delivery of the next link stands for it.
         self.intake = if self.has_place() { Intake::Open } else { Intake::Overfull };
-        self.looks_ahead = false;
+        self.look_ahead.lose_link();
         self.jobs.lose_deliveries();
         self.outbox.lose_sent(now);
         self.hand_back_unstarted(now);
@@ -32,8 +31,13 @@ impl Executor {
 
     pub(super) fn control(&mut self, control: Control, now: Duration) {
         match control {
-            Control::Welcome { term: _, pool } => {
+            Control::Welcome { term, pool } => {
                 self.pool = self.link.and(Some(pool));
+                // A new term waits to hear what is held here.
+                if self.link.is_some() && self.term.replace(term) != Some(term) {
+                    self.send_beat(false, now);
+                }
+                self.free.append(&mut self.resting);
                 if self.intake == Intake::Refused {
                     self.intake = Intake::Open;
                 }
@@ -66,7 +70,12 @@ impl Executor {
         if self.intake == Intake::Refused {
             self.intake = Intake::Open;
         }
-        self.looks_ahead = std::mem::take(&mut self.ran) && self.is_short();
+        self.free.append(&mut self.resting);
+        self.fill_slots(now);
+        self.look_ahead(now);
+        if self.link.is_some() {
+            self.look_ahead.sent(self.seq + 1, now);
+        }
         self.send_beat(false, now);
     }
 
@@ -78,6 +87,7 @@ impl Executor {
     pub(super) fn send_beat(&mut self, leaves: bool, now: Duration) {
         let Some(generation) = self.link else { return };
         self.seq += 1;
+        let round_trip = self.look_ahead.round_trip();
         (self.told, self.tell_at) = ((now, self.lent), None);
         let beat = WorkerBeat {
             worker: self.profile.worker,
@@ -94,35 +104,39 @@ impl Executor {
                 }
             },
             held: self.jobs.iter().map(|job| job.held(now)).collect(),
+            isolated: self.profile.isolated,
+            term: self.term,
             leaves,
+            deterministic: self.profile.deterministic.clone(),
+            load: None,
+            memo: self.profile.memo.clone(),
+            round_trip_us: round_trip.and_then(|it| u32::try_from(it.as_micros()).ok()),
         };
-        self.effects.push(Effect::Publish(Publication::Beat(beat)));
-    }
-
-    /// Whether what ran of late was short, and what runs now is so far: beside a long job nothing
-    /// is taken that would have to wait for it.
-    fn is_short(&self) -> bool {
-        let is_long = |turn: &Turn| {
-            let front = turn.run.front().and_then(|number| self.jobs.state(*number));
-            matches!(front, Some(State::Running { announced: true, .. } | State::Abandoned { .. }))
-        };
-        self.run_times.is_short() && !self.slots.iter().flatten().any(is_long)
+        self.effects.push(Effect::Publish(Publication::Beat(Box::new(beat))));
     }
 
     /// Consumes what should be consumed and nothing else.
     pub(super) fn update_intake(&mut self) {
         let pool = self.pool.filter(|_| self.stance == Stance::Live && self.intake == Intake::Open);
-        self.looks_ahead &= self.run_times.is_short();
-        let ahead = pool.filter(|_| self.looks_ahead);
-        for (consumer, wanted) in [(Consumer::Pool, pool), (Consumer::LookAhead, ahead)] {
-            match wanted {
-                Some(pool) if self.consuming.insert(consumer) => {
-                    self.effects.push(Effect::Consume { consumer, pool });
-                }
-                None if self.consuming.remove(&consumer) => {
-                    self.effects.push(Effect::Cancel(consumer));
-                }
-                Some(_) | None => {}
+        if !self.may_look_ahead() {
+            self.look_ahead.messages = 0;
+        }
+        let wanted =
+            [(Consumer::Pool, self.profile.slots), (Consumer::LookAhead, self.look_ahead.messages)];
+        for (consumer, messages) in wanted {
+            let pool = pool.filter(|_| messages > 0);
+            let now = self.consuming.get(&consumer).copied();
+            if let Some(now) = now
+                && (pool.is_none() || now * 2 < messages || messages * 4 < now)
+            {
+                self.consuming.remove(&consumer);
+                self.effects.push(Effect::Cancel(consumer));
+            }
+            if let Some(pool) = pool
+                && !self.consuming.contains_key(&consumer)
+            {
+                self.consuming.insert(consumer, messages);
+                self.effects.push(Effect::Consume { consumer, pool, messages });
             }
         }
     }

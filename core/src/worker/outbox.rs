@@ -137,5 +137,6 @@ fn size(ended: &Ended) -> usize {
         + match &ended.end {
             End::Answer(answer) => answer.weight(),
             End::Returned { .. } => 0,
+            End::Crashed(crash) => crash.weight(),
         }
 }

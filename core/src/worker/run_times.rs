@@ -29,12 +29,17 @@ impl RunTimes {
 
     /// Whether a function is known to take long.
     pub(super) fn is_long(&self, function: &Address) -> bool {
-        self.functions.get(function).is_some_and(|took| *took >= limits::SHORT_JOB)
+        self.is_known_for(function, limits::SHORT_JOB)
     }
 
-    /// Whether the jobs of late, whatever their function, were short.
-    pub(super) fn is_short(&self) -> bool {
-        self.recent.is_some_and(|took| took < limits::SHORT_JOB)
+    /// Whether a function is known to take this long or longer.
+    pub(super) fn is_known_for(&self, function: &Address, least: Duration) -> bool {
+        self.functions.get(function).is_some_and(|took| *took >= least)
+    }
+
+    /// What the jobs of late took, whatever their function.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        self.recent
     }
 }
 

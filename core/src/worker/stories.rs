@@ -2,16 +2,21 @@
 
 mod anything;
 mod ends;
+mod killed;
 mod leaving;
 mod lending;
 mod link;
 mod lists;
 mod marked;
+mod progress;
+mod stuck;
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use simple_dist_protocol::message::{Answer, Control, End, Held, Place, Placement, WorkerState};
+use simple_dist_protocol::message::{
+    Answer, Control, Crash, End, Held, Place, Placement, Progress, ProgressedJob, WorkerState,
+};
 use simple_dist_protocol::{Attempt, JobId, JobKey, Outcome, Term};
 
 use super::*;
@@ -29,27 +34,36 @@ enum What {
     Event(Event),
     /// A slot ran a job in so many milliseconds.
     Ran(usize, J, u64),
+    /// Its process ended of it.
+    Crashed(usize, J),
     /// The last publication of a job was settled.
     Settled(J, Outcome),
     /// What a slot runs waits for a call of its own.
     Waits(usize, J),
     Resumes(usize, J),
+    /// Jobs are so far.
+    Progressed(Vec<(J, f32)>),
 }
 
 /// One thing that is done.
 #[derive(Debug, PartialEq)]
-enum Deed {
+enum Action {
     Run(usize, Vec<J>),
     Recall(usize),
     Stop(usize, J),
+    Kill(usize, J),
     Lend(usize, bool),
     Beat(WorkerState, Vec<(J, Option<u32>)>),
     Goodbye(Vec<J>),
     Running(Vec<J>),
+    CollectProgress,
+    Progress(Vec<(J, f32)>),
     Begins(J),
     Ended(J, End),
     Ack(u64),
     Consume(Consumer),
+    /// More messages than slots are taken ahead.
+    Ahead(usize),
     Cancel(Consumer),
 }
 
@@ -64,11 +78,15 @@ impl Story {
     fn new(slots: usize) -> Self {
         let start = Duration::from_secs(1);
         let profile = Profile {
+            isolated: false,
             worker: WorkerId::from_u128(1),
             host: "here".to_owned(),
             functions: vec!["fib@1".parse().unwrap()],
+            deterministic: vec![],
+            memo: vec![],
             slots,
             lends: LENDS,
+            exits_when_stuck: false,
             grace: Duration::from_secs(30),
         };
         let executor = Executor::new(profile, start);
@@ -77,13 +95,24 @@ impl Story {
 
     /// With a link, and welcome.
     fn live(slots: usize) -> Self {
-        let mut story = Self::new(slots);
-        story.play(up(0, 1));
-        story.play(welcome(0));
-        story
+        Self::new(slots).linked()
     }
 
-    fn play(&mut self, Step(millis, what): Step) -> Vec<Deed> {
+    /// The same, of a worker whose slots are processes.
+    fn isolated(slots: usize) -> Self {
+        let mut story = Self::new(slots);
+        story.executor.profile.isolated = true;
+        story.linked()
+    }
+
+    fn linked(mut self) -> Self {
+        let story = &mut self;
+        story.play(up(0, 1));
+        story.play(welcome(0));
+        self
+    }
+
+    fn play(&mut self, Step(millis, what): Step) -> Vec<Action> {
         let event = match what {
             What::Event(event) => event,
             What::Ran(slot, job, took) => Event::Ran {
@@ -92,48 +121,69 @@ impl Story {
                 answer: value(),
                 took: Duration::from_millis(took),
             },
+            What::Crashed(slot, job) => {
+                let (number, took) = (self.numbers[&job], Duration::from_millis(1));
+                Event::Crashed { slot, number, crash: crash(), took }
+            }
             What::Waits(slot, job) => Event::Waits { slot, number: self.numbers[&job] },
             What::Resumes(slot, job) => Event::Resumes { slot, number: self.numbers[&job] },
+            What::Progressed(news) => {
+                let told = |(job, fraction)| (self.numbers[&job], Progress::new(fraction, ""));
+                Event::Progressed(news.into_iter().map(told).collect())
+            }
             What::Settled(job, outcome) => Event::Settled { token: self.tokens[&job], outcome },
         };
         let effects = self.executor.apply(event, self.start + Duration::from_millis(millis));
-        effects.into_iter().map(|effect| self.deed(effect)).collect()
+        effects.into_iter().map(|effect| self.action(effect)).collect()
     }
 
-    fn deed(&mut self, effect: Effect) -> Deed {
+    fn job(&self, number: Number) -> J {
+        let job = self.numbers.iter().find(|(_, known)| **known == number);
+        *job.expect("it was given to the slot").0
+    }
+
+    fn action(&mut self, effect: Effect) -> Action {
         match effect {
             Effect::Run { slot, jobs } => {
                 self.numbers.extend(jobs.iter().map(|work| (number(&work.key), work.number)));
-                Deed::Run(slot, jobs.iter().map(|work| number(&work.key)).collect())
+                Action::Run(slot, jobs.iter().map(|work| number(&work.key)).collect())
             }
-            Effect::Recall { slot } => Deed::Recall(slot),
-            Effect::Lend { slot, lent } => Deed::Lend(slot, lent),
-            Effect::Stop { slot, number } => {
-                let job = self.numbers.iter().find(|(_, known)| **known == number);
-                Deed::Stop(slot, *job.expect("it was given to the slot").0)
+            Effect::Recall { slot } => Action::Recall(slot),
+            Effect::Lend { slot, lent } => Action::Lend(slot, lent),
+            Effect::Stop { slot, number } => Action::Stop(slot, self.job(number)),
+            Effect::Kill { slot, number } => Action::Kill(slot, self.job(number)),
+            Effect::Ack(DeliveryId(delivery)) => Action::Ack(delivery),
+            Effect::Consume { consumer: Consumer::LookAhead, messages, .. }
+                if messages > self.executor.profile.slots =>
+            {
+                Action::Ahead(messages)
             }
-            Effect::Ack(DeliveryId(delivery)) => Deed::Ack(delivery),
-            Effect::Consume { consumer, .. } => Deed::Consume(consumer),
-            Effect::Cancel(consumer) => Deed::Cancel(consumer),
+            Effect::Consume { consumer, .. } => Action::Consume(consumer),
+            Effect::Cancel(consumer) => Action::Cancel(consumer),
             Effect::Publish(Publication::Beat(beat)) => {
                 if beat.leaves {
-                    return Deed::Goodbye(beat.held.iter().map(|it| number(&it.key)).collect());
+                    return Action::Goodbye(beat.held.iter().map(|it| number(&it.key)).collect());
                 }
                 let held = |held: &Held| (number(&held.key), held.slot);
-                Deed::Beat(beat.state, beat.held.iter().map(held).collect())
+                Action::Beat(beat.state, beat.held.iter().map(held).collect())
             }
             Effect::Publish(Publication::Running(started)) => {
-                Deed::Running(started.jobs.iter().map(|job| number(&job.key)).collect())
+                Action::Running(started.jobs.iter().map(|job| number(&job.key)).collect())
+            }
+            Effect::CollectProgress => Action::CollectProgress,
+            Effect::Publish(Publication::Progress(told)) => {
+                let job = |job: &ProgressedJob| (number(&job.key), job.progress.fraction);
+                Action::Progress(told.jobs.iter().map(job).collect())
             }
             Effect::Publish(Publication::Begins { started, token }) => {
                 let job = number(&started.jobs[0].key);
                 self.tokens.insert(job, token);
-                Deed::Begins(job)
+                Action::Begins(job)
             }
             Effect::Publish(Publication::Ended { ended, token }) => {
                 let job = number(&ended.key);
                 self.tokens.insert(job, token);
-                Deed::Ended(job, ended.end)
+                Action::Ended(job, ended.end)
             }
         }
     }
@@ -141,10 +191,11 @@ impl Story {
 
 /// Whatever happens, just this is done beside beats.
 #[track_caller]
-fn check(mut story: Story, steps: impl IntoIterator<Item = Step>, deeds: impl Into<Vec<Deed>>) {
-    let done: Vec<Deed> = steps.into_iter().flat_map(|step| story.play(step)).collect();
-    let done: Vec<Deed> = done.into_iter().filter(|deed| !matches!(deed, Deed::Beat(..))).collect();
-    assert_eq!(done, deeds.into());
+fn check(mut story: Story, steps: impl IntoIterator<Item = Step>, actions: impl Into<Vec<Action>>) {
+    let done: Vec<Action> = steps.into_iter().flat_map(|step| story.play(step)).collect();
+    let done: Vec<Action> =
+        done.into_iter().filter(|action| !matches!(action, Action::Beat(..))).collect();
+    assert_eq!(done, actions.into());
 }
 
 /// Whatever happens, just these beats are sent.
@@ -152,10 +203,11 @@ fn check(mut story: Story, steps: impl IntoIterator<Item = Step>, deeds: impl In
 fn check_beats(
     mut story: Story,
     steps: impl IntoIterator<Item = Step>,
-    beats: impl Into<Vec<Deed>>,
+    beats: impl Into<Vec<Action>>,
 ) {
-    let done: Vec<Deed> = steps.into_iter().flat_map(|step| story.play(step)).collect();
-    let done: Vec<Deed> = done.into_iter().filter(|deed| matches!(deed, Deed::Beat(..))).collect();
+    let done: Vec<Action> = steps.into_iter().flat_map(|step| story.play(step)).collect();
+    let done: Vec<Action> =
+        done.into_iter().filter(|action| matches!(action, Action::Beat(..))).collect();
     assert_eq!(done, beats.into());
 }
 
@@ -196,7 +248,7 @@ fn control(millis: u64, control: Control) -> Step {
 }
 
 fn welcome(millis: u64) -> Step {
-    let pool = PoolId::of(&["fib@1".parse().unwrap()]);
+    let pool = PoolId::of(&["fib@1".parse().unwrap()], false);
     control(millis, Control::Welcome { term: Term(1), pool })
 }
 
@@ -221,6 +273,11 @@ fn tick(millis: u64) -> Step {
 
 fn recalled(millis: u64, slot: usize, begun: usize) -> Step {
     event(millis, Event::Recalled { slot, begun })
+}
+
+/// A beat is confirmed.
+fn beat_confirmed(millis: u64, seq: u64) -> Step {
+    event(millis, Event::Settled { token: Token::Beat(seq), outcome: Outcome::Confirmed })
 }
 
 /// Jobs come as one list.
@@ -248,12 +305,36 @@ fn ran_for(millis: u64, slot: usize, job: J, took: u64) -> Step {
     Step(millis, What::Ran(slot, job, took))
 }
 
+fn crashed(millis: u64, slot: usize, job: J) -> Step {
+    Step(millis, What::Crashed(slot, job))
+}
+
+fn crash() -> Crash {
+    Crash {
+        worker: WorkerId::from_u128(1),
+        attempt: Attempt { term: Term(1), number: 1 },
+        signal: Some(11),
+        code: None,
+        memory_bytes: 0,
+        output: String::new(),
+        note: None,
+    }
+}
+
 fn waits(millis: u64, slot: usize, job: J) -> Step {
     Step(millis, What::Waits(slot, job))
 }
 
 fn resumes(millis: u64, slot: usize, job: J) -> Step {
     Step(millis, What::Resumes(slot, job))
+}
+
+fn progresses(millis: u64) -> Step {
+    event(millis, Event::Progresses)
+}
+
+fn progressed<const N: usize>(millis: u64, news: [(J, f32); N]) -> Step {
+    Step(millis, What::Progressed(news.into()))
 }
 
 fn confirmed(millis: u64, job: J) -> Step {
@@ -268,22 +349,22 @@ fn value() -> Answer {
     Answer::Value(Bytes::from_static(&[7]))
 }
 
-fn answered(job: J) -> Deed {
-    Deed::Ended(job, End::Answer(value()))
+fn answered(job: J) -> Action {
+    Action::Ended(job, End::Answer(value()))
 }
 
-fn ended(job: J, answer: Answer) -> Deed {
-    Deed::Ended(job, End::Answer(answer))
+fn ended(job: J, answer: Answer) -> Action {
+    Action::Ended(job, End::Answer(answer))
 }
 
-fn back(job: J) -> Deed {
-    Deed::Ended(job, End::Returned { willing: true })
+fn back(job: J) -> Action {
+    Action::Ended(job, End::Returned { willing: true })
 }
 
-fn back_unwilling(job: J) -> Deed {
-    Deed::Ended(job, End::Returned { willing: false })
+fn back_unwilling(job: J) -> Action {
+    Action::Ended(job, End::Returned { willing: false })
 }
 
-fn run<const N: usize>(slot: usize, jobs: [J; N]) -> Deed {
-    Deed::Run(slot, jobs.into())
+fn run<const N: usize>(slot: usize, jobs: [J; N]) -> Action {
+    Action::Run(slot, jobs.into())
 }

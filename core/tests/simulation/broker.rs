@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::limits::{CLIENT_EXPIRES, LEADER_QUEUE_TTL};
 use simple_dist_protocol::message::{Control, Deliveries, FromClient, FromWorker, Place, Presence};
-use simple_dist_protocol::{ClientId, JobId, Outcome, PoolId, UserName, WorkerId};
+use simple_dist_protocol::{ClientId, DistributorId, JobId, Outcome, PoolId, UserName, WorkerId};
 
 use crate::random::Random;
 
@@ -27,6 +27,7 @@ pub(crate) enum Name {
     Beats(Conn),
     /// At most 16 messages, the newest.
     Presence(Conn),
+    Wills(Conn),
     /// At most one message, the newest.
     ClientPresence(Conn),
 }
@@ -37,6 +38,10 @@ pub(crate) enum Route {
     To(Name),
     Beats,
     Presence,
+    /// The queue of the will of a worker's link.
+    Will(WorkerId, u32),
+    /// Where wills come back.
+    Wills,
 }
 
 /// A message.
@@ -48,6 +53,15 @@ pub(crate) enum Body {
     Deliveries(Deliveries),
     Control(Control),
     Presence(Presence),
+    Will(Will),
+}
+
+/// Who wrote it, and of which link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) by: DistributorId,
+    pub(crate) worker: WorkerId,
+    pub(crate) generation: u32,
 }
 
 impl Body {
@@ -139,6 +153,9 @@ pub(crate) struct Broker {
     /// Jobs that may run once more: their placement was duplicated, or the report of their run was
     /// confirmed and dropped.
     pub(crate) excused: Vec<JobId>,
+    /// The wills that are held, and those whose links have ended.
+    held_wills: BTreeMap<(WorkerId, u32), Will>,
+    pub(crate) came_back: Vec<Will>,
 }
 
 impl Broker {
@@ -166,6 +183,13 @@ impl Broker {
     pub(crate) fn close(&mut self, conn: Conn, now: Duration) {
         self.alive.remove(&conn);
         self.leader.take_if(|leader| *leader == conn);
+        let held_wills = &mut self.held_wills;
+        let mut ends = |name: &Name| match name {
+            Name::Worker(worker, generation) => held_wills.remove(&(*worker, *generation)),
+            _ => None,
+        };
+        let gone = self.queues.iter().filter(|(name, queue)| name.is_of(conn, queue));
+        self.came_back.extend(gone.filter_map(|(name, _)| ends(name)).collect::<Vec<_>>());
         self.queues.retain(|name, queue| !name.is_of(conn, queue));
         for (name, queue) in &mut self.queues {
             let (gone, rest): (Vec<_>, Vec<_>) =
@@ -186,6 +210,8 @@ impl Broker {
         for conn in self.all_alive() {
             self.close(conn, now);
         }
+        // Nor does a will survive it: what is transient is gone.
+        self.came_back.clear();
         match left {
             Left::All => {}
             Left::Queues => self.queues.values_mut().for_each(|queue| queue.letters.clear()),
@@ -228,6 +254,14 @@ impl Broker {
     ) -> Outcome {
         if self.has(Trouble::Refuses, now) && random.once_in(2) {
             return Outcome::Refused;
+        }
+        if let (Route::Will(worker, generation), Body::Will(will)) = (route, &body) {
+            if self.queues.contains_key(&Name::Worker(worker, generation)) {
+                self.held_wills.insert((worker, generation), *will);
+            } else {
+                self.came_back.push(*will);
+            }
+            return Outcome::Confirmed;
         }
         if let Route::To(name) = route {
             let is_old = |queue: &Queue| {
@@ -343,7 +377,9 @@ impl Name {
     /// Whether the queue is deleted with this link.
     fn is_of(&self, conn: Conn, queue: &Queue) -> bool {
         match self {
-            Self::Beats(of) | Self::Presence(of) | Self::ClientPresence(of) => *of == conn,
+            Self::Beats(of) | Self::Presence(of) | Self::Wills(of) | Self::ClientPresence(of) => {
+                *of == conn
+            }
             Self::Worker(..) => queue.consumers.iter().any(|it| it.conn == conn),
             Self::Submissions | Self::ClientControl | Self::Answers => false,
             Self::Pool(_) | Self::Client(..) => false,
@@ -357,6 +393,8 @@ impl Route {
             Self::To(to) => to == *name,
             Self::Beats => matches!(name, Name::Beats(_)),
             Self::Presence => matches!(name, Name::Presence(_) | Name::ClientPresence(_)),
+            Self::Will(..) => false,
+            Self::Wills => matches!(name, Name::Wills(_)),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_core::caller::{CallEnd, CallError, Ended, Fallback, Ran, Reason};
-use simple_dist_core::scheduler::Counters;
-use simple_dist_protocol::JobId;
+use simple_dist_core::scheduler::{Counters, Sharing};
 use simple_dist_protocol::limits::STRIKES;
 use simple_dist_protocol::message::Marks;
+use simple_dist_protocol::{JobId, MemoPolicy};
 
-use crate::script::{CALM, Call, Kind, PATIENT, Way, Who};
+use crate::script::{CALM, Call, Isolation, Kind, PATIENT, Script, Way, Who};
 
 /// How late a call may end after its time.
 const LATE: Duration = Duration::from_secs(2);
@@ -20,6 +20,11 @@ const GRACE: Duration = Duration::from_millis(100);
 const HEALED: Duration = Duration::from_secs(15);
 /// How soon a death must be noticed, so that a later loss counts as a false alarm.
 const FOUND: Duration = Duration::from_secs(4);
+/// How often, in a term, a job is placed again that was lost with isolated workers, before that
+/// counts against it.
+const SPARED: u32 = 3;
+/// How often, in a term, a job is placed beside an attempt that goes on.
+const BESIDE: u32 = 2;
 /// How often a job may be handed back while all is well.
 const HANDED_BACK: u32 = 3;
 /// How many of the last steps are printed for a failure.
@@ -29,6 +34,18 @@ const STEPS: usize = 40;
 pub(crate) struct Judge {
     pub(crate) now: Duration,
     pub(crate) way: Way,
+    isolation: Isolation,
+    /// Whether jobs are placed again beside attempts that go on.
+    beside: bool,
+    /// How many slow ones were, and how many of draining workers.
+    pub(crate) hedged: u64,
+    pub(crate) moved: u64,
+    /// How many were answered by kept answers.
+    pub(crate) remembered: u64,
+    /// Clients with the same one share runs and answers.
+    logins: BTreeMap<Who, usize>,
+    /// How long answers may be kept.
+    memo: Option<MemoPolicy>,
     pub(crate) cases: BTreeMap<JobId, Case>,
     terms: u32,
     /// How many workers were declared lost, and when some died.
@@ -37,6 +54,8 @@ pub(crate) struct Judge {
     /// The first promise that was broken.
     pub(crate) broken: Option<String>,
     pub(crate) innocents: u32,
+    /// How many jobs ran at their clients, since the workers were busy.
+    pub(crate) taken_back: u32,
     /// Each step is printed.
     pub(crate) is_loud: bool,
     /// The last steps, if they are to be told.
@@ -54,7 +73,7 @@ pub(crate) struct Case {
     pub(crate) is_over: bool,
     /// Nobody waits for it: it was dropped, or its client is gone.
     is_dropped: bool,
-    /// Its client was told of a strike.
+    /// Its client was told of evidence against it.
     is_struck: bool,
     runs_here: bool,
     runs: u32,
@@ -65,16 +84,28 @@ pub(crate) struct Case {
 }
 
 impl Judge {
-    pub(crate) fn new(way: Way) -> Self {
+    pub(crate) fn new(script: &Script) -> Self {
+        let apart = script.sharing == Sharing::User;
+        let login = |(place, (user, _)): (usize, &(usize, usize))| {
+            (script.distributors + script.workers.len() + place, if apart { *user } else { 0 })
+        };
         Self {
             now: Duration::ZERO,
-            way,
+            way: script.way,
+            isolation: script.isolation(),
+            beside: script.beside(),
+            logins: script.clients.iter().enumerate().map(login).collect(),
+            memo: script.memo,
+            hedged: 0,
+            moved: 0,
+            remembered: 0,
             cases: BTreeMap::new(),
             terms: 0,
             lost: 0,
             deaths: vec![],
             broken: None,
             innocents: 0,
+            taken_back: 0,
             is_loud: false,
             steps: None,
         }
@@ -115,6 +146,9 @@ impl Judge {
     }
 
     pub(crate) fn books(&mut self, books: &Counters) {
+        self.hedged = self.hedged.max(books.hedges);
+        self.moved = self.moved.max(books.moved);
+        self.remembered = self.remembered.max(books.memo);
         self.lost = self.lost.max(u32::try_from(books.lost).unwrap_or(u32::MAX));
         self.demand(books.balance(), || format!("the books do not balance: {books:?}"));
     }
@@ -151,7 +185,9 @@ impl Judge {
 
     /// What the job's function returns.
     pub(crate) fn value(&self, id: JobId) -> Bytes {
-        Bytes::from(id.to_string())
+        let call = &self.cases[&id].call;
+        let name = call.function.split('@').next().unwrap_or_default();
+        Bytes::from(format!("{name} {}", call.argument))
     }
 
     fn case(&mut self, id: JobId) -> &mut Case {
@@ -165,30 +201,37 @@ impl Judge {
         // is heard, nobody knows that it has started them.
         let dead = self.deaths.iter().filter(|at| **at + FOUND <= self.now).count();
         let uncounted = self.lost.saturating_sub(dead as u32);
+        let (isolation, beside) = (self.isolation, self.beside);
         let case = self.case(id);
         case.runs += 1;
         let (runs, span) = (case.runs, case.call.span);
         let changes = terms - case.terms_before;
-        let most = STRIKES as u32 + changes + case.extra + uncounted;
+        let spared = if isolation == Isolation::Nobody { 0 } else { SPARED * (1 + changes) };
+        let beside = if beside { BESIDE * (1 + changes) } else { 0 };
+        let most = STRIKES as u32 + changes + spared + beside + case.extra + uncounted;
         let fine = case.is_over || runs <= most;
         self.demand(fine, || format!("{id} runs for the {runs}th time in {changes} more terms"));
         span
     }
 
     /// Its client runs it locally; returns how long that takes.
-    pub(crate) fn begins_here(&mut self, id: JobId) -> Duration {
+    pub(crate) fn begins_here(&mut self, id: JobId, reason: Reason) -> Duration {
+        self.taken_back += u32::from(reason == Reason::WhenBusy);
         let case = self.case(id);
-        let fine = !case.is_struck && case.may_run_here();
+        let fine = !case.is_struck
+            && case.may_run_here()
+            && (reason != Reason::WhenBusy || case.call.when_busy);
         case.runs_here = true;
         let span = case.call.span;
         self.demand(fine, || format!("{id} must not run at its client"));
         span
     }
 
-    /// Its local run continues although the call has ended.
+    /// Its local run continues although the call is over: something else ends it now, or it was
+    /// dropped.
     pub(crate) fn left_behind(&mut self, id: JobId) {
         let case = self.case(id);
-        let fine = case.runs_here && case.call.deadline.is_some() && !case.is_over;
+        let fine = case.runs_here && (!case.is_over || case.is_dropped);
         self.demand(fine, || format!("{id} is not to be left behind"));
     }
 
@@ -198,20 +241,37 @@ impl Judge {
     }
 
     pub(crate) fn handed_back(&mut self, id: JobId) {
+        let beside = self.beside;
         if self.is_calm() {
             let case = self.case(id);
             case.handed_back += 1;
-            let fine = case.handed_back <= HANDED_BACK;
+            // A second attempt may have come to a slot that was only lent.
+            let most = HANDED_BACK + if beside { BESIDE } else { 0 };
+            let fine = case.handed_back <= most;
             self.demand(fine, || format!("{id} is handed back again and again"));
         }
     }
 
     pub(crate) fn struck(&mut self, id: JobId, marks: &Marks) {
         let (calm, since) = (self.is_calm(), self.calm_since());
+        // A wrecker takes its neighbours down again and again, until it is poisoned; and where beats
+        // are late, workers are lost again and again that live.
+        let wrecked = self.cases.values().any(|case| case.call.kind == Kind::Wrecker);
+        let exact = self.isolation == Isolation::Everybody && !wrecked && self.way != Way::Awful;
+        // A call that shares a run bears what that has borne.
+        let Call { function, argument, .. } = self.case(id).call;
+        let equal = |case: &&Case| (case.call.function, case.call.argument) == (function, argument);
+        let runs: u32 = self.cases.values().filter(equal).map(|case| case.runs).sum();
         let case = self.case(id);
-        case.is_struck = !marks.strikes.is_empty();
+        case.is_struck = marks.count() > 0;
         let fine = !calm || case.begun < since || marks.count() == 0;
+        // One of four losses may have been of an attempt that had not begun.
+        let (kind, is_spared) = (case.call.kind, runs < SPARED);
         self.demand(fine, || format!("{id} is suspected while all is well: {marks:?}"));
+        let fine = marks.crashes.is_empty() || kind == Kind::Killer;
+        self.demand(fine, || format!("{id} killed no child: {marks:?}"));
+        let fine = !exact || !is_spared || kind.kills() || marks.count() == 0;
+        self.demand(fine, || format!("{id} is suspected for an accident: {marks:?}"));
     }
 
     pub(crate) fn dropped(&mut self, id: JobId) {
@@ -228,29 +288,52 @@ impl Judge {
         }
     }
 
+    /// Whether a call may be answered by the run of an equal one: it does not ask for its own, and
+    /// somebody has begun one who shares with it.
+    fn may_share(&self, id: JobId) -> bool {
+        let (case, value) = (&self.cases[&id], self.value(id));
+        let equal = |(other, it): (&JobId, &Case)| {
+            *other != id
+                && it.runs > 0
+                && self.logins[&it.who] == self.logins[&case.who]
+                && self.value(*other) == value
+        };
+        !case.call.fresh && self.cases.iter().any(equal)
+    }
+
     /// A call ends.
     pub(crate) fn ends(&mut self, id: JobId, end: CallEnd) {
         let (now, value, since) = (self.now, self.value(id), self.calm_since());
-        let calm = self.is_calm();
+        let (calm, may_share, memo) = (self.is_calm(), self.may_share(id), self.memo);
         let case = self.case(id);
         let again = std::mem::replace(&mut case.is_over, true) && !case.is_dropped;
         let waited = now - case.begun;
         let Call { timeout, deadline, fallback, kind, .. } = case.call;
         let in_time = waited < timeout;
-        let kills = kind == Kind::Killer;
+        let kills = kind.kills();
         let may_run_here = case.may_run_here() && !case.is_struck;
         let patient = timeout == PATIENT && deadline.is_none();
         let in_calm = calm && case.begun >= since && patient && !kills;
         let mut innocents = 0;
         let fine = match &end {
             Ok(Ended { value: Some(it), ran: Ran::Remote { .. }, .. }) => *it == value && !kills,
+            Ok(Ended { value: Some(it), ran: Ran::Coalesced { .. }, .. }) => {
+                *it == value && !kills && may_share
+            }
+            Ok(Ended { value: Some(it), ran: Ran::Memo { age, .. }, .. }) => {
+                *it == value && !kills && may_share && memo.is_some_and(|memo| *age < memo.ttl)
+            }
             Ok(Ended { value: None, ran: Ran::Local { reason }, .. }) => {
-                case.runs_here && !kills && (!in_calm || *reason == Reason::After)
+                let beside = matches!(reason, Reason::After | Reason::WhenBusy);
+                case.runs_here && !kills && (!in_calm || beside)
             }
             Ok(_) => false,
             Err(CallError::Poisoned { .. }) => {
                 innocents += u32::from(!kills);
                 !in_calm
+            }
+            Err(CallError::Suspect { marks }) => {
+                marks.count() > 0 && case.may_run_here() && !in_time
             }
             Err(CallError::Timeout) => !in_time && deadline.is_none_or(|it| it > timeout),
             Err(CallError::Deadline) => deadline.is_some_and(|deadline| waited >= deadline),
@@ -278,7 +361,7 @@ impl Judge {
 
 impl Case {
     fn may_run_here(&self) -> bool {
-        let here = matches!(self.call.fallback, Fallback::WhenUnavailable | Fallback::After(_));
+        let here = !matches!(self.call.fallback, Fallback::Never | Fallback::Wait);
         self.call.runs_here && here
     }
 }

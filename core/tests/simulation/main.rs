@@ -36,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use judge::Judge;
 use script::Script;
 use world::World;
 
@@ -60,7 +61,9 @@ fn the_guarantees_hold_under_any_faults() {
         Some(seed) => *seed,
         None => first + place - kept.len() as u64,
     };
-    let (next, innocents) = (AtomicU64::new(0), AtomicU32::new(0));
+    let next = AtomicU64::new(0);
+    let (innocents, taken_back) = (AtomicU32::new(0), AtomicU32::new(0));
+    let [hedged, moved, remembered] = [(); 3].map(|()| AtomicU64::new(0));
     let failed: Mutex<Option<u64>> = Mutex::new(None);
     // A machine that panics has failed like any other; its seed is replayed for the report.
     let hook = std::panic::take_hook();
@@ -75,7 +78,13 @@ fn the_guarantees_hold_under_any_faults() {
                     }
                     let seed = seed(place);
                     match play(Script::new(seed), false) {
-                        Ok(poisoned) => _ = innocents.fetch_add(poisoned, Ordering::Relaxed),
+                        Ok(judge) => {
+                            innocents.fetch_add(judge.innocents, Ordering::Relaxed);
+                            taken_back.fetch_add(judge.taken_back, Ordering::Relaxed);
+                            hedged.fetch_add(judge.hedged, Ordering::Relaxed);
+                            moved.fetch_add(judge.moved, Ordering::Relaxed);
+                            remembered.fetch_add(judge.remembered, Ordering::Relaxed);
+                        }
                         Err(_) => _ = failed.lock().unwrap().get_or_insert(seed),
                     }
                 }
@@ -89,16 +98,24 @@ fn the_guarantees_hold_under_any_faults() {
         eprintln!("{told}");
         panic!("seed {seed} failed: SIMULATION_SEED={seed} tells what happened");
     }
-    let innocents = innocents.into_inner();
-    eprintln!("{count} seeds played, {innocents} innocent jobs poisoned");
+    let (innocents, taken_back) = (innocents.into_inner(), taken_back.into_inner());
+    let [hedged, moved, remembered] = [hedged, moved, remembered].map(AtomicU64::into_inner);
+    eprintln!(
+        "{count} seeds played, {innocents} innocent jobs poisoned, {taken_back} taken back, \
+         {hedged} hedged, {moved} moved, {remembered} remembered"
+    );
+    assert!(u64::from(taken_back) >= count / 10, "callers took {taken_back} jobs back");
     assert!(u64::from(innocents) <= 1 + count / 100, "{innocents} innocent jobs were poisoned");
+    assert!(hedged >= count, "only {hedged} jobs were hedged");
+    assert!(moved >= count / 20, "only {moved} jobs were moved");
+    assert!(remembered >= count, "only {remembered} jobs were answered from the memo");
 }
 
 #[test]
 fn a_seed_is_reproducible() {
     for seed in 0..3 {
         let mut script = Script::new(seed);
-        script.deeds.truncate(60);
+        script.actions.truncate(60);
         let [one, other] = [script.clone(), script].map(|script| {
             let mut world = World::new(script);
             world.judge.steps = Some(VecDeque::new());
@@ -110,8 +127,8 @@ fn a_seed_is_reproducible() {
     }
 }
 
-/// Plays a script: returns how many innocent jobs it poisoned, or what broke after which steps.
-fn play(script: Script, tells: bool) -> Result<u32, (String, Vec<String>)> {
+/// Plays a script: returns its record, or what broke after which steps.
+fn play(script: Script, tells: bool) -> Result<Judge, (String, Vec<String>)> {
     let mut world = World::new(script);
     world.judge.steps = tells.then(VecDeque::new);
     let played = catch_unwind(AssertUnwindSafe(|| world.run()));
@@ -119,8 +136,8 @@ fn play(script: Script, tells: bool) -> Result<u32, (String, Vec<String>)> {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
     });
-    match panicked.or(world.judge.broken) {
-        None => Ok(world.judge.innocents),
+    match panicked.or(world.judge.broken.take()) {
+        None => Ok(world.judge),
         Some(broken) => Err((broken, world.judge.steps.into_iter().flatten().collect())),
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use simple_dist_core::caller::Fallback;
-use simple_dist_protocol::JobId;
+use simple_dist_core::scheduler::{Hedging, Sharing};
+use simple_dist_protocol::{JobId, MemoPolicy};
 
 use crate::broker::{Left, Trouble};
 use crate::random::{Random, Span};
@@ -19,8 +20,16 @@ pub(crate) const CALLS_END: Duration = Duration::from_secs(85);
 /// The timeout of calls that should end by their answer.
 pub(crate) const PATIENT: Duration = Duration::from_secs(600);
 
-/// A separate random stream for time limits.
+/// Separate random streams for time limits, for what runs in processes of its own, and
+/// for second attempts.
 const LIMITS: u64 = 0x11_317;
+const ISOLATION: u64 = 0x150_1a7e;
+/// And for what callers with idle slots do.
+const IDLE: u64 = 0x1d1e;
+const HEDGING: u64 = 0x004e_d9e5;
+const RELIEF: u64 = 0x03e1_1ef0;
+const SHARING: u64 = 0x5a_1e;
+const MEMO: u64 = 0x003e_3055;
 
 /// The functions of each pool.
 pub(crate) const POOLS: [&[&str]; 3] =
@@ -34,9 +43,21 @@ pub(crate) struct Script {
     pub(crate) distributors: usize,
     /// The pool, the slots and the grace time of each worker.
     pub(crate) workers: Vec<(usize, usize, Duration)>,
+    /// Which of them run each job in a process of its own.
+    pub(crate) isolated: Vec<bool>,
+    /// In half of the seeds none, in the others as many and as soon as possible.
+    pub(crate) hedging: Hedging,
+    /// Whether what a draining worker runs is placed elsewhere.
+    pub(crate) relief: bool,
+    /// Which of them declare their functions deterministic.
+    pub(crate) declare: Vec<bool>,
+    /// Whose equal calls share runs and answers.
+    pub(crate) sharing: Sharing,
+    /// How long answers are kept, and in how many bytes, if they are.
+    pub(crate) memo: Option<MemoPolicy>,
     /// The user and the local slots of each client.
     pub(crate) clients: Vec<(usize, usize)>,
-    pub(crate) deeds: Vec<(Duration, Deed)>,
+    pub(crate) actions: Vec<(Duration, Action)>,
 }
 
 /// How long a hop takes, and in addition the answer to a question about a queue.
@@ -54,8 +75,16 @@ pub(crate) enum Way {
     Awful,
 }
 
+/// Which workers run each job in a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    Nobody,
+    Some,
+    Everybody,
+}
+
 #[derive(Debug, Clone)]
-pub(crate) enum Deed {
+pub(crate) enum Action {
     Call(usize, Call),
     Drop(usize, JobId),
     Fault(Fault),
@@ -65,10 +94,15 @@ pub(crate) enum Deed {
 pub(crate) struct Call {
     pub(crate) id: JobId,
     pub(crate) function: &'static str,
+    /// Calls of one function with the same one have the same value.
+    pub(crate) argument: u128,
+    pub(crate) fresh: bool,
     pub(crate) timeout: Duration,
     pub(crate) deadline: Option<Duration>,
     pub(crate) priority: u8,
     pub(crate) fallback: Fallback,
+    /// Whether it runs here beside busy workers.
+    pub(crate) when_busy: bool,
     pub(crate) runs_here: bool,
     /// How long it runs.
     pub(crate) span: Duration,
@@ -78,8 +112,16 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Calm,
-    /// It kills the process that runs it.
+    /// It kills the process that runs it: its worker, or the child of an isolated one.
     Killer,
+    /// It kills its worker, even an isolated one.
+    Wrecker,
+}
+
+impl Kind {
+    pub(crate) fn kills(self) -> bool {
+        self != Self::Calm
+    }
 }
 
 /// A process, by its index: distributors, then workers, then clients.
@@ -108,6 +150,19 @@ impl Script {
         self.seed % 4 == 2
     }
 
+    /// Whether jobs are placed again beside attempts that go on.
+    pub(crate) fn beside(&self) -> bool {
+        self.hedging.share > 0.0 || self.relief
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        match self.isolated.iter().filter(|isolated| **isolated).count() {
+            0 => Isolation::Nobody,
+            some if some < self.isolated.len() => Isolation::Some,
+            _ => Isolation::Everybody,
+        }
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let random = &mut random;
@@ -122,8 +177,14 @@ impl Script {
             way,
             distributors: 2 + usize::from(random.once_in(3)),
             workers: (0..pools + random.place(4)).map(|place| worker(place, random)).collect(),
+            isolated: vec![],
+            hedging: Hedging { share: 0.0, fewest: 2 },
+            relief: false,
+            declare: vec![],
+            sharing: Sharing::All,
+            memo: None,
             clients: (0..2 + random.place(2)).map(|at| (at % 2, 1 + random.place(2))).collect(),
-            deeds: vec![],
+            actions: vec![],
         };
         let crowds = [(); 3].map(|()| random.within((2000, 34_000)));
         let late_crowd = random.within((to_ms(CALM), to_ms(CALLS_END)));
@@ -135,7 +196,7 @@ impl Script {
             let worker = script.distributors + place;
             let drain = Fault::Drain(worker, random.within((100, 800)));
             let at = late_crowd + random.within((5, 300));
-            script.deeds.push((at, Deed::Fault(drain)));
+            script.actions.push((at, Action::Fault(drain)));
         }
         for _ in 0..random.below(12) {
             let at = match random.below(2) {
@@ -143,23 +204,92 @@ impl Script {
                 _ => random.pick(&crowds) + random.within((0, 500)),
             };
             let fault = script.fault(at, random);
-            script.deeds.push((at, Deed::Fault(fault)));
+            script.actions.push((at, Action::Fault(fault)));
         }
         script.limit(&mut Random(seed ^ LIMITS));
-        script.deeds.sort_by_key(|(at, _)| *at);
+        script.isolate(&mut Random(seed ^ ISOLATION));
+        script.hurry(&mut Random(seed ^ IDLE));
+        if Random(seed ^ HEDGING).once_in(2) {
+            script.hedging.share = 1.0;
+        }
+        script.relief = Random(seed ^ RELIEF).once_in(2);
+        script.share(&mut Random(seed ^ SHARING));
+        script.keep(&mut Random(seed ^ MEMO));
+        script.actions.sort_by_key(|(at, _)| *at);
         script
+    }
+
+    /// In some seeds all workers are isolated, in some a few.
+    fn isolate(&mut self, random: &mut Random) {
+        let seed = self.seed;
+        let isolated = |_: &_| match seed % 8 {
+            2 | 3 => true,
+            4..=6 => random.once_in(2),
+            _ => false,
+        };
+        self.isolated = self.workers.iter().map(isolated).collect();
+        for (_, action) in &mut self.actions {
+            if let Action::Call(_, call) = action
+                && call.kind == Kind::Killer
+                && random.once_in(4)
+            {
+                call.kind = Kind::Wrecker;
+            }
+        }
+    }
+
+    /// In every other seed functions are deterministic and few arguments are called again and again.
+    fn share(&mut self, random: &mut Random) {
+        let shares = random.once_in(2);
+        let all = !random.once_in(4);
+        let declares = |_: &_| shares && (all || random.once_in(2));
+        self.declare = self.workers.iter().map(declares).collect();
+        for (_, action) in &mut self.actions {
+            let Action::Call(_, call) = action else { continue };
+            if shares {
+                // What kills does so whoever calls it.
+                call.argument = call.kind as u128 * 100 + u128::from(random.below(4));
+                call.fresh = random.once_in(8);
+            }
+        }
+    }
+
+    /// In most of those their answers are kept: a few, or all, for a moment or longer.
+    fn keep(&mut self, random: &mut Random) {
+        if random.once_in(3) {
+            self.sharing = Sharing::User;
+        }
+        if !random.once_in(4) {
+            let span = random.pick(&[(50, 1000), (1000, 60_000)]);
+            let ttl = random.within(span);
+            self.memo = Some(MemoPolicy { ttl, bytes: random.pick(&[1200, 1 << 20]) });
+        }
     }
 
     /// Some calls wait outages out, some have a deadline.
     fn limit(&mut self, random: &mut Random) {
-        for (_, deed) in &mut self.deeds {
-            let Deed::Call(_, call) = deed else { continue };
+        for (_, action) in &mut self.actions {
+            let Action::Call(_, call) = action else { continue };
             if random.once_in(8) {
                 call.fallback = Fallback::Wait;
             }
             if random.once_in(8) {
                 call.deadline = Some(random.within((200, 8000)));
             }
+        }
+    }
+
+    /// In half of the seeds some calls are races, in half many run at their clients while workers are
+    /// busy.
+    fn hurry(&mut self, random: &mut Random) {
+        let (races, when_busy) = (random.once_in(2), random.once_in(2));
+        for (_, action) in &mut self.actions {
+            let Action::Call(_, call) = action else { continue };
+            let is_race = random.once_in(4) && races;
+            if is_race && call.fallback == Fallback::WhenUnavailable {
+                call.fallback = Fallback::Race;
+            }
+            call.when_busy = !random.once_in(4) && when_busy;
         }
     }
 
@@ -178,11 +308,12 @@ impl Script {
                 _ => random.within((to_ms(CALM), to_ms(CALLS_END))),
             };
             let client = random.place(self.clients.len());
-            let call = Call { id, ..self.one_call(kills, random) };
-            self.deeds.push((at, Deed::Call(client, call)));
+            let argument = 1000 + number;
+            let call = Call { id, argument, ..self.one_call(kills, random) };
+            self.actions.push((at, Action::Call(client, call)));
             if random.once_in(10) {
                 let after = random.within((1, 4000));
-                self.deeds.push((at + after, Deed::Drop(client, id)));
+                self.actions.push((at + after, Action::Drop(client, id)));
             }
         }
     }
@@ -204,10 +335,13 @@ impl Script {
         Call {
             id: JobId::from_u128(0),
             function,
+            argument: 0,
+            fresh: false,
             timeout: if hasty { random.within((200, 8000)) } else { PATIENT },
             deadline: None,
             priority: random.pick(&[4, 4, 4, 0, 9]),
             fallback,
+            when_busy: false,
             runs_here: !random.once_in(4),
             span: random.within(span),
             kind: if kills { Kind::Killer } else { Kind::Calm },

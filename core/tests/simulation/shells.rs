@@ -19,7 +19,7 @@ use crate::script::Call;
 /// From a process to the broker.
 #[derive(Debug)]
 pub(crate) enum Up {
-    Publish { lane: usize, number: u64, item: Item },
+    Publish { lane: usize, number: u64, item: Box<Item> },
     Ack(u64),
     Consume { queue: Name, consumer: u8, prefetch: usize },
     Cancel { consumer: u8 },

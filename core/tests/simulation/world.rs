@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use simple_dist_protocol::{Address, UserName};
 
-use crate::broker::{Broker, Conn, Handed, Name, Route, Trouble};
+use crate::broker::{Body, Broker, Conn, Handed, Name, Route, Trouble, Will};
 use crate::judge::Judge;
 use crate::publisher::{Item, Publisher};
 use crate::random::{Random, Span};
-use crate::script::{Deed, POOLS, Script, Who};
+use crate::script::{Action, POOLS, Script, Who};
 use crate::shells::client::Client;
 use crate::shells::distributor::Distributor;
 use crate::shells::worker::Worker;
@@ -37,7 +37,8 @@ enum What {
     Alarm(Who, u64, Alarm),
     Resumes(Who, u64),
     Unblocks,
-    Deed(usize),
+    WillComes(Will),
+    Action(usize),
     Looks,
 }
 
@@ -108,7 +109,7 @@ impl World {
             wires: vec![],
             stalled: vec![],
             ids: 0,
-            judge: Judge::new(script.way),
+            judge: Judge::new(&script),
             idle: checks::Idle::default(),
             script,
         };
@@ -118,8 +119,8 @@ impl World {
             world.processes.push(Process::new(who, machine));
             world.push(Duration::ZERO, What::Begins(who, 0));
         }
-        for place in 0..world.script.deeds.len() {
-            world.push(world.script.deeds[place].0, What::Deed(place));
+        for place in 0..world.script.actions.len() {
+            world.push(world.script.actions[place].0, What::Action(place));
         }
         world.push(checks::EVERY, What::Looks);
         world
@@ -136,6 +137,7 @@ impl World {
                 break;
             }
             self.step(what);
+            self.wills_come_back();
             for handed in self.broker.hand_out(self.now) {
                 let Handed { conn, queue, consumer, tag, letter } = handed;
                 self.send_down(conn, CONSUMING, Down::Delivery { queue, consumer, tag, letter });
@@ -163,6 +165,7 @@ impl World {
             What::AtBroker(conn, up) => self.at_broker(conn, up),
             What::AtProcess(conn, down) => self.at_process(conn, down),
             What::BrokerFinds(conn) => self.broker.close(conn, self.now),
+            What::WillComes(will) => self.will_comes(will),
             What::ProcessFinds(conn) => self.link_down(conn),
             What::Connects(who, life) => self.connect(who, life),
             What::Begins(who, life) => self.begin(who, life),
@@ -173,21 +176,21 @@ impl World {
             What::Alarm(..) => {}
             What::Resumes(who, life) => self.drain(who, life, false),
             What::Unblocks => self.unblock(),
-            What::Deed(place) => match self.script.deeds[place].1.clone() {
-                Deed::Call(client, call) => {
+            What::Action(place) => match self.script.actions[place].1.clone() {
+                Action::Call(client, call) => {
                     let who = self.client(client);
                     if self.processes[who].is_alive {
                         self.judge.called(who, call.clone(), self.processes[who].slept);
                         self.happens(who, Happening::Called(call));
                     }
                 }
-                Deed::Drop(client, id) => {
+                Action::Drop(client, id) => {
                     let who = self.client(client);
                     if self.judge.cases.get(&id).is_some_and(|case| !case.is_over) {
                         self.happens(who, Happening::Dropped(id));
                     }
                 }
-                Deed::Fault(fault) => self.fault(fault),
+                Action::Fault(fault) => self.fault(fault),
             },
             What::Looks => self.after(checks::EVERY, What::Looks),
         }
@@ -228,12 +231,12 @@ impl World {
                 (self.processes[who].conn == Some(*conn)).then_some(who)
             }
             What::Connects(who, _) | What::Alarm(who, ..) => Some(*who),
-            What::Deed(place) => match &self.script.deeds[*place].1 {
-                Deed::Call(client, _) | Deed::Drop(client, _) => Some(self.client(*client)),
-                Deed::Fault(_) => None,
+            What::Action(place) => match &self.script.actions[*place].1 {
+                Action::Call(client, _) | Action::Drop(client, _) => Some(self.client(*client)),
+                Action::Fault(_) => None,
             },
             What::AtBroker(..) | What::BrokerFinds(_) | What::Begins(..) | What::Thaws(..) => None,
-            What::Resumes(..) | What::Unblocks | What::Looks => None,
+            What::Resumes(..) | What::Unblocks | What::WillComes(_) | What::Looks => None,
         }
     }
 
@@ -245,14 +248,25 @@ impl World {
         self.ids += 1;
         let (distributors, workers) = (self.script.distributors, self.script.workers.len());
         if who < distributors {
-            return Machine::Distributor(Box::new(Distributor::new(self.ids)));
+            // Some two answers of each function, or all.
+            let memo = self.script.memo.map_or(0, |memo| 2 * memo.bytes as usize);
+            return Machine::Distributor(Box::new(Distributor::new(
+                self.ids,
+                (self.script.hedging, self.script.relief),
+                (self.script.sharing, memo),
+            )));
         }
         if who < distributors + workers {
             let (pool, slots, grace) = self.script.workers[who - distributors];
             let served = POOLS[pool].iter().map(|name| name.parse().unwrap());
             let mut served: Vec<Address> = served.collect();
             served.sort();
-            let worker = Worker::new(self.ids, served, slots, grace, self.script.calls());
+            let isolated = self.script.isolated[who - distributors];
+            let declares = self.script.declare[who - distributors];
+            let calls = self.script.calls();
+            let memo = self.script.memo.filter(|_| declares);
+            let kind = (calls, isolated, declares, memo);
+            let worker = Worker::new(self.ids, served, slots, grace, kind);
             return Machine::Worker(Box::new(worker));
         }
         let (_, slots) = self.script.clients[who - distributors - workers];

@@ -1,16 +1,20 @@
-//! Operator actions: drain and resume a worker, cancel a job. The middleware has checked that the
-//! visitor may act; without a configured token nobody may.
+//! Operator actions: drain and resume a worker, cancel a job; and the list of all that operators did.
+//! The middleware has checked that the visitor may act; without a configured token nobody may.
 
+use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use simple_dist_protocol::{JobId, JobKey, WorkerId};
+use simple_dist_protocol::{JobId, WorkerId};
 
-use super::{Page, Visitor};
+use super::{Frame, Page, Visitor, html};
 use crate::handle::Refused;
-use crate::view::Job;
+use crate::operator::{Cancel, Operator};
+use crate::view::Action;
+use crate::view::format::time_of_day;
+use crate::web::peers::Peer;
 
 /// The page the button was on, to which the visitor returns.
 #[derive(Debug, Default, Deserialize)]
@@ -28,24 +32,27 @@ pub(super) struct UserQuery {
 pub(super) async fn drain(
     page: State<Page>,
     visitor: Option<Extension<Visitor>>,
+    peer: Option<Extension<Peer>>,
     worker: Path<String>,
     from: Query<ReturnTo>,
 ) -> Response {
-    set_drain(page, visitor, worker, from, true).await
+    set_drain(page, visitor, peer, worker, from, true).await
 }
 
 pub(super) async fn resume(
     page: State<Page>,
     visitor: Option<Extension<Visitor>>,
+    peer: Option<Extension<Peer>>,
     worker: Path<String>,
     from: Query<ReturnTo>,
 ) -> Response {
-    set_drain(page, visitor, worker, from, false).await
+    set_drain(page, visitor, peer, worker, from, false).await
 }
 
 async fn set_drain(
     State(page): State<Page>,
     visitor: Option<Extension<Visitor>>,
+    peer: Option<Extension<Peer>>,
     Path(worker): Path<String>,
     Query(from): Query<ReturnTo>,
     drain: bool,
@@ -56,10 +63,10 @@ async fn set_drain(
     let Ok(worker) = worker.parse::<WorkerId>() else {
         return page.no_such("worker");
     };
-    match page.handle.drain(worker, drain).await {
-        Ok(()) if from.from == "now" => Redirect::to("/#workers").into_response(),
-        Ok(()) if from.from == "workers" => Redirect::to("/workers").into_response(),
-        Ok(()) => Redirect::to(&format!("/workers/{worker}")).into_response(),
+    match Operator::new(page.handle.clone(), peer).drain(worker, drain).await {
+        Ok(()) if from.from == "now" => page.base.to("/#workers").into_response(),
+        Ok(()) if from.from == "workers" => page.base.to("/workers").into_response(),
+        Ok(()) => page.base.to(&format!("/workers/{worker}")).into_response(),
         Err(Refused::Unknown) => page.no_such("worker"),
         Err(refused) => page.refused(refused),
     }
@@ -68,6 +75,7 @@ async fn set_drain(
 pub(super) async fn cancel(
     State(page): State<Page>,
     visitor: Option<Extension<Visitor>>,
+    peer: Option<Extension<Peer>>,
     Path(job): Path<String>,
     Query(query): Query<UserQuery>,
 ) -> Response {
@@ -77,32 +85,44 @@ pub(super) async fn cancel(
     let Ok(id) = job.parse::<JobId>() else {
         return page.no_such("job");
     };
-    let jobs = match page.handle.find(id).await {
-        Ok(jobs) => jobs,
-        Err(refused) => return page.refused(refused),
+    let operator = Operator::new(page.handle.clone(), peer);
+    match operator.cancel(id, query.user.as_deref()).await {
+        Ok(Cancel::Cancelled) => page.base.to(&format!("/jobs/{id}")).into_response(),
+        Ok(Cancel::HasEnded | Cancel::Unknown) => page.problem(
+            StatusCode::NOT_FOUND,
+            "No such job in progress",
+            "It may have ended in the meantime.",
+        ),
+        Err(refused) => page.refused(refused),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "actions.html")]
+struct ActionsPage {
+    frame: Frame,
+    rows: Vec<ActionRow>,
+}
+
+/// What an operator did.
+struct ActionRow {
+    when: String,
+    by: String,
+    what: String,
+}
+
+/// `/actions`: what operators did.
+pub(super) async fn list(
+    State(page): State<Page>,
+    visitor: Option<Extension<Visitor>>,
+) -> Response {
+    let view = page.handle.view();
+    let row = |action: &Action| ActionRow {
+        when: time_of_day(action.unix_ms),
+        by: action.by.clone().unwrap_or_else(|| "-".to_owned()),
+        what: action.what.clone(),
     };
-    let under_way = jobs.into_iter().filter_map(|job| match job {
-        Job::UnderWay(job) => Some(job),
-        Job::Ended(_) => None,
-    });
-    let wanted = under_way
-        .filter(|job| query.user.as_deref().is_none_or(|user| job.user.as_str() == user))
-        .map(|job| JobKey { user: job.user, id: job.id });
-    let mut any = false;
-    for key in wanted {
-        any = true;
-        match page.handle.cancel(key).await {
-            // A job that has ended in the meantime is shown as it ended.
-            Ok(()) | Err(Refused::Unknown) => {}
-            Err(refused) => return page.refused(refused),
-        }
-    }
-    if any {
-        return Redirect::to(&format!("/jobs/{id}")).into_response();
-    }
-    page.problem(
-        StatusCode::NOT_FOUND,
-        "No such job in progress",
-        "It may have ended in the meantime.",
-    )
+    let frame = page.frame(&view, "", "Operators' actions".to_owned(), page.may_act(visitor));
+    let rows = view.actions.iter().map(row).collect();
+    html(&page.base, ActionsPage { frame, rows }.render())
 }

@@ -1,7 +1,9 @@
 //! The footer of every page: the job counts, the distributor they come from, and their time.
 
-use crate::view::format::{count, time_of_day};
-use crate::view::{Phase, View};
+use std::collections::BTreeMap;
+
+use crate::view::format::{count, many, time_of_day};
+use crate::view::{Action, Memo, Phase, View};
 
 /// The footer of a page.
 pub(super) struct Footer {
@@ -10,6 +12,10 @@ pub(super) struct Footer {
     pub(super) balance: bool,
     /// Refused jobs, which are not among the accepted.
     pub(super) refused: Option<String>,
+    /// Jobs placed again beside an attempt that went on, if there were any.
+    pub(super) again: Option<String>,
+    /// What an operator did last.
+    pub(super) acted: Option<String>,
     pub(super) distributor: String,
     pub(super) version: String,
     pub(super) up: String,
@@ -41,10 +47,65 @@ impl Footer {
             books: keeps_books.then_some(line),
             balance: books.balance(),
             refused: (refused > 0).then(|| format!("refused: {}", count(refused))),
+            again: again(&books.events, &view.memo),
+            acted: view.actions.first().map(acted),
             distributor: view.distributor.id.short(),
             version: view.distributor.version.clone(),
             up: view.distributor.up.to_string(),
             at: time_of_day(view.unix_ms),
         }
+    }
+}
+
+/// `14:03:22 UTC: an operator drained worker w-12ab`.
+fn acted(last: &Action) -> String {
+    format!("{}: an operator {}", time_of_day(last.unix_ms), last.what)
+}
+
+/// Second attempts of slow jobs, what draining workers gave up, and the runs that equal calls and kept
+/// answers saved.
+fn again(events: &BTreeMap<String, u64>, memo: &Memo) -> Option<String> {
+    let number = |name: &str| events.get(name).copied().unwrap_or(0);
+    let (hedges, moved) = (number("hedges"), number("moved"));
+    let (won, lost) = (count(number("hedges_won")), count(number("hedges_lost")));
+    let slow = format!("slow jobs run again: {}, won {won}, lost {lost}", count(hedges));
+    let moved_line = format!("moved off draining workers: {}", count(moved));
+    let saved = |runs, ms| format!("{}, {:.1} s", count(runs), number(ms) as f64 / 1000.0);
+    let (shared, kept) = (number("coalesced"), number("memo"));
+    let shares = format!("runs saved by equal calls: {}", saved(shared, "saved_ms"));
+    let (answers, mb) = (many(memo.answers, "answer"), memo.bytes as f64 / 1e6);
+    let made_room = format!("{} made room", count(memo.evicted));
+    let keeps = format!(
+        "by kept answers: {} ({answers} in {mb:.1} MB, {made_room})",
+        saved(kept, "memo_saved_ms")
+    );
+    let is_used = kept + memo.answers;
+    let lines = [(hedges, slow), (moved, moved_line), (shared, shares), (is_used, keeps)];
+    let lines = lines.into_iter().filter(|(number, _)| *number > 0);
+    let lines: Vec<String> = lines.map(|(_, line)| line).collect();
+    (!lines.is_empty()).then(|| lines.join(" \u{b7} "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_footer_tells_of_second_attempts_once_there_are_some() {
+        let events = |all: &[(&str, u64)]| {
+            let all = all.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect();
+            again(&all, &Memo::default())
+        };
+        assert_eq!(events(&[("hedges", 0), ("moved", 0)]), None);
+        let hedges = [("hedges", 1200), ("hedges_won", 1000), ("hedges_lost", 150)];
+        let line = "slow jobs run again: 1,200, won 1,000, lost 150";
+        assert_eq!(events(&hedges).as_deref(), Some(line));
+        let line = "runs saved by equal calls: 999, 99.9 s";
+        assert_eq!(events(&[("coalesced", 999), ("saved_ms", 99_900)]).as_deref(), Some(line));
+        assert_eq!(events(&[("moved", 2)]).as_deref(), Some("moved off draining workers: 2"));
+        let memo = Memo { answers: 3, bytes: 2_500_000, most: 1 << 26, evicted: 1 };
+        let events = [("memo".to_owned(), 12), ("memo_saved_ms".to_owned(), 3400)].into();
+        let line = "by kept answers: 12, 3.4 s (3 answers in 2.5 MB, 1 made room)";
+        assert_eq!(again(&events, &memo).as_deref(), Some(line));
     }
 }

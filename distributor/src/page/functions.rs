@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::colour::Colours;
-use crate::view::format::{Measure, count, percentiles};
+use super::search::{Found, Search};
+use crate::view::format::{Measure, count, many, percentiles};
 use crate::view::{Function, ProblemKind, Severity, View};
+
+/// The most functions on the front page.
+const FEW: usize = 24;
 
 /// A row of the table of functions.
 pub(super) struct FunctionRow {
@@ -35,14 +39,52 @@ pub(super) struct FunctionRow {
     pub(super) reasons: String,
 }
 
-pub(super) fn rows(view: &View, colours: &Colours) -> Vec<FunctionRow> {
+/// The functions of the front page: all, or of many those that matter most; and how many are not
+/// there.
+pub(super) fn few(view: &View, colours: &Colours) -> (Vec<FunctionRow>, Option<String>) {
+    let mut functions = ordered(view);
+    let more = functions.split_off(functions.len().min(FEW)).len() as u64;
+    (rows(&functions, view, colours), (more > 0).then(|| many(more, "more function")))
+}
+
+/// The functions that a search finds.
+pub(super) fn found(view: &View, colours: &Colours, search: &Search) -> Found<FunctionRow> {
+    let Found { rows: functions, pages } = search.of(ordered(view), |one| one.name.to_string());
+    Found { rows: rows(&functions, view, colours), pages }
+}
+
+/// These functions.
+pub(super) fn rows(functions: &[&Function], view: &View, colours: &Colours) -> Vec<FunctionRow> {
+    let missed = missed(view);
+    functions.iter().map(|it| row(it, is_missed(it, &missed), colours)).collect()
+}
+
+/// Few are in the order of their names; of many, those that matter most are first.
+fn ordered(view: &View) -> Vec<&Function> {
+    let mut functions: Vec<&Function> = view.functions.iter().collect();
+    if functions.len() > FEW {
+        let missed = missed(view);
+        functions.sort_by_key(|it| match it {
+            it if it.workers == 0 && is_missed(it, &missed) => 0,
+            it if it.lately.failed + it.lately.timed_out > 0 => 1,
+            it if it.queued + it.placed + it.running > 0 => 2,
+            it if it.lately.ended > 0 => 3,
+            _ => 4,
+        });
+    }
+    functions
+}
+
+/// The functions that are called, but not served.
+fn missed(view: &View) -> BTreeSet<&str> {
     let missed = view.problems.iter().filter(|problem| {
         problem.kind == ProblemKind::Unserved && problem.severity == Severity::Critical
     });
-    let missed: BTreeSet<&str> = missed.flat_map(|it| &it.functions).map(|name| &**name).collect();
-    let functions = view.functions.iter();
-    let is_missed = |it: &Function| it.queued + it.placed > 0 || missed.contains(&*it.name);
-    functions.map(|function| row(function, is_missed(function), colours)).collect()
+    missed.flat_map(|it| &it.functions).map(|name| &**name).collect()
+}
+
+fn is_missed(function: &Function, missed: &BTreeSet<&str>) -> bool {
+    function.queued + function.placed > 0 || missed.contains(&*function.name)
 }
 
 fn row(function: &Function, is_missed: bool, colours: &Colours) -> FunctionRow {

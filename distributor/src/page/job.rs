@@ -1,11 +1,16 @@
 //! The page of one job: its details and its timeline.
 
+use simple_dist_protocol::message::crash::ending;
 use simple_dist_protocol::text;
 
 use super::colour::Colours;
 use super::jobs::{answer, label, place, tone};
+use super::progress::Bar;
 use crate::view::format::{ago, nth, time_of_day};
-use crate::view::{Job, JobEvent, Place, RecentJob, Seconds, TimelineEntry, View};
+use crate::view::{CrashReport, Job, JobEvent, Place, RecentJob, Seconds, TimelineEntry, View};
+
+/// How many lines are shown of what a process printed before it ended.
+const PRINTED: usize = 3;
 
 /// Everything known about one job.
 pub(super) struct JobCard {
@@ -17,10 +22,13 @@ pub(super) struct JobCard {
     /// Its state in one sentence.
     pub(super) says: String,
     pub(super) tone: &'static str,
+    pub(super) progress: Option<Bar>,
     pub(super) facts: Vec<Detail>,
     pub(super) bars: Vec<Span>,
     pub(super) moments: Vec<TimelineRow>,
     pub(super) may_be_cancelled: bool,
+    /// The button that runs a failed job again.
+    pub(super) retry: Option<&'static str>,
 }
 
 /// A named detail, with a link to more.
@@ -65,15 +73,18 @@ impl JobCard {
                 if job.mark || !job.strikes.is_empty() {
                     facts.push(fact("Strikes", suspicion(job.mark, &job.strikes), None));
                 }
+                facts.extend(job.crashes.iter().map(crash));
                 facts.extend(job.arguments.as_deref().map(arguments));
                 let says = format!("It is {} for {}.", place(job.place), job.place_age);
                 Self {
                     says,
                     tone: "",
+                    progress: job.progress.as_ref().map(Bar::of),
                     facts,
                     bars: spans(timeline, job.age, job.place == Place::Running, false),
                     moments: lines(timeline),
                     may_be_cancelled: true,
+                    retry: None,
                     ..Self::named(&job.id, &job.function, &job.user.to_string(), colours)
                 }
             }
@@ -90,6 +101,7 @@ impl JobCard {
                     let path = Some(format!("/workers/{worker}"));
                     facts.push(fact("Worker", worker.short(), path));
                 }
+                facts.extend(job.crashes.iter().map(crash));
                 facts.extend(job.arguments.as_deref().map(arguments));
                 let since = ago(view.unix_ms, job.ended_unix_ms);
                 let ran = Seconds(job.waited.0 + job.ran.unwrap_or_default().0);
@@ -97,6 +109,7 @@ impl JobCard {
                 Self {
                     says: format!("It ended {since} ago: {}.", answer(job).trim_end_matches('.')),
                     tone: tone(job),
+                    progress: None,
                     facts,
                     bars: match job.ran {
                         Some(ran) if !has_started(&job.timeline) => {
@@ -106,6 +119,7 @@ impl JobCard {
                     },
                     moments: ended_lines(job),
                     may_be_cancelled: false,
+                    retry: retry(job),
                     ..Self::named(&job.id, &job.function, &job.user.to_string(), colours)
                 }
             }
@@ -126,12 +140,22 @@ impl JobCard {
             user: user.to_owned(),
             says: String::new(),
             tone: "",
+            progress: None,
             facts: Vec::new(),
             bars: Vec::new(),
             moments: Vec::new(),
             may_be_cancelled: false,
+            retry: None,
         }
     }
+}
+
+/// The button that runs it again.
+fn retry(job: &RecentJob) -> Option<&'static str> {
+    job.may_run_again().then(|| match &*job.answer {
+        "poisoned" => "Run again, though it ended what ran it",
+        _ => "Run again",
+    })
 }
 
 fn fact(name: &'static str, text: String, path: Option<String>) -> Detail {
@@ -140,6 +164,20 @@ fn fact(name: &'static str, text: String, path: Option<String>) -> Detail {
 
 fn arguments(preview: &str) -> Detail {
     fact("Arguments", text::line(preview, text::SHOWN).to_string(), None)
+}
+
+/// How a process ended, and the last lines that it printed.
+fn crash(crash: &CrashReport) -> Detail {
+    let memory = match crash.memory_bytes {
+        0 => String::new(),
+        bytes => format!(", with {} MiB", bytes.div_ceil(1 << 20)),
+    };
+    let lines: Vec<_> = crash.output.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(PRINTED)..].join(" / ");
+    let printed = if last.is_empty() { last } else { format!("; it printed last: {last}") };
+    let text = format!("{}{memory}, on {}{printed}", crash.ending, crash.worker.short());
+    let path = Some(format!("/workers/{}", crash.worker));
+    fact("Crash", text::line(&text, text::SHOWN).to_string(), path)
 }
 
 fn suspicion(mark: bool, strikes: &[String]) -> String {
@@ -191,6 +229,15 @@ fn lines(timeline: &[TimelineEntry]) -> Vec<TimelineRow> {
                     format!("{} lost while it ran the {} attempt", worker.short(), nth(attempt)),
                     "bad",
                 ),
+                JobEvent::Crashed { attempt, worker, signal, code } => (
+                    format!(
+                        "{} attempt's process on {} {}",
+                        nth(attempt),
+                        worker.short(),
+                        ending(signal, code)
+                    ),
+                    "bad",
+                ),
                 JobEvent::Ended => ("ended".to_owned(), ""),
             };
             TimelineRow { after: format!("+{}", moment.after), text, tone }
@@ -232,7 +279,7 @@ fn spans(
             let runs = matches!(moment.what, JobEvent::Started { .. });
             let class = match (runs, next) {
                 (false, _) => "wait",
-                (true, Some(JobEvent::Struck { .. })) => "lost",
+                (true, Some(JobEvent::Struck { .. } | JobEvent::Crashed { .. })) => "lost",
                 (true, Some(JobEvent::Ended)) if has_failed => "bad",
                 (true, None) if is_running => "fn run",
                 (true, _) => "fn",
@@ -246,4 +293,31 @@ fn spans(
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use simple_dist_protocol::WorkerId;
+
+    use super::*;
+
+    #[test]
+    fn a_crash_tells_how_and_the_last_lines() {
+        let report = CrashReport {
+            worker: WorkerId::from_u128(0xab),
+            ending: "killed by SIGSEGV".to_owned(),
+            signal: Some(11),
+            code: None,
+            memory_bytes: (64 << 20) + 1,
+            output: "1\n2\n\n3\nstack \u{1b}overflow\n".to_owned(),
+        };
+        let told = crash(&report);
+        let worker = report.worker.short();
+        let printed = r"2 / 3 / stack \u{1b}overflow";
+        let expected =
+            format!("killed by SIGSEGV, with 65 MiB, on {worker}; it printed last: {printed}");
+        assert_eq!(told.text, expected);
+        let silent = CrashReport { memory_bytes: 0, output: String::new(), ..report };
+        assert_eq!(crash(&silent).text, format!("killed by SIGSEGV, on {worker}"));
+    }
 }

@@ -82,9 +82,16 @@ pub(super) fn ended(view: &View, filter: &Filter, most: usize, colours: &Colours
     ended_of(view, filter, most, colours, |_| true)
 }
 
-/// At most `most` of the jobs that ended on one worker.
-pub(super) fn ended_by(view: &View, worker: WorkerId, most: usize, colours: &Colours) -> Ended {
-    ended_of(view, &Filter::default(), most, colours, |job| job.worker == Some(worker))
+/// At most `most` of the jobs that ended on one worker, or failed there.
+pub(super) fn ended_by(
+    view: &View,
+    worker: WorkerId,
+    failed: bool,
+    most: usize,
+    colours: &Colours,
+) -> Ended {
+    let filter = Filter { failed: failed.then(String::new), ..Filter::default() };
+    ended_of(view, &filter, most, colours, |job| job.worker == Some(worker))
 }
 
 fn ended_of(
@@ -95,17 +102,17 @@ fn ended_of(
     wanted: impl Fn(&RecentJob) -> bool,
 ) -> Ended {
     let text = filter.text();
-    let mut rows = Vec::new();
-    let mut passed = 0u64;
-    for job in view.recent.iter().filter(|job| wanted(job)) {
-        if filter.failed_only() && !job.is_failed() || !contains(job, &text) {
-            continue;
-        }
-        passed += 1;
-        if rows.len() < most {
-            rows.push(row(job, view.unix_ms, colours));
-        }
-    }
+    let wanted = |job: &&RecentJob| {
+        wanted(job) && (!filter.failed_only() || job.is_failed()) && contains(job, &text)
+    };
+    listed(view, view.recent.iter().filter(wanted).collect(), most, colours)
+}
+
+/// At most `most` of these jobs.
+pub(super) fn listed(view: &View, jobs: Vec<&RecentJob>, most: usize, colours: &Colours) -> Ended {
+    let passed = jobs.len() as u64;
+    let rows = jobs.into_iter().take(most).map(|job| row(job, view.unix_ms, colours));
+    let rows: Vec<JobRow> = rows.collect();
     let showing = match (rows.len() as u64, passed) {
         (0, _) => String::new(),
         (shown, passed) if shown == passed => format!("showing all {}", count(shown)),

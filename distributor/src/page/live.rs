@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::colour::Colours;
+use super::failures::Failures;
 use super::footer::Footer;
 use super::functions::{self, FunctionRow};
 use super::jobs::{self, Ended, Filter};
@@ -24,10 +25,11 @@ use super::sentence::Sentence;
 use super::status::Status;
 use super::stream::StreamChart;
 use super::tiles::{self, Tile};
-use super::workers::{self, WorkerRow};
+use super::workers::{self, WorkerList};
 use super::{Options, Visitor};
 use crate::handle::Handle;
 use crate::view::{Seconds, View};
+use crate::web::BasePath;
 
 /// How often a page is rendered at most: faster would not be noticed, slower would.
 const EVERY: Duration = Duration::from_millis(450);
@@ -37,12 +39,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The most ended jobs on the front page.
 pub(super) const ENDED_SHOWN: usize = 15;
 
+/// The most groups of failures there.
+pub(super) const FAILURES_SHOWN: usize = 4;
+
 /// The parts that can be updated, in the order of the front page.
-const PARTS: [&str; 8] =
-    ["status", "sentence", "tiles", "stream", "workers", "functions", "jobs", "foot"];
-const WORKERS: usize = 4;
+const PARTS: [&str; 9] =
+    ["status", "sentence", "tiles", "failures", "stream", "workers", "functions", "jobs", "foot"];
 /// All parts, as the query of the front page.
-pub(super) const ALL: &str = "status,sentence,tiles,stream,workers,functions,jobs,foot";
+pub(super) const ALL: &str = "status,sentence,tiles,failures,stream,workers,functions,jobs,foot";
 
 /// Renders parts for all viewers; cheap to clone.
 #[derive(Clone)]
@@ -50,6 +54,7 @@ pub(super) struct Live {
     handle: Handle,
     drawn: Arc<watch::Sender<Arc<RenderedParts>>>,
     actions: bool,
+    base: BasePath,
     shutdown: CancellationToken,
 }
 
@@ -59,8 +64,8 @@ struct RenderedParts {
     unix_ms: u64,
     sequence: u64,
     parts: [Arc<str>; PARTS.len()],
-    /// The table of workers with buttons, for visitors who may act.
-    buttons: Arc<str>,
+    /// The same, for visitors who may act: with buttons.
+    acting: [Arc<str>; PARTS.len()],
 }
 
 #[derive(Template)]
@@ -83,6 +88,13 @@ struct TilesPart<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "part/failures.html")]
+struct FailuresPart<'a> {
+    failures: &'a Failures,
+    buttons: bool,
+}
+
+#[derive(Template)]
 #[template(path = "part/stream.html")]
 struct StreamPart<'a> {
     picture: &'a StreamChart,
@@ -91,8 +103,8 @@ struct StreamPart<'a> {
 #[derive(Template)]
 #[template(path = "part/workers.html")]
 struct WorkersPart<'a> {
-    workers: &'a [WorkerRow],
-    unlisted: &'a Option<String>,
+    workers: &'a WorkerList,
+    searched: bool,
     buttons: bool,
     from: &'static str,
 }
@@ -101,6 +113,8 @@ struct WorkersPart<'a> {
 #[template(path = "part/functions.html")]
 struct FunctionsPart<'a> {
     functions: &'a [FunctionRow],
+    more: Option<String>,
+    searched: bool,
 }
 
 #[derive(Template)]
@@ -118,31 +132,36 @@ struct FooterPart<'a> {
 
 impl RenderedParts {
     /// Renders every part, and the table of workers both with and without buttons.
-    fn of(view: &View, age: Seconds, actions: bool) -> Result<Self, askama::Error> {
+    fn of(view: &View, age: Seconds, actions: bool, base: &BasePath) -> askama::Result<Self> {
         let colours = Colours::of(view);
         let sentence = Sentence::of(view, age);
-        let workers = workers::rows(view, &colours);
-        let unlisted = &workers::unlisted(view);
-        let list =
-            |buttons| WorkersPart { workers: &workers, unlisted, buttons, from: "now" }.render();
-        let functions = functions::rows(view, &colours);
+        let (workers, searched) = (&workers::few(view, &colours), false);
+        let list = |buttons| WorkersPart { workers, searched, buttons, from: "now" }.render();
+        let (functions, more) = functions::few(view, &colours);
+        let failures = &Failures::of(view, FAILURES_SHOWN, &colours);
         let ended = jobs::ended(view, &Filter::default(), ENDED_SHOWN, &colours);
         let parts = [
             StatusPart { status: &Status::of(view, age) }.render()?,
             SentencePart { sentence: &sentence, title: &sentence.title(view) }.render()?,
             TilesPart { tiles: &tiles::of(view) }.render()?,
+            FailuresPart { failures, buttons: false }.render()?,
             StreamPart { picture: &StreamChart::of(view, &colours, None) }.render()?,
             list(false)?,
-            FunctionsPart { functions: &functions }.render()?,
+            FunctionsPart { functions: &functions, more, searched }.render()?,
             JobsPart { ended: &ended, filtered: false }.render()?,
             FooterPart { foot: &Footer::of(view) }.render()?,
         ];
-        Ok(Self {
-            unix_ms: view.unix_ms,
-            sequence: view.sequence,
-            parts: parts.map(Arc::from),
-            buttons: if actions { list(true)?.into() } else { Arc::default() },
-        })
+        let parts: [Arc<str>; PARTS.len()] = parts.map(|part| base.under(part).into());
+        let mut acting = parts.clone();
+        if actions {
+            let buttons = true;
+            let with = [list(buttons)?, FailuresPart { failures, buttons }.render()?];
+            for (place, with) in ["workers", "failures"].into_iter().zip(with) {
+                let place = PARTS.iter().position(|part| *part == place).unwrap_or_default();
+                acting[place] = base.under(with).into();
+            }
+        }
+        Ok(Self { unix_ms: view.unix_ms, sequence: view.sequence, parts, acting })
     }
 }
 
@@ -152,6 +171,7 @@ impl Live {
             handle,
             drawn: Arc::new(watch::Sender::new(Arc::default())),
             actions: options.actions,
+            base: options.base.clone(),
             shutdown: options.shutdown.clone(),
         }
     }
@@ -165,7 +185,7 @@ impl Live {
             if !is_new || view.unix_ms.abs_diff(drawn.unix_ms) < EVERY.as_millis() as u64 {
                 return false;
             }
-            match RenderedParts::of(&view, age(&view), self.actions) {
+            match RenderedParts::of(&view, age(&view), self.actions, &self.base) {
                 Ok(new) => *drawn = Arc::new(new),
                 Err(error) => tracing::error!(%error, "cannot render the parts of the page"),
             }
@@ -223,8 +243,8 @@ impl Follower {
         self.next = Instant::now() + EVERY;
         let mut html = String::new();
         for (place, wanted) in self.wanted.into_iter().enumerate() {
-            let part = |of: &Arc<RenderedParts>| match place == WORKERS && self.buttons {
-                true => Arc::clone(&of.buttons),
+            let part = |of: &Arc<RenderedParts>| match self.buttons {
+                true => Arc::clone(&of.acting[place]),
                 false => Arc::clone(&of.parts[place]),
             };
             let new = part(&drawn);

@@ -144,9 +144,10 @@ mod tests {
         (failing.functions[0].lately.ended, failing.functions[0].lately.failed) = (9, 1);
         let mut unserved = sample::idle(NOW);
         unserved.functions[0].workers = 0;
-        for (view, headline, tone) in
-            [(failing, "Jobs fail.", "warn"), (unserved, "A function has no worker.", "dim")]
-        {
+        for (view, headline, tone) in [
+            (failing, "Jobs of fib@1 fail.", "warn"),
+            (unserved, "A function has no worker.", "dim"),
+        ] {
             let sentence = said(view);
             assert_eq!((sentence.headline(), sentence.wrong[0].tone), (headline, tone));
         }

@@ -1,43 +1,58 @@
-//! The job stream as a picture: one lane for each slot, two minutes from left to right.
+//! The job stream as a picture: two minutes from left to right, one lane for each slot, and one for
+//! each worker where those would be too many or too narrow.
 //!
 //! A bar's position is relative to a fixed moment, and the whole picture is shifted as time passes:
 //! a bar that has ended stays the same from one picture to the next, and only new ones are sent.
 
+mod summed;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::colour::{Colours, Pattern};
-use crate::view::format::coarse;
-use crate::view::{Bar, BarEnd, Lane, View, WINDOW, Worker, WorkerState};
+use super::colour::Colours;
+use crate::view::format::{coarse, many};
+use crate::view::{Bar, BarEnd, Lane, View, WINDOW};
 use simple_dist_protocol::WorkerId;
 
-/// The most bars of a picture that a browser redraws twice a second without lag.
-const BARS: usize = 2000;
+/// The most bars of a picture: it is sent, and redrawn twice a second.
+const BARS: usize = 900;
+/// The most slots with a lane each, unless it is one worker's own picture.
+const SLOTS: usize = 32;
 /// How often the fixed moment changes.
 const ERA_MS: u64 = 600_000;
 /// The height of the scale above the lanes.
 const TOP: u32 = 20;
 /// The gap between the lanes of two workers.
 const GAP: u32 = 8;
+/// The least height of a lost worker's lanes: its label has two lines.
+const TWO_LINES: u32 = 26;
 
 /// The job stream: pixels vertically, percent of the window's width horizontally.
 pub(super) struct StreamChart {
-    pub(super) height: u32,
     /// How far the bars are shifted, in percent.
     pub(super) shift: String,
-    pub(super) names: Vec<WorkerLabel>,
     pub(super) ticks: Vec<Tick>,
-    pub(super) lanes: Vec<Row>,
-    pub(super) cuts: Vec<LossMark>,
+    /// The same in one or two forms, of which a screen shows one.
+    pub(super) pictures: Vec<Picture>,
     pub(super) legend: Vec<(String, String)>,
-    /// The fill patterns of some functions' bars.
-    pub(super) patterns: Vec<Pattern>,
-    /// How many slots are not shown.
-    pub(super) more: usize,
+    /// The looks whose bars are striped.
+    pub(super) striped: Vec<String>,
+    /// What is not shown.
+    pub(super) more: Option<String>,
     /// A description for screen readers.
     pub(super) summary: String,
     /// If there were too many bars: those nearer to each other than this are merged.
     pub(super) merged: Option<String>,
+}
+
+/// The lanes of all workers, in one form.
+pub(super) struct Picture {
+    /// `wide` or `narrow`, if only such screens show it.
+    pub(super) class: &'static str,
+    pub(super) height: u32,
+    pub(super) names: Vec<WorkerLabel>,
+    pub(super) lanes: Vec<Row>,
+    pub(super) cuts: Vec<LossMark>,
 }
 
 /// The label of a worker's lanes.
@@ -45,18 +60,17 @@ pub(super) struct WorkerLabel {
     pub(super) y: u32,
     pub(super) text: String,
     pub(super) path: String,
-    pub(super) is_lost: bool,
+    /// `lost 34 s ago`
+    pub(super) lost: Option<String>,
 }
 
 /// A line of the scale.
 pub(super) struct Tick {
     pub(super) x: String,
     pub(super) text: String,
-    /// Shown only when the picture is stretched to the last half minute.
-    pub(super) is_fine: bool,
 }
 
-/// The bars of one slot.
+/// The bars of one lane.
 pub(super) struct Row {
     pub(super) key: String,
     pub(super) bars: Vec<BarShape>,
@@ -72,19 +86,11 @@ pub(super) struct BarShape {
     pub(super) title: String,
 }
 
-/// A mark where a worker was lost.
+/// A line where a worker was lost.
 pub(super) struct LossMark {
     pub(super) x: String,
     pub(super) from: u32,
     pub(super) to: u32,
-    pub(super) middle: u32,
-    pub(super) text: String,
-    /// What happened to its jobs; shown if there is space.
-    pub(super) more: String,
-    /// Whether the text is left of the mark, for lack of space on its right.
-    pub(super) is_late: bool,
-    /// Whether it is older than the last half minute.
-    pub(super) is_far: bool,
 }
 
 /// Maps time to horizontal positions.
@@ -112,71 +118,102 @@ impl StreamChart {
         let wanted = |lane: &&Lane| only.is_none_or(|worker| lane.worker == worker);
         let lanes: Vec<&Lane> = view.stream.lanes.iter().filter(wanted).collect();
         let local = if only.is_none() { view.stream.local.as_slice() } else { &[] };
-        let (bars, merged) = fitting(&lanes);
-        let pitch = pitch(lanes.len());
-        let now = (view.unix_ms % ERA_MS) as f64;
-        let scale = Scale { now };
-        let mut picture = Self {
-            height: TOP,
-            shift: Scale::percent(WINDOW.as_millis() as f64 - now),
-            names: Vec::new(),
+        let scale = Scale { now: (view.unix_ms % ERA_MS) as f64 };
+        let by_slot = only.is_some() || lanes.len() + view.stream.more <= SLOTS;
+        let (mut pictures, mut merged, mut more) = (Vec::new(), 0.0, None);
+        if !lanes.is_empty() {
+            if by_slot {
+                let (bars, nearer) = fitting(&lanes);
+                let mut picture = Picture::of_slots(&lanes, &bars, &scale, colours);
+                picture.add_local(local, &scale, colours);
+                merged = nearer;
+                pictures.push(picture);
+            }
+            let class = if by_slot { "narrow" } else { "" };
+            let (mut picture, shown) = Picture::of_workers(class, &lanes, &scale, colours);
+            picture.add_local(local, &scale, colours);
+            pictures.push(picture);
+            let of = view.workers.iter().filter(|worker| worker.state.is_alive()).count();
+            let hidden = of.saturating_sub(shown);
+            more = (!by_slot && hidden > 0).then(|| many(hidden as u64, "more worker"));
+        }
+        Self {
+            shift: Scale::percent(WINDOW.as_millis() as f64 - scale.now),
             ticks: ticks(),
-            lanes: Vec::new(),
-            cuts: Vec::new(),
+            pictures,
             legend: legend(&lanes, local, colours),
-            patterns: colours.patterns(),
-            more: if only.is_none() { view.stream.more } else { 0 },
+            striped: colours.striped(),
+            more: more.map(|more| format!("{more} not shown")),
             summary: summary(view, &lanes),
             merged: (merged > 0.0).then(|| format!("{merged:.1} s")),
-        };
-        let lanes: Vec<(&Lane, Vec<Bar>)> = lanes.into_iter().zip(bars).collect();
-        for group in lanes.chunk_by(|(one, _), (next, _)| one.worker == next.worker) {
-            let worker = view.workers.iter().find(|worker| worker.id == group[0].0.worker);
-            picture.add(group, worker, pitch, &scale, colours);
         }
-        picture.add_local(local, &scale, colours);
+    }
+}
+
+impl Picture {
+    fn new(class: &'static str) -> Self {
+        let (names, lanes, cuts) = Default::default();
+        Self { class, height: TOP, names, lanes, cuts }
+    }
+
+    /// One lane for each slot.
+    fn of_slots(lanes: &[&Lane], bars: &[Vec<Bar>], scale: &Scale, colours: &Colours) -> Self {
+        let mut picture = Self::new("wide");
+        let pitch = pitch(lanes.len());
+        let lanes: Vec<(&Lane, &Vec<Bar>)> = lanes.iter().copied().zip(bars).collect();
+        for group in lanes.chunk_by(|(one, _), (next, _)| one.worker == next.worker) {
+            let from = picture.height;
+            for (lane, bars) in group {
+                let place = (picture.height, pitch - if pitch > 6 { 2 } else { 1 });
+                let shapes = bars.iter().map(|bar| shape(bar, place, scale, colours)).collect();
+                let key = format!("{}-{}", lane.worker.short(), lane.slot);
+                picture.lanes.push(Row { key, bars: shapes });
+                picture.height += pitch;
+            }
+            picture.end_worker(group[0].0, from, GAP, scale);
+        }
         picture
     }
 
-    fn add(
-        &mut self,
-        group: &[(&Lane, Vec<Bar>)],
-        worker: Option<&Worker>,
-        pitch: u32,
+    /// One lane for each worker, as many as fit; and how many those are.
+    fn of_workers(
+        class: &'static str,
+        lanes: &[&Lane],
         scale: &Scale,
         colours: &Colours,
-    ) {
-        let from = self.height;
-        for (lane, bars) in group {
-            let place = (self.height, pitch - if pitch > 6 { 2 } else { 1 });
-            let shapes = bars.iter().map(|bar| shape(bar, place, scale, colours)).collect();
-            let key = format!("{}-{}", lane.worker.short(), lane.slot);
-            self.lanes.push(Row { key, bars: shapes });
-            self.height += pitch;
+    ) -> (Self, usize) {
+        let mut picture = Self::new(class);
+        let (mut bars, mut shown) = (0, 0);
+        for group in lanes.chunk_by(|one, next| one.worker == next.worker) {
+            if bars > BARS {
+                break;
+            }
+            let (from, worker) = (picture.height, group[0].worker.short());
+            let [load, failures] = summed::lane(group, from, scale, colours);
+            bars += load.len() + failures.len();
+            picture.lanes.push(Row { key: format!("{worker}-load"), bars: load });
+            picture.lanes.push(Row { key: format!("{worker}-bad"), bars: failures });
+            picture.height += summed::HEIGHT;
+            picture.end_worker(group[0], from, GAP / 2, scale);
+            shown += 1;
         }
-        let Some((lane, _)) = group.first() else { return };
+        (picture, shown)
+    }
+
+    /// Adds what belongs to all lanes of a worker, which begin at `from`.
+    fn end_worker(&mut self, lane: &Lane, from: u32, gap: u32, scale: &Scale) {
+        if let Some(lost) = lane.lost {
+            self.height = self.height.max(from + TWO_LINES);
+            self.cuts.push(LossMark { x: scale.at(lost.0), from: from - 2, to: self.height });
+        }
         let middle = u32::midpoint(from, self.height) + 3;
         self.names.push(WorkerLabel {
-            y: middle,
+            y: if lane.lost.is_some() { middle - 6 } else { middle },
             text: lane.worker.short(),
             path: format!("/workers/{}", lane.worker),
-            is_lost: lane.lost.is_some(),
+            lost: lane.lost.map(|lost| format!("lost {} ago", coarse(lost))),
         });
-        if let Some(lost) = lane.lost {
-            let (text, more) = lost_text(lost, worker);
-            self.cuts.push(LossMark {
-                x: scale.at(lost.0),
-                from: from - 2,
-                to: self.height,
-                middle,
-                text,
-                more,
-                // The text of a worker that returned jobs is as wide as 21 s at the usual width.
-                is_late: lost.0 < 21.0,
-                is_far: lost.0 > 28.0,
-            });
-        }
-        self.height += GAP;
+        self.height += gap;
     }
 
     fn add_local(&mut self, local: &[Bar], scale: &Scale, colours: &Colours) {
@@ -191,26 +228,8 @@ impl StreamChart {
         });
         self.lanes.push(Row { key: "local".to_owned(), bars: shapes.collect() });
         let (y, text, path) = (self.height + 10, "local".to_owned(), "/functions".to_owned());
-        self.names.push(WorkerLabel { y, text, path, is_lost: false });
+        self.names.push(WorkerLabel { y, text, path, lost: None });
         self.height += 16;
-    }
-}
-
-/// `lost 34 s ago` and `: 4 jobs placed again`.
-fn lost_text(lost: crate::view::Seconds, worker: Option<&Worker>) -> (String, String) {
-    let lost = coarse(lost);
-    match worker {
-        Some(worker) if worker.state != WorkerState::Lost => {
-            (format!("left {lost} ago"), String::new())
-        }
-        worker => {
-            let more = match worker.map_or(0, |worker| worker.gave_back) {
-                0 => String::new(),
-                1 => ": 1 job placed again".to_owned(),
-                jobs => format!(": {jobs} jobs placed again"),
-            };
-            (format!("lost {lost} ago"), more)
-        }
     }
 }
 
@@ -225,16 +244,11 @@ fn pitch(lanes: usize) -> u32 {
 }
 
 fn ticks() -> Vec<Tick> {
-    let coarse = (1..6).map(|step| (f64::from(step) * 20.0, false));
-    let fine = (1..6).map(|step| (f64::from(step) * 5.0, true));
-    coarse
-        .chain(fine.filter(|(before, _)| *before != 20.0))
-        .map(|(before, is_fine)| Tick {
-            x: Scale::percent(120_000.0 - before * 1e3),
-            text: format!("-{before} s"),
-            is_fine,
-        })
-        .collect()
+    let tick = |before: u32| Tick {
+        x: Scale::percent(120_000.0 - f64::from(before) * 1e3),
+        text: format!("-{before} s"),
+    };
+    (1..6).map(|step| tick(step * 20)).collect()
 }
 
 fn shape(bar: &Bar, (y, height): (u32, u32), scale: &Scale, colours: &Colours) -> BarShape {
@@ -275,7 +289,7 @@ fn legend(lanes: &[&Lane], local: &[Bar], colours: &Colours) -> Vec<(String, Str
     for bar in lanes.iter().flat_map(|lane| &lane.bars).chain(local) {
         names.entry(&*bar.function).or_insert_with(|| colours.class(&bar.function));
     }
-    names.into_iter().take(48).map(|(name, class)| (class, name.to_owned())).collect()
+    names.into_iter().take(24).map(|(name, class)| (class, name.to_owned())).collect()
 }
 
 fn summary(view: &View, lanes: &[&Lane]) -> String {
@@ -343,8 +357,12 @@ mod tests {
 
     const NOW: u64 = 1_700_000_123_000;
 
-    fn picture(view: &View) -> StreamChart {
+    fn chart(view: &View) -> StreamChart {
         StreamChart::of(view, &Colours::of(view), None)
+    }
+
+    fn picture(view: &View) -> Picture {
+        chart(view).pictures.swap_remove(0)
     }
 
     fn bar(function: &str, from: f64, to: f64) -> Bar {
@@ -354,9 +372,9 @@ mod tests {
 
     #[test]
     fn a_bar_that_has_ended_stays_where_it_was() {
-        let (one, two) = (picture(&sample::busy(NOW)), picture(&sample::busy(NOW + 500)));
-        let places = |picture: &StreamChart, class: bool| -> Vec<String> {
-            let bars = picture.lanes.iter().flat_map(|lane| &lane.bars);
+        let (one, two) = (chart(&sample::busy(NOW)), chart(&sample::busy(NOW + 500)));
+        let places = |chart: &StreamChart, class: bool| -> Vec<String> {
+            let bars = chart.pictures[0].lanes.iter().flat_map(|lane| &lane.bars);
             bars.filter(|bar| bar.class.ends_with("run") == class)
                 .map(|bar| format!("{} {} {}", bar.x, bar.width, bar.y))
                 .collect()
@@ -379,11 +397,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_worker_is_cut_off_with_what_became_of_its_jobs() {
+    fn a_lost_worker_is_cut_off_and_says_so_beside_its_lanes() {
         let picture = picture(&sample::lost(NOW));
-        let cut = &picture.cuts[0];
-        assert_eq!((picture.cuts.len(), cut.is_far, cut.is_late), (1, true, false));
-        assert_eq!(format!("{}{}", cut.text, cut.more), "lost 34 s ago: 4 jobs placed again");
+        let said = picture.names.iter().filter_map(|name| name.lost.as_deref());
+        assert_eq!((picture.cuts.len(), said.collect::<Vec<_>>()), (1, vec!["lost 34 s ago"]));
         assert_eq!(picture.names.last().map(|name| name.text.as_str()), Some("local"));
         let dashed = picture.lanes.iter().flat_map(|lane| &lane.bars);
         assert_eq!(dashed.filter(|bar| bar.class == "lost").count(), 4);
@@ -402,8 +419,25 @@ mod tests {
         assert_eq!(merged[0].from, bars[0].from);
         assert_eq!(merged.last().map(|bar| bar.to), bars.last().map(|bar| bar.to));
         assert_eq!(merged.iter().map(|bar| bar.count).sum::<u64>(), 100);
-        let large = picture(&sample::large(NOW));
-        assert!(large.lanes.iter().map(|lane| lane.bars.len()).sum::<usize>() <= BARS);
-        assert!(large.merged.is_some());
+        let mut full = sample::idle(NOW);
+        let large = sample::large(NOW);
+        for (lane, bars) in full.stream.lanes.iter_mut().zip(&large.stream.lanes) {
+            lane.bars.clone_from(&bars.bars);
+        }
+        let full = chart(&full);
+        let bars = full.pictures[0].lanes.iter().map(|lane| lane.bars.len()).sum::<usize>();
+        assert!(bars <= BARS && full.merged.is_some(), "{bars}");
+    }
+
+    #[test]
+    fn with_many_slots_each_worker_has_one_lane() {
+        let classes = |view: &View| -> Vec<&str> {
+            chart(view).pictures.iter().map(|picture| picture.class).collect()
+        };
+        assert_eq!(classes(&sample::busy(NOW)), ["wide", "narrow"]);
+        let large = chart(&sample::large(NOW));
+        assert_eq!((large.pictures.len(), large.pictures[0].class), (1, ""));
+        assert_eq!(large.pictures[0].names.len(), 2, "of those whose slots are known");
+        assert_eq!(large.more.as_deref(), Some("14 more workers not shown"));
     }
 }

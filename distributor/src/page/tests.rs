@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, to_bytes};
 use axum::http::Request as HttpRequest;
 use futures_util::StreamExt;
-use simple_dist_protocol::text as text_of;
+use simple_dist_protocol::message::{Answer, Answered};
+use simple_dist_protocol::{WorkerId, text as text_of};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::*;
-use crate::handle::Request;
+use crate::handle::{HttpAnswer, Refused, Request};
 use crate::view::{self, Job, sample};
 
 /// The actions that reached the scheduler.
@@ -18,6 +19,8 @@ use crate::view::{self, Job, sample};
 enum Asked {
     Drain(WorkerId, bool),
     Cancel(JobId),
+    CancelSome(view::JobFilter, usize),
+    Call(JobId),
 }
 
 /// A page over one view, whose scheduler knows the sample's jobs.
@@ -38,8 +41,10 @@ fn now_ms() -> u64 {
     reason = "the task ends with the handle, and the test's runtime owns it"
 )]
 fn fixture(mut view: View, actions: bool) -> Fixture {
+    view::Looks::default().assign(&mut view.functions);
     view.problems = view::diagnose(&view);
     let (views, view) = watch::channel(Arc::new(view));
+    let writes = views.clone();
     let (handle, mut requests) = Handle::open(view.clone());
     let (say, asked) = mpsc::channel(16);
     tokio::spawn(async move {
@@ -66,13 +71,72 @@ fn fixture(mut view: View, actions: bool) -> Fixture {
                 Request::List(most, answer) => {
                     let _gone = answer.send(jobs.into_iter().take(most).collect());
                 }
-                Request::Call(..) | Request::CallerGone(_) => {}
+                Request::Failed(id, answer) => {
+                    // The arguments of what ran out of time are gone.
+                    let failed = jobs.iter().filter_map(|job| match job {
+                        Job::Ended(job) if job.id == id && job.is_failed() => Some(failed(job)),
+                        Job::Ended(_) | Job::UnderWay(_) => None,
+                    });
+                    let _gone = answer.send(failed.collect());
+                }
+                Request::Affected(filter, answer) => {
+                    let all = affected().into_iter();
+                    let _gone =
+                        answer.send(all.filter(|of| filter.has_function(&of.function)).collect());
+                }
+                Request::CancelSome(filter, most, answer) => {
+                    let _gone = answer.send(Ok(most));
+                    say.try_send(Asked::CancelSome(filter, most)).unwrap();
+                }
+                Request::Call(call, answer) => {
+                    say.try_send(Asked::Call(call.id)).unwrap();
+                    let _gone =
+                        answer.send(Ok(HttpAnswer { answered: Some(panicked()), purity: None }));
+                }
+                Request::Acted(action, answer) => {
+                    writes.send_modify(|view| Arc::make_mut(view).actions.insert(0, action));
+                    let _gone = answer.send(());
+                }
+                Request::History(asked, answer) => {
+                    let _gone = answer.send(
+                        crate::history::sample::week(now_ms() / 1000).range(asked, now_ms() / 1000),
+                    );
+                }
+                Request::CallerGone(_) => {}
             }
         }
     });
     let shutdown = CancellationToken::new();
-    let router = router(handle, Options { actions, shutdown: shutdown.clone() });
+    let router =
+        router(handle, Options { actions, base: Default::default(), shutdown: shutdown.clone() });
     Fixture { views, asked, shutdown, router }
+}
+
+fn failed(job: &view::RecentJob) -> view::FailedCall {
+    let (user, function) = (job.user.clone(), Arc::clone(&job.function));
+    view::FailedCall { user, function, args: Default::default() }
+}
+
+fn affected() -> Vec<view::Affected> {
+    let of = |function: &str, queued, running| view::Affected {
+        function: function.into(),
+        queued,
+        running,
+    };
+    vec![of("fib@1", 1200, 34), of("primes@1", 5, 0)]
+}
+
+fn panicked() -> Answered {
+    Answered {
+        answer: Answer::panicked("width is <0>"),
+        worker: None,
+        attempt: 1,
+        waited_ms: 1,
+        took_us: 2,
+        bound: None,
+        coalesced: false,
+        memo_age_ms: None,
+    }
 }
 
 impl Fixture {
@@ -113,6 +177,7 @@ async fn every_page_names_its_distributor_and_time() {
         .map(str::to_owned)
         .into_iter()
         .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
+        .chain(["/functions/fib@1".to_owned()])
     {
         let page = fixture.get(&path).await;
         assert!(page.contains("d-4be19a77") && page.contains("as of "), "{path}");
@@ -126,12 +191,14 @@ async fn hostile_text_stays_text_on_every_page() {
     let view = sample::hostile(now_ms());
     let (worker, job) = (view.workers[0].id, view.recent[0].id);
     let under_way = job_of(&view);
+    let function = view.functions[0].name.bytes().map(|byte| format!("%{byte:02x}"));
+    let function: String = function.collect();
     let fixture = fixture(view, true);
     for path in ["/", "/?q=%22%3E%3Cscript%3E", "/functions", "/workers", "/jobs", "/page/jobs"]
         .map(str::to_owned)
         .into_iter()
         .chain([format!("/workers/{worker}"), format!("/jobs/{job}")])
-        .chain([format!("/jobs/{under_way}")])
+        .chain([format!("/jobs/{under_way}"), format!("/functions/{function}")])
     {
         let page = fixture.get(&path).await;
         let ours = page.matches("<script src=\"/assets/page.js\" defer></script>").count();
@@ -203,6 +270,108 @@ async fn a_cancelled_job_is_that_of_the_named_user() {
 }
 
 #[tokio::test]
+async fn a_failed_job_is_run_again_by_those_who_may_and_its_answer_shown() {
+    let view = sample::failing(now_ms());
+    let find = |wanted: fn(&view::RecentJob) -> bool| {
+        view.recent.iter().find(|job| wanted(job)).expect("one of the sample").id
+    };
+    let failed = find(view::RecentJob::is_failed);
+    let gone = find(|job| job.answer == "expired");
+    let done = find(|job| job.answer == "value");
+    let mut fixture = fixture(view.clone(), true);
+    let button = format!("action=\"/jobs/{failed}/retry\"");
+    let shows = async |fixture: &Fixture, may_act| {
+        let page = fixture.ask("GET", &format!("/jobs/{failed}"), may_act).await;
+        text(page).await.contains(&button)
+    };
+    assert_eq!([shows(&fixture, false).await, shows(&fixture, true).await], [false, true]);
+    for path in ["/", "/functions"] {
+        let page = |may_act| fixture.ask("GET", path, may_act);
+        let [with, without] = [page(true).await, page(false).await];
+        assert!(text(with).await.contains("/retry\"") && !text(without).await.contains("/retry\""));
+    }
+    let path = format!("/jobs/{failed}/retry");
+    assert_eq!(fixture.ask("POST", &path, false).await.status(), StatusCode::FORBIDDEN);
+    assert!(fixture.asked.try_recv().is_err());
+    let answer = text(fixture.ask("POST", &path, true).await).await;
+    let Some(Asked::Call(new)) = fixture.asked.recv().await else { panic!("it is called") };
+    assert!(answer.contains("width is &#60;0&#62;") && answer.contains(&format!("/jobs/{new}")));
+    let audit = fixture.get("/actions").await;
+    assert!(audit.contains(&format!("retried job {failed} of")), "{audit}");
+    let fine = fixture.ask("POST", &format!("/jobs/{done}/retry"), true).await;
+    assert_eq!(fine.status(), StatusCode::CONFLICT);
+    let gone = fixture.ask("POST", &format!("/jobs/{gone}/retry"), true).await;
+    assert_eq!(gone.status(), StatusCode::GONE);
+    assert!(text(gone).await.contains("Its arguments are gone"));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_or_drained_at_once_is_counted_first() {
+    let view = sample::busy(now_ms());
+    let live = view.workers.iter().filter(|worker| worker.state == view::WorkerState::Live);
+    let workers = live.count();
+    let mut fixture = fixture(view, true);
+    let wrong = fixture.get("/jobs/cancel?function=a+b").await;
+    assert!(wrong.contains("is no function") && !wrong.contains("method=\"post\""));
+    let path = "/jobs/cancel?function=fib&queued=on";
+    let asked = text(fixture.ask("GET", path, true).await).await;
+    assert!(
+        asked.contains("This would cancel 1,234 jobs") && asked.contains("<td class=\"n\">34</td>")
+    );
+    assert!(asked.contains("action=\"/jobs/cancel?function=fib&#38;queued=on\""), "{asked}");
+    assert!(!fixture.get(path).await.contains("method=\"post\""));
+    assert_eq!(fixture.ask("POST", path, false).await.status(), StatusCode::FORBIDDEN);
+    let nothing = fixture.ask("POST", "/jobs/cancel", true).await;
+    assert_eq!(nothing.headers()[header::LOCATION], "/jobs/cancel");
+    assert!(fixture.asked.try_recv().is_err(), "nothing was done yet");
+    let done = fixture.ask("POST", path, true).await;
+    assert_eq!(done.headers()[header::LOCATION], "/actions");
+    let filter = view::JobFilter {
+        function: "fib".parse().ok(),
+        queued: true,
+        ..view::JobFilter::default()
+    };
+    for most in [1000, 234] {
+        assert_eq!(fixture.asked.recv().await, Some(Asked::CancelSome(filter.clone(), most)));
+    }
+    let audit = fixture.get("/actions").await;
+    assert!(audit.contains("cancelled 1,234 jobs: fib@1 (1200 queued, 34 running)"), "{audit}");
+
+    let asked = text(fixture.ask("GET", "/workers/drain?q=", true).await).await;
+    assert!(asked.contains("No other worker takes jobs."), "{asked}");
+    let done = fixture.ask("POST", "/workers/drain?q=", true).await;
+    assert_eq!(done.headers()[header::LOCATION], "/actions");
+    for _ in 0..workers {
+        assert!(matches!(fixture.asked.recv().await, Some(Asked::Drain(_, true))));
+    }
+    assert!(fixture.get("/").await.contains(&format!("an operator drained {workers} workers")));
+}
+
+#[tokio::test]
+async fn what_was_slow_is_in_the_history_and_each_moment_leads_closer() {
+    let fixture = fixture(sample::idle(now_ms()), false);
+    for (span, closer) in
+        [("10m", None), ("hour", Some("10m")), ("day", Some("hour")), ("week", Some("day"))]
+    {
+        let page = fixture.get(&format!("/history?span={span}")).await;
+        assert!(page.len() < 100_000, "{span}: {}", page.len());
+        assert!(page.contains("href=\"/functions/primes%401\""), "{span}");
+        let links = page.matches("<a href=\"/history?span=").count();
+        assert_eq!(closer.is_some(), links > 100, "{span}: {links}");
+        if let Some(closer) = closer {
+            assert!(page.contains(&format!("<a href=\"/history?span={closer}&#38;to=")), "{page}");
+        }
+    }
+    let day = fixture.get("/history").await;
+    assert!(day.contains("class=\"gap\"") && day.contains("class=\"term\""));
+    assert!(day.contains("wait p95 9.0 s, run p95 30 s") && day.contains("failed</span>"));
+    let before = fixture.get("/history?span=week&to=1000000").await;
+    assert!(before.contains("Nothing is known of it.") && before.contains("No minute of it"));
+    let bad = fixture.ask("GET", "/history?span=year", false).await;
+    assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn without_a_token_there_are_no_actions() {
     let view = sample::busy(now_ms());
     let worker = view.workers[0].id;
@@ -215,7 +384,12 @@ async fn without_a_token_there_are_no_actions() {
 #[tokio::test]
 async fn an_unknown_page_is_a_problem_page() {
     let fixture = fixture(sample::busy(now_ms()), false);
-    for path in ["/jobs/x", "/jobs/0193c1a2700000000000000000000000", "/workers/nobody"] {
+    for path in [
+        "/functions/gone@1",
+        "/jobs/x",
+        "/jobs/0193c1a2700000000000000000000000",
+        "/workers/nobody",
+    ] {
         let answer = fixture.ask("GET", path, false).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
         assert!(text(answer).await.contains("Back to the status page"));
@@ -290,8 +464,8 @@ async fn streams_end_with_the_distributor() {
 async fn the_parts_of_the_largest_service_stay_small() {
     let fixture = fixture(sample::large(now_ms()), false);
     let page = fixture.get("/").await;
-    assert!(page.matches("<rect").count() <= 2000);
-    assert!(page.len() < 600_000, "{}", page.len());
+    assert!(page.matches("<rect").count() <= 1000);
+    assert!(page.len() < 300_000, "{}", page.len());
 }
 
 /// The security headers that the middleware sets.
@@ -309,7 +483,7 @@ async fn guarded(mut answer: Response) -> Response {
 #[expect(clippy::print_stderr, reason = "it prints the URLs")]
 async fn serve_samples() {
     type Sample = (&'static str, fn(u64) -> View);
-    let samples: [Sample; 12] = [
+    let samples: [Sample; 13] = [
         ("empty", sample::empty),
         ("idle", sample::idle),
         ("busy", sample::busy),
@@ -321,6 +495,7 @@ async fn serve_samples() {
         ("large", sample::large),
         ("failing", sample::failing),
         ("many functions", sample::many),
+        ("a thousand workers", sample::thousand),
         ("busy, logged in", sample::busy),
     ];
     let mut all = tokio::task::JoinSet::new();
@@ -338,10 +513,93 @@ async fn serve_samples() {
             loop {
                 ticks.tick().await;
                 let mut view = sample(now_ms());
+                view::Looks::default().assign(&mut view.functions);
                 view.problems = view::diagnose(&view);
                 fixture.views.send_replace(Arc::new(view));
             }
         });
     }
     all.join_next().await;
+}
+
+#[tokio::test]
+async fn how_far_a_job_is_is_a_bar_with_words() {
+    let mut view = sample::busy(now_ms());
+    let worker = &mut view.workers[1];
+    let (held, worker) = (&mut worker.held[1], worker.id);
+    let text = "row <40> of\n100".to_owned();
+    held.progress = Some(view::Progress { fraction: 0.4, text });
+    let job = held.id;
+    let fixture = fixture(view, false);
+    let says = "40 %: row &#60;40&#62; of\\n100";
+    let bar = format!("<progress value=\"0.400\" aria-label=\"{says}\"></progress>");
+    for path in ["/".to_owned(), "/workers".to_owned(), format!("/workers/{worker}")] {
+        let page = fixture.get(&path).await;
+        assert!(page.contains(&bar), "{path}: {page}");
+    }
+    let page = fixture.get(&format!("/jobs/{job}")).await;
+    assert!(page.contains("<progress value=\"0.400\"") && page.contains(says), "{page}");
+}
+
+#[tokio::test]
+async fn failures_are_on_the_page_with_what_they_say() {
+    let view = sample::failing(now_ms());
+    let job = view.failures[0].job;
+    let page = fixture(view.clone(), false).get("/").await;
+    let says = "index out of bounds: the len is 80, the index is 80";
+    let sentence = format!("; most often: {says}, at src/picture.rs:141:9.");
+    for text in
+        [sentence.as_str(), "panicked", "with [0,80,24]", "28 in the last 2 min", "ran out of time"]
+    {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(page.contains(&format!("<a href=\"/jobs/{job}\">")));
+    let page = fixture(sample::idle(now_ms()), false).get("/").await;
+    assert!(!page.contains("class=\"failures\""), "nothing fails");
+    let many = view::View { failures: vec![view.failures[0].clone(); 9], ..view };
+    let fixture = fixture(many, false);
+    let (front, all) = (fixture.get("/").await, fixture.get("/functions").await);
+    assert!(front.contains("and 5 more") && !all.contains("and 5 more"));
+    assert_eq!([front, all].map(|page| page.matches("with [0,80,24]").count()), [4, 9]);
+}
+
+#[tokio::test]
+async fn pages_of_a_thousand_workers_and_two_hundred_functions_are_small_and_find_any() {
+    let view = sample::thousand(now_ms());
+    let last = view.workers[999].id;
+    let fixture = fixture(view, true);
+    for path in ["/", "/workers", "/functions", "/jobs"] {
+        let page = fixture.get(path).await;
+        assert!(page.len() < 300_000, "{path}: {}", page.len());
+        assert!(!page.contains(&last.to_string()), "{path}");
+    }
+    let front = fixture.get("/").await;
+    assert!(front.contains("<a href=\"/workers?q=idle\">900 idle</a>"), "{front}");
+    assert!(front.contains("<a href=\"/functions\">and 176 more functions</a>"));
+    let found = fixture.get("/workers?q=node-500+4.2").await;
+    assert!(found.contains(&last.to_string()) && found.contains("value=\"node-500 4.2\""));
+    let second = fixture.get("/workers?q=node&page=2").await;
+    assert!(second.contains("51 to 100 of 1,000"));
+    assert!(second.contains("href=\"/workers?q=node&amp;page=3\""));
+    assert!(fixture.get("/workers?q=nowhere").await.contains("No worker matches."));
+    assert!(fixture.get("/functions?q=step-194").await.contains("pipeline.step-194@1"));
+}
+
+#[tokio::test]
+async fn the_page_of_a_function_has_its_versions_failures_slowest_jobs_and_callers() {
+    let mut view = sample::unserved(now_ms());
+    view.failures = sample::failing(now_ms()).failures;
+    let failed = view.recent.iter().find(|job| &*job.function == "mandelbrot@1" && job.is_failed());
+    let failed = failed.unwrap().id;
+    let client = view.recent[0].client;
+    let fixture = fixture(view, false);
+    let page = fixture.get("/functions/mandelbrot@1").await;
+    for text in ["4 workers serve it in 16 slots;", "Run p95", "points=\"0.0,", "Slowest jobs"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(page.contains(&format!("<a href=\"/jobs/{failed}\">")));
+    assert!(page.contains(&format!("<a href=\"/jobs?q={client}\">")));
+    assert!(!page.contains("fib@1") && !page.contains("primes@1"), "nothing of others");
+    let versions = fixture.get("/functions/sleep@1").await;
+    assert!(versions.contains("href=\"/functions/sleep%402\""));
 }

@@ -10,11 +10,15 @@ use simple_dist_protocol::{Attempt, Generation, JobKey, PoolId, codec, limits};
 
 use simple_dist_core::scheduler::Event;
 
+use tokio::time::Instant;
+
 use super::{Service, Session};
 use crate::wire::decode::{LeaderQueue, Source};
 
 /// How many queues are asked about at once: they share one round trip.
 const TOGETHER: usize = 32;
+/// How long a standby waits when it could not ask for the lock.
+const CLAIM_REST: Duration = Duration::from_secs(1);
 /// How soon a refused consumer is tried again: the previous leader's may not be gone yet.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -51,7 +55,7 @@ impl Service {
 
     pub(super) fn claim(&mut self) {
         let Some(session) = self.session.clone() else { return };
-        if !self.leading && !self.claiming {
+        if !self.leading && !self.claiming && self.claim_at <= Instant::now() {
             self.claiming = true;
             let locks = self.topology.leader();
             let asking = session.clone();
@@ -118,7 +122,10 @@ impl Service {
                 match claimed {
                     Ok(true) => self.start_term(session),
                     Ok(false) => tracing::debug!("another distributor is active"),
-                    Err(error) => tracing::warn!(%error, "cannot ask for the lock"),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot ask for the lock");
+                        self.claim_at = Instant::now() + CLAIM_REST;
+                    }
                 }
             }
             CallResult::Consumed(queue, Ok(())) => tracing::debug!(?queue, "consuming"),

@@ -7,15 +7,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use simple_dist_core::scheduler::{Effect, Event};
+use simple_dist_core::scheduler::{Effect, Event, Purity};
 use simple_dist_protocol::Outcome;
-use simple_dist_protocol::message::{
-    Answered, Delivered, Delivery, Ids, Marks, Noted, Submission, Submit,
-};
+use simple_dist_protocol::message::{Delivered, Delivery, Ids, Marks, Noted, Submission, Submit};
 use simple_dist_protocol::{ClientId, Generation, JobId, UserName};
 use tokio::sync::oneshot;
 
-use crate::handle::{HttpCall, Refused, Request};
+use crate::handle::{HttpAnswer, HttpCall, Refused, Request, entity_tag};
+use crate::view::JobFilter;
 use crate::web::peers::network;
 
 use super::{Service, unix_now};
@@ -29,7 +28,15 @@ pub(super) struct HttpCallers {
     user: UserName,
     /// Seeds the client ids, which are derived from callers' addresses.
     seed: ClientId,
-    waiting: HashMap<JobId, (ClientId, oneshot::Sender<Result<Answered, Refused>>)>,
+    waiting: HashMap<JobId, Caller>,
+}
+
+/// A caller, by the client id that it has here.
+#[derive(Debug)]
+struct Caller {
+    client: ClientId,
+    purity: Option<Purity>,
+    answer: oneshot::Sender<Result<HttpAnswer, Refused>>,
 }
 
 /// Who an effect is for.
@@ -50,19 +57,25 @@ impl HttpCallers {
     fn submit(
         &mut self,
         call: HttpCall,
-        answer: oneshot::Sender<Result<Answered, Refused>>,
+        purity: Option<Purity>,
+        answer: oneshot::Sender<Result<HttpAnswer, Refused>>,
     ) -> Event {
         let client = self.client_at(call.peer);
-        self.waiting.insert(call.id, (client, answer));
+        // What its answer is said to be the answer to is what it asks for.
+        let function = purity.as_ref().map(|purity| purity.function.to_string());
+        self.waiting.insert(call.id, Caller { client, purity, answer });
         let submission = Submission {
             id: call.id,
-            function: call.function.to_string(),
+            function: function.unwrap_or_else(|| call.function.to_string()),
             args: call.args,
             budget_ms: u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX),
             priority: call.priority,
             marks: Marks::default(),
             trace: call.trace,
             first: true,
+            progress: false,
+            has_fallback: false,
+            fresh: call.fresh,
         };
         let submit = Submit { client, generation: NO_LINK, jobs: vec![submission] };
         Event::Submitted { user: self.user.clone(), submit }
@@ -70,7 +83,7 @@ impl HttpCallers {
 
     /// Forgets a caller that went away; the event cancels its job.
     fn give_up(&mut self, id: JobId) -> Option<Event> {
-        let (client, _) = self.waiting.remove(&id)?;
+        let Caller { client, .. } = self.waiting.remove(&id)?;
         let ids = Ids { client, generation: NO_LINK, ids: vec![id] };
         Some(Event::Cancelled { user: self.user.clone(), ids })
     }
@@ -99,25 +112,29 @@ impl HttpCallers {
     }
 
     fn deliver(&mut self, client: ClientId, Delivery { id, body }: Delivery) -> Option<Event> {
-        let result = match body {
-            Delivered::Answer(answered) => Ok(answered),
-            Delivered::Unknown => Err(Refused::NotActive),
+        let answered = match body {
+            Delivered::Answer(answered) => Some(answered),
+            Delivered::Unknown => None,
+            // It did not ask.
+            Delivered::Progress(_) => return None,
             Delivered::Struck(marks) => {
                 let noted = Noted { client, generation: NO_LINK, id, marks };
                 return Some(Event::Noted { user: self.user.clone(), noted });
             }
         };
-        if let Some((_, caller)) = self.waiting.remove(&id) {
+        if let Some(Caller { purity, answer, .. }) = self.waiting.remove(&id) {
+            let answered = answered.ok_or(Refused::NotActive);
+            let result = answered.map(|it| HttpAnswer { answered: Some(it), purity });
             // A caller that is gone has given up, or is about to.
-            let _gone = caller.send(result);
+            let _gone = answer.send(result);
         }
         None
     }
 
     /// Fails all waiting calls: the scheduler has forgotten their jobs.
     pub(super) fn end_term(&mut self) {
-        for (_, (_, caller)) in self.waiting.drain() {
-            let _gone = caller.send(Err(Refused::NotActive));
+        for (_, caller) in self.waiting.drain() {
+            let _gone = caller.answer.send(Err(Refused::NotActive));
         }
     }
 }
@@ -130,8 +147,14 @@ impl Service {
             Request::Call(call, answer) => {
                 if self.scheduler.term().is_none() {
                     let _gone = answer.send(Err(Refused::NotActive));
+                    return;
+                }
+                let purity = self.scheduler.purity(&call.function, &call.args);
+                let tag = purity.as_ref().map(entity_tag);
+                if !call.fresh && tag.is_some_and(|tag| call.known.contains(&tag)) {
+                    let _gone = answer.send(Ok(HttpAnswer { answered: None, purity }));
                 } else {
-                    let event = self.callers.submit(call, answer);
+                    let event = self.callers.submit(call, purity, answer);
                     self.feed(event);
                 }
             }
@@ -152,11 +175,38 @@ impl Service {
             Request::Find(id, answer) => {
                 let _gone = answer.send(self.scheduler.find(id, now, unix_now()));
             }
+            Request::Failed(id, answer) => {
+                let _gone = answer.send(self.scheduler.failed_calls(id));
+            }
+            Request::Affected(filter, answer) => {
+                let _gone = answer.send(self.scheduler.affected(&filter));
+            }
+            Request::CancelSome(filter, most, answer) => {
+                let _gone = answer.send(self.cancel_some(&filter, most));
+            }
+            Request::History(asked, answer) => {
+                let _gone = answer.send(self.history.range(asked, unix_now().as_secs()));
+            }
+            Request::Acted(action, answer) => {
+                self.view_builder.acted(action);
+                self.publish_view();
+                let _gone = answer.send(());
+            }
             Request::List(most, answer) => {
                 let jobs = self.scheduler.jobs(most, now).into_iter();
                 let _gone = answer.send(jobs.map(crate::view::Job::UnderWay).collect());
             }
         }
+    }
+
+    fn cancel_some(&mut self, filter: &JobFilter, most: usize) -> Result<usize, Refused> {
+        if self.scheduler.term().is_none() {
+            return Err(Refused::NotActive);
+        }
+        let jobs = self.scheduler.some_of(filter, most);
+        let many = jobs.len();
+        jobs.into_iter().for_each(|job| self.feed(Event::CancelJob(job)));
+        Ok(many)
     }
 
     fn operator_request(&mut self, known: bool, event: Event) -> Result<(), Refused> {
@@ -176,7 +226,7 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use simple_dist_protocol::message::Answer;
+    use simple_dist_protocol::message::{Answer, Answered};
     use simple_dist_protocol::{Term, codec};
 
     use simple_dist_core::scheduler::{Origin, Token};
@@ -191,7 +241,9 @@ mod tests {
             timeout: Duration::from_secs(5),
             priority: 4,
             trace: None,
+            fresh: false,
             peer: None,
+            known: vec![],
         }
     }
 
@@ -209,7 +261,7 @@ mod tests {
     fn an_answer_reaches_its_caller_and_is_settled() {
         let (mut callers, id) = (HttpCallers::new(), JobId::new());
         let (answer, mut answered) = oneshot::channel();
-        let event = callers.submit(call(id), answer);
+        let event = callers.submit(call(id), None, answer);
         assert!(matches!(event, Event::Submitted { user, .. } if user == UserName::http()));
         let busy = Answered {
             answer: Answer::Busy,
@@ -218,10 +270,13 @@ mod tests {
             waited_ms: 0,
             took_us: 0,
             bound: None,
+            coalesced: false,
+            memo_age_ms: None,
         };
         let routed = callers.route(delivery(&callers, id, Delivered::Answer(busy.clone())));
         let Routed::ForHttp(events) = routed else { panic!("{routed:?}") };
         assert!(matches!(events[..], [Event::Settled { outcome: Outcome::Confirmed, .. }]));
+        let busy = HttpAnswer { answered: Some(busy), purity: None };
         assert_eq!(answered.try_recv(), Ok(Ok(busy)));
     }
 
@@ -238,7 +293,7 @@ mod tests {
     #[test]
     fn the_marks_of_a_struck_job_are_noted_at_once() {
         let (mut callers, id) = (HttpCallers::new(), JobId::new());
-        let marks = Marks { mark: true, strikes: vec![] };
+        let marks = Marks { mark: true, ..Marks::default() };
         let routed = callers.route(delivery(&callers, id, Delivered::Struck(marks.clone())));
         let Routed::ForHttp(events) = routed else { panic!("{routed:?}") };
         assert!(
@@ -250,7 +305,7 @@ mod tests {
     fn callers_are_told_of_the_end_of_a_term() {
         let (mut callers, id) = (HttpCallers::new(), JobId::new());
         let (answer, mut answered) = oneshot::channel();
-        let _event = callers.submit(call(id), answer);
+        let _event = callers.submit(call(id), None, answer);
         callers.end_term();
         assert_eq!(answered.try_recv(), Ok(Err(Refused::NotActive)));
     }

@@ -1,6 +1,7 @@
 //! Builds views: adds what only the process knows to the scheduler's view, and keeps the last known
 //! workers while there is no link.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use simple_dist_link::BrokerUrl;
@@ -8,7 +9,7 @@ use simple_dist_protocol::DistributorId;
 
 use simple_dist_core::scheduler::Scheduler;
 
-use super::{Phase, Seconds, View, Worker, WorkerState};
+use super::{Action, Looks, Phase, Seconds, View, Worker, WorkerState};
 
 /// Builds one view after another.
 #[derive(Debug)]
@@ -22,7 +23,13 @@ pub(crate) struct ViewBuilder {
     link: (bool, Duration),
     /// The live workers when the link was last up, and when that was.
     last: (Vec<Worker>, Duration),
+    looks: Looks,
+    /// What operators did, the newest first.
+    actions: VecDeque<Action>,
 }
+
+/// The most actions kept.
+const ACTIONS: usize = 100;
 
 impl ViewBuilder {
     /// A builder for this distributor on this broker.
@@ -35,7 +42,15 @@ impl ViewBuilder {
             connections: 0,
             link: (false, Duration::ZERO),
             last: (vec![], Duration::ZERO),
+            looks: Looks::default(),
+            actions: VecDeque::new(),
         }
+    }
+
+    /// Adds what an operator did.
+    pub(crate) fn acted(&mut self, action: Action) {
+        self.actions.truncate(ACTIONS - 1);
+        self.actions.push_front(action);
     }
 
     /// A view of the scheduler. `now` is the time since the process started, `unix_now` the same
@@ -65,6 +80,8 @@ impl ViewBuilder {
             let alive = view.workers.iter().filter(|worker| worker.state.is_alive());
             self.last = (alive.cloned().collect(), now);
         }
+        self.looks.assign(&mut view.functions);
+        view.actions = self.actions.iter().cloned().collect();
         view.problems = super::diagnose(&view);
         view
     }

@@ -89,6 +89,7 @@ impl Measure {
         let Some(span) = span else { return Self { number: "-".to_owned(), unit: "" } };
         let text = span.to_string();
         match text.split_once(' ') {
+            Some((number, "µs")) => Self { number: number.to_owned(), unit: "µs" },
             Some((number, "ms")) => Self { number: number.to_owned(), unit: "ms" },
             Some((number, "s")) => Self { number: number.to_owned(), unit: "s" },
             _ => Self { number: text, unit: "" },
@@ -110,9 +111,13 @@ pub(crate) fn percentiles(of: &Percentiles) -> Option<String> {
     if !near {
         return Some(format!("{p50} / {p95} / {p99}"));
     }
-    let (scale, unit) = if p99.0 < 1.0 { (1e3, "ms") } else { (1.0, "s") };
+    let (scale, unit) = match p99.0 {
+        tiny if tiny > 0.0 && tiny < 0.000_95 => (1e6, "µs"),
+        short if short < 1.0 => (1e3, "ms"),
+        _ => (1.0, "s"),
+    };
     let figures = |span: Seconds| match span.0 * scale {
-        small if small < 9.95 => format!("{small:.1}"),
+        small if small < 9.95 && unit != "µs" => format!("{small:.1}"),
         large => format!("{large:.0}"),
     };
     Some(format!("{} / {} / {} {unit}", figures(p50), figures(p95), figures(p99)))
@@ -136,6 +141,17 @@ pub(crate) fn coarse(span: Seconds) -> String {
 pub(crate) fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000 % 86_400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// `14:03`, UTC.
+pub(crate) fn clock(unix: u64) -> String {
+    format!("{:02}:{:02}", unix / 3600 % 24, unix / 60 % 60)
+}
+
+/// `Mon`, UTC.
+pub(crate) fn weekday(unix: u64) -> &'static str {
+    // The first of January 1970 was a Thursday.
+    ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(unix / 86_400 % 7) as usize]
 }
 
 /// How long before `now` something was; never negative, since clocks may differ.
@@ -177,6 +193,7 @@ mod tests {
             let some = |span| Some(Seconds(span));
             percentiles(&Percentiles { p50: some(p50), p95: some(p95), p99: some(p99), count: 3 })
         };
+        assert_eq!(text(0.000_002, 0.000_021, 0.000_3).as_deref(), Some("2 / 21 / 300 µs"));
         assert_eq!(text(0.002, 0.009, 0.02).as_deref(), Some("2.0 / 9.0 / 20 ms"));
         assert_eq!(text(0.4, 1.4, 12.0).as_deref(), Some("0.4 / 1.4 / 12 s"));
         assert_eq!(text(0.002, 1.4, 75.0).as_deref(), Some("2.0 ms / 1.4 s / 1 min 15 s"));

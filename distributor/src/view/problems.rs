@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use simple_dist_protocol::text;
+
 use super::format::{coarse, count, list, many};
 use super::{
     Function, Phase, Problem, ProblemKind, Sample, Seconds, Severity, View, Worker, WorkerState,
@@ -11,6 +13,8 @@ use super::{
 
 /// How many seconds refusals count as recent.
 const LATELY: usize = 60;
+/// The most characters of a message that a problem repeats.
+const WHY: usize = 80;
 /// The age from which a view is stale.
 const STALE: Seconds = Seconds(2.5);
 
@@ -183,10 +187,10 @@ fn of_functions(view: &View) -> Vec<Problem> {
         }
     }
     let kinds: [(_, _, _, Number); 2] = [
-        (Failing, "Jobs fail.", "failed", |function| function.lately.failed),
-        (TimingOut, "Jobs run out of time.", "ran out of time", |it| it.lately.timed_out),
+        (Failing, "fail", "failed", |function| function.lately.failed),
+        (TimingOut, "run out of time", "ran out of time", |it| it.lately.timed_out),
     ];
-    for (kind, headline, verb, of) in kinds {
+    for (kind, now, verb, of) in kinds {
         let some: Vec<_> = judged.iter().filter(|function| of(function) > 0).collect();
         let (bad, ended) = some.iter().fold((0, 0), |(bad, ended), function| {
             (bad + of(function), ended + function.lately.ended)
@@ -194,9 +198,11 @@ fn of_functions(view: &View) -> Vec<Problem> {
         let severity = if bad * 2 >= ended { Severity::Critical } else { Severity::Warning };
         if let Some((names, said)) = named(&some) {
             let (bad, ended) = (count(bad), many(ended, "job"));
+            let why = why(view, kind).map(|why| format!("; most often: {why}"));
+            let why = why.unwrap_or_default();
             problems.push(
-                Problem::new(kind, severity, headline)
-                    .saying(format!("{bad} of the last {ended} of {said} {verb}."))
+                Problem::new(kind, severity, &format!("Jobs of {said} {now}."))
+                    .saying(format!("{bad} of the last {ended} of {said} {verb}{why}."))
                     .about(names),
             );
         }
@@ -212,6 +218,16 @@ fn of_functions(view: &View) -> Vec<Problem> {
         );
     }
     problems
+}
+
+/// What those say that fail most often now, and where they panic.
+fn why(view: &View, kind: ProblemKind) -> Option<String> {
+    let now = view.failures.iter().filter(|group| group.lately > 0 && !group.rest);
+    let fail = now.filter(|_| kind == ProblemKind::Failing).filter(|it| it.kind != "expired");
+    let group = fail.max_by_key(|group| group.lately)?;
+    let said = text::line(group.message.as_deref()?, WHY).to_string();
+    let at = group.location.as_deref().map(|at| format!(", at {}", text::line(at, WHY)));
+    Some(format!("{}{}", said.trim_end_matches('.'), at.unwrap_or_default()))
 }
 
 fn named(functions: &[&Function]) -> Option<(Vec<Arc<str>>, String)> {
@@ -238,7 +254,17 @@ fn abandoned(view: &View) -> Option<Problem> {
         slots => format!("{} slots run jobs that nobody waits for any more.", count(slots)),
     };
     let headline = "Slots run what nobody waits for.";
-    Some(Problem::new(ProblemKind::Abandoned, Severity::Info, headline).saying(text))
+    let degraded = view.workers.iter().filter(|worker| worker.state == WorkerState::Degraded);
+    let degraded: Vec<String> = degraded.map(|worker| worker.id.short()).collect();
+    let (severity, text) = match degraded.as_slice() {
+        [] => (Severity::Info, text),
+        [one] => (Severity::Warning, format!("{text} They are half of those of {one} or more.")),
+        some => {
+            let some = many(some.len() as u64, "worker");
+            (Severity::Warning, format!("{text} Half or more of {some} are lost to that."))
+        }
+    };
+    Some(Problem::new(ProblemKind::Abandoned, severity, headline).saying(text))
 }
 
 fn refused_lately(view: &View) -> u64 {
@@ -270,167 +296,4 @@ fn unbalanced() -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::sample;
-    use super::*;
-    use ProblemKind as Kind;
-
-    const NOW: u64 = 1_700_000_123_000;
-
-    /// A sample, changed.
-    fn with(sample: fn(u64) -> View, change: impl FnOnce(&mut View)) -> View {
-        let mut view = sample(NOW);
-        change(&mut view);
-        view
-    }
-
-    #[track_caller]
-    fn check<const N: usize>(view: &View, problems: [(Kind, Severity); N]) -> Vec<Problem> {
-        let found = diagnose(view);
-        let kinds: Vec<_> = found.iter().map(|problem| (problem.kind, problem.severity)).collect();
-        assert_eq!(kinds, problems);
-        found
-    }
-
-    #[track_caller]
-    fn says(view: &View, text: &str) {
-        let found = diagnose(view);
-        assert!(found.iter().any(|problem| problem.text == text), "{found:?}");
-    }
-
-    #[test]
-    fn an_idle_service_has_nothing_wrong() {
-        check(&sample::idle(NOW), []);
-    }
-
-    #[test]
-    fn a_service_without_workers_asks_for_one() {
-        let found = check(&sample::empty(NOW), [(Kind::NoWorkers, Severity::Warning)]);
-        assert!(found[0].blocks);
-        let waiting = with(sample::empty, |view| view.totals.queued = 1);
-        check(&waiting, [(Kind::NoWorkers, Severity::Critical)]);
-        says(&waiting, "No workers; 1 job waits for one.");
-    }
-
-    #[test]
-    fn lost_workers_are_reported_with_those_not_listed() {
-        let lost = |workers, jobs| {
-            with(sample::lost, |view| {
-                (view.totals.lost, view.totals.lost_gave_back) = (workers, jobs);
-            })
-        };
-        check(&lost(1, 4), [(Kind::WorkersLost, Severity::Warning)]);
-        says(&lost(1, 4), "One worker was lost 34 s ago; 4 jobs were placed again.");
-        says(&lost(1, 0), "One worker was lost 34 s ago; no job was placed again.");
-        says(&lost(300, 1), "300 workers were lost, the last 34 s ago; 1 job was placed again.");
-        let last = with(sample::lost, |view| view.totals.workers = 0);
-        check(&last, [(Kind::NoWorkers, Severity::Critical)]);
-        says(&last, "No workers: the last was lost 34 s ago; 40 jobs wait for one.");
-    }
-
-    #[test]
-    fn a_called_function_without_workers_comes_before_skew() {
-        let view = sample::unserved(NOW);
-        let found =
-            check(&view, [(Kind::Unserved, Severity::Critical), (Kind::Skew, Severity::Warning)]);
-        assert_eq!(found[0].functions, ["render@3".into()]);
-        says(&view, "render@3 is called, but no worker serves it.");
-    }
-
-    #[test]
-    fn an_unused_function_without_workers_is_reported_last() {
-        let quiet = with(sample::idle, |view| view.functions[0].workers = 0);
-        check(&quiet, [(Kind::Unserved, Severity::Info)]);
-        says(&quiet, "fib@1 has no worker; nobody calls it now.");
-        let refused = with(sample::idle, |view| {
-            view.functions[0].workers = 0;
-            view.series.last_mut().unwrap().refused = 1;
-        });
-        let found =
-            check(&refused, [(Kind::Refused, Severity::Warning), (Kind::Unserved, Severity::Info)]);
-        assert_eq!(found[1].text, "fib@1 has no worker.");
-    }
-
-    #[test]
-    fn failing_functions_are_a_problem_and_severe_if_half_of_their_jobs_fail() {
-        let failing = |failed| {
-            with(sample::idle, |view| {
-                view.functions[1].lately.ended = 10;
-                view.functions[1].lately.failed = failed;
-            })
-        };
-        check(&failing(1), [(Kind::Failing, Severity::Warning)]);
-        check(&failing(5), [(Kind::Failing, Severity::Critical)]);
-        says(&failing(2), "2 of the last 10 jobs of primes@1 failed.");
-    }
-
-    #[test]
-    fn expiry_is_not_a_failure() {
-        let view = with(sample::idle, |view| {
-            view.functions[1].lately.ended = 10;
-            view.functions[1].lately.timed_out = 3;
-        });
-        check(&view, [(Kind::TimingOut, Severity::Warning)]);
-        says(&view, "3 of the last 10 jobs of primes@1 ran out of time.");
-    }
-
-    #[test]
-    fn slots_with_abandoned_runs_are_reported() {
-        let view = with(sample::busy, |view| view.totals.abandoned = 2);
-        check(&view, [(Kind::Abandoned, Severity::Info)]);
-        says(&view, "2 slots run jobs that nobody waits for any more.");
-    }
-
-    #[test]
-    fn refusals_are_reported_for_a_minute() {
-        let refused =
-            |second: usize| with(sample::idle, |view| view.series[119 - second].refused = 1);
-        check(&refused(59), [(Kind::Refused, Severity::Warning)]);
-        check(&refused(60), []);
-    }
-
-    #[test]
-    fn a_lost_connection_is_the_only_problem() {
-        let view = sample::down(NOW);
-        let found = check(&view, [(Kind::BrokerDown, Severity::Critical)]);
-        assert!(found[0].blocks);
-    }
-
-    #[test]
-    fn a_late_beat_and_a_silent_or_blocked_broker_are_reported() {
-        let late = with(sample::busy, |view| view.workers[0].state = WorkerState::Unreachable);
-        check(&late, [(Kind::WorkersLate, Severity::Warning)]);
-        let blocked = with(sample::busy, |view| {
-            (view.broker.blocked, view.broker.sure) = (true, false);
-        });
-        let found = check(
-            &blocked,
-            [(Kind::BrokerBlocked, Severity::Critical), (Kind::BrokerSilent, Severity::Warning)],
-        );
-        assert!(found.iter().all(|problem| problem.blocks));
-    }
-
-    #[test]
-    fn a_standby_names_who_leads() {
-        let view = sample::standby(NOW);
-        check(&view, [(Kind::Standby, Severity::Warning)]);
-        let text =
-            "This distributor is on standby; d-0c7d81c2 is active, with 40 jobs waiting there.";
-        says(&view, text);
-        let alone = Phase::Standby { active: None, backlog: None };
-        let alone = with(sample::standby, |view| view.distributor.phase = alone);
-        check(&alone, [(Kind::Leaderless, Severity::Critical)]);
-    }
-
-    #[test]
-    fn an_imbalance_of_the_counters_is_reported_as_a_bug() {
-        let view = with(sample::busy, |view| view.books.done += 1);
-        check(&view, [(Kind::Books, Severity::Critical)]);
-    }
-
-    #[test]
-    fn a_stale_view_is_its_own_problem() {
-        assert_eq!(stale(Seconds(2.4)), None);
-        assert!(stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
-    }
-}
+mod tests;

@@ -176,8 +176,14 @@ pub(crate) fn failing(unix_ms: u64) -> View {
     (view.totals.lost, view.totals.lost_gave_back) = (300, 812);
     (view.totals.empty_in, view.totals.grows) = (None, true);
     view.totals.abandoned = 1;
+    view.failures = failures(&view);
+    for (place, sample) in view.series.iter_mut().enumerate().skip(70) {
+        sample.failed = place as u64 % 3;
+    }
     view.workers[0].abandoned = 1;
-    view.workers[0].held[0].abandoned = true;
+    if let Some(job) = view.workers[0].held.first_mut() {
+        job.abandoned = true;
+    }
     let books = &mut view.books;
     (books.failed, books.timed_out, books.cancelled) = (34, 12, 3);
     books.failed_by = counts([("panicked", 34)]);
@@ -286,13 +292,48 @@ pub(crate) fn large(unix_ms: u64) -> View {
     view
 }
 
+/// A thousand workers, most of them idle, and two hundred functions.
+pub(crate) fn thousand(unix_ms: u64) -> View {
+    let mut view = busy(unix_ms);
+    let (lanes, held) = (view.stream.lanes.clone(), view.workers[0].held.clone());
+    view.workers = (1..=1000).map(worker).collect();
+    for (place, worker) in view.workers.iter_mut().enumerate() {
+        worker.silent = Seconds(0.4);
+        worker.version = "4.2.0".to_owned();
+        match place {
+            ..97 => (worker.held, worker.busy, worker.holds) = (held.clone(), 3, held.len()),
+            97 => worker.state = WorkerState::Late,
+            98 => worker.state = WorkerState::Lost,
+            99 => worker.state = WorkerState::Degraded,
+            _ => {}
+        }
+    }
+    let shown =
+        (1..=32).flat_map(|number| lanes.iter().take(4).zip(0..).map(move |it| (number, it)));
+    let lane = |(number, (lane, slot)): (u128, (&Lane, u32))| Lane {
+        worker: worker_id(number),
+        slot,
+        bars: history(unix_ms, worker_id(number), slot),
+        ..lane.clone()
+    };
+    view.stream = Stream { lanes: shown.map(lane).collect(), local: Vec::new(), more: 3872 };
+    let name = |number: usize| -> Arc<str> { format!("pipeline.step-{number:03}@1").into() };
+    let more = (0..195).map(|number| function(&name(number)));
+    view.functions.extend(more);
+    for (place, function) in view.functions.iter_mut().enumerate() {
+        work(function, place as u64 % 7 + 1);
+    }
+    view.totals = Totals { workers: 999, slots: 3996, busy: 291, lost: 1, ..view.totals };
+    view
+}
+
 /// Some jobs as a scheduler reports them: one in its second attempt, and one that ended.
 pub(crate) fn jobs(view: &View) -> Vec<Job> {
     let under_way = view.workers.iter().flat_map(|worker| {
         worker.held.iter().map(move |held| {
             let started = held.age.0;
             let moment = |after, what| TimelineEntry { after: Seconds(after), what };
-            let (attempt, pool) = (held.attempt, PoolId::of(&[]));
+            let (attempt, pool) = (held.attempt, PoolId::of(&[], false));
             let first = JobEvent::Placed { attempt: 1, pool };
             let mut timeline = vec![moment(0.0, JobEvent::Submitted), moment(0.4, first)];
             if attempt > 1 {
@@ -314,9 +355,11 @@ pub(crate) fn jobs(view: &View) -> Vec<Job> {
                 place_age: held.age,
                 worker: Some(worker.id),
                 slot: held.slot,
+                progress: held.progress.clone(),
                 attempts: attempt,
                 mark: false,
                 strikes: if attempt > 1 { vec![worker_id(9).to_string()] } else { Vec::new() },
+                crashes: Vec::new(),
                 arguments: None,
                 timeline,
             })

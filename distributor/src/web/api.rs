@@ -1,6 +1,7 @@
 //! The JSON API: reading the view, calling functions, operator actions.
 
 mod actions;
+mod caching;
 mod call;
 mod events;
 mod reads;
@@ -25,8 +26,13 @@ pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
         .route("/functions", get(reads::functions))
         .route("/functions/{name}", get(reads::function))
         .route("/functions/{name}/call", post(call::call))
+        .route("/failures", get(reads::failures))
         .route("/jobs", get(reads::jobs))
+        .route("/jobs/cancel", post(actions::cancel_all))
         .route("/jobs/{id}", get(reads::job))
+        .route("/jobs/{id}/retry", post(actions::retry))
+        .route("/actions", get(reads::actions))
+        .route("/history", get(reads::history))
         .route("/jobs/{id}/cancel", post(actions::cancel))
         .route("/stream", get(reads::stream))
         .route("/clients", get(reads::clients))
@@ -37,13 +43,14 @@ pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
 /// The handlers, for the documentation.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    components(schemas(reads::JobState)),
+    components(schemas(reads::JobState, crate::history::Span)),
     paths(
         reads::status,
         reads::workers,
         reads::worker,
         reads::functions,
         reads::function,
+        reads::failures,
         reads::jobs,
         reads::job,
         reads::stream,
@@ -52,6 +59,10 @@ pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
         actions::drain,
         actions::resume,
         actions::cancel,
+        actions::cancel_all,
+        actions::retry,
+        reads::actions,
+        reads::history,
         events::events,
     )
 )]

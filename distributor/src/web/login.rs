@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::header::SET_COOKIE;
-use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::post;
 use serde::Deserialize;
 
@@ -38,12 +38,12 @@ async fn login(
     if !token.is(login.token.trim().as_bytes()) {
         counters::WRONG_TOKENS.add();
         tracing::warn!("a login with a wrong token");
-        return Ok(Redirect::to("/login?wrong").into_response());
+        return Ok(settings.base_path.to("/login?wrong").into_response());
     }
     let cookie = session::begin(token, unix_time());
-    Ok((AppendHeaders([(SET_COOKIE, cookie)]), Redirect::to("/")).into_response())
+    Ok((AppendHeaders([(SET_COOKIE, cookie)]), settings.base_path.to("/")).into_response())
 }
 
-async fn logout() -> Response {
-    (AppendHeaders([(SET_COOKIE, session::end())]), Redirect::to("/")).into_response()
+async fn logout(State(settings): State<Settings>) -> Response {
+    (AppendHeaders([(SET_COOKIE, session::end())]), settings.base_path.to("/")).into_response()
 }

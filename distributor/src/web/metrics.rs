@@ -19,11 +19,14 @@ use self::text::Text;
 use super::middleware::unix_time;
 use crate::counters;
 use crate::handle::Handle;
-use crate::view::{Distribution, Function, Phase, View, WorkerState};
+use crate::view::{Distribution, Function, Phase, Saved, View, WorkerState};
 use crate::wire::decode::DecodeError;
 
 /// The most functions with separate samples: the first by name.
 const FUNCTIONS: usize = 100;
+/// The answers that are counted from zero, so that the first of a kind is an increase.
+const ANSWERS: [&str; 7] =
+    ["bad_arguments", "busy", "failed", "not_served", "panicked", "poisoned", "too_large"];
 /// The label of all others.
 const OTHER: &str = "other";
 /// The media type of Prometheus' text format.
@@ -144,6 +147,10 @@ fn books(text: &mut Text, view: &View) {
     let kinds =
         |name: &str, help: &str, label: &str, by: &BTreeMap<String, u64>, text: &mut Text| {
             text.family(name, "counter", help);
+            let known = if label == "answer" { &ANSWERS[..] } else { &[] };
+            for kind in known.iter().filter(|kind| !by.contains_key(**kind)) {
+                text.sample(name, &[(label, kind)], 0.0);
+            }
             for (kind, number) in by {
                 text.sample(name, &[(label, kind)], *number as f64);
             }
@@ -178,12 +185,21 @@ fn books(text: &mut Text, view: &View) {
         "The share of runs local to clients, 0 to 1",
         totals.local_share,
     );
+    let memo = &view.memo;
+    text.gauge("simple_dist_memo_answers", "Kept answers", count(memo.answers));
+    text.gauge("simple_dist_memo_bytes", "Bytes that they take", count(memo.bytes));
+    text.counter(
+        "simple_dist_memo_evicted_total",
+        "Kept answers that made room for others",
+        count(memo.evicted),
+    );
     text.gauge("simple_dist_clients", "Clients heard from recently", view.clients.len() as f64);
 }
 
 fn workers(text: &mut Text, view: &View) {
-    const STATES: [WorkerState; 6] = [
+    const STATES: [WorkerState; 7] = [
         WorkerState::Live,
+        WorkerState::Degraded,
         WorkerState::Draining,
         WorkerState::Late,
         WorkerState::Unreachable,
@@ -235,6 +251,19 @@ const GAUGES: [(&str, &str, Number); 6] = [
     ("simple_dist_function_running", "Its running jobs", |of| of.running as f64),
 ];
 
+type Pair = fn(&Saved) -> [f64; 2];
+
+const SAVED: [(&str, &str, Pair); 2] = [
+    (
+        "simple_dist_function_runs_saved_total",
+        "Its jobs that the run of an equal one answered",
+        |of| [of.coalesced as f64, of.memo as f64],
+    ),
+    ("simple_dist_function_saved_seconds_total", "How long they would have run", |of| {
+        [of.coalesced_seconds.0, of.memo_seconds.0]
+    }),
+];
+
 fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
     for (name, help, number) in GAUGES {
         text.family(name, "gauge", help);
@@ -248,6 +277,15 @@ fn functions(text: &mut Text, functions: &[Labelled<'_>]) {
         for (answer, count) in summed(all.iter().map(|function| &function.answers)) {
             let labels = [("function", *label), ("answer", answer)];
             text.sample("simple_dist_function_jobs_total", &labels, count);
+        }
+    }
+    for (name, help, number) in SAVED {
+        text.family(name, "counter", help);
+        for (label, all) in functions {
+            for (place, by) in ["coalesced", "memo"].into_iter().enumerate() {
+                let sum = all.iter().map(|function| number(&function.saved)[place]).sum();
+                text.sample(name, &[("function", *label), ("by", by)], sum);
+            }
         }
     }
     text.family("simple_dist_local_runs_total", "counter", "Local runs of clients, by reason");

@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -18,6 +18,7 @@ use crate::counters;
 use crate::page::{self, Visitor};
 
 use super::access::{self, Access, Decision};
+use super::base::BasePath;
 use super::host;
 use super::memory::{Limits, MemoryBudget, hold_until_sent};
 use super::peers::Peer;
@@ -26,7 +27,7 @@ use super::settings::Settings;
 
 /// The most bytes in the body of a request; calls have their own limit.
 const BODY_BYTES: usize = 64 * 1024;
-/// How long any request may take, except a call, which has its own timeout, and an event stream.
+/// How long any request may take, except a call or a retry, which has its own timeout, and an event stream.
 const REQUEST: Duration = Duration::from_secs(30);
 /// The most event streams open at once.
 const STREAMS: usize = 64;
@@ -49,11 +50,12 @@ const HEADERS: [(&str, &str); 6] = [
 /// Wraps these routes in all layers.
 pub(crate) fn apply(routes: Router, settings: Settings, bounds: Limits) -> Router {
     let (streams, settings) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(settings));
+    let base = settings.base_path.clone();
     routes
         .route_layer(from_fn_with_state(streams, limit))
         .route_layer(from_fn_with_state(Arc::clone(&settings), require_access))
         // The two layers above run only for existing routes asked with the right method.
-        .fallback(not_found)
+        .fallback(async move |headers: HeaderMap| not_found(&base, &headers))
         .method_not_allowed_fallback(async || {
             Problem::new(Kind::MethodNotAllowed, "see the header `allow`")
         })
@@ -64,9 +66,9 @@ pub(crate) fn apply(routes: Router, settings: Settings, bounds: Limits) -> Route
         .layer(from_fn(add_headers))
 }
 
-async fn not_found(headers: HeaderMap) -> Response {
-    if access::wants_page(&headers) {
-        return page::not_found();
+fn not_found(base: &BasePath, headers: &HeaderMap) -> Response {
+    if access::wants_page(headers) {
+        return page::not_found(base);
     }
     Problem::new(Kind::NotFound, "no such page; see /openapi.json").into_response()
 }
@@ -115,7 +117,7 @@ async fn require_access(
             request.extensions_mut().insert(Visitor { may_act });
             next.run(request).await
         }
-        Decision::LoginPage => Redirect::to("/login").into_response(),
+        Decision::LoginPage => settings.base_path.to("/login").into_response(),
         Decision::Refuse(kind, detail) => Problem::new(kind, detail).into_response(),
     }
 }
@@ -133,7 +135,8 @@ async fn limit(State(streams): State<Arc<Semaphore>>, request: Request, next: Ne
         };
         return hold_until_sent(next.run(request).await, permit);
     }
-    if Access::of(request.method(), request.uri().path()) == Access::Call {
+    let path = request.uri().path();
+    if Access::of(request.method(), path) == Access::Call || path.ends_with("/retry") {
         return next.run(request).await;
     }
     timeout(REQUEST, next.run(request))

@@ -7,10 +7,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
+use simple_dist_protocol::message::Crash;
 use simple_dist_protocol::{JobId, WorkerId, text};
 use utoipa::ToSchema;
 
 use crate::handle::Refused;
+use crate::view::CrashReport;
 
 /// The media type of an error.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -24,7 +26,8 @@ const SOON: u32 = 1;
 pub(crate) struct Problem {
     /// `urn:simple-dist:problem:` and the kind. A kind never changes its name.
     #[serde(rename = "type")]
-    pub(crate) kind: String,
+    #[schema(value_type = String)]
+    pub(crate) kind: Box<str>,
     /// The kind in words.
     pub(crate) title: &'static str,
     /// The HTTP status.
@@ -34,11 +37,16 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The id of the job, if one was created.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) job: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) job: Option<Box<str>>,
     /// The ids of the workers that were lost while running the job.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     #[schema(value_type = Vec<String>, required = false)]
     pub(crate) workers: Box<[String]>,
+    /// The processes that the job ended.
+    #[serde(skip_serializing_if = "<[CrashReport]>::is_empty")]
+    #[schema(value_type = Vec<CrashReport>, required = false)]
+    pub(crate) crashes: Box<[CrashReport]>,
     /// The error that the function returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Box<Value>>,
@@ -63,6 +71,10 @@ pub(crate) enum Kind {
     Slow,
     /// The job has already ended.
     Conflict,
+    /// The job has not failed.
+    NotFailed,
+    /// It was here, but is not kept any more.
+    Gone,
     /// The job was cancelled before it ended.
     Cancelled,
     /// Arguments or value are over the limit.
@@ -77,7 +89,7 @@ pub(crate) enum Kind {
     Panicked,
     /// The function does not take these arguments.
     BadArguments,
-    /// Workers were lost while running the job, so it is not run again.
+    /// Workers, or processes of theirs, were lost while running the job, so it is not run again.
     Poisoned,
     /// A bug in the distributor.
     Internal,
@@ -109,6 +121,8 @@ impl Kind {
             }
             Self::Slow => (Code::REQUEST_TIMEOUT, "slow", "the request took too long"),
             Self::Conflict => (Code::CONFLICT, "ended", "the job has already ended"),
+            Self::NotFailed => (Code::CONFLICT, "not-failed", "the job has not failed"),
+            Self::Gone => (Code::GONE, "gone", "no longer kept"),
             Self::Cancelled => (Code::CONFLICT, "cancelled", "the job was cancelled"),
             Self::TooLarge => (Code::PAYLOAD_TOO_LARGE, "too-large", "over the limit"),
             Self::NotJson => (Code::UNSUPPORTED_MEDIA_TYPE, "not-json", "the body is not JSON"),
@@ -121,7 +135,7 @@ impl Kind {
                 (Code::BAD_REQUEST, "bad-arguments", "the function does not take these arguments")
             }
             Self::Poisoned => {
-                (Code::INTERNAL_SERVER_ERROR, "poisoned", "workers were lost while running the job")
+                (Code::INTERNAL_SERVER_ERROR, "poisoned", "the job ended what ran it too often")
             }
             Self::Internal => (Code::INTERNAL_SERVER_ERROR, "internal", "the distributor failed"),
             Self::BadValue => {
@@ -144,19 +158,20 @@ impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (status, name, title) = kind.parts();
         Self {
-            kind: format!("{TYPES}{name}"),
+            kind: format!("{TYPES}{name}").into(),
             title,
             status: status.as_u16(),
             detail: detail.into(),
             job: None,
             workers: Box::default(),
+            crashes: Box::default(),
             error: None,
         }
     }
 
     /// Adds the job it is about.
     pub(crate) fn of(mut self, job: JobId) -> Self {
-        self.job = Some(job.to_string());
+        self.job = Some(job.to_string().into());
         self
     }
 
@@ -169,6 +184,14 @@ impl Problem {
     /// Adds the workers that were lost.
     pub(crate) fn naming(mut self, workers: &[WorkerId]) -> Self {
         self.workers = workers.iter().map(ToString::to_string).collect();
+        self
+    }
+}
+
+impl Problem {
+    /// Adds how the processes ended that ran the job.
+    pub(crate) fn telling(mut self, crashes: &[Crash]) -> Self {
+        self.crashes = crashes.iter().map(CrashReport::from).collect();
         self
     }
 }

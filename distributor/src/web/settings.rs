@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use subtle::ConstantTimeEq;
 
+use super::base::BasePath;
+
 /// The default address of the page and the API.
 pub const LISTEN: &str = "127.0.0.1:8080";
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub token: Option<Secret>,
     /// Host names to accept, besides the loopback ones and IP addresses.
     pub hosts: Vec<String>,
+    /// The path under which a proxy shows the page and the API.
+    pub base_path: BasePath,
     /// Whether reading needs no token, on any address.
     pub open_reads: bool,
     /// Whether the distributor must not start if it cannot listen there. Otherwise it warns and
@@ -50,12 +54,16 @@ pub enum SettingsError {
     /// The name is not a host name.
     #[error("{0:?} is not a host name; write it without a scheme or a path")]
     Host(String),
+    /// The path is not made of names after slashes.
+    #[error("{0:?} is not a path like /dist")]
+    BasePath(String),
 }
 
 impl Settings {
     /// Settings that listen on this address, without a token.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, token: None, hosts: Vec::new(), open_reads: false, required: true }
+        let base_path = BasePath::default();
+        Self { listen, token: None, hosts: vec![], base_path, open_reads: false, required: true }
     }
 
     /// Checks the settings against each other.

@@ -4,11 +4,15 @@
 
 use simple_dist_link::{ConsumerTag, Delivery};
 use simple_dist_protocol::message::{
-    Answer, Answers, End, FromClient, FromWorker, Presence, Submit, VERSION,
+    Answer, Answers, End, FromClient, FromWorker, Submit, VERSION,
 };
 use simple_dist_protocol::{UserName, codec, limits};
 
+use super::wills::Wills;
 use simple_dist_core::scheduler::{Event, Via};
+
+/// The most characters kept of where a function panicked.
+const LOCATION: usize = 200;
 
 /// The queues that a distributor consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +23,8 @@ pub(crate) enum Source {
     Beats,
     /// The active distributor's presence.
     Presence,
+    /// The wills of workers whose links have ended.
+    Wills,
 }
 
 /// The queues that only the active distributor consumes.
@@ -33,9 +39,10 @@ pub(crate) enum LeaderQueue {
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Beats,
         Self::Presence,
+        Self::Wills,
         Self::Leader(LeaderQueue::Submissions),
         Self::Leader(LeaderQueue::ClientControl),
         Self::Leader(LeaderQueue::Answers),
@@ -93,10 +100,13 @@ impl DecodeError {
     }
 }
 
-/// The event that a delivery carries.
-pub(crate) fn event(delivery: &Delivery) -> Result<Event, DecodeError> {
+/// The event that a delivery carries; none for a will that another distributor wrote.
+pub(crate) fn event(delivery: &Delivery, wills: &Wills) -> Result<Option<Event>, DecodeError> {
     let queue = match delivery.tag.whose(&Source::ALL) {
-        Source::Presence => return decode::<Presence>(&delivery.body).map(Event::PresenceSeen),
+        Source::Presence => {
+            return decode(&delivery.body).map(|presence| Some(Event::PresenceSeen(presence)));
+        }
+        Source::Wills => return Ok(wills.read(decode(&delivery.body)?)),
         Source::Beats => None,
         Source::Leader(queue) => Some(queue),
     };
@@ -104,7 +114,7 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, DecodeError> {
     if delivery.version != Some(VERSION) {
         return Err(DecodeError::Version);
     }
-    match queue {
+    let event = match queue {
         Some(LeaderQueue::Submissions) => match decode(&delivery.body)? {
             FromClient::Submit(submit) => {
                 list(submit.jobs.len())?;
@@ -132,7 +142,8 @@ pub(crate) fn event(delivery: &Delivery) -> Result<Event, DecodeError> {
         Some(LeaderQueue::Answers) => from_worker(user, &delivery.body, Via::Results),
         None if delivery.body.len() > limits::BEAT_BYTES => Err(DecodeError::Large),
         None => from_worker(user, &delivery.body, Via::Beats),
-    }
+    };
+    event.map(Some)
 }
 
 /// A previous leader may have read a redelivered message and died before it acked it, so none of
@@ -152,6 +163,10 @@ fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, DecodeErr
             list(started.jobs.len())?;
             Ok(Event::Started { user, started, via })
         }
+        FromWorker::Progress(progressed) => {
+            list(progressed.jobs.len())?;
+            Ok(Event::Progress { user, progressed })
+        }
         FromWorker::Beat(beat) => Ok(Event::Beat { user, beat }),
     }
 }
@@ -162,7 +177,17 @@ pub(crate) fn enforce_limits(event: &mut Event) -> usize {
     let Event::Answers { answers: Answers { jobs, .. }, .. } = event else { return 0 };
     let mut oversized = 0;
     for ended in jobs {
-        let End::Answer(answer) = &mut ended.end else { continue };
+        let answer = match &mut ended.end {
+            End::Answer(answer) => answer,
+            End::Crashed(crash) => {
+                crash.curb();
+                continue;
+            }
+            End::Returned { .. } => continue,
+        };
+        if let Answer::Panicked { location: Some(location), .. } = answer {
+            cut(location, LOCATION);
+        }
         match answer {
             Answer::Value(value) | Answer::Failed { error: value, .. }
                 if value.len() > limits::ARGUMENT_BYTES =>
@@ -174,10 +199,7 @@ pub(crate) fn enforce_limits(event: &mut Event) -> usize {
             Answer::Failed { message, .. }
             | Answer::Panicked { message, .. }
             | Answer::BadArguments { message } => {
-                if let Some((end, _)) = message.char_indices().nth(limits::MESSAGE_CHARS) {
-                    message.truncate(end);
-                    message.shrink_to_fit();
-                }
+                cut(message, limits::MESSAGE_CHARS);
             }
             Answer::Value(_)
             | Answer::Poisoned { .. }
@@ -189,6 +211,13 @@ pub(crate) fn enforce_limits(event: &mut Event) -> usize {
         }
     }
     oversized
+}
+
+fn cut(text: &mut String, characters: usize) {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
 }
 
 fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
@@ -238,6 +267,9 @@ mod tests {
             marks: Marks::default(),
             trace: None,
             first,
+            progress: false,
+            has_fallback: false,
+            fresh: false,
         };
         for (said, redelivered, first) in
             [(true, false, true), (true, true, false), (false, false, false)]
@@ -263,9 +295,14 @@ mod tests {
         let (long, cut) = ("ä".repeat(100_000), "ä".repeat(limits::MESSAGE_CHARS));
         let panicked = |message: &String| {
             let message = message.clone();
-            Answer::Panicked { message, unsendable: true }
+            Answer::unsendable(message)
         };
         check(panicked(&long), panicked(&cut), 0);
+        let at = |place: &str| {
+            let location = Some(place.to_owned());
+            Answer::Panicked { message: String::new(), unsendable: false, location }
+        };
+        check(at(&long), at(&"ä".repeat(LOCATION)), 0);
         let failed = |message: &String| {
             let (message, error) = (message.clone(), Bytes::new());
             Answer::Failed { message, error }

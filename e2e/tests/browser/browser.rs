@@ -1,6 +1,5 @@
 //! A headless Chromium for one test.
 
-use std::net::TcpListener;
 use std::panic::Location;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
+use simple_dist_e2e::free_port;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
@@ -36,12 +36,6 @@ impl Drop for Driver {
     }
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
 impl Browser {
     /// Starts a browser with scripts.
     pub(crate) async fn new() -> Self {
@@ -56,7 +50,8 @@ impl Browser {
     async fn start(preferences: serde_json::Value) -> Self {
         let turn = TURN.lock().await;
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
-        let port = free_port();
+        let address = free_port();
+        let (_, port) = address.rsplit_once(':').expect("it has a port");
         let driver = Command::new(&program)
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())

@@ -60,6 +60,64 @@ async fn a_killed_worker_is_shown_lost_within_three_seconds() -> Result<(), CmdE
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn which_function_fails_and_why_is_seen_at_once() -> Result<(), CmdError> {
+    let (cluster, address) = Cluster::with_page("node-1").await;
+    let browser = Browser::new().await;
+    browser.page.goto(&address).await?;
+    browser.sees("#functions tr", "fail@1", SOON).await;
+    let client = cluster.client();
+    for number in [1, 2] {
+        let call = client.function(FAIL).call(format!("order {number} has no customer"));
+        assert!(call.fallback(Fallback::Never).await.is_err());
+    }
+    browser.sees("#failures tbody td.n", "2", SOON).await;
+    let row = browser.text("#failures tbody tr").await;
+    for text in ["fail@1", "panicked", "order 2 has no customer", "functions.rs:"] {
+        assert!(row.contains(text), "{text}: {row}");
+    }
+    browser.sees("h1", "2 of the last 2 jobs of fail@1 failed; most often: order 2", SOON).await;
+    browser.page.find(Locator::Css("#functions a.bad")).await?.click().await?;
+    browser.sees("#jobs tbody tr", "order 1 has no customer", SOON).await;
+    assert_eq!(browser.texts("#jobs tbody tr").await.len(), 2);
+    browser.close().await;
+    cluster.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn how_far_a_job_is_grows_on_the_page() -> Result<(), CmdError> {
+    let (cluster, address) = Cluster::with_page("node-1").await;
+    let browser = Browser::new().await;
+    browser.page.goto(&address).await?;
+    browser.sees("#age", "live", SOON).await;
+    let client = cluster.client();
+    let mut calls = JoinSet::new();
+    calls.spawn(client.function(SLEEP).call(60_000).fallback(Fallback::Never));
+    browser.sees(CHIPS, "sleep@1", SOON).await;
+    let fraction = async || {
+        let asked = "return (document.querySelector('a.chip progress') || { value: 0 }).value";
+        let value = browser.page.execute(asked, vec![]).await;
+        value.map(|value| value.as_f64().unwrap_or_default())
+    };
+    let begun = tokio::time::Instant::now();
+    let mut seen = vec![];
+    while seen.len() < 3 {
+        let now = fraction().await?;
+        if seen.last().is_none_or(|last| *last < now) && now > 0.0 {
+            seen.push(now);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{seen:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(calls);
+    browser.close().await;
+    cluster.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn the_filter_shows_matching_jobs() -> Result<(), CmdError> {
     let (cluster, address) = Cluster::with_page("node-1").await;
     let client = cluster.client();
@@ -83,6 +141,56 @@ async fn the_filter_shows_matching_jobs() -> Result<(), CmdError> {
     assert_eq!(browser.texts("#jobs tbody tr").await.len(), 2);
     // The filter is in the address, so the page can be reloaded and shared.
     assert_eq!(browser.page.current_url().await?.query(), Some("failed=on"));
+    browser.close().await;
+    cluster.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn one_click_leads_to_a_function_under_a_proxys_path_too() -> Result<(), CmdError> {
+    let (cluster, address) = Cluster::with_page_under("/dist", "node-1").await;
+    let browser = Browser::new().await;
+    browser.page.goto(&format!("{address}/")).await?;
+    browser.sees("#age", "live", SOON).await;
+    browser.sees("#jobs tr", "fib@1", SOON).await;
+    let name = "#functions a.name[href='/dist/functions/fib%401']";
+    browser.page.find(Locator::Css(name)).await?.click().await?;
+    browser.sees("h1", "fib@1", SOON).await;
+    browser.sees("#age", "live", SOON).await;
+    browser.sees(".outlook", "1 worker serves it in 2 slots", SOON).await;
+    browser.sees("#functions td", "1", SOON).await;
+    assert_eq!(browser.texts("#tiles dt").await, ["Done", "Failures", "Wait p95", "Run p95"]);
+    // It is as live as the front page.
+    let failed = cluster.client().function(FAIL).call("no paper".to_owned()).await;
+    assert!(failed.is_err());
+    assert_eq!(cluster.client().function(FIB).call(12).await.ok(), Some(144));
+    browser.sees("section tbody td.n", "2", SOON).await;
+    browser.page.find(Locator::Css("section tbody td a[href*='q=c-']")).await?.click().await?;
+    browser.sees("#jobs tr", "fib@1", SOON).await;
+    assert!(!browser.text("#jobs tbody").await.contains("fail@1"), "another client called it");
+    browser.close().await;
+    cluster.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
+async fn a_search_for_workers_is_in_the_address_and_stays() -> Result<(), CmdError> {
+    let (mut cluster, address) = Cluster::with_page("node-1").await;
+    cluster.worker("node-2");
+    let browser = Browser::new().await;
+    browser.page.goto(&format!("{address}/workers")).await?;
+    browser.sees("#workers tr", "node-2", SOON).await;
+    browser.page.find(Locator::Css("input[name=q]")).await?.send_keys("idle NODE-1").await?;
+    browser.misses("#workers tr", "node-2", SOON).await;
+    browser.sees("#workers tbody tr", "node-1", SOON).await;
+    assert_eq!(browser.page.current_url().await?.query(), Some("q=idle+NODE-1"));
+    browser.page.refresh().await?;
+    browser.sees("#age", "live", SOON).await;
+    // Longer than the page takes to bring itself up to date.
+    tokio::time::sleep(SOON).await;
+    assert_eq!(browser.texts("#workers tbody tr").await.len(), 1);
     browser.close().await;
     cluster.stop().await;
     Ok(())

@@ -63,8 +63,8 @@ async fn two_hundred_thousand_calls_begun_at_once_are_all_answered_by_workers() 
 async fn a_call_ends_by_its_timeout() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
-    let call = client.function(SLEEP).call(5_000).timeout(Duration::from_millis(200));
-    let ended = tokio::time::timeout(Duration::from_secs(3), call.fallback(Fallback::Never)).await;
+    let call = client.function(SLEEP).call(60_000).timeout(Duration::from_millis(200));
+    let ended = tokio::time::timeout(Duration::from_secs(20), call.fallback(Fallback::Never)).await;
     assert!(matches!(ended, Ok(Err(CallError::Timeout))), "{ended:?}");
     cluster.stop().await;
 }

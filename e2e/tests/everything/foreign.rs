@@ -21,7 +21,7 @@ use simple_dist_protocol::{
 };
 
 /// How long a step of a test may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the foreign worker beats.
 const BEAT: Duration = Duration::from_millis(500);
 /// A function that only the foreign worker serves.
@@ -143,6 +143,9 @@ fn fib(argument: u8) -> Submission {
         marks: Marks::default(),
         trace: None,
         first: false,
+        progress: false,
+        has_fallback: false,
+        fresh: false,
     }
 }
 
@@ -275,11 +278,17 @@ impl Worker {
             slots: 1,
             state: WorkerState::Live,
             held: vec![],
+            isolated: false,
+            term: None,
             leaves: false,
+            deterministic: vec![],
+            load: None,
+            memo: vec![],
+            round_trip_us: None,
         };
         let queue = format!("worker.guest.{}.1", beat.worker);
         let mut peer = ForeignPeer::at(cluster, &queue, FieldTable::default()).await;
-        let ours = PoolId::of(&beat.functions);
+        let ours = PoolId::of(&beat.functions, false);
         loop {
             beats(&peer, &mut beat).await;
             if let Some(body) = next(&mut peer.inbox, BEAT).await
@@ -336,7 +345,7 @@ async fn answers_beyond_the_limits_do_not_reach_the_caller() {
         matches!(result, Err(CallError::TooLarge { bytes: told, .. }) if told == bytes as u64),
         "{result:?}"
     );
-    let garrulous = Answer::Panicked { message: "no".repeat(1 << 20), unsendable: false };
+    let garrulous = Answer::panicked("no".repeat(1 << 20));
     let (result, ()) = tokio::join!(call(2), worker.answers(garrulous));
     let Err(CallError::Panicked { message }) = result else { panic!("{result:?}") };
     assert_eq!(message.len(), limits::MESSAGE_CHARS);

@@ -89,7 +89,7 @@ async fn garbage_is_parked_and_nothing_dies() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), parked).await.expect("all are parked");
+    tokio::time::timeout(Duration::from_secs(20), parked).await.expect("all are parked");
     assert_eq!(cluster.site.take("parked").await.expect("it is there").as_deref(), Some(&b""[..]));
 
     let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Never).await;

@@ -90,7 +90,7 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn new(topology: Topology, user: UserName) -> Self {
         let other = format!("{user}-2").parse().expect("it is as plain as the user's own");
-        let pool = PoolId::of(&["fib@1".parse().expect("it is an address")]);
+        let pool = PoolId::of(&["fib@1".parse().expect("it is an address")], false);
         let ids = (DistributorId::new(), WorkerId::new(), ClientId::new());
         Self { user, topology, other, pool, ids }
     }

@@ -32,7 +32,7 @@ async fn everything_works_with_least_rights_also_after_a_cut_and_a_change_of_ter
     }
     let serving = serving.run(shutdown.clone().cancelled_owned());
     roles.spawn(async { serving.await.expect("the settings are usable") });
-    let client = Client::connect(&vhost.url_of(&client)).expect("the URL is usable");
+    let client = Client::connect(vhost.url_of(&client)).expect("the URL is usable");
     let fib = client.function(FIB);
     assert_eq!(remote(&fib, 20).await, 6765);
 

@@ -11,12 +11,14 @@ use bytes::Bytes;
 
 use super::erased::{drop_caught, message};
 use super::{Argument, Failure, Function, RunError, written};
-use crate::Address;
+use crate::{Address, MemoPolicy};
 
 /// An async function with its body but without its types, for a registry: the argument and the
 /// value are MessagePack.
 pub struct AsyncErased {
     address: Address,
+    deterministic: bool,
+    memo: Option<MemoPolicy>,
     start: Box<dyn Fn(Bytes) -> AsyncRun + Send + Sync>,
 }
 
@@ -43,7 +45,8 @@ impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
                 written::<R, E>(body(argument).await)
             })))
         };
-        AsyncErased { address: self.address(), start: Box::new(start) }
+        let (address, deterministic, memo) = (self.address(), self.deterministic, self.memo);
+        AsyncErased { address, deterministic, memo, start: Box::new(start) }
     }
 }
 
@@ -51,6 +54,16 @@ impl AsyncErased {
     /// Name and version.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Whether the same arguments always give the same bytes.
+    pub fn is_deterministic(&self) -> bool {
+        self.deterministic
+    }
+
+    /// How its answers are kept, if they are.
+    pub fn memo_policy(&self) -> Option<MemoPolicy> {
+        self.memo
     }
 
     /// A run, which begins when it is awaited.

@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use super::{Argument, Failure, Function, RunError, written};
-use crate::{Address, limits};
+use crate::{Address, MemoPolicy, limits};
 
 /// A function with its body but without its types, for a registry: the argument and the value are
 /// MessagePack.
 pub struct Erased {
     address: Address,
     deterministic: bool,
+    memo: Option<MemoPolicy>,
     start: Box<dyn Fn() -> Runner + Send + Sync>,
 }
 
@@ -56,8 +57,8 @@ impl<A: Argument, R: Argument, E: Failure> Function<A, R, E> {
             };
             Runner(Box::new(run))
         };
-        let (address, deterministic) = (self.address(), self.deterministic);
-        Erased { address, deterministic, start: Box::new(start) }
+        let (address, deterministic, memo) = (self.address(), self.deterministic, self.memo);
+        Erased { address, deterministic, memo, start: Box::new(start) }
     }
 }
 
@@ -70,6 +71,11 @@ impl Erased {
     /// Whether the same arguments always give the same bytes.
     pub fn is_deterministic(&self) -> bool {
         self.deterministic
+    }
+
+    /// How its answers are kept, if they are.
+    pub fn memo_policy(&self) -> Option<MemoPolicy> {
+        self.memo
     }
 
     /// The function for one thread to run, with a state of its own.

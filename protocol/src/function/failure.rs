@@ -27,7 +27,8 @@ impl std::error::Error for NoError {}
     message = "`{Self}` cannot be the error of a function",
     label = "it lacks `Serialize`, `Deserialize`, `Debug`, `Display` or `Send`",
     note = "an error travels back to its caller: `#[derive(Debug, serde::Serialize, serde::Deserialize)]` it, and say what it is in an `impl std::fmt::Display`",
-    note = "for `std::io::Error`, `anyhow::Error` and others that cannot travel there is `ErrorText`"
+    note = "for `std::io::Error`, `anyhow::Error` and others that cannot travel there is `ErrorText`",
+    note = "more in docs/GUIDE.md: What the compiler says at a wrong first try"
 )]
 pub trait Failure: Debug + Display + Sized + Send + 'static {
     /// What the body returns.

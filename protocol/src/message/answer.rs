@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::WorkerId;
+use super::{Answered, Crash};
+use crate::{RunError, WorkerId, limits, panic_log};
 
 /// How a job ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,11 +29,17 @@ pub enum Answer {
         /// be read as it is: then the message says why.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         unsendable: bool,
+        /// Where it panicked, as file, line and column: for people.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
     },
-    /// The job was struck too often to be run again.
+    /// The job ended too many workers or child processes to be run again.
     Poisoned {
         /// The workers lost with it.
         workers: Vec<WorkerId>,
+        /// The child processes that it ended.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        crashes: Vec<Crash>,
     },
     /// No live worker serves the function.
     NotServed,
@@ -74,18 +81,62 @@ impl Answer {
         }
     }
 
+    /// A panic that said this, nobody knows where.
+    pub fn panicked(message: impl Into<String>) -> Self {
+        Self::Panicked { message: message.into(), unsendable: false, location: None }
+    }
+
+    /// A value or an error that cannot be sent, for this reason.
+    pub fn unsendable(message: impl Into<String>) -> Self {
+        Self::Panicked { message: message.into(), unsendable: true, location: None }
+    }
+
     /// The bytes of what it carries.
     pub fn weight(&self) -> usize {
         match self {
             Self::Value(value) => value.len(),
             Self::Failed { message, error } => message.len() + error.len(),
             Self::Panicked { message, .. } | Self::BadArguments { message } => message.len(),
-            Self::Poisoned { .. }
-            | Self::NotServed
+            Self::Poisoned { crashes, .. } => crashes.iter().map(Crash::weight).sum(),
+            Self::NotServed
             | Self::TooLarge { .. }
             | Self::Busy
             | Self::Cancelled
             | Self::Expired => 0,
+        }
+    }
+}
+
+impl Answered {
+    /// Whether another job's run gave it.
+    pub fn is_shared(&self) -> bool {
+        self.coalesced || self.memo_age_ms.is_some()
+    }
+}
+
+/// The answer that a run gives.
+impl From<Result<Vec<u8>, RunError>> for Answer {
+    fn from(end: Result<Vec<u8>, RunError>) -> Self {
+        match end {
+            Ok(bytes) | Err(RunError::Failed { error: bytes, .. })
+                if bytes.len() > limits::ARGUMENT_BYTES =>
+            {
+                Self::TooLarge { bytes: bytes.len() as u64, limit: limits::ARGUMENT_BYTES as u64 }
+            }
+            Ok(value) => Self::Value(Bytes::from(value)),
+            Err(RunError::Failed { text, error }) => {
+                Self::Failed { message: text, error: Bytes::from(error) }
+            }
+            Err(error @ RunError::Argument { .. }) => {
+                Self::BadArguments { message: error.to_string() }
+            }
+            Err(error @ (RunError::Value(_) | RunError::Error { .. })) => {
+                Self::unsendable(error.to_string())
+            }
+            Err(RunError::Panicked(message)) => {
+                let location = panic_log::take_location();
+                Self::Panicked { message, unsendable: false, location }
+            }
         }
     }
 }
@@ -99,10 +150,14 @@ enum Read {
         #[serde(default)]
         unsendable: bool,
         #[serde(default)]
+        location: Option<String>,
+        #[serde(default)]
         error: Option<Bytes>,
     },
     Poisoned {
         workers: Vec<WorkerId>,
+        #[serde(default)]
+        crashes: Vec<Crash>,
     },
     NotServed,
     BadArguments {
@@ -122,10 +177,10 @@ impl From<Read> for Answer {
         match read {
             Read::Value(value) => Self::Value(value),
             Read::Panicked { message, error: Some(error), .. } => Self::Failed { message, error },
-            Read::Panicked { message, unsendable, error: None } => {
-                Self::Panicked { message, unsendable }
+            Read::Panicked { message, unsendable, location, error: None } => {
+                Self::Panicked { message, unsendable, location }
             }
-            Read::Poisoned { workers } => Self::Poisoned { workers },
+            Read::Poisoned { workers, crashes } => Self::Poisoned { workers, crashes },
             Read::NotServed => Self::NotServed,
             Read::BadArguments { message } => Self::BadArguments { message },
             Read::TooLarge { bytes, limit } => Self::TooLarge { bytes, limit },

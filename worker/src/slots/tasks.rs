@@ -6,23 +6,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use simple_dist_core::worker::{Event, Number, Work};
+use simple_dist_protocol::job::Job;
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::nested::Calls;
 use simple_dist_protocol::panic_log::Run as Logged;
 use simple_dist_protocol::{Address, AsyncErased, AsyncRun, RunError};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::{Run, RunControl, begins};
-use crate::job::Job;
-use crate::registry::answer;
+use super::{Run, Setting, begin_span, end_span};
 
 /// One task per run. Dropped, whatever runs is dropped.
 #[derive(Debug)]
 pub(super) struct Tasks {
     shared: Arc<Shared>,
+    runtime: Handle,
     tasks: JoinSet<()>,
 }
 
@@ -38,35 +39,43 @@ struct Shared {
 impl Tasks {
     pub(super) fn new(
         functions: Vec<AsyncErased>,
+        runtime: Handle,
         began: Instant,
         happened: mpsc::Sender<Event>,
     ) -> Self {
         let functions =
             functions.into_iter().map(|function| (function.address().clone(), function)).collect();
-        Self { shared: Arc::new(Shared { functions, began, happened }), tasks: JoinSet::new() }
+        Self {
+            shared: Arc::new(Shared { functions, began, happened }),
+            runtime,
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Begins a run.
     pub(super) fn run(&mut self, run: Run) {
         while self.tasks.try_join_next().is_some() {}
-        self.tasks.spawn(run_all(run, Arc::clone(&self.shared)));
+        self.tasks.spawn_on(run_all(run, Arc::clone(&self.shared)), &self.runtime);
     }
 }
 
-async fn run_all(Run { slot, jobs, control }: Run, shared: Arc<Shared>) {
+async fn run_all(Run { jobs, setting }: Run, shared: Arc<Shared>) {
     for work in jobs {
-        if !control.enter() {
+        if !setting.control.enter() {
             break;
         }
-        let event = run_one(slot, work, &control, &shared).await;
+        let event = run_one(work, &setting, &shared).await;
         if shared.happened.send(event).await.is_err() {
             break; // the worker is gone
         }
     }
 }
 
-async fn run_one(slot: usize, work: Work, control: &Arc<RunControl>, shared: &Shared) -> Event {
-    let (span, logged, job) = begins(&work, control, shared.began);
+async fn run_one(work: Work, setting: &Setting, shared: &Shared) -> Event {
+    let (span, logged, job) = setting.begins(&work, shared.began);
+    let trace = begin_span(&work);
+    let Setting { slot, control, .. } = setting;
+    let slot = *slot;
     let Work { number, function, args, .. } = work;
     let began = Instant::now();
     let answer = match shared.functions.get(&function) {
@@ -85,12 +94,13 @@ async fn run_one(slot: usize, work: Work, control: &Arc<RunControl>, shared: &Sh
                 tokio::select! {
                     biased;
                     () = control.stopped(number) => Answer::Cancelled,
-                    end = run => answer(end),
+                    end = run => Answer::from(end),
                 }
             };
-            run.instrument(span).await
+            trace.follow(run.instrument(span)).await
         }
     };
+    end_span(&trace, &answer);
     let took = began.elapsed();
     metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
     Event::Ran { slot, number, answer, took }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{
-    Attempt, Callee, Erased, Function, JobId, JobKey, NoError, PureFunction, Term, codec,
+    Attempt, Callee, Erased, Function, JobId, JobKey, NoError, PureFunction, Term, codec, job,
 };
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::*;
@@ -26,7 +27,7 @@ where
 fn serving(count: usize, function: Erased) -> (Slots, mpsc::Receiver<Event>) {
     let bodies = Bodies::Sync(Registry::new(vec![function]), 1024 * 1024);
     let (happened, ran) = mpsc::channel(16);
-    (Slots::start(count, bodies, Instant::now(), happened).unwrap(), ran)
+    (Slots::start(count, bodies, WorkerId::from_u128(1), Instant::now(), happened).unwrap(), ran)
 }
 
 fn work<A, R>(number: u64, function: impl Callee<A, R, NoError>, argument: u64) -> Work {
@@ -76,8 +77,13 @@ async fn a_run_goes_in_order_and_over_a_panic() {
     for n in 1..=3 {
         let (_, number, answer) = next(&mut ran).await;
         assert_eq!(number, Number(n));
-        assert_eq!(matches!(answer, Answer::Panicked { .. }), n == 2);
+        assert_eq!(panicked_in(&answer, "src/slots/tests.rs:"), n == 2, "{answer:?}");
     }
+}
+
+/// Whether a function panicked, in this file.
+fn panicked_in(answer: &Answer, file: &str) -> bool {
+    matches!(answer, Answer::Panicked { location: Some(at), .. } if at.contains(file))
 }
 
 #[tokio::test]
@@ -136,8 +142,8 @@ fn tasks<F: Future<Output = u64> + Send + 'static>(
     body: impl Fn(u64) -> F + Send + Sync + 'static,
 ) -> (Slots, mpsc::Receiver<Event>) {
     let (happened, ran) = mpsc::channel(16);
-    let bodies = Bodies::Async(vec![ASYNC.erased_async(body)]);
-    (Slots::start(2, bodies, Instant::now(), happened).unwrap(), ran)
+    let bodies = Bodies::Async(vec![ASYNC.erased_async(body)], Handle::current());
+    (Slots::start(2, bodies, WorkerId::from_u128(1), Instant::now(), happened).unwrap(), ran)
 }
 
 #[tokio::test]
@@ -156,7 +162,8 @@ async fn async_bodies_run_beside_each_other_and_a_panic_is_an_answer() {
     for _ in 0..2 {
         let (slot, number, answer) = next(&mut ran).await;
         assert_eq!(number, Number(slot as u64 + 1));
-        assert_eq!(matches!(answer, Answer::Panicked { .. }), number == Number(2), "{answer:?}");
+        let panicked = panicked_in(&answer, "src/slots/tests.rs:");
+        assert_eq!(panicked, number == Number(2), "{answer:?}");
     }
 }
 
@@ -188,7 +195,7 @@ async fn a_stopped_body_is_dropped_and_what_was_given_behind_it_runs() {
 #[tokio::test]
 async fn what_runs_knows_its_job_on_threads_and_in_tasks() {
     fn seen(word: u64) -> u64 {
-        let Some(job) = crate::job::current() else { return 0 };
+        let Some(job) = job::current() else { return 0 };
         assert_eq!((job.id(), job.attempt()), (JobId::from_u128(word.into()), 1));
         assert!(!job.is_cancelled() && job.remaining() > LIMIT);
         word
@@ -204,13 +211,13 @@ async fn what_runs_knows_its_job_on_threads_and_in_tasks() {
     });
     slots.run(0, vec![work(8, ASYNC, 8)]).unwrap();
     assert_eq!(next(&mut ran).await.2, value(8));
-    assert!(crate::job::current().is_none());
+    assert!(job::current().is_none());
 }
 
 #[tokio::test]
 async fn a_job_on_a_thread_sees_that_it_is_stopped() {
     const STUCK: PureFunction<u64, u64> = Function::pure("stuck", 1, |n| {
-        let job = crate::job::current().unwrap();
+        let job = job::current().unwrap();
         while !job.is_cancelled() {
             thread::yield_now();
         }
@@ -256,13 +263,14 @@ async fn a_thread_that_waits_asks_for_another_place_and_else_runs_the_call_itsel
 async fn a_task_that_waits_says_so_however_much_else_the_worker_has_to_take() {
     const WAITS: Function<u64, u64> = Function::new("waits", 1);
     let body = |_| async {
-        let _open = simple_dist_protocol::nested::begin_call().expect("an async job makes it");
+        let _open = simple_dist_protocol::nested::begin_call();
         std::future::pending::<u64>().await
     };
     let (happened, mut ran) = mpsc::channel(1);
     happened.try_send(Event::Tick).unwrap();
-    let bodies = Bodies::Async(vec![WAITS.erased_async(body)]);
-    let mut slots = Slots::start(1, bodies, Instant::now(), happened).unwrap();
+    let bodies = Bodies::Async(vec![WAITS.erased_async(body)], Handle::current());
+    let mut slots =
+        Slots::start(1, bodies, WorkerId::from_u128(1), Instant::now(), happened).unwrap();
     slots.run(0, vec![work(1, WAITS, 0)]).unwrap();
     tokio::task::yield_now().await;
     assert!(matches!(ran.recv().await, Some(Event::Tick)));

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread;
 
-use simple_dist_core::worker::{Event, Work};
-use simple_dist_protocol::nested;
-use tokio::sync::mpsc;
+use simple_dist_core::worker::Work;
+use simple_dist_protocol::{Span, nested};
 use tokio::time::Instant;
 
 use self::place::Place;
-use super::{Run, RunControl, begins};
+use super::slot_event::{Listener, SlotEvent};
+use super::{Run, Setting, begin_span, end_span};
 use crate::registry::{Registry, Runners};
 
 mod place;
@@ -39,7 +39,7 @@ struct Shared {
     registry: Registry,
     /// What times are counted from.
     began: Instant,
-    happened: mpsc::Sender<Event>,
+    listener: Listener,
 }
 
 impl Threads {
@@ -49,9 +49,9 @@ impl Threads {
         stack: usize,
         registry: Registry,
         began: Instant,
-        happened: mpsc::Sender<Event>,
+        listener: Listener,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared { registry, began, happened });
+        let shared = Arc::new(Shared { registry, began, listener });
         let mut threads = Self { stack, shared, threads: vec![] };
         threads.grow(count)?;
         Ok(threads)
@@ -59,8 +59,8 @@ impl Threads {
 
     /// Gives a thread its next run.
     pub(super) fn run(&mut self, run: Run) -> io::Result<()> {
-        self.grow(run.slot + 1)?;
-        let inbox = &self.threads[run.slot].inbox;
+        self.grow(run.setting.slot + 1)?;
+        let inbox = &self.threads[run.setting.slot].inbox;
         inbox.send(run).expect("a slot's thread lives as long as its inbox");
         Ok(())
     }
@@ -89,14 +89,14 @@ fn run_all(runs: &std_mpsc::Receiver<Run>, lent: std_mpsc::Receiver<bool>, share
     let mut runners = Runners::new();
     let place = Rc::new(Place::new(Arc::clone(shared), lent));
     nested::occupy(Rc::clone(&place) as Rc<dyn nested::Place>);
-    for Run { slot, jobs, control } in runs {
+    for Run { jobs, setting } in runs {
         for work in jobs {
-            if !control.enter() {
+            if !setting.control.enter() {
                 break;
             }
-            place.begins(slot, work.number);
-            let event = run_one(slot, work, &control, shared, &mut runners);
-            if shared.happened.blocking_send(event).is_err() {
+            place.begins(setting.slot, work.number);
+            let news = run_one(work, &setting, shared, &mut runners);
+            if !shared.listener.tell(setting.slot, news) {
                 // The worker is gone; the thread stays only while its inbox does.
                 break;
             }
@@ -104,20 +104,20 @@ fn run_all(runs: &std_mpsc::Receiver<Run>, lent: std_mpsc::Receiver<bool>, share
     }
 }
 
-fn run_one(
-    slot: usize,
-    work: Work,
-    control: &Arc<RunControl>,
-    shared: &Shared,
-    runners: &mut Runners,
-) -> Event {
-    let (span, logged, job) = begins(&work, control, shared.began);
+fn run_one(work: Work, setting: &Setting, shared: &Shared, runners: &mut Runners) -> SlotEvent {
+    let (span, logged, job) = setting.begins(&work, shared.began);
+    let trace = match &shared.listener {
+        Listener::Service(_) => begin_span(&work),
+        // Which has begun it.
+        Listener::Parent(_) => Span::of_another(work.trace.as_deref()),
+    };
     let Work { number, function, args, .. } = work;
     let _entered = span.enter();
     let began = Instant::now();
     let run = || shared.registry.run(runners, &function, &args);
-    let answer = job.within(|| logged.log_panics(run));
+    let answer = trace.within(|| job.within(|| logged.log_panics(run)));
+    end_span(&trace, &answer);
     let took = began.elapsed();
     metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
-    Event::Ran { slot, number, answer, took }
+    SlotEvent::Ran { number: number.0, answer, took }
 }

@@ -144,11 +144,7 @@ fn a_job_cancelled_at_the_distributor_ends_as_cancelled() {
 fn a_panic_on_a_worker_is_the_end_of_its_call() {
     let message = "no".to_owned();
     check(
-        [
-            at(0, up()),
-            at(0, call(1)),
-            at(1, answered(1, Answer::Panicked { message, unsendable: false })),
-        ],
+        [at(0, up()), at(0, call(1)), at(1, answered(1, Answer::panicked(message)))],
         [Submitted(1), Failed(1, CallError::Panicked { message: "no".to_owned() })],
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 
-use super::super::{Fallback, Reason};
+use super::super::{CallError, Fallback, Reason};
 use super::story::Seen::{Cancelled, LeftBehind, Runs, Submitted};
 use super::story::*;
 
@@ -87,7 +87,7 @@ fn a_struck_job_out_of_time_does_not_wait_for_its_deadline() {
             Cancelled(vec![1]),
             Cancelled(vec![2]),
             Seen::Noted(2, strike()),
-            timed_out(2),
+            Seen::Failed(2, CallError::Suspect { marks: strike() }),
             local(1, Reason::After),
         ],
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use simple_dist_protocol::message::Answer;
 
 use super::super::{self as caller, CallError, Fallback, LocalRun, Obstacle, Reason};
-use super::story::Seen::{Cancelled, Failed, Reported, Runs, Submitted};
+use super::story::Seen::{Cancelled, Failed, LeftBehind, Reported, Runs, Submitted};
 use super::story::*;
 
 fn hedged(job: u128, after: u64) -> What {
@@ -59,7 +59,7 @@ fn a_value_too_large_to_travel_is_made_here() {
 #[test]
 fn what_cannot_be_written_is_made_here_where_nothing_needs_to_be() {
     let message = || "the value cannot be sent".to_owned();
-    let unsendable = |job| answered(job, Answer::Panicked { message: message(), unsendable: true });
+    let unsendable = |job| answered(job, Answer::unsendable(message()));
     let failed = |job| Failed(job, CallError::Unsendable { message: message() });
     check(
         [
@@ -130,7 +130,7 @@ fn an_answer_that_comes_while_it_runs_here_wins() {
             at(510, value(1)),
             at(520, ran(1)),
         ],
-        [Submitted(1), Runs(1, Reason::TimedOut), Cancelled(vec![1]), remote(1)],
+        [Submitted(1), Runs(1, Reason::TimedOut), Cancelled(vec![1]), LeftBehind(1), remote(1)],
     );
 }
 
@@ -143,11 +143,43 @@ fn a_hedge_runs_beside_the_worker_and_the_first_end_cancels_the_other() {
     );
     check(
         story().into_iter().chain([at(60, value(1)), at(61, ran(1))]),
-        [Submitted(1), Runs(1, Reason::After), remote(1)],
+        [Submitted(1), Runs(1, Reason::After), LeftBehind(1), remote(1)],
     );
     check(
         story().into_iter().chain([at(40, value(1)), at(100, nothing())]),
         [Submitted(1), remote(1)],
+    );
+}
+
+#[test]
+fn a_race_begins_here_and_there_at_once_and_the_first_end_cancels_the_other() {
+    let story = || [at(0, up()), at(0, call_as(1, Fallback::Race, 60_000)), at(1, confirmed(1))];
+    check(
+        story().into_iter().chain([at(2, ran(1)), at(3, value(1))]),
+        [Submitted(1), Runs(1, Reason::After), local(1, Reason::After), Cancelled(vec![1])],
+    );
+    check(
+        story().into_iter().chain([
+            at(2, value(1)),
+            at(3, call_as(2, Fallback::Race, 60_000)),
+            at(5, ran(1)),
+        ]),
+        [
+            Submitted(1),
+            Runs(1, Reason::After),
+            LeftBehind(1),
+            remote(1),
+            Submitted(2),
+            Runs(2, Reason::After), // the loser kept its slot until now
+        ],
+    );
+}
+
+#[test]
+fn a_race_without_workers_is_a_run_here() {
+    check(
+        [at(0, down()), at(0, call_as(1, Fallback::Race, 60_000)), at(9, ran(1))],
+        [Runs(1, Reason::NoConnection), local(1, Reason::NoConnection)],
     );
 }
 
@@ -193,7 +225,7 @@ fn a_call_that_waits_for_a_local_slot_goes_to_a_worker_when_it_can() {
 fn a_slot_whose_call_was_dropped_is_free_when_the_run_ends() {
     check(
         [at(0, down()), at(1, call(1)), at(2, call(2)), at(3, dropped(1)), at(4, ran(1))],
-        [Runs(1, Reason::NoConnection), Runs(2, Reason::NoConnection)],
+        [Runs(1, Reason::NoConnection), LeftBehind(1), Runs(2, Reason::NoConnection)],
     );
 }
 
@@ -239,8 +271,26 @@ fn local_runs_are_reported_every_five_seconds() {
             Cancelled(vec![1]),
             Submitted(2),
             Runs(2, Reason::After),
+            LeftBehind(2),
             remote(2),
             Reported(2),
         ],
+    );
+}
+
+#[test]
+fn workers_that_answer_are_within_reach_whatever_was_said_before() {
+    let story = || {
+        [
+            at(0, up()),
+            at(0, out_of_reach()),
+            at(1, call_as(1, Fallback::Wait, 60_000)),
+            at(2, confirmed(1)),
+        ]
+    };
+    check(story().into_iter().chain([at(3, call(2))]), [Submitted(1), Runs(2, Reason::NotServed)]);
+    check(
+        story().into_iter().chain([at(3, value(1)), at(4, call(2))]),
+        [Submitted(1), remote(1), Submitted(2)],
     );
 }

@@ -24,7 +24,7 @@ fn error() -> Answer {
 }
 
 fn panic() -> Answer {
-    Answer::Panicked { message: "no".to_owned(), unsendable: false }
+    Answer::panicked("no")
 }
 
 fn failed(job: u128) -> caller::CallEnd {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_protocol::Outcome;
 use simple_dist_protocol::message::{
-    Answer, Answered, Bound, Delivered, Deliveries, Delivery, Marks, Presence,
+    Answer, Answered, Bound, Crash, Delivered, Deliveries, Delivery, Marks, Presence, Progress,
 };
-use simple_dist_protocol::{DistributorId, JobId, Term, WorkerId};
+use simple_dist_protocol::{Attempt, DistributorId, JobId, Term, WorkerId};
 
 use super::super::{
     Begin, CallError, CallOptions, Caller, Effect, Event, Failed, Fallback, LocalRun, Obstacle,
@@ -61,6 +61,7 @@ pub(super) enum Seen {
     LeftBehind(u128),
     /// It will be tried again.
     Retried(u128),
+    Progress(u128, f32),
     Value(u128, Ran),
     Failed(u128, CallError<Failed>),
 }
@@ -188,6 +189,7 @@ impl Teller {
                     Seen::Reported(runs.values().flat_map(|reasons| reasons.values()).sum())
                 }
                 Effect::Run { id, reason, .. } => Seen::Runs(number(id), reason),
+                Effect::Progress { id, progress } => Seen::Progress(number(id), progress.fraction),
                 Effect::Retry(id) => Seen::Retried(number(id)),
                 Effect::LeftBehind(id) => Seen::LeftBehind(number(id)),
                 Effect::End { id, end: Ok(ended) } => Seen::Value(number(id), ended.ran),
@@ -227,6 +229,10 @@ pub(super) fn call_as(job: u128, fallback: Fallback, timeout: u64) -> What {
     What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
 }
 
+pub(super) fn call_with(job: u128, options: CallOptions) -> What {
+    What::Call { job, target: fib(LocalRun::Typed), args: written(), options }
+}
+
 /// A call with a deadline, in milliseconds as all is.
 pub(super) fn call_until(job: u128, fallback: Fallback, timeout: u64, deadline: u64) -> What {
     let [timeout, deadline] = [timeout, deadline].map(Duration::from_millis);
@@ -249,6 +255,16 @@ pub(super) fn call_unknown(job: u128) -> What {
 /// A call with an argument that may not travel, of a function that may run here in some way.
 pub(super) fn call_of(job: u128, local: LocalRun, args: Result<Bytes, Obstacle>) -> What {
     What::Call { job, target: fib(local), args, options: CallOptions::default() }
+}
+
+/// The same call, run in a child where it runs here.
+pub(super) fn in_child(call: What) -> What {
+    match call {
+        What::Call { job, target, args, options } => {
+            What::Call { job, target: Target { isolated: true, ..target }, args, options }
+        }
+        other => other,
+    }
 }
 
 fn fib(local: LocalRun) -> Target {
@@ -322,7 +338,16 @@ pub(super) fn nothing() -> What {
 pub(super) fn answered(job: u128, answer: Answer) -> What {
     let worker = Some(worker(7));
     let bound = matches!(answer, Answer::Busy).then_some(Bound::Jobs);
-    let body = Answered { answer, worker, attempt: 1, waited_ms: 2, took_us: 3, bound };
+    let body = Answered {
+        answer,
+        worker,
+        attempt: 1,
+        waited_ms: 2,
+        took_us: 3,
+        bound,
+        coalesced: false,
+        memo_age_ms: None,
+    };
     What::Deliver { job, body: Delivered::Answer(body) }
 }
 
@@ -330,8 +355,20 @@ pub(super) fn value(job: u128) -> What {
     answered(job, Answer::Value(Bytes::from_static(&[20])))
 }
 
+/// A value that took a worker so many milliseconds.
+pub(super) fn value_after(job: u128, ms: u64) -> What {
+    let What::Deliver { body: Delivered::Answer(answered), .. } = value(job) else {
+        unreachable!()
+    };
+    What::Deliver { job, body: Delivered::Answer(Answered { took_us: ms * 1_000, ..answered }) }
+}
+
 pub(super) fn unknown(job: u128) -> What {
     What::Deliver { job, body: Delivered::Unknown }
+}
+
+pub(super) fn progress(job: u128, fraction: f32) -> What {
+    What::Deliver { job, body: Delivered::Progress(Progress::new(fraction, "")) }
 }
 
 pub(super) fn struck(job: u128, marks: Marks) -> What {
@@ -339,7 +376,12 @@ pub(super) fn struck(job: u128, marks: Marks) -> What {
 }
 
 pub(super) fn ran(job: u128) -> What {
-    What::Event(Event::Ran { id: id(job), end: Ok(()), took: Duration::ZERO })
+    ran_after(job, 0)
+}
+
+/// A local run that took so many milliseconds.
+pub(super) fn ran_after(job: u128, ms: u64) -> What {
+    What::Event(Event::Ran { id: id(job), end: Ok(()), took: Duration::from_millis(ms) })
 }
 
 pub(super) fn ran_badly(job: u128, error: CallError<Failed>) -> What {
@@ -357,10 +399,20 @@ pub(super) fn presence_with(term: u64, served: bool, room: bool) -> What {
         term: Term(term),
         seq: 1,
         functions: served.then(|| "fib@1".parse().unwrap()).into_iter().collect(),
+        expected: vec![],
         backlog: 0,
         room,
         bound: (!room).then_some(Bound::Jobs),
+        past: None,
     }))
+}
+
+/// A beat of term 1 that says that all workers of the function are out of reach.
+pub(super) fn out_of_reach() -> What {
+    let What::Event(Event::Presence(presence)) = presence_with(1, false, true) else {
+        unreachable!("it is one")
+    };
+    What::Event(Event::Presence(Presence { expected: vec!["fib@1".parse().unwrap()], ..presence }))
 }
 
 /// Beats of term 1 every second, from 0 to `until`.
@@ -373,11 +425,20 @@ pub(super) fn worker(number: u128) -> WorkerId {
 }
 
 pub(super) fn marked() -> Marks {
-    Marks { mark: true, strikes: vec![] }
+    Marks { mark: true, ..Marks::default() }
 }
 
 pub(super) fn strike() -> Marks {
-    Marks { mark: false, strikes: vec![worker(7)] }
+    Marks { strikes: vec![worker(7)], ..Marks::default() }
+}
+
+/// An isolated worker's child ended with the job.
+pub(super) fn crash() -> Marks {
+    let attempt = Attempt { term: Term(1), number: 1 };
+    let (worker, output) = (worker(7), String::new());
+    let (signal, code, note) = (Some(11), None, None);
+    let crash = Crash { worker, attempt, signal, code, memory_bytes: 0, output, note };
+    Marks { crashes: vec![crash], ..Marks::default() }
 }
 
 /// The value of a job from a worker.

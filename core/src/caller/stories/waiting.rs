@@ -104,12 +104,12 @@ fn a_struck_call_that_waits_ends_where_it_was_struck() {
             at(0, up()),
             at(0, waits(1)),
             at(1, struck(1, strike())),
-            at(2, answered(1, Answer::Poisoned { workers: workers.clone() })),
+            at(2, answered(1, Answer::Poisoned { workers: workers.clone(), crashes: vec![] })),
         ],
         [
             Submitted(1),
             Seen::Noted(1, strike()),
-            Seen::Failed(1, super::super::CallError::Poisoned { workers }),
+            Seen::Failed(1, super::super::CallError::Poisoned { workers, crashes: vec![] }),
         ],
     );
 }

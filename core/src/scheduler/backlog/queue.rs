@@ -11,6 +11,8 @@ use super::users::Users;
 use crate::scheduler::ids::{JobRef, UserRef};
 
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
+/// About so many jobs stand for all when it is asked how long they have waited.
+const SOME: u64 = 32;
 
 /// The waiting jobs of one function.
 #[derive(Debug, Default)]
@@ -127,6 +129,18 @@ impl Queue {
     /// Whether no job waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.ages.is_empty()
+    }
+
+    /// Some of the jobs, evenly by age, each with the number of jobs that it stands for.
+    pub(crate) fn some(&self) -> impl Iterator<Item = (JobRef, u64)> {
+        let ends = self.ages.first_key_value().zip(self.ages.last_key_value());
+        let (first, last) = ends.map_or((1, 0), |((first, _), (last, _))| (*first, *last));
+        let step = (last.saturating_sub(first) / SOME).max(1);
+        let from = (0..=SOME + 1).map(move |number| first.saturating_add(number * step));
+        let next = |from: u64| self.ages.range(from..from.saturating_add(step)).next();
+        let some: Vec<JobRef> = from.filter_map(next).map(|(_, job)| *job).collect();
+        let each = (self.ages.len() as u64).div_ceil(some.len().max(1) as u64);
+        some.into_iter().map(move |job| (job, each))
     }
 
     /// Adds a job.

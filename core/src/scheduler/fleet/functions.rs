@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::slow_runs::SlowRuns;
 use crate::scheduler::ids::FunctionRef;
-use simple_dist_protocol::{Address, PoolId, Selector};
+use simple_dist_protocol::{Address, MemoPolicy, PoolId, Selector};
 
 /// The most functions known at once; those that nobody serves or waits for make room.
 pub(crate) const FUNCTIONS: usize = 4096;
@@ -24,11 +25,20 @@ pub(crate) struct Function {
     pub(crate) pools: BTreeSet<PoolId>,
     /// How many of its pools take jobs.
     live: usize,
+    /// How many of its pools have a worker with a link.
+    linked: usize,
+    /// Whether all its workers have lost their links, and none has come since.
+    pub(crate) out_of_reach: bool,
     /// When a live worker of it was last heard; set when its last pool is removed.
     pub(crate) served: Option<Duration>,
     /// Whether it was served when the link was lost, and has not been since.
     pub(crate) expected: bool,
     pub(crate) work: RunTime,
+    pub(crate) slow: SlowRuns,
+    /// Whether all its workers declare it deterministic.
+    pub(crate) deterministic: bool,
+    /// How its answers are kept, if all its workers allow it.
+    pub(crate) memo: Option<MemoPolicy>,
     /// Its unfinished jobs.
     pub(crate) jobs: usize,
     /// When it was last called or served.
@@ -112,6 +122,32 @@ impl Functions {
             name.live.insert(version, function);
         } else {
             name.live.remove(&version);
+        }
+    }
+
+    /// One of the function's pools has a worker with a link again, or none any more.
+    pub(crate) fn set_pool_linked(&mut self, function: FunctionRef, linked: bool) {
+        let known = self.get_mut(function);
+        known.linked = if linked { known.linked + 1 } else { known.linked.saturating_sub(1) };
+        known.out_of_reach &= !linked;
+    }
+
+    /// A pool of the function has lost all its links: true if the function is out of reach by that.
+    pub(crate) fn lose_reach(&mut self, function: FunctionRef) -> bool {
+        let known = self.get_mut(function);
+        let is_new = known.linked == 0 && !known.out_of_reach;
+        known.out_of_reach |= is_new;
+        is_new
+    }
+
+    /// Resets what the link's end takes: no worker is known, and all served functions are expected
+    /// back.
+    pub(crate) fn forget_workers(&mut self) {
+        for function in self.iter_mut() {
+            function.expected |= !function.pools.is_empty();
+            function.pools.clear();
+            (function.linked, function.out_of_reach) = (0, false);
+            (function.deterministic, function.memo) = (false, None);
         }
     }
 
@@ -200,9 +236,14 @@ impl Functions {
             address,
             pools: BTreeSet::new(),
             live: 0,
+            linked: 0,
+            out_of_reach: false,
             served: None,
             expected: false,
             work: RunTime::default(),
+            slow: SlowRuns::default(),
+            deterministic: false,
+            memo: None,
             jobs: 0,
             used: now,
         });

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::limits::SWEEP_AFTER;
-use simple_dist_protocol::message::{Answer, End};
 use simple_dist_protocol::{Attempt, PoolId, Term, UserName, WorkerId};
 
 use super::Fleet;
@@ -122,7 +121,20 @@ impl Fleet {
         now: Duration,
     ) {
         self.orphans.end_all(key);
-        let Some(in_flight) = in_flight else { return };
+        if let Some(in_flight) = in_flight {
+            self.leave_behind((key, user), function, in_flight, (true, now));
+        }
+    }
+
+    /// This attempt may go on beside another of its job, or for nobody (`is_over`), and is then
+    /// cancelled: keeps it as an orphan.
+    pub(crate) fn leave_behind(
+        &mut self,
+        (key, user): (Key, &UserName),
+        function: FunctionRef,
+        in_flight: &InFlight,
+        (is_over, now): (bool, Duration),
+    ) {
         let location = match (in_flight.holder, in_flight.pool) {
             // Its worker no longer holds it: the answer is on its way.
             (Some(Holder { dropped: true, .. }), _) | (None, None) => return,
@@ -139,10 +151,11 @@ impl Fleet {
         };
         let id = (key, in_flight.attempt);
         let function = Arc::clone(&self.functions.get(function).name);
-        let (is_over, is_ours, since) = (true, true, now);
-        let user = user.clone();
+        let (user, is_ours, since) = (user.clone(), true, now);
         self.put_orphan(id, Orphan { user, function, is_over, is_ours, since, location });
-        self.orphans.uncancelled.insert(id);
+        if is_over {
+            self.orphans.uncancelled.insert(id);
+        }
     }
 
     fn put_orphan(&mut self, id: OrphanId, orphan: Orphan) {
@@ -190,12 +203,6 @@ impl Fleet {
         ids.iter().for_each(|id| self.forget_orphan(id));
     }
 
-    /// Forgets the orphans in a pool's queue.
-    pub(crate) fn forget_queue(&mut self, pool: PoolId) {
-        let orphans = self.pools.get_mut(&pool).map(|pool| std::mem::take(&mut pool.orphans));
-        self.forget_orphans(orphans.unwrap_or_default());
-    }
-
     /// The broker has its message, or has rejected it.
     pub(crate) fn orphan_settled(&mut self, id: &OrphanId, is_there: bool, now: Duration) {
         match self.orphans.known.get_mut(id).map(|orphan| &mut orphan.location) {
@@ -228,13 +235,11 @@ impl Fleet {
 
     /// A worker reports the end of an orphan. One cancelled while running keeps its slot until a
     /// beat no longer names it.
-    pub(crate) fn orphan_ended(&mut self, worker: WorkerId, id: &OrphanId, end: &End) {
+    pub(crate) fn orphan_ended(&mut self, worker: WorkerId, id: &OrphanId, is_cancelled: bool) {
         let pool_of = self.workers.get(worker).and_then(|worker| worker.pool);
         let is_gone = match self.orphans.known.get(id).map(|orphan| orphan.location) {
             Some(Location::Queue { pool, .. }) => pool_of == Some(pool),
-            Some(Location::Slot { worker: by, .. }) => {
-                by == worker && *end != End::Answer(Answer::Cancelled)
-            }
+            Some(Location::Slot { worker: by, .. }) => by == worker && !is_cancelled,
             None => false,
         };
         if is_gone {
@@ -297,8 +302,16 @@ impl Fleet {
         orphans.iter().any(lies_there)
     }
 
-    /// Forgets orphans that are neither in a queue nor in a beat: their messages are gone.
-    pub(crate) fn sweep_orphans(&mut self) {
+    /// The pool in whose queue, or in a slot of whose worker, an orphan is.
+    pub(crate) fn pool_of_orphan(&self, id: &OrphanId) -> Option<PoolId> {
+        match self.orphans.get(id)?.location {
+            Location::Queue { pool, .. } => Some(pool),
+            Location::Slot { worker, .. } => self.workers.get(worker)?.pool,
+        }
+    }
+
+    /// Orphans that are neither in a queue nor in a beat: their messages are gone.
+    pub(crate) fn missing_orphans(&self) -> BTreeSet<OrphanId> {
         let mut gone = BTreeSet::new();
         for pool in self.pools.values().filter(|pool| !pool.orphans.is_empty()) {
             let heard = |worker| self.workers.get(worker).and_then(|worker| worker.heard);
@@ -310,6 +323,6 @@ impl Fleet {
                     if floor >= seen + SWEEP_AFTER)
             }));
         }
-        self.forget_orphans(gone);
+        gone
     }
 }

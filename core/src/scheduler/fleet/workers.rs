@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use simple_dist_protocol::message::WorkerState;
+use simple_dist_protocol::limits::WILL_RENEWED;
+use simple_dist_protocol::message::{Load, Memo, WorkerBeat, WorkerState};
 use simple_dist_protocol::{
     Address, Attempt, Generation, PoolId, Selector, Term, UserName, WorkerId,
 };
@@ -16,6 +17,8 @@ use crate::scheduler::ids::{JobRef, Key};
 pub(crate) const WORKERS: usize = 4096;
 /// How many lost workers stay on the page, and for how long.
 const LOST_KEPT: (usize, Duration) = (64, Duration::from_secs(600));
+/// A beat may still be on its way when its link has ended; later than this, none is.
+const BEATS_CROSS: Duration = Duration::from_millis(500);
 
 /// A worker.
 #[derive(Debug)]
@@ -26,11 +29,22 @@ pub(crate) struct Worker {
     pub(crate) host: String,
     pub(crate) version: String,
     pub(crate) functions: Arc<[Address]>,
+    pub(crate) deterministic: Arc<[Address]>,
+    pub(crate) memo: Arc<[Memo]>,
     pub(crate) pool: Option<PoolId>,
     pub(crate) slots: u32,
-    /// The slots counted in its pool.
+    /// Whether each slot is a process of its own, so that no job ends the worker.
+    pub(crate) isolated: bool,
+    /// How long a round trip to the broker takes it, as far as it says so.
+    pub(crate) round_trip: Duration,
+    /// The slots counted in its pool, and as many of its round trips.
     pub(crate) counted: u32,
+    pub(crate) counted_trips: Duration,
+    /// As what it counts in its pool.
+    pub(crate) reach: Reach,
     pub(crate) state: WorkerState,
+    /// How busy its machine was at its last beat.
+    pub(crate) load: Option<Load>,
     /// Whether it announced that this was its last beat.
     pub(crate) leaves: bool,
     /// The number of its last beat.
@@ -50,6 +64,10 @@ pub(crate) struct Worker {
     pub(crate) occupied: u32,
     /// The generation and the term of its last welcome.
     pub(crate) welcomed: Option<(Generation, Term)>,
+    /// The link and the term for which its will was last written, and when.
+    will: Option<(Generation, Term, Duration)>,
+    /// The link that has ended according to its will, and when that came.
+    pub(crate) ended: Option<(Generation, Duration)>,
     /// The state that an operator wants it to be in.
     pub(crate) requested_state: Option<WorkerState>,
 }
@@ -75,6 +93,17 @@ pub(crate) enum Liveness {
     },
 }
 
+/// Whether new jobs could be given to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It has a link.
+    Linked,
+    /// It has lost its link, and may come back.
+    Cut,
+    /// It takes no jobs: it drains, or is lost or gone.
+    Away,
+}
+
 /// A job that a worker holds, according to its beat.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldJob {
@@ -94,10 +123,17 @@ impl Worker {
             host: String::new(),
             version: String::new(),
             functions: Arc::default(),
+            deterministic: Arc::default(),
+            memo: Arc::default(),
             pool: None,
             slots: 0,
+            isolated: false,
+            round_trip: Duration::ZERO,
             counted: 0,
+            counted_trips: Duration::ZERO,
+            reach: Reach::Away,
             state: WorkerState::Live,
+            load: None,
             leaves: false,
             seq: 0,
             since: now,
@@ -108,6 +144,8 @@ impl Worker {
             orphans: BTreeSet::new(),
             occupied: 0,
             welcomed: None,
+            will: None,
+            ended: None,
             requested_state: None,
         }
     }
@@ -137,6 +175,41 @@ impl Worker {
         matches!(self.liveness, Liveness::Heard | Liveness::Late)
             && !self.drains()
             && term.is_some_and(|term| self.welcomed == Some((self.generation, term)))
+    }
+
+    /// Whether new jobs could be given to it.
+    pub(crate) fn reach_now(&self) -> Reach {
+        match self.liveness {
+            Liveness::Unreachable => Reach::Cut,
+            Liveness::Heard | Liveness::Late if !self.drains() && self.is_heard() => Reach::Linked,
+            Liveness::Heard | Liveness::Late | Liveness::Lost { .. } | Liveness::Left { .. } => {
+                Reach::Away
+            }
+        }
+    }
+
+    /// Whether a beat of it is older than the last, or than the end of its link. The very last one
+    /// counts nevertheless.
+    pub(crate) fn is_outdated(&self, beat: &WorkerBeat, now: Duration) -> bool {
+        let crossed = self.ended.is_some_and(|(ended, at)| {
+            beat.generation <= ended && now.saturating_sub(at) < BEATS_CROSS
+        });
+        let is_old = self.is_heard() && (beat.generation, beat.seq) <= (self.generation, self.seq);
+        is_old || crossed && !beat.leaves
+    }
+
+    /// Whether its will has to be written now: once for each link and term, and again before the
+    /// broker would take it away. One that came although the link lived is not tried again.
+    pub(crate) fn take_will_due(&mut self, term: Term, now: Duration) -> bool {
+        let is_there = self.will.is_some_and(|(generation, of, at)| {
+            (generation, of) == (self.generation, term) && now.saturating_sub(at) < WILL_RENEWED
+        });
+        let came = self.ended.is_some_and(|(ended, _)| ended >= self.generation);
+        let is_due = self.is_alive() && !self.leaves && !is_there && !came;
+        if is_due {
+            self.will = Some((self.generation, term, now));
+        }
+        is_due
     }
 
     /// Whether it serves a function that the selector matches.
@@ -253,6 +326,7 @@ impl Workers {
             worker.holds.clear();
             worker.orphans.clear();
             (worker.counted, worker.occupied) = (0, 0);
+            worker.counted_trips = Duration::ZERO;
             worker.welcomed = None;
         }
     }

@@ -39,6 +39,11 @@ impl Clients {
         self.known.get(id)
     }
 
+    /// Whether a client may be gone.
+    pub(crate) fn is_silent(&self, id: &Id, now: Duration) -> bool {
+        self.known.get(id).is_none_or(|client| client.heard + SILENT <= now)
+    }
+
     /// Notes a message from this generation of the client; returns its newest generation.
     pub(crate) fn heard(&mut self, id: &Id, generation: Generation, now: Duration) -> Generation {
         let Some(client) = self.known.get_mut(id) else { return generation };

@@ -7,12 +7,15 @@ use std::time::Duration;
 use simple_dist_protocol::message::{Answered, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
+use super::strikes::Spared;
 use crate::scheduler::ids::Key;
 
 /// The bytes an entry costs besides its value.
 pub(crate) const OVERHEAD: usize = 256;
 /// The most starts kept for jobs that may be sent again: only marked jobs have one.
 const STARTS: usize = 10_000;
+/// The most jobs of which it is kept that they were spared.
+const SPARED: usize = 10_000;
 /// The most answers kept from workers that were never heard.
 const UNVERIFIED: usize = 10_000;
 /// The most bytes of those answers.
@@ -27,6 +30,7 @@ pub(crate) struct Recent {
     count: u64,
     limit: (usize, Duration),
     starts: BTreeMap<Key, Start>,
+    spared: BTreeMap<Key, (Spared, Duration)>,
     unverified: VecDeque<UnverifiedAnswer>,
     unverified_bytes: usize,
 }
@@ -71,6 +75,7 @@ impl Recent {
             count: 0,
             limit,
             starts: BTreeMap::new(),
+            spared: BTreeMap::new(),
             unverified: VecDeque::new(),
             unverified_bytes: 0,
         }
@@ -131,6 +136,18 @@ impl Recent {
         self.starts.remove(&key)
     }
 
+    /// Keeps how often a job was spared that nobody serves: it may be sent again.
+    pub(crate) fn keep_spared(&mut self, key: Key, spared: Spared, now: Duration) {
+        if !spared.is_empty() && self.spared.len() < SPARED {
+            self.spared.insert(key, (spared, now));
+        }
+    }
+
+    /// Takes how often a job was spared that is sent again.
+    pub(crate) fn take_spared(&mut self, key: Key) -> Option<Spared> {
+        self.spared.remove(&key).map(|(spared, _)| spared)
+    }
+
     /// Keeps an answer from an unknown worker: its beat may be on its way. Returns false if there
     /// is no room.
     pub(crate) fn keep_unverified(
@@ -178,6 +195,7 @@ impl Recent {
             self.unverified_bytes -= ended_bytes(&answer.ended);
         }
         self.starts.retain(|_, start| start.at >= oldest);
+        self.spared.retain(|_, (_, at)| *at >= oldest);
     }
 
     fn drop_oldest(&mut self) -> bool {
@@ -198,5 +216,6 @@ fn ended_bytes(ended: &Ended) -> usize {
         + match &ended.end {
             simple_dist_protocol::message::End::Answer(answer) => answer.weight(),
             simple_dist_protocol::message::End::Returned { .. } => 0,
+            simple_dist_protocol::message::End::Crashed(crash) => crash.weight(),
         }
 }

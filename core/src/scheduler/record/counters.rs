@@ -2,9 +2,11 @@
 //! running + done + failed + timed out + cancelled`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use simple_dist_protocol::message::Answer;
 
+use crate::scheduler::completion::millis;
 use crate::scheduler::fact::IgnoreReason;
 use crate::view::{self, CancelledBy};
 
@@ -16,7 +18,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Jobs in the backlog.
     pub queued: u64,
-    /// Jobs in a pool's queue, or with a worker not known to have started them.
+    /// Jobs in a pool's queue, or with a worker not known to have started them, and those that wait
+    /// for the run of an equal one.
     pub placed: u64,
     /// Jobs running on a worker.
     pub running: u64,
@@ -38,6 +41,14 @@ pub struct Counters {
     pub forgotten: u64,
     /// Jobs sent again that were known, running or answered.
     pub resent: u64,
+    /// Jobs that the run of an equal one answered.
+    pub coalesced: u64,
+    /// How long those runs took.
+    pub saved: Duration,
+    /// Jobs that the kept answer of an equal one answered.
+    pub memo: u64,
+    /// How long those runs took.
+    pub memo_saved: Duration,
     /// Placements.
     pub placements: u64,
     /// Attempts handed back.
@@ -66,6 +77,14 @@ pub struct Counters {
     /// Answers from an earlier term, of workers not known to serve the function: the job runs
     /// again.
     pub unproven: u64,
+    /// Jobs that a draining worker ran, placed elsewhere.
+    pub moved: u64,
+    /// Second attempts of slow jobs.
+    pub hedges: u64,
+    /// Those of them that answered first.
+    pub hedges_won: u64,
+    /// Those whose job was answered by the first attempt after all.
+    pub hedges_lost: u64,
     /// Messages refused by a limit: too many users, workers or functions.
     pub crowded: u64,
 }
@@ -109,6 +128,11 @@ pub(super) struct Endings {
 impl Endings {
     pub(super) fn all(&self) -> u64 {
         self.done + self.failed + self.timed_out + self.cancelled
+    }
+
+    /// Those without a value that nobody wanted to end.
+    pub(super) fn bad(&self) -> u64 {
+        self.failed + self.timed_out
     }
 
     pub(super) fn count(&mut self, ending: Ending) {
@@ -218,6 +242,14 @@ impl Counters {
             ("forged", self.forged),
             ("unproven", self.unproven),
             ("crowded", self.crowded),
+            ("coalesced", self.coalesced),
+            ("saved_ms", millis(self.saved)),
+            ("memo", self.memo),
+            ("memo_saved_ms", millis(self.memo_saved)),
+            ("moved", self.moved),
+            ("hedges", self.hedges),
+            ("hedges_won", self.hedges_won),
+            ("hedges_lost", self.hedges_lost),
         ];
         view::JobCounts {
             accepted: self.accepted,

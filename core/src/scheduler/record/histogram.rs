@@ -28,25 +28,39 @@ impl Default for Histogram {
 
 impl Histogram {
     pub(super) fn record(&mut self, span: Duration) {
+        self.record_many(span, 1);
+    }
+
+    /// Records as many of the same duration.
+    pub(super) fn record_many(&mut self, span: Duration, many: u64) {
         let bucket = (span.as_secs_f64() / FIRST).log2() * PER_DOUBLING;
         // Below the first bucket this is negative or minus infinity: the cast makes it 0.
         let bucket = (bucket.ceil() as usize).min(BUCKETS - 1);
-        self.counts[bucket] = self.counts[bucket].saturating_add(1);
-        self.count += 1;
-        self.sum += span;
+        let counts = u32::try_from(many).unwrap_or(u32::MAX);
+        self.counts[bucket] = self.counts[bucket].saturating_add(counts);
+        self.count += many;
+        self.sum = self.sum.saturating_add(span.saturating_mul(counts));
+    }
+
+    /// Adds all that the other counts.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (into, from) in self.counts.iter_mut().zip(&other.counts) {
+            *into = into.saturating_add(*from);
+        }
+        self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     pub(super) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The duration that this share of both histograms together does not exceed, within a tenth.
-    pub(super) fn quantile(&self, other: &Self, share: f64) -> Option<Duration> {
-        let count = self.count + other.count;
-        let rank = ((count as f64 * share).ceil() as u64).max(1);
+    /// The duration that this share of all does not exceed, within a tenth.
+    pub(super) fn quantile(&self, share: f64) -> Option<Duration> {
+        let rank = ((self.count as f64 * share).ceil() as u64).max(1);
         let mut below = 0;
-        for (bucket, (one, two)) in self.counts.iter().zip(&other.counts).enumerate() {
-            below += u64::from(*one) + u64::from(*two);
+        for (bucket, count) in self.counts.iter().enumerate() {
+            below += u64::from(*count);
             if below >= rank {
                 return Some(Duration::from_secs_f64(bound(bucket as f64 - 0.5)));
             }
@@ -87,22 +101,26 @@ mod tests {
     fn a_quantile_is_right_within_a_tenth() {
         let all = of((1..=1000).map(Duration::from_millis));
         for (share, millis) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0)] {
-            let found = all.quantile(&Histogram::default(), share).unwrap().as_secs_f64() * 1e3;
+            let found = all.quantile(share).unwrap().as_secs_f64() * 1e3;
             assert!((found / millis - 1.0).abs() < 0.1, "{share}: {found} is not {millis}");
         }
     }
 
     #[test]
-    fn a_quantile_covers_both_histograms() {
-        let (low, high) = (of([Duration::from_millis(1); 50]), of([Duration::from_secs(1); 50]));
-        assert!(low.quantile(&high, 0.5).unwrap() < Duration::from_millis(2));
-        assert!(low.quantile(&high, 0.51).unwrap() > Duration::from_millis(900));
+    fn what_is_added_counts() {
+        let mut both = of([Duration::from_millis(1); 50]);
+        let mut high = Histogram::default();
+        high.record_many(Duration::from_secs(1), 50);
+        both.add(&high);
+        assert!(both.quantile(0.5).unwrap() < Duration::from_millis(2));
+        assert!(both.quantile(0.51).unwrap() > Duration::from_millis(900));
+        assert_eq!((both.count(), both.sum), (100, Duration::from_millis(50_050)));
     }
 
     #[test]
     fn nothing_measured_has_no_quantile_and_nothing_is_out_of_range() {
         let none = Histogram::default();
-        assert_eq!(none.quantile(&none, 0.5), None);
+        assert_eq!(none.quantile(0.5), None);
         let ends = of([Duration::ZERO, Duration::MAX]);
         assert_eq!(ends.count(), 2);
         let told = ends.distribution();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::{ClientId, JobId, UserName, WorkerId, value_to_json};
 
-use crate::view::{CancelledBy, RECENT, RecentJob, Sample, Seconds, WINDOW};
+use crate::view::{
+    CancelledBy, CrashReport, RECENT, RECENT_FAILED, RecentJob, Sample, Seconds, WINDOW,
+};
 
 use super::counters::Counters;
 use super::timeline::Timeline;
@@ -21,6 +23,8 @@ const PREVIEW: (usize, usize) = (120, 1024);
 #[derive(Debug, Default)]
 pub(super) struct History {
     ended: VecDeque<EndedJob>,
+    /// Those of the jobs before that failed.
+    failed: VecDeque<EndedJob>,
     samples: VecDeque<Sample>,
     /// The counts at the last sample.
     counted: Counters,
@@ -36,8 +40,10 @@ pub(super) struct EndedJob {
     pub(super) client: ClientId,
     pub(super) function: Arc<str>,
     pub(super) kind: &'static str,
+    pub(super) has_failed: bool,
     pub(super) cancelled_by: Option<CancelledBy>,
     pub(super) detail: Option<String>,
+    pub(super) crashes: Vec<CrashReport>,
     pub(super) arguments: Option<String>,
     pub(super) worker: Option<WorkerId>,
     pub(super) attempts: u32,
@@ -50,15 +56,19 @@ pub(super) struct EndedJob {
 
 impl History {
     pub(super) fn push(&mut self, ended: EndedJob) {
-        if self.ended.len() >= RECENT {
-            self.ended.pop_back();
+        if self.ended.len() >= RECENT
+            && let Some(oldest) = self.ended.pop_back()
+            && oldest.has_failed
+        {
+            self.failed.truncate(RECENT_FAILED - 1);
+            self.failed.push_front(oldest);
         }
         self.ended.push_front(ended);
     }
 
     /// Newest first.
     pub(super) fn ended(&self) -> impl Iterator<Item = &EndedJob> {
-        self.ended.iter()
+        self.ended.iter().chain(&self.failed)
     }
 
     /// Adds a sample. `sample` has the current state; the counts of what happened since the last
@@ -100,6 +110,7 @@ impl EndedJob {
             answer: self.kind.to_owned(),
             cancelled_by: self.cancelled_by,
             detail: self.detail.clone(),
+            crashes: self.crashes.clone(),
             arguments: self.arguments.clone(),
             worker: self.worker,
             attempts: self.attempts,
@@ -117,9 +128,13 @@ pub(super) fn detail(answer: &Answer) -> Option<String> {
         Answer::Failed { message, .. }
         | Answer::Panicked { message, .. }
         | Answer::BadArguments { message } => Some(message.chars().take(DETAIL).collect()),
-        Answer::Poisoned { workers } => {
-            let workers: Vec<_> = workers.iter().map(|worker| worker.short()).collect();
-            Some(format!("lost with it: {}", workers.join(", ")))
+        Answer::Poisoned { workers, crashes } => {
+            let lost = (!workers.is_empty()).then(|| {
+                let workers: Vec<_> = workers.iter().map(|worker| worker.short()).collect();
+                format!("lost with it: {}", workers.join(", "))
+            });
+            let crashes = crashes.iter().map(ToString::to_string);
+            Some(lost.into_iter().chain(crashes).collect::<Vec<_>>().join("; "))
         }
         Answer::TooLarge { bytes, limit } => Some(format!("{bytes} bytes, over {limit}")),
         Answer::Value(_)
@@ -127,6 +142,22 @@ pub(super) fn detail(answer: &Answer) -> Option<String> {
         | Answer::Busy
         | Answer::Cancelled
         | Answer::Expired => None,
+    }
+}
+
+/// The processes that a poisoned job ended.
+pub(super) fn crashes(answer: &Answer) -> Vec<CrashReport> {
+    match answer {
+        Answer::Poisoned { crashes, .. } => crashes.iter().map(CrashReport::from).collect(),
+        Answer::Value(_)
+        | Answer::Failed { .. }
+        | Answer::Panicked { .. }
+        | Answer::NotServed
+        | Answer::BadArguments { .. }
+        | Answer::TooLarge { .. }
+        | Answer::Busy
+        | Answer::Cancelled
+        | Answer::Expired => vec![],
     }
 }
 

@@ -94,6 +94,11 @@ impl Stream {
         self.lanes = self.workers.values().map(Vec::len).sum();
     }
 
+    /// Whether there are bars of this worker.
+    pub(super) fn has(&self, worker: WorkerId) -> bool {
+        self.workers.contains_key(&worker)
+    }
+
     /// The bars of a worker's lane.
     pub(super) fn bars(&self, worker: WorkerId, lane: usize, now: Duration) -> Vec<view::Bar> {
         let lane = self.workers.get(&worker).and_then(|lanes| lanes.get(lane));

@@ -5,21 +5,22 @@ mod functions;
 mod jobs;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::{Client, Phase, Pool, Sample, Seconds, Totals, View};
+use crate::view::{Client, Memo, Phase, Pool, Sample, Seconds, Totals, View};
 
 use crate::scheduler::Core;
 
 use super::Record;
+use super::histogram::Histogram;
 use super::history::EndedJob;
+use super::stats::RATE_OVER;
 use crate::scheduler::ids::FunctionRef;
 
 /// The most unacknowledged jobs searched for the oldest.
 const UNNOTED_SEEN: usize = 10_000;
-/// The seconds over which the total rate is averaged.
-const RATE_OVER: usize = 10;
 /// The queue grows if more jobs came than ended in each of three such spans: a burst that is being
 /// worked off does not count.
 const GROWS_OVER: usize = 3 * RATE_OVER;
@@ -39,27 +40,36 @@ impl Viewer<'_> {
     /// knows (its version, the broker's address).
     pub(in crate::scheduler) fn view(&self, unix_now: Duration) -> View {
         let now = self.now;
-        let workers = self.workers();
+        let (workers, waiting) = (self.workers(), self.waiting());
         let ended = |job: &EndedJob| job.view(now, unix_now);
         let mut view = View {
             unix_ms: u64::try_from(unix_now.as_millis()).unwrap_or(u64::MAX),
             books: self.record.counters.view(),
             stream: self.stream(&workers),
             workers,
-            functions: self.functions(),
+            functions: self.functions(&waiting),
+            memo: self.memo(),
             pools: self.pools(),
             clients: self.clients(),
             turned_away: self.record.refusals.view(now),
+            failures: self.record.failures.view(now),
             recent: Arc::new(self.record.history.ended().map(ended).collect()),
             series: self.record.history.samples().copied().collect(),
+            minute: self.record.minute.clone(),
             ..View::default()
         };
         view.distributor.phase = self.phase();
         view.broker.up = self.core.leadership.is_up();
         view.broker.blocked = self.core.leadership.is_blocked();
         view.broker.sure = self.core.leadership.may_act;
-        view.totals = self.totals(&view);
+        view.totals = self.totals(&view, &waiting);
         view
+    }
+
+    fn memo(&self) -> Memo {
+        let (memo, most) = (&self.core.memo, self.core.config.memo);
+        let (answers, bytes, evicted) = (memo.answers(), memo.bytes, memo.evicted);
+        Memo { answers: answers as u64, bytes: bytes as u64, most: most as u64, evicted }
     }
 
     fn phase(&self) -> Phase {
@@ -80,7 +90,7 @@ impl Viewer<'_> {
         }
     }
 
-    fn totals(&self, view: &View) -> Totals {
+    fn totals(&self, view: &View, waits: &BTreeMap<usize, Histogram>) -> Totals {
         let alive = || view.workers.iter().filter(|worker| worker.state.is_alive());
         let newest: Vec<&Sample> = self.record.history.samples().rev().take(GROWS_OVER).collect();
         let last = &newest[..newest.len().min(RATE_OVER)];
@@ -114,7 +124,7 @@ impl Viewer<'_> {
                 && newest.len() == GROWS_OVER
                 && sum(&newest, Sample::ended) > 0
                 && newest.chunks(RATE_OVER).all(grows),
-            wait_p95: self.record.stats.wait().p95,
+            wait_p95: self.wait_p95(waits),
             local_share: self.record.stats.local_share(),
             lost,
             lost_gave_back,
@@ -154,6 +164,29 @@ impl Viewer<'_> {
         clients.collect()
     }
 
+    /// The waits so far of what waits for each function, by its index.
+    pub(super) fn waiting(&self) -> BTreeMap<usize, Histogram> {
+        let mut waiting: BTreeMap<usize, Histogram> = BTreeMap::new();
+        let core = self.core;
+        let queued = core.fleet.functions.iter().flat_map(|(id, _)| core.backlog.some(id));
+        let placed = core.fleet.pools.values().flat_map(|pool| &pool.in_flight);
+        for (job, many) in queued.chain(placed.map(|job| (*job, 1))) {
+            let Some(job) = core.jobs.get(job) else { continue };
+            if !job.in_flight().is_some_and(|in_flight| in_flight.runs()) {
+                let of = waiting.entry(job.function.index()).or_default();
+                of.record_many(self.now.saturating_sub(job.since), many);
+            }
+        }
+        waiting
+    }
+
+    /// The 95th percentile of all waits of late.
+    fn wait_p95(&self, waiting: &BTreeMap<usize, Histogram>) -> Option<Seconds> {
+        let mut all = Histogram::default();
+        waiting.values().for_each(|of| all.add(of));
+        self.record.stats.wait(&all).p95
+    }
+
     /// The sample of this second.
     pub(super) fn sample(&self) -> Sample {
         let alive = || self.core.fleet.workers.iter().filter(|(_, worker)| worker.is_alive());
@@ -165,7 +198,7 @@ impl Viewer<'_> {
             slots: alive().map(|(_, worker)| worker.slots).sum(),
             busy: busy.sum(),
             queued: self.record.counters.queued + self.record.counters.placed,
-            wait_p95: self.record.stats.wait().p95,
+            wait_p95: self.wait_p95(&self.waiting()),
             ..Sample::default()
         }
     }

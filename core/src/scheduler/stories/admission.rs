@@ -340,7 +340,7 @@ fn an_answer_counts_only_from_a_worker_that_serves_the_function() {
         at(0.1, answered(2, 1, 1)),
         at(0.1, answered(3, 1, 1)),
         at(0.1, ended(1, 1, 1, End::Answer(Answer::Busy))),
-        at(0.1, ended(1, 1, 1, End::Answer(Answer::Poisoned { workers: vec![] }))),
+        at(0.1, ended(1, 1, 1, End::Answer(Answer::Poisoned { workers: vec![], crashes: vec![] }))),
     ]);
     assert_eq!(world.seen, [place(1, 1)]);
     assert_eq!(world.scheduler.counters().forged, 3);

@@ -236,6 +236,26 @@ fn a_strike_is_revoked_when_the_worker_is_heard_again() {
 }
 
 #[test]
+fn a_strike_is_not_revoked_by_a_beat_from_before_the_start() {
+    let stale = |world: &mut World| {
+        let beat = world.workers[&worker(1)].beat.clone();
+        world.feed(Event::Beat { user: workers(), beat });
+    };
+    check_suspect(
+        [
+            at(0.3, lives(1, 1)),
+            // The worker beats, then starts and dies; that beat comes last.
+            at(0.4, change(|world| world.workers.get_mut(&worker(1)).unwrap().beat.seq += 1)),
+            at(0.4, started(1, 1, 2)),
+            at(0.5, falls_silent(1)),
+            at(3.0, change(stale)),
+            at(3.1, noted(1, true, &[1])),
+        ],
+        [struck(1, true, &[1]), place_alone(1, 3)],
+    );
+}
+
+#[test]
 fn a_strike_is_not_revoked_while_the_worker_still_has_the_job() {
     check_suspect(
         [
@@ -368,5 +388,41 @@ fn a_start_by_a_lost_worker_is_a_strike_unless_it_lives() {
             at(4.0, lives(1, 1)),
         ],
         [place_alone(1, 1), struck(1, true, &[1]), marked(1), place_alone(1, 2)],
+    );
+}
+
+#[test]
+fn a_job_whose_worker_is_out_of_reach_is_doubted_until_that_is_heard_with_it() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, lives(2, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, holds(1, 1, 1)),
+            at(1.1, falls_silent(1)),
+            at(1.2, unreachable(true)),
+            at(2.6, unreachable(false)),
+            at(2.7, lives(1, 1)),
+            at(2.8, answered(1, 1, 1)),
+        ],
+        [place(1, 1), marked(1), struck(1, false, &[]), answer(1, "value")],
+    );
+}
+
+#[test]
+fn when_it_is_lost_the_doubt_is_its_mark() {
+    check(
+        [
+            at(0.0, lives(1, 1)),
+            at(0.0, lives(2, 1)),
+            at(0.0, submitted(1)),
+            at(0.1, holds(1, 1, 1)),
+            at(1.1, falls_silent(1)),
+            at(1.2, unreachable(true)),
+            at(2.6, unreachable(false)),
+            at(2.7, noted(1, true, &[])),
+            at(4.0, nothing()),
+        ],
+        [place(1, 1), marked(1), place_alone(1, 2)],
     );
 }

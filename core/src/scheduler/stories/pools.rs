@@ -30,6 +30,19 @@ fn short_jobs_lie_deeper() {
 }
 
 #[test]
+fn a_pool_far_away_holds_as_much_more_as_it_runs_on_the_way() {
+    let far = change(|world| {
+        world.workers.get_mut(&worker(1)).unwrap().beat.round_trip_us = Some(30_000);
+        world.beat(worker(1));
+    });
+    let story = [at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, answered(1, 1, 1))];
+    let more = (2..=100).map(|job| at(0.2, submitted(job)));
+    let world = play(story.into_iter().chain([at(0.1, far)]).chain(more));
+    // A slot, and 20 ms and a round trip of jobs of a millisecond.
+    assert_eq!(world.scheduler.counters().placed, 51);
+}
+
+#[test]
 fn the_highest_priority_is_first_and_then_the_oldest() {
     let with = |job, priority| submit_as(1, Submission { priority, ..submission(job) });
     check(
@@ -130,7 +143,7 @@ fn few_jobs_are_spread_over_all_slots_and_many_are_lumped_by_their_measured_time
     for answer in [
         Answer::Value(Bytes::new()),
         Answer::Failed { message: "no".into(), error: vec![0xc0].into() },
-        Answer::Panicked { message: "no".into(), unsendable: false },
+        Answer::panicked("no"),
     ] {
         let world = play([
             at(0.0, lives(1, 4)),

@@ -40,6 +40,60 @@ fn resent_jobs_wait_until_every_worker_was_heard_and_new_jobs_do_not() {
     assert_eq!(world.seen, [place(2, 1), place(1, 1)]);
 }
 
+/// A standby has long heard the workers 1 and 2 when its term begins.
+fn takeover() -> World {
+    let mut world = World::new(Config::new(US));
+    world.feed(Event::LinkUp);
+    lives(1, 1)(&mut world);
+    lives(2, 1)(&mut world);
+    world.go_to(Duration::from_secs(5));
+    world.feed(Event::Leading { term: world.term });
+    submitted(1)(&mut world);
+    world.go_to(world.now + TICK * 2);
+    world
+}
+
+/// A worker has been welcomed by this term, and says so.
+fn says(number: u128, term: u64) -> Step {
+    change(move |world| {
+        world.workers.get_mut(&worker(number)).unwrap().beat.term = Some(Term(term));
+        world.beat(worker(number));
+    })
+}
+
+#[test]
+fn a_standby_waits_only_until_every_worker_has_spoken() {
+    let mut world = takeover();
+    says(1, 1)(&mut world);
+    says(2, 7)(&mut world);
+    world.go_to(world.now + TICK);
+    assert_eq!(world.seen, [], "the second worker has not heard of this term yet");
+    says(2, 1)(&mut world);
+    assert_eq!(world.seen, [place(1, 1)]);
+}
+
+#[test]
+fn a_worker_that_speaks_in_time_keeps_its_job() {
+    let mut world = takeover();
+    says(1, 1)(&mut world);
+    holds(2, 1, 4)(&mut world);
+    says(2, 1)(&mut world);
+    submitted(1)(&mut world);
+    answered(2, 1, 4)(&mut world);
+    assert_eq!(world.seen, [answer(1, "value")]);
+}
+
+#[test]
+fn a_silent_worker_is_waited_for_as_by_a_new_distributor() {
+    let mut world = takeover();
+    says(1, 1)(&mut world);
+    falls_silent(2)(&mut world);
+    world.go_to(Duration::from_millis(6400));
+    assert_eq!(world.seen, []);
+    world.go_to(Duration::from_millis(6600));
+    assert_eq!(world.seen, [place(1, 1)]);
+}
+
 #[test]
 fn a_drain_that_never_ends_does_not_keep_the_term_from_starting() {
     let mut world = World::new(Config::new(US));
@@ -67,9 +121,11 @@ fn of_two_leaders_the_older_one_steps_down() {
         term: Term(2),
         seq: 1,
         functions: vec![],
+        expected: vec![],
         backlog: 0,
         room: true,
         bound: None,
+        past: None,
     };
     let mut world = World::new(Config::new(US));
     world.feed(Event::LinkUp);

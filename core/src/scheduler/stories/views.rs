@@ -1,10 +1,12 @@
 //! The views of a story.
 
 use super::*;
-use crate::view::{BarEnd, CancelledBy, Job, JobEvent, Phase, Place, Seconds, View, WorkerState};
+use crate::view::{
+    BarEnd, CancelledBy, Job, JobEvent, JobFilter, Phase, Place, RECENT, Seconds, View, WorkerState,
+};
 
 impl World {
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         self.scheduler.view(self.now, Duration::from_secs(1_000_000) + self.now)
     }
 }
@@ -46,9 +48,11 @@ fn a_standby_sees_the_jobs_named_by_beats() {
         term: Term(9),
         seq: 1,
         functions: vec![],
+        expected: vec![],
         backlog: 5,
         room: true,
         bound: None,
+        past: None,
     };
     world.feed(Event::PresenceSeen(presence));
     let view = world.view();
@@ -117,6 +121,38 @@ fn a_lost_worker_stays_with_what_became_of_its_jobs() {
 }
 
 #[test]
+fn the_lanes_of_a_worker_that_is_gone_leave_after_a_minute() {
+    let mut world = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, lives(2, 1)),
+        at(0.0, submitted(1)),
+        at(0.1, started_via(Via::Beats, 1, 1, 1)),
+        at(0.5, answered(1, 1, 1)),
+        at(1.0, falls_silent(1)),
+        at(5.0, nothing()),
+    ]);
+    let lanes = |world: &World| {
+        let view = world.view();
+        let of = |number| view.stream.lanes.iter().filter(|it| it.worker == worker(number)).count();
+        (of(1), of(2), view.workers.len())
+    };
+    assert_eq!(lanes(&world), (1, 1, 2));
+    world.play([at(62.0, nothing())]);
+    assert_eq!(lanes(&world), (1, 1, 2));
+    world.play([at(66.0, nothing())]);
+    assert_eq!(lanes(&world), (0, 1, 2), "it is still listed");
+}
+
+#[test]
+fn of_more_slots_than_fit_those_that_ran_something_are_shown() {
+    let mut world = play((1..=20).map(|number| at(0.0, lives(number, 8))));
+    world.play([at(0.1, submitted(1)), at(0.2, started_via(Via::Beats, 20, 1, 1))]);
+    let stream = world.view().stream;
+    assert_eq!((stream.lanes.len(), stream.more), (128, 32));
+    assert_eq!(stream.lanes[0].worker, worker(20));
+}
+
+#[test]
 fn a_job_returned_when_its_worker_died_counts_as_lost_with_it() {
     let mut world = play([
         at(0.0, lives(1, 1)),
@@ -167,6 +203,29 @@ fn waiting_and_running_are_distinguished() {
     let function = &world.view().functions[0];
     assert!(function.wait.p50.unwrap().0 > 1.8 && function.run.p99.unwrap().0 < 0.0012);
     assert_eq!((function.waits.count, function.answers["value"]), (1, 1));
+}
+
+#[test]
+fn what_still_waits_counts_with_its_wait_so_far() {
+    let mut world = play([at(0.0, lives(1, 1)), at(0.0, submitted(1)), at(0.1, answered(1, 1, 1))]);
+    let p95 = |world: &World| {
+        let view = world.view();
+        let told = [view.totals.wait_p95, view.functions[0].wait.p95, view.series.last()?.wait_p95];
+        Some(told.map(|wait| wait.unwrap().0))
+    };
+    world.play([at(1.5, nothing())]);
+    assert!(p95(&world).unwrap().iter().all(|wait| *wait < 0.12));
+    // One runs, one is placed, the others are queued.
+    for job in 2..=600 {
+        world.play([at(2.0, submitted(job))]);
+    }
+    for second in 1..=8 {
+        world.play([at(2.0 + f64::from(second), holds(1, 2, 1))]);
+    }
+    world.play([at(10.8, nothing())]);
+    let told = p95(&world).unwrap();
+    assert!(told.iter().all(|wait| (7.0..=9.7).contains(wait)), "{told:?}");
+    assert_eq!(world.view().functions[0].wait.count, 1, "these are measured");
 }
 
 #[test]
@@ -235,6 +294,46 @@ fn a_view_stays_small_however_many_jobs_wait() {
 }
 
 #[test]
+fn what_an_operator_means_is_counted_by_function_and_by_whether_it_runs() {
+    let mut world = play([at(0.0, lives(1, 1))]);
+    world.play((1..=5).map(|job| at(0.1, submitted(job))));
+    world.play([at(0.2, started(1, 1, 1)), at(0.3, holds(1, 1, 1))]);
+    let counted = |filter: &JobFilter| -> Vec<(u64, u64)> {
+        let affected = world.scheduler.affected(filter);
+        affected.iter().map(|of| (of.queued, of.running)).collect()
+    };
+    let all = JobFilter::default();
+    assert_eq!(counted(&all), [(4, 1)]);
+    let queued = JobFilter { queued: true, ..JobFilter::default() };
+    assert_eq!(counted(&queued), [(4, 0)]);
+    assert_eq!(world.scheduler.some_of(&queued, 3).len(), 3);
+    assert!(!world.scheduler.some_of(&queued, 9).contains(&key(1)));
+    let of = |function: &str| JobFilter { function: function.parse().ok(), ..all.clone() };
+    let own = world.view().functions[0].name.to_string();
+    let bare = own.split('@').next().unwrap();
+    for (function, meant) in [(own.as_str(), 1), (bare, 1), ("other@1", 0), ("other", 0)] {
+        assert_eq!(counted(&of(function)).len(), meant, "{function}");
+    }
+    let others = JobFilter { user: "other".parse().ok(), ..all.clone() };
+    assert_eq!(counted(&others), []);
+}
+
+#[test]
+fn the_arguments_of_what_failed_are_kept_and_of_nothing_else() {
+    let mut world = play([at(0.0, lives(1, 3))]);
+    world.play((1..=3).map(|job| at(0.1, submitted(job))));
+    world.play([
+        at(0.2, answered(1, 1, 1)),
+        at(0.3, ended(1, 2, 1, End::Answer(Answer::panicked("no")))),
+        at(0.4, cancelled(3)),
+    ]);
+    let kept = |job| world.scheduler.failed_calls(key(job).id).len();
+    assert_eq!([kept(1), kept(2), kept(3)], [0, 1, 0]);
+    let call = &world.scheduler.failed_calls(key(2).id)[0];
+    assert_eq!((&call.args, &*call.function), (&submission(2).args, &*submission(2).function));
+}
+
+#[test]
 fn the_ending_and_who_caused_it_are_distinguished() {
     let hasty = |job| submit_as(1, Submission { budget_ms: 4000, ..submission(job) });
     let failed = Answer::Failed { message: "no such file".into(), error: vec![0xc0].into() };
@@ -253,15 +352,7 @@ fn the_ending_and_who_caused_it_are_distinguished() {
         at(3.4, cancelled(3)),
         at(3.6, cancelled(4)),
         at(4.6, nothing()),
-        at(
-            4.7,
-            ended(
-                1,
-                6,
-                1,
-                End::Answer(Answer::Panicked { message: "no".into(), unsendable: false }),
-            ),
-        ),
+        at(4.7, ended(1, 6, 1, End::Answer(Answer::panicked("no")))),
         at(4.8, ended(1, 7, 1, End::Answer(failed))),
     ]);
     let view = world.view();
@@ -289,6 +380,65 @@ fn the_ending_and_who_caused_it_are_distinguished() {
     assert_eq!((function.failed, function.timed_out, function.cancelled), (2, 2, 3));
     let lately = function.lately;
     assert_eq!((lately.ended, lately.failed, lately.timed_out), (7, 2, 2));
+}
+
+#[test]
+fn failures_are_grouped_and_no_success_pushes_them_out() {
+    let panicked = |at: u32| {
+        let location = Some(format!("src/fib.rs:{at}:5"));
+        Answer::Panicked { message: format!("{at} is too many"), unsendable: false, location }
+    };
+    let mut world = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(5001)),
+        at(0.0, submitted(5002)),
+        at(0.0, submitted(5003)),
+        at(0.0, submit_as(1, Submission { budget_ms: 2_000, ..submission(5004) })),
+        at(0.1, cancelled(5003)),
+        at(0.1, ended(1, 5001, 1, End::Answer(panicked(11)))),
+        at(0.2, ended(1, 5002, 1, End::Answer(panicked(12)))),
+        at(3.0, nothing()),
+    ]);
+    for job in 1..=RECENT as u128 + 1 {
+        world.play([at(3.0, submitted(job)), at(3.0, answered(1, job, 1))]);
+    }
+    let view = world.view();
+    let groups: Vec<_> =
+        view.failures.iter().map(|it| (&*it.kind, it.count, it.lately, number(it.job))).collect();
+    assert_eq!(groups, [("expired", 1, 1, 5004), ("panicked", 2, 2, 5002)], "no cancel is one");
+    let newest = &view.failures[1];
+    assert_eq!(newest.message.as_deref(), Some("12 is too many"));
+    assert_eq!(newest.location.as_deref(), Some("src/fib.rs:12:5"));
+    assert_eq!((newest.worker, &newest.arguments), (Some(worker(1)), &None));
+    let old: Vec<_> = view.recent[RECENT..].iter().map(|job| number(job.id)).collect();
+    assert_eq!(old, [5004, 5002, 5001]);
+    assert_eq!(world.scheduler.find(JobId::from_u128(5001), world.now, world.now).len(), 1);
+}
+
+#[test]
+fn a_crash_is_a_failure_of_its_own_whatever_becomes_of_the_job() {
+    let mut world = play([
+        at(0.0, lives(1, 1)),
+        at(0.0, submitted(1)),
+        at(0.1, crashed(1, 1, 1)),
+        at(0.2, noted_crashes(1, 1, &[1])),
+        at(0.3, crashed(1, 1, 2)),
+        at(0.4, noted_crashes(1, 1, &[1, 2])),
+        at(0.5, answered(1, 1, 3)),
+    ]);
+    let seen = |world: &World| -> Vec<(String, Option<String>, u64)> {
+        let failures = world.view().failures.into_iter();
+        failures.map(|it| (it.kind, it.message, it.count)).collect()
+    };
+    let crashes = ("crashed".to_owned(), Some("killed by SIGSEGV".to_owned()), 2);
+    assert_eq!(seen(&world), [crashes]);
+    assert_eq!(world.view().books.failed, 0, "the job has its value");
+    world.play([at(1.0, submitted(2))]);
+    for (attempt, noted) in [(1, &[1][..]), (2, &[1, 2]), (3, &[])] {
+        world.play([at(1.1, crashed(1, 2, attempt)), at(1.1, noted_crashes(2, 1, noted))]);
+    }
+    let kinds: Vec<_> = seen(&world).into_iter().map(|(kind, _, count)| (kind, count)).collect();
+    assert_eq!(kinds, [("crashed".to_owned(), 5), ("poisoned".to_owned(), 1)]);
 }
 
 #[test]
@@ -349,12 +499,15 @@ fn a_slot_with_an_abandoned_run_is_shown_as_busy() {
         assert_eq!(view.stream.lanes[0].bars.last().unwrap().end, BarEnd::Abandoned);
     };
     abandoned(&world);
+    assert_eq!(world.view().workers[0].state, WorkerState::Live, "it may stop yet");
     world.play([at(5.0, nothing())]);
     abandoned(&world);
+    assert_eq!(world.view().workers[0].state, WorkerState::Degraded, "half of its slots");
     assert_eq!(world.view().series.last().unwrap().busy, 1);
     world.play([at(5.1, lets_go(1)), at(6.1, nothing())]);
     let view = world.view();
     assert_eq!((view.totals.busy, view.totals.abandoned, view.pools[0].abandoned), (0, 0, 0));
+    assert_eq!(view.workers[0].state, WorkerState::Live);
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(super) enum Seen {
     Answered { job: u128, kind: &'static str },
     Struck { job: u128, mark: bool, strikes: Vec<u128> },
     Unknown { job: u128 },
+    Progress { job: u128, fraction: f32 },
     Cancel { worker: u128, jobs: Vec<u128> },
     Drain { worker: u128 },
     Resume { worker: u128 },
@@ -126,6 +127,7 @@ impl World {
                 Some(Event::PoolDeclared { pool: *pool, declared: self.declares })
             }
             Effect::StepDown => Some(Event::LinkDown),
+            Effect::Will { .. } | Effect::Trace(_) => None,
             Effect::Purge(_) => Some(Event::Purged { untouched: self.untouched.clone() }),
             Effect::Place { token, .. } => settled(*token, self.placements),
             Effect::Deliver { token, .. } => {
@@ -186,6 +188,9 @@ pub(super) fn seen(effect: &Effect) -> Option<Seen> {
                     strikes: marks.strikes.iter().map(|worker| worker_number(*worker)).collect(),
                 },
                 Delivered::Unknown => Seen::Unknown { job },
+                Delivered::Progress(progress) => {
+                    Seen::Progress { job, fraction: progress.fraction }
+                }
             })
         }
         Effect::Control { worker, control, .. } => {
@@ -206,6 +211,8 @@ pub(super) fn seen(effect: &Effect) -> Option<Seen> {
         | Effect::ProbeClient { .. }
         | Effect::Presence(_)
         | Effect::AskDepths { .. }
+        | Effect::Will { .. }
+        | Effect::Trace(_)
         | Effect::StepDown => None,
     }
 }

@@ -23,6 +23,8 @@ enum Op {
     Slot(usize),
     /// What a slot runs waits for a call of its own, or does so no longer.
     Call(usize),
+    /// What a slot runs ends its process.
+    Crash(usize),
     Settle {
         which: usize,
         outcome: Outcome,
@@ -47,6 +49,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(jobs, marked, redelivered)| Op::Place { jobs, marked, redelivered }),
         8 => (0..THREADS).prop_map(Op::Slot),
         4 => (0..THREADS).prop_map(Op::Call),
+        1 => (0..THREADS).prop_map(Op::Crash),
         8 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Op::Settle { which, outcome }),
         2 => (0..10_u64).prop_map(Op::Cancel),
         1 => Just(Op::Drain),
@@ -89,8 +92,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        let story = Story::new(SLOTS);
+    fn new(isolated: bool) -> Self {
+        let mut story = Story::new(SLOTS);
+        story.executor.profile.isolated = isolated;
         Self {
             executor: story.executor,
             now: story.start,
@@ -113,6 +117,7 @@ impl World {
             Op::Place { jobs, marked, redelivered } => self.place(jobs, marked, redelivered),
             Op::Slot(slot) => self.turn(slot),
             Op::Call(slot) => self.call(slot),
+            Op::Crash(slot) => self.crash(slot),
             Op::Settle { which, outcome } => {
                 if self.link.is_some() && !self.unsettled.is_empty() {
                     let (token, job) = self.unsettled.remove(which % self.unsettled.len());
@@ -197,7 +202,19 @@ impl World {
         }
     }
 
+    /// A thread's process ends, if it has one.
+    fn crash(&mut self, slot: usize) {
+        let Some(thread) = self.threads.get_mut(slot) else { return };
+        let isolated = self.executor.profile.isolated;
+        let Some(number) = thread.now.take_if(|_| isolated).map(|work| work.number) else { return };
+        if std::mem::take(&mut thread.waits) {
+            self.apply(Event::Resumes { slot, number });
+        }
+        self.apply(Event::Crashed { slot, number, crash: crash(), took: Duration::from_millis(1) });
+    }
+
     fn apply(&mut self, event: Event) {
+        let mut killed = vec![];
         let mut effects = VecDeque::from(self.executor.apply(event, self.now));
         while let Some(effect) = effects.pop_front() {
             match effect {
@@ -224,7 +241,9 @@ impl World {
                 Effect::Publish(Publication::Ended { ended, token }) => {
                     self.unsettled.push((token, id(&ended.key)));
                 }
-                Effect::Publish(Publication::Beat(_) | Publication::Running(_)) => {
+                Effect::Publish(
+                    Publication::Beat(_) | Publication::Running(_) | Publication::Progress(_),
+                ) => {
                     assert!(self.link.is_some(), "nothing is published without a link");
                 }
                 Effect::Ack(delivery) => {
@@ -232,10 +251,19 @@ impl World {
                     let confirmed = |job| self.confirmed.contains(job) || self.lent.contains(job);
                     assert!(jobs.iter().all(confirmed), "acked before its ends are confirmed");
                 }
-                Effect::Stop { .. } | Effect::Consume { .. } | Effect::Cancel(_) => {}
+                Effect::Kill { slot, number } => {
+                    let now = self.threads[slot].now.as_ref();
+                    assert!(self.executor.profile.isolated);
+                    killed.extend(now.filter(|work| work.number == number).map(|_| slot));
+                }
+                Effect::CollectProgress
+                | Effect::Stop { .. }
+                | Effect::Consume { .. }
+                | Effect::Cancel(_) => {}
             }
         }
         assert!(self.unsettled.is_empty() || self.link.is_some());
+        killed.into_iter().for_each(|slot| self.crash(slot));
     }
 
     /// Everything that is under way comes to its end.
@@ -262,8 +290,9 @@ proptest! {
     #[test]
     fn every_job_ends_once_and_every_delivery_is_acked(
         ops in prop::collection::vec(op(), 0..120),
+        isolated: bool,
     ) {
-        let mut world = World::new();
+        let mut world = World::new(isolated);
         world.happen(Op::Up);
         for op in ops {
             world.happen(op);

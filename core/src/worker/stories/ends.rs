@@ -7,7 +7,7 @@ fn a_redelivered_list_goes_back_unstarted_and_is_acked_then() {
     check(
         Story::live(1),
         [redelivered(0, 1, [1, 2]), confirmed(1, 1), confirmed(1, 2)],
-        [back_unwilling(1), back_unwilling(2), Deed::Ack(1)],
+        [back_unwilling(1), back_unwilling(2), Action::Ack(1)],
     );
 }
 
@@ -17,7 +17,7 @@ fn a_function_that_is_not_served_is_an_answer() {
     check(
         Story::live(1),
         [list(0, 1, [foreign]), confirmed(1, 1)],
-        [ended(1, Answer::NotServed), Deed::Ack(1)],
+        [ended(1, Answer::NotServed), Action::Ack(1)],
     );
 }
 
@@ -42,7 +42,7 @@ fn a_cancelled_job_that_waits_never_runs() {
     check(
         Story::live(1),
         [placed(0, 1, [1]), placed(0, 2, [2]), cancel(1, 2), confirmed(2, 2), ran(3, 0, 1)],
-        [run(0, [1]), ended(2, Answer::Cancelled), Deed::Ack(2), answered(1)],
+        [run(0, [1]), ended(2, Answer::Cancelled), Action::Ack(2), answered(1)],
     );
 }
 
@@ -51,17 +51,17 @@ fn a_cancelled_job_that_runs_keeps_its_slot_and_its_delivery_and_its_value_is_dr
     check(
         Story::live(1),
         [placed(0, 1, [1]), cancel(1, 1), confirmed(2, 1), placed(3, 2, [2]), ran(10, 0, 1)],
-        [run(0, [1]), ended(1, Answer::Cancelled), Deed::Stop(0, 1), Deed::Ack(1), run(0, [2])],
+        [run(0, [1]), ended(1, Answer::Cancelled), Action::Stop(0, 1), Action::Ack(1), run(0, [2])],
     );
 }
 
 #[test]
 fn a_cancelled_job_that_ends_before_its_cancel_is_confirmed_is_acked_only_then() {
     let steps = || [placed(0, 1, [1]), cancel(1, 1), ran(2, 0, 1)];
-    let stopped = || vec![run(0, [1]), ended(1, Answer::Cancelled), Deed::Stop(0, 1)];
+    let stopped = || vec![run(0, [1]), ended(1, Answer::Cancelled), Action::Stop(0, 1)];
     check(Story::live(1), steps(), stopped());
     let mut acked = stopped();
-    acked.push(Deed::Ack(1));
+    acked.push(Action::Ack(1));
     check(Story::live(1), steps().into_iter().chain([confirmed(3, 1)]), acked);
 }
 
@@ -71,7 +71,7 @@ fn a_job_whose_time_passes_while_it_runs_is_stopped_and_its_value_is_dropped() {
     check(
         Story::live(1),
         [list(0, 1, [brief, placement(2)]), tick(49), tick(50), ran(60, 0, 1)],
-        [run(0, [1, 2]), Deed::Running(vec![1]), ended(1, Answer::Expired), Deed::Stop(0, 1)],
+        [run(0, [1, 2]), Action::Running(vec![1]), ended(1, Answer::Expired), Action::Stop(0, 1)],
     );
 }
 
@@ -83,8 +83,8 @@ fn what_a_slot_began_before_its_cancel_behind_another_is_stopped_too() {
         [
             run(0, [1, 2]),
             ended(2, Answer::Cancelled),
-            Deed::Recall(0),
-            Deed::Stop(0, 2),
+            Action::Recall(0),
+            Action::Stop(0, 2),
             answered(1),
         ],
     );
@@ -124,7 +124,7 @@ fn a_cancel_outlives_the_link_it_came_on() {
     check(
         Story::live(1),
         [cancel_attempts(0, [(1, 1)]), down(1), up(2, 2), welcome(2), placed(3, 1, [1])],
-        [Deed::Consume(Consumer::Pool), ended(1, Answer::Cancelled)],
+        [Action::Consume(Consumer::Pool), ended(1, Answer::Cancelled)],
     );
 }
 
@@ -145,11 +145,11 @@ fn a_cancelled_job_that_was_given_to_a_slot_behind_another_is_not_begun() {
         [
             run(0, [1, 2, 3]),
             ended(2, Answer::Cancelled),
-            Deed::Recall(0),
+            Action::Recall(0),
             answered(1),
             run(0, [3]),
             answered(3),
-            Deed::Ack(1),
+            Action::Ack(1),
         ],
     );
 }
@@ -168,10 +168,10 @@ fn what_a_slot_is_given_anew_after_a_cancel_is_still_handed_back_when_late() {
         [
             run(0, [1, 2, 3]),
             ended(2, Answer::Cancelled),
-            Deed::Recall(0),
+            Action::Recall(0),
             run(0, [1, 3]),
-            Deed::Recall(0),
-            Deed::Running(vec![1]),
+            Action::Recall(0),
+            Action::Running(vec![1]),
             back(3),
         ],
     );
@@ -183,12 +183,12 @@ fn a_refused_answer_is_tried_again_later_and_the_job_is_held_meanwhile() {
     check(
         Story::live(1),
         steps().into_iter().chain([confirmed(403, 1)]),
-        [run(0, [1]), answered(1), answered(1), Deed::Ack(1)],
+        [run(0, [1]), answered(1), answered(1), Action::Ack(1)],
     );
     check_beats(
         Story::live(1),
         steps().into_iter().chain([tick(1000)]),
-        [Deed::Beat(WorkerState::Live, vec![(1, None)])],
+        [Action::Beat(WorkerState::Live, vec![(1, None)])],
     );
 }
 
@@ -202,7 +202,7 @@ fn an_answer_that_the_broker_never_takes_is_given_up_for_the_distributor_to_plac
         done.extend(story.play(refused(try_ * 10_000, 1)));
         done.extend(story.play(tick(try_ * 10_000 + 5_000)));
     }
-    assert_eq!(done.iter().filter(|deed| **deed == answered(1)).count(), 19);
-    assert!(done.contains(&Deed::Ack(1)));
+    assert_eq!(done.iter().filter(|action| **action == answered(1)).count(), 19);
+    assert!(done.contains(&Action::Ack(1)));
     assert!(story.executor.jobs.is_empty());
 }

@@ -7,7 +7,7 @@ fn a_draining_worker_stops_consuming_hands_back_what_waits_and_ends_what_runs() 
     check(
         Story::live(1),
         [placed(0, 1, [1]), placed(0, 2, [2]), control(1, Control::Drain), ran(2, 0, 1)],
-        [run(0, [1]), back(2), Deed::Cancel(Consumer::Pool), answered(1)],
+        [run(0, [1]), back(2), Action::Cancel(Consumer::Pool), answered(1)],
     );
 }
 
@@ -16,7 +16,7 @@ fn what_still_comes_to_a_draining_worker_goes_back_by_its_own_will() {
     check(
         Story::live(1),
         [control(0, Control::Drain), placed(1, 1, [1]), confirmed(2, 1)],
-        [Deed::Cancel(Consumer::Pool), back(1), Deed::Ack(1)],
+        [Action::Cancel(Consumer::Pool), back(1), Action::Ack(1)],
     );
 }
 
@@ -25,7 +25,7 @@ fn a_resumed_worker_consumes_again() {
     check(
         Story::live(1),
         [control(0, Control::Drain), control(1, Control::Resume), placed(2, 1, [1])],
-        [Deed::Cancel(Consumer::Pool), Deed::Consume(Consumer::Pool), run(0, [1])],
+        [Action::Cancel(Consumer::Pool), Action::Consume(Consumer::Pool), run(0, [1])],
     );
 }
 
@@ -35,9 +35,9 @@ fn a_change_of_state_is_beaten_at_once() {
         Story::live(1),
         [control(1, Control::Drain), control(2, Control::Resume), shutdown(3)],
         [
-            Deed::Beat(WorkerState::Draining, vec![]),
-            Deed::Beat(WorkerState::Live, vec![]),
-            Deed::Beat(WorkerState::Draining, vec![]),
+            Action::Beat(WorkerState::Draining, vec![]),
+            Action::Beat(WorkerState::Live, vec![]),
+            Action::Beat(WorkerState::Draining, vec![]),
         ],
     );
 }
@@ -47,7 +47,7 @@ fn a_leaving_worker_does_not_resume() {
     check(
         Story::live(1),
         [shutdown(0), control(1, Control::Resume)],
-        [Deed::Cancel(Consumer::Pool)],
+        [Action::Cancel(Consumer::Pool)],
     );
 }
 
@@ -85,8 +85,8 @@ fn check_goodbye(steps: Vec<Step>, millis: u64, held: Vec<J>) {
         story.play(step);
     }
     assert!(story.executor.may_leave(at));
-    let deeds = story.play(event(millis, Event::Leaves));
-    assert!(deeds.contains(&Deed::Goodbye(held)), "{deeds:?}");
+    let actions = story.play(event(millis, Event::Leaves));
+    assert!(actions.contains(&Action::Goodbye(held)), "{actions:?}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_second_signal_ends_the_grace_time() {
     check(
         Story::live(1),
         [placed(0, 1, [1]), shutdown(0), event(5, Event::GraceEnds), confirmed(6, 1)],
-        [run(0, [1]), Deed::Cancel(Consumer::Pool), back(1), Deed::Ack(1)],
+        [run(0, [1]), Action::Cancel(Consumer::Pool), back(1), Action::Ack(1)],
     );
 }
 
@@ -116,7 +116,7 @@ fn what_runs_beyond_the_grace_time_is_handed_back_and_its_value_dropped() {
     check(
         Story::live(1),
         [placed(0, 1, [1]), shutdown(0), tick(30_000), confirmed(30_001, 1), ran(30_002, 0, 1)],
-        [run(0, [1]), Deed::Cancel(Consumer::Pool), back(1), Deed::Ack(1)],
+        [run(0, [1]), Action::Cancel(Consumer::Pool), back(1), Action::Ack(1)],
     );
 }
 
@@ -130,4 +130,16 @@ fn a_leaving_worker_does_not_wait_for_ever_for_a_confirm() {
     assert_eq!(story.executor.next_wake(), Some(at(31_000)));
     assert!(!story.executor.may_leave(at(31_999)));
     assert!(story.executor.may_leave(at(32_000)));
+}
+
+#[test]
+fn a_leaving_worker_leaves_behind_what_runs_for_nobody() {
+    let mut story = Story::live(1);
+    let may_leave = |story: &Story| story.executor.may_leave(story.start);
+    for step in [placed(0, 1, [1]), shutdown(1), cancel(2, 1)] {
+        story.play(step);
+    }
+    assert!(!may_leave(&story), "its end is not confirmed");
+    story.play(confirmed(3, 1));
+    assert!(may_leave(&story));
 }

@@ -11,14 +11,16 @@ fn check_slots<const N: usize>(mut story: Story, steps: Vec<Step>, told: [(u64, 
             What::Event(event) => event,
             What::Waits(slot, job) => Event::Waits { slot, number: story.numbers[&job] },
             What::Resumes(slot, job) => Event::Resumes { slot, number: story.numbers[&job] },
-            What::Ran(..) | What::Settled(..) => panic!("not in these stories"),
+            What::Ran(..) | What::Crashed(..) | What::Settled(..) | What::Progressed(_) => {
+                panic!("not in these stories")
+            }
         };
         let at = story.start + Duration::from_millis(millis);
         for effect in story.executor.apply(event, at) {
             if let Effect::Publish(Publication::Beat(beat)) = &effect {
                 slots.push((millis, beat.slots));
             }
-            story.deed(effect);
+            story.action(effect);
         }
     }
     assert_eq!(slots, told);
@@ -40,11 +42,11 @@ fn while_a_job_waits_another_runs_and_the_broker_may_send_it() {
         ],
         [
             run(0, [1]),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
+            Action::Lend(0, true),
+            Action::Ack(1),
             run(1, [2]),
             answered(2),
-            Deed::Ack(2),
+            Action::Ack(2),
             answered(1),
         ],
     );
@@ -57,8 +59,8 @@ fn what_lies_behind_a_job_that_waits_does_not_wait_for_it() {
         [placed(0, 1, [1, 2, 3]), waits(1, 0, 1), recalled(1, 0, 1), ran(2, 1, 2), ran(3, 1, 3)],
         [
             run(0, [1, 2, 3]),
-            Deed::Lend(0, true),
-            Deed::Recall(0),
+            Action::Lend(0, true),
+            Action::Recall(0),
             run(1, [2, 3]),
             answered(2),
             answered(3),
@@ -81,8 +83,8 @@ fn a_place_taken_back_is_not_given_away_while_the_other_runs() {
         ],
         [
             run(0, [1]),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
+            Action::Lend(0, true),
+            Action::Ack(1),
             run(1, [2]),
             answered(2),
             answered(1),
@@ -106,14 +108,14 @@ fn as_many_places_are_lent_as_there_may_be_and_one_more_when_one_is_back() {
         let done = story.executor.apply(Event::Waits { slot, number }, story.start);
         assert!(done.contains(&Effect::Lend { slot, lent: true }), "{done:?}");
     }
-    let deeds = [
+    let actions = [
         placed(1, 9000, [1]),
         waits(2, LENDS, 1),
         Step(3, What::Event(Event::Resumes { slot: 0, number: Number(1) })),
         waits(4, LENDS, 1),
     ];
-    let lends = |lent| Deed::Lend(LENDS, lent);
-    check(story, deeds, [run(LENDS, [1]), lends(false), lends(true), Deed::Ack(9000)]);
+    let lends = |lent| Action::Lend(LENDS, lent);
+    check(story, actions, [run(LENDS, [1]), lends(false), lends(true), Action::Ack(9000)]);
 }
 
 #[test]
@@ -129,14 +131,14 @@ fn what_no_thread_can_be_had_for_goes_back_and_no_more_is_taken_before_the_next_
         ],
         [
             run(0, [1]),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
+            Action::Lend(0, true),
+            Action::Ack(1),
             run(1, [2, 3]),
             back(2),
             back(3),
-            Deed::Cancel(Consumer::Pool),
-            Deed::Running(vec![1]),
-            Deed::Consume(Consumer::Pool),
+            Action::Cancel(Consumer::Pool),
+            Action::Running(vec![1]),
+            Action::Consume(Consumer::Pool),
         ],
     );
 }
@@ -156,10 +158,10 @@ fn a_worker_that_leaves_lends_nothing_and_hands_back_what_waits() {
         [
             run(0, [1]),
             run(1, [2]),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
-            Deed::Cancel(Consumer::Pool),
-            Deed::Lend(1, false),
+            Action::Lend(0, true),
+            Action::Ack(1),
+            Action::Cancel(Consumer::Pool),
+            Action::Lend(1, false),
             back(1),
             back(2),
         ],
@@ -204,9 +206,9 @@ fn a_link_that_comes_back_finds_the_places_as_they_are() {
         ],
         [
             run(0, [1]),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
-            Deed::Consume(Consumer::Pool),
+            Action::Lend(0, true),
+            Action::Ack(1),
+            Action::Consume(Consumer::Pool),
             run(1, [2]),
             answered(2),
         ],
@@ -219,7 +221,7 @@ fn a_marked_job_behind_one_that_waits_begins_in_its_place() {
     check(
         Story::live(1),
         [list(0, 1, [placement(1), marked]), waits(1, 0, 1), confirmed(2, 2)],
-        [run(0, [1]), Deed::Lend(0, true), Deed::Begins(2), run(1, [2])],
+        [run(0, [1]), Action::Lend(0, true), Action::Begins(2), run(1, [2])],
     );
 }
 
@@ -231,11 +233,11 @@ fn a_worker_that_was_too_full_takes_more_once_a_job_waits() {
         [
             run(0, [1]),
             back(2),
-            Deed::Running(vec![1]),
-            Deed::Cancel(Consumer::Pool),
-            Deed::Lend(0, true),
-            Deed::Ack(1),
-            Deed::Consume(Consumer::Pool),
+            Action::Running(vec![1]),
+            Action::Cancel(Consumer::Pool),
+            Action::Lend(0, true),
+            Action::Ack(1),
+            Action::Consume(Consumer::Pool),
         ],
     );
 }
@@ -246,6 +248,6 @@ fn a_job_that_ends_while_it_waits_takes_its_place_along() {
     check(
         Story::live(1),
         [placed(0, 1, [1]), waits(1, 0, 1), ran(2, 0, 1), placed(3, 2, [2]), placed(3, 3, [3])],
-        [run(0, [1]), Deed::Lend(0, true), Deed::Ack(1), answered(1), run(0, [2])],
+        [run(0, [1]), Action::Lend(0, true), Action::Ack(1), answered(1), run(0, [2])],
     );
 }

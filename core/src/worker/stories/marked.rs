@@ -11,7 +11,7 @@ fn a_marked_job_runs_once_its_start_is_confirmed() {
     check(
         Story::live(1),
         [marked(0, 1), tick(50), confirmed(60, 1), tick(200), ran(200, 0, 1), confirmed(201, 1)],
-        [Deed::Begins(1), run(0, [1]), answered(1), Deed::Ack(1)],
+        [Action::Begins(1), run(0, [1]), answered(1), Action::Ack(1)],
     );
 }
 
@@ -20,7 +20,7 @@ fn a_marked_job_whose_start_is_refused_goes_back_unstarted() {
     check(
         Story::live(1),
         [marked(0, 1), refused(1, 1), confirmed(2, 1), placed(3, 2, [2])],
-        [Deed::Begins(1), back(1), Deed::Ack(1), run(0, [2])],
+        [Action::Begins(1), back(1), Action::Ack(1), run(0, [2])],
     );
 }
 
@@ -39,7 +39,7 @@ fn a_marked_job_in_a_list_runs_alone_and_in_its_turn() {
         [
             run(0, [1]),
             answered(1),
-            Deed::Begins(2),
+            Action::Begins(2),
             run(0, [2]),
             answered(2),
             run(0, [3]),
@@ -53,7 +53,7 @@ fn a_marked_job_cancelled_before_its_confirm_never_runs() {
     check(
         Story::live(1),
         [marked(0, 1), cancel(1, 1), placed(2, 2, [2])],
-        [Deed::Begins(1), ended(1, Answer::Cancelled), run(0, [2])],
+        [Action::Begins(1), ended(1, Answer::Cancelled), run(0, [2])],
     );
 }
 

@@ -13,7 +13,7 @@ use simple_dist_protocol::{ClientId, Generation};
 use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
 use crate::broker::{Body, Name, Route};
 use crate::publisher::Item;
-use crate::script::{Call, Kind};
+use crate::script::Call;
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -61,7 +61,7 @@ impl Client {
             }
             Happening::Alarm(Alarm::LocalEnds(id)) => {
                 self.busy -= 1;
-                if site.judge.kind(id) == Kind::Killer {
+                if site.judge.kind(id).kills() {
                     return site.act(Act::Die);
                 }
                 let took = site.judge.span(id);
@@ -100,11 +100,13 @@ impl Client {
             deadline: call.deadline,
             priority: call.priority,
             fallback: call.fallback,
+            when_busy: call.when_busy,
+            fresh: call.fresh,
             ..CallOptions::default()
         };
         let local = if call.runs_here { LocalRun::Written } else { LocalRun::No };
         let target = Arc::new(Target::new(selector, local));
-        let args = Ok(Bytes::new());
+        let args = Ok(Bytes::from(call.argument.to_string()));
         let begin = Begin { id: call.id, target, args, options, at: site.now };
         self.caller.apply(Event::Begin(begin), site.now);
     }
@@ -144,13 +146,14 @@ impl Client {
                 let item = Item { route, body, tokens, work };
                 return site.act(Act::Publish { lane: JOBS, item });
             }
-            Effect::Run { id, .. } => {
+            Effect::Run { id, reason, .. } => {
                 self.busy += 1;
-                let span = site.judge.begins_here(id);
+                site.judge.demand(self.busy <= self.slots, || format!("{id} has no slot"));
+                let span = site.judge.begins_here(id, reason);
                 return site.after(span, Alarm::LocalEnds(id));
             }
             Effect::End { id, end } => return site.judge.ends(id, end),
-            Effect::Retry(_) => return,
+            Effect::Progress { .. } | Effect::Retry(_) => return,
             Effect::LeftBehind(id) => return site.judge.left_behind(id),
             Effect::NoRoom(bound) => panic!("{bound}"),
             Effect::Cancel(jobs) => FromClient::Cancel(ids(jobs)),

@@ -4,17 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simple_dist_core::scheduler::{Config, Effect, Event, Scheduler, TICK, Token, Via};
+use simple_dist_core::scheduler::{
+    Config, Effect, Event, Hedging, Scheduler, Sharing, TICK, Token, Via,
+};
 use simple_dist_protocol::limits::{LEADER_QUEUE_PREFETCH, LIST_JOBS};
 use simple_dist_protocol::message::{Deliveries, FromClient, FromWorker, Place};
-use simple_dist_protocol::{Attempt, DistributorId, PoolId, Term};
+use simple_dist_protocol::{Attempt, DistributorId, Generation, PoolId, Term};
 
 use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
-use crate::broker::{Body, Letter, Name, Route};
+use crate::broker::{Body, Letter, Name, Route, Will};
 use crate::publisher::Item;
 
 /// How often a standby asks whether the lock is free.
-const CLAIM: Duration = Duration::from_secs(1);
+const CLAIM: Duration = Duration::from_millis(100);
 /// How soon a refused consumer is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 const INTAKES: [Name; 3] = [Name::Answers, Name::Submissions, Name::ClientControl];
@@ -22,6 +24,7 @@ const INTAKES: [Name; 3] = [Name::Answers, Name::Submissions, Name::ClientContro
 #[derive(Debug)]
 pub(crate) struct Distributor {
     pub(crate) scheduler: Scheduler,
+    id: DistributorId,
     is_up: bool,
     claiming: bool,
     /// Pools being emptied: what was found, and whether to declare again after it.
@@ -34,9 +37,15 @@ pub(crate) struct Distributor {
 type Depths = Vec<(Name, Option<u32>)>;
 
 impl Distributor {
-    pub(crate) fn new(id: u128) -> Self {
+    pub(crate) fn new(
+        id: u128,
+        (hedging, relief): (Hedging, bool),
+        (sharing, memo): (Sharing, usize),
+    ) -> Self {
+        let id = DistributorId::from_u128(id);
         Self {
-            scheduler: Scheduler::new(Config::new(DistributorId::from_u128(id))),
+            scheduler: Scheduler::new(Config { hedging, relief, sharing, memo, ..Config::new(id) }),
+            id,
             is_up: false,
             claiming: false,
             purging: BTreeMap::new(),
@@ -83,6 +92,14 @@ impl Distributor {
 
     fn hear(&mut self, down: Down, site: &mut Site<'_>) {
         match down {
+            Down::Delivery { tag, letter: Letter { body: Body::Will(will), .. }, .. } => {
+                let Will { by, worker, generation } = will;
+                if by == self.id {
+                    let generation = Generation(generation);
+                    self.feed(Event::LinkEnded { worker, generation }, site);
+                }
+                site.act(Act::Ask(Up::Ack(tag)));
+            }
             Down::Delivery { queue, tag, letter, .. } => {
                 self.feed(event(queue, letter), site);
                 site.act(Act::Ask(Up::Ack(tag)));
@@ -214,6 +231,11 @@ impl Distributor {
                 let route = Route::To(Name::Worker(worker, generation.0));
                 (CONTROL, route, Body::Control(control), Some(token), Duration::ZERO)
             }
+            Effect::Will { worker, generation, .. } => {
+                let will = Will { by: self.id, worker, generation: generation.0 };
+                let route = Route::Will(worker, generation.0);
+                (CONTROL, route, Body::Will(will), None, Duration::ZERO)
+            }
             Effect::Presence(presence) => {
                 (CONTROL, Route::Presence, Body::Presence(presence), None, Duration::ZERO)
             }
@@ -227,6 +249,7 @@ impl Distributor {
             }
             Effect::AskDepths { asked_at, pools } => return self.look(asked_at, &pools, site),
             Effect::StepDown => return site.act(Act::GiveUp),
+            Effect::Trace(_) => return,
         };
         let tokens = token.into_iter().map(|token| token.0).collect();
         site.act(Act::Publish { lane, item: Item { route, body, tokens, work } });

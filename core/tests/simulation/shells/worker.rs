@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use simple_dist_core::worker::{
-    Consumer, DeliveryId, Effect, Event, Executor, Profile, Publication, Token, Work,
+    Consumer, DeliveryId, Effect, Event, Executor, Number, Profile, Publication, Token, Work,
 };
-use simple_dist_protocol::message::{Answer, Answers, End, FromWorker, WorkerBeat};
-use simple_dist_protocol::{Address, Generation, JobKey, Outcome, WorkerId};
+use simple_dist_protocol::message::{Answer, Answers, Crash, End, FromWorker, Memo, WorkerBeat};
+use simple_dist_protocol::{Address, Attempt, Generation, JobKey, MemoPolicy, Outcome, WorkerId};
 
 use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
 use crate::broker::{Body, Name, Route};
@@ -22,9 +22,10 @@ const NEWS: Span = (0, 2);
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     executor: Executor,
-    prefetch: usize,
     /// Whether jobs make calls of their own.
     calls: bool,
+    /// Whether each slot is a process of its own.
+    isolated: bool,
     pub(crate) slots: Vec<Slot>,
     wakes: Option<Duration>,
     deliveries: u64,
@@ -61,16 +62,29 @@ impl Worker {
         functions: Vec<Address>,
         slots: usize,
         grace: Duration,
-        calls: bool,
+        (calls, isolated, declares, memo): (bool, bool, bool, Option<MemoPolicy>),
     ) -> Self {
         let id = WorkerId::from_u128(id);
-        let profile =
-            Profile { worker: id, host: "host".into(), functions, slots, lends: 8, grace };
+        let profile = Profile {
+            worker: id,
+            host: "host".into(),
+            deterministic: if declares { functions.clone() } else { vec![] },
+            memo: memo
+                .iter()
+                .flat_map(|memo| functions.iter().map(|it| Memo::of(it, *memo)))
+                .collect(),
+            functions,
+            slots,
+            isolated,
+            lends: 8,
+            exits_when_stuck: false,
+            grace,
+        };
         Self {
             id,
             executor: Executor::new(profile, Duration::ZERO),
-            prefetch: slots,
             calls,
+            isolated,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             wakes: None,
             deliveries: 0,
@@ -158,8 +172,11 @@ impl Worker {
                     let begun = thread.begun;
                     effects.extend(self.executor.apply(Event::Recalled { slot, begun }, site.now));
                 }
-                // A thread cannot be stopped.
+                // Nothing says how far it is.
+                Effect::CollectProgress => {}
+                // Nothing here heeds that.
                 Effect::Stop { .. } => {}
+                Effect::Kill { slot, number } => self.slot_is_killed(slot, number, site),
                 Effect::Lend { slot, lent } => {
                     let thread = &mut self.slots[slot];
                     thread.lent = lent;
@@ -172,8 +189,8 @@ impl Worker {
                     let tag = self.tags.remove(&delivery);
                     site.acts.extend(tag.map(|tag| Act::Ask(Up::Ack(tag))));
                 }
-                Effect::Consume { consumer, pool } => {
-                    let (queue, prefetch) = (Name::Pool(pool), self.prefetch);
+                Effect::Consume { consumer, pool, messages: prefetch } => {
+                    let queue = Name::Pool(pool);
                     let consumer = number(consumer);
                     site.act(Act::Ask(Up::Consume { queue, consumer, prefetch }));
                 }
@@ -231,19 +248,53 @@ impl Worker {
         site.after(self.news - site.now, Alarm::Ran(news));
     }
 
+    /// A process can be killed, whatever it does.
+    fn slot_is_killed(&mut self, slot: usize, number: Number, site: &mut Site<'_>) {
+        let thread = &mut self.slots[slot];
+        let Some(work) = thread.run.pop_front_if(|work| thread.is_busy && work.number == number)
+        else {
+            return;
+        };
+        thread.count += 1; // what was to come of this run comes no more
+        let took = site.now - thread.began;
+        self.tell(Event::Crashed { slot, number, crash: self.crash(work.attempt), took }, site);
+        self.begin_next(slot, site);
+    }
+
     fn slot_ends(&mut self, slot: usize, run: u64, site: &mut Site<'_>) {
         let thread = &mut self.slots[slot];
         if thread.count != run {
             return;
         }
         let Some(work) = thread.run.pop_front() else { return };
-        if site.judge.kind(work.key.id) == Kind::Killer {
-            return site.act(Act::Die);
+        match site.judge.kind(work.key.id) {
+            Kind::Wrecker => return site.act(Act::Die),
+            Kind::Killer if !self.isolated => return site.act(Act::Die),
+            Kind::Killer | Kind::Calm => {}
         }
         let took = site.now - thread.began;
-        let answer = Answer::Value(site.judge.value(work.key.id));
-        self.tell(Event::Ran { slot, number: work.number, answer, took }, site);
+        let number = work.number;
+        let end = if site.judge.kind(work.key.id).kills() {
+            Event::Crashed { slot, number, crash: self.crash(work.attempt), took }
+        } else {
+            let answer = Answer::Value(site.judge.value(work.key.id));
+            Event::Ran { slot, number, answer, took }
+        };
+        self.tell(end, site);
         self.begin_next(slot, site);
+    }
+
+    /// How the child of an isolated worker ends that runs a killer.
+    fn crash(&self, attempt: Attempt) -> Crash {
+        Crash {
+            worker: self.id,
+            attempt,
+            signal: Some(9),
+            code: None,
+            memory_bytes: 0,
+            output: String::new(),
+            note: None,
+        }
     }
 
     fn publish(&mut self, publication: Publication, site: &mut Site<'_>) {
@@ -253,10 +304,11 @@ impl Worker {
                 let is_named = |key: &JobKey| beat.held.iter().any(|held| held.key == *key);
                 let unnamed = self.unsettled.values().find(|key| !is_named(key));
                 site.judge.demand(unnamed.is_none(), || format!("no beat names {unnamed:?}"));
-                self.last_beat = Some(beat.clone());
-                (CONTROL, Route::Beats, FromWorker::Beat(beat))
+                self.last_beat = Some((*beat).clone());
+                (CONTROL, Route::Beats, FromWorker::Beat(*beat))
             }
             Publication::Running(started) => (CONTROL, Route::Beats, FromWorker::Started(started)),
+            Publication::Progress(told) => (CONTROL, Route::Beats, FromWorker::Progress(told)),
             Publication::Begins { started, .. } => {
                 (JOBS, Route::To(Name::Answers), FromWorker::Started(started))
             }

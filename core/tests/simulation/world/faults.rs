@@ -89,7 +89,7 @@ impl World {
                         conn,
                         PUBLISHING,
                         Duration::ZERO,
-                        Up::Publish { lane, number, item },
+                        Up::Publish { lane, number, item: Box::new(item) },
                     );
                 }
             }

@@ -34,7 +34,8 @@ impl World {
                     self.broker.declare(shared, self.now);
                 }
                 self.broker.is_furnished = true;
-                vec![(Name::Beats(conn), 1000), (Name::Presence(conn), 1000)]
+                let own = [Name::Beats(conn), Name::Presence(conn), Name::Wills(conn)];
+                own.map(|queue| (queue, 1000)).to_vec()
             }
             Machine::Worker(worker) => vec![(Name::Worker(worker.id, generation), 100)],
             Machine::Client(client) => {
@@ -98,7 +99,7 @@ impl World {
                 continue;
             }
             for (number, item) in window {
-                let up = Up::Publish { lane, number, item };
+                let up = Up::Publish { lane, number, item: Box::new(item) };
                 self.send_up(conn, PUBLISHING, Duration::ZERO, up);
             }
             let window = self.processes[who].lanes[lane].window();
@@ -170,7 +171,7 @@ impl World {
             Up::Publish { .. } if self.broker.has(Trouble::Blocks, self.now) => {
                 self.stalled.push((conn, up));
             }
-            Up::Publish { lane, number, item } => self.published(conn, lane, number, item),
+            Up::Publish { lane, number, item } => self.published(conn, lane, number, *item),
             Up::Ack(tag) => self.broker.ack(conn, tag),
             Up::Consume { queue, consumer, prefetch } => {
                 let is_there = self.broker.consume(conn, queue, consumer, prefetch);
@@ -198,13 +199,31 @@ impl World {
         }
     }
 
+    /// A link has ended that held a will: it comes back, though sometimes late, or not at all.
+    pub(super) fn wills_come_back(&mut self) {
+        for will in std::mem::take(&mut self.broker.came_back) {
+            let late = match self.random.below(8) {
+                0 => continue,
+                1 => self.random.within((0, 3000)),
+                _ => Duration::ZERO,
+            };
+            self.after(late, What::WillComes(will));
+        }
+    }
+
+    pub(super) fn will_comes(&mut self, will: Will) {
+        let (by, body) = ("worker".parse().unwrap(), Body::Will(will));
+        self.broker.publish(Route::Wills, (by, body), self.now, &mut self.random);
+    }
+
     pub(super) fn published(&mut self, conn: Conn, lane: usize, number: u64, item: Item) {
         let who = self.wires[conn.0].who;
         let user = self.user(who);
         let missing = !self.broker.is_furnished;
         let exchange = match item.route {
             Route::To(Name::Pool(_) | Name::Client(..) | Name::Worker(..)) => false,
-            Route::To(_) | Route::Beats | Route::Presence => true,
+            Route::Will(..) => false,
+            Route::To(_) | Route::Beats | Route::Presence | Route::Wills => true,
         };
         if missing && exchange {
             // There is no such exchange: that ends the channel, and with it the link.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::super::{
-    Bar, BarEnd, CancelledBy, Function, HeldJob, JobCounts, JobEvent, Lane, Percentiles,
-    RecentEndings, RecentJob, Seconds, TimelineEntry, Worker, WorkerState,
+    Bar, BarEnd, CancelledBy, Failure, Function, FunctionSample, HeldJob, JobCounts, JobEvent,
+    Lane, Percentiles, Progress, RecentEndings, RecentJob, Seconds, TimelineEntry, View, Worker,
+    WorkerState,
 };
 
 /// The functions of the samples: name, how long one runs in milliseconds.
@@ -49,13 +50,15 @@ pub(super) fn worker(number: u128) -> Worker {
         age: Seconds(7400.0),
         silent: Seconds(0.2 * number as f64),
         functions: FUNCTIONS.map(|(name, _)| name.into()).into(),
-        pool: Some(PoolId::of(&[])),
+        pool: Some(PoolId::of(&[], false)),
+        isolated: false,
+        load: None,
         slots: 4,
         busy: 0,
         abandoned: 0,
         holds: 0,
         held: Vec::new(),
-        done: 1204 - 17 * number as u64,
+        done: 1204 - 17 * (number as u64 % 60),
         failed: number as u64 % 2,
         gave_back: 0,
     }
@@ -78,11 +81,14 @@ pub(super) fn function(name: &str) -> Function {
         answers: BTreeMap::new(),
         local: BTreeMap::new(),
         local_share: 0.0,
+        saved: Default::default(),
         rate: 0.0,
         wait: Percentiles::default(),
         run: Percentiles::default(),
         waits: super::super::Distribution::default(),
         runs: super::super::Distribution::default(),
+        look: None,
+        series: Default::default(),
     }
 }
 
@@ -103,6 +109,13 @@ pub(super) fn work(function: &mut Function, number: u64) {
     function.run = three(2.2);
     function.local_share = if number == 1 { 0.009 } else { 0.0 };
     function.local = if number == 1 { counts([("timeout", 14)]) } else { BTreeMap::new() };
+    let second = |place: u64| FunctionSample {
+        done: (place / 7 % 5) as u32,
+        failed: u32::from(number == 3 && place.is_multiple_of(40)),
+        wait_p95: 1.4 + (place % 30) as f32 / 20.0,
+        run_p95: 7.7 - (place % 50) as f32 / 20.0,
+    };
+    function.series = std::sync::Arc::new((0..120).map(second).collect());
     function.answers = counts([("value", 1900 / number), ("panicked", function.failed)]);
 }
 
@@ -180,8 +193,44 @@ pub(super) fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) ->
         attempt: 1,
         slot: Some(slot),
         age: Seconds(age),
+        progress: progress(function, age),
         abandoned: false,
     }
+}
+
+/// A panic, an error and what ran out of time.
+pub(super) fn failures(view: &View) -> Vec<Failure> {
+    let group = |number: u32, function: &str, kind: &str, message: Option<&str>| Failure {
+        function: function.into(),
+        kind: kind.to_owned(),
+        message: message.map(str::to_owned),
+        location: (kind == "panicked").then(|| "src/picture.rs:141:9".to_owned()),
+        rest: false,
+        count: u64::from(31 / (number + 1)),
+        lately: u64::from(28 / (number + 1)),
+        first: Seconds(110.0 * f64::from(number + 1)),
+        last: Seconds(0.4 + f64::from(number)),
+        job: view.recent[number as usize].id,
+        worker: view.workers.first().map(|worker| worker.id),
+        arguments: (number == 0).then(|| "[0,80,24]".to_owned()),
+    };
+    vec![
+        group(
+            0,
+            "primes@1",
+            "panicked",
+            Some("index out of bounds: the len is 80, the index is 80"),
+        ),
+        group(1, "primes@1", "failed", Some("the table of 2026-11-28 is not there yet")),
+        group(2, "sleep@1", "expired", None),
+    ]
+}
+
+/// Long jobs say how far they are.
+fn progress(function: &str, age: f64) -> Option<Progress> {
+    let row = (age * 10.0) as u32;
+    let text = format!("row {row} of 60");
+    function.starts_with("mandelbrot").then(|| Progress { fraction: row as f32 / 60.0, text })
 }
 
 pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
@@ -194,7 +243,7 @@ pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
             17 => ("expired", None),
             _ => ("value", None),
         };
-        let pool = PoolId::of(&[]);
+        let pool = PoolId::of(&[], false);
         let moment = |after, what| TimelineEntry { after: Seconds(after), what };
         RecentJob {
             id: job_id(u128::from(number)),
@@ -204,6 +253,7 @@ pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
             answer: answer.to_owned(),
             cancelled_by: (answer == "cancelled").then_some(CancelledBy::Operator),
             detail: detail.map(str::to_owned),
+            crashes: Vec::new(),
             arguments: None,
             worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),
             attempts: if number % 19 == 5 { 2 } else { 1 },

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::Value;
-use simple_dist_protocol::message::{Answer, Answered, Bound};
+use simple_dist_protocol::message::{Answer, Answered, Bound, Crash};
 use simple_dist_protocol::{
     Address, JobId, JsonError, Selector, arguments_from_json, limits, value_to_json,
     write_value_as_json,
@@ -22,8 +22,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use crate::handle::{Handle, HttpCall};
+use crate::handle::{Handle, HttpAnswer, HttpCall};
 use crate::view::View;
+use crate::web::api::caching;
 use crate::web::json_body;
 use crate::web::memory::{
     BODY_BYTES, MemoryBudget, MemoryReserved, Permit, Reservation, UNBUDGETED,
@@ -43,7 +44,7 @@ const ITEM: usize = 64;
 pub(super) struct CallQuery {
     /// Seconds until the caller gives up; 60 by default.
     #[param(minimum = 0.001, maximum = 3600.0, example = 5.0)]
-    timeout: Option<f64>,
+    pub(super) timeout: Option<f64>,
     /// The priority, highest first; 4 by default.
     #[param(minimum = 0, maximum = 9)]
     priority: Option<u8>,
@@ -58,6 +59,8 @@ pub(super) struct CallQuery {
     params(
         ("name" = String, Path, description = "`fib`, or `fib@1` for that version only", example = "fib",
             min_length = 1, max_length = 70, pattern = "^[a-z][a-z0-9_.-]{0,63}(@[0-9]{1,5})?$"),
+        ("if-none-match" = Option<String>, Header, description = "The `etag` of a value that the caller has"),
+        ("cache-control" = Option<String>, Header, description = "`no-cache`: it is to run, whatever is kept"),
         CallQuery),
     request_body(content = Vec<Value>, content_type = "application/json", example = json!([20])),
     responses(
@@ -67,7 +70,12 @@ pub(super) struct CallQuery {
                 ("x-simple-dist-worker" = String, description = "The worker that ran it"),
                 ("x-simple-dist-attempt" = u32, description = "The number of the attempt that gave the value, from 1"),
                 ("x-simple-dist-waited" = f64, description = "Seconds from submission to start"),
-                ("x-simple-dist-took" = f64, description = "Seconds the function ran"))),
+                ("x-simple-dist-coalesced" = bool, description = "`true` if it was the run of an equal call"),
+                ("x-simple-dist-age" = f64, description = "Seconds since an equal call ended whose answer this is, if it was kept"),
+                ("x-simple-dist-took" = f64, description = "Seconds the function ran"),
+                ("etag" = String, description = "Of a deterministic function: what tells this call from others"),
+                ("cache-control" = String, description = "`max-age` if its answers are kept: how long this one still is. `no-cache` if it is deterministic, else `no-store`"))),
+        (status = 304, description = "The caller has the value: it named its `etag`, and the function is deterministic. Nothing has run"),
         (status = 400, description = "`bad-request`: not a JSON array, or a parameter out of range; `bad-arguments`: the function does not take these", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not-found`: no worker has ever served it", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`cancelled`: an operator cancelled the job", body = Problem, content_type = "application/problem+json"),
@@ -100,21 +108,28 @@ pub(super) async fn call(
     let timeout = time(how.timeout).ok_or_else(|| bad("`timeout` is 0.001 to 3600".to_owned()))?;
     is_json(request.headers())?;
     let trace = trace(request.headers());
+    let (fresh, known) = (caching::is_fresh(request.headers()), caching::known(request.headers()));
     let (args, waits) = arguments(&memory, request).await?;
     let id = JobId::new();
     let peer = peer.map(|Extension(Peer { address, .. })| address);
-    let call = HttpCall { id, function: function.clone(), args, timeout, priority, trace, peer };
-    let answered = handle.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
+    let asked = function.clone();
+    let call = HttpCall { id, function: asked, args, timeout, priority, trace, peer, fresh, known };
+    let ended = handle.call(call).await.map_err(|refused| Problem::from(refused).of(id))?;
     drop(waits);
+    let HttpAnswer { answered, purity } = ended;
+    let Some(answered) = answered else { return Ok(caching::not_modified(purity.as_ref())) };
     let mut response = match answer(&handle, &memory, &function, id, &answered).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            caching::tell(response.headers_mut(), purity.as_ref(), Some(&answered));
+            response
+        }
         Err(problem) => problem.of(id).into_response(),
     };
     tell(response.headers_mut(), id, &answered);
     Ok(response)
 }
 
-fn time(seconds: Option<f64>) -> Option<Duration> {
+pub(super) fn time(seconds: Option<f64>) -> Option<Duration> {
     let Some(seconds) = seconds else { return Some(limits::TIMEOUT_DEFAULT) };
     (0.001..=limits::TIMEOUT_MAX.as_secs_f64())
         .contains(&seconds)
@@ -249,7 +264,7 @@ fn too_large(bytes: u64, limit: u64) -> Problem {
 }
 
 /// The response for a job's answer.
-async fn answer(
+pub(super) async fn answer(
     handle: &Handle,
     memory: &MemoryBudget,
     function: &Selector,
@@ -263,13 +278,16 @@ async fn answer(
                 (error.len() <= UNBUDGETED).then(|| value_to_json(error)).and_then(Result::ok);
             Problem::new(Kind::Failed, message.clone()).with(error)
         }
-        Answer::Panicked { message, unsendable: true } => {
+        Answer::Panicked { message, unsendable: true, .. } => {
             Problem::new(Kind::BadValue, message.clone())
         }
         Answer::Panicked { message, .. } => Problem::new(Kind::Panicked, message.clone()),
-        Answer::Poisoned { workers } => {
-            Problem::new(Kind::Poisoned, "it is not run again, so that no more workers are lost")
-                .naming(workers)
+        Answer::Poisoned { workers, crashes } => {
+            let detail = match crashes.last() {
+                Some(last) => format!("it is not run again: the process that ran it {}", was(last)),
+                None => "it is not run again, so that no more workers are lost".to_owned(),
+            };
+            Problem::new(Kind::Poisoned, detail).naming(workers).telling(crashes)
         }
         Answer::NotServed if was_served(&handle.view(), function) => {
             Problem::new(Kind::NotServed, format!("no live worker serves {function}"))
@@ -289,6 +307,11 @@ async fn answer(
     Err(problem.of(id))
 }
 
+/// How a process ended, in a sentence.
+fn was(crash: &Crash) -> String {
+    if crash.signal.is_some() { format!("was {crash}") } else { crash.to_string() }
+}
+
 /// Whether a known worker served it, or one must have, because the function has run.
 fn was_served(view: &View, asked: &Selector) -> bool {
     let is = |name: &Arc<str>| name.parse::<Address>().is_ok_and(|address| asked.matches(&address));
@@ -302,7 +325,7 @@ fn was_served(view: &View, asked: &Selector) -> bool {
 }
 
 /// Adds headers that say where the job ran and how long it took.
-fn tell(headers: &mut HeaderMap, id: JobId, answered: &Answered) {
+pub(super) fn tell(headers: &mut HeaderMap, id: JobId, answered: &Answered) {
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
@@ -313,6 +336,12 @@ fn tell(headers: &mut HeaderMap, id: JobId, answered: &Answered) {
         put("x-simple-dist-worker", worker.to_string());
     }
     put("x-simple-dist-attempt", answered.attempt.to_string());
+    if answered.coalesced {
+        put("x-simple-dist-coalesced", "true".to_owned());
+    }
+    if let Some(age) = answered.memo_age_ms {
+        put("x-simple-dist-age", format!("{:.3}", age as f64 / 1e3));
+    }
     put("x-simple-dist-waited", format!("{:.3}", answered.waited_ms as f64 / 1e3));
     put("x-simple-dist-took", format!("{:.6}", answered.took_us as f64 / 1e6));
 }

@@ -7,7 +7,10 @@ use simple_dist_protocol::{Address, JobId, Selector, WorkerId};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::handle::Handle;
-use crate::view::{Client, Function, Job, Place, RECENT, Status, Stream, View, Worker};
+use crate::history::{Asked, Range, Span};
+use crate::view::{
+    Action, Client, Failure, Function, Job, Place, RECENT, Status, Stream, View, Worker,
+};
 use crate::web::json::Json;
 use crate::web::problem::{Kind, Problem};
 
@@ -65,6 +68,50 @@ pub(super) async fn function(
     let best = view.functions.iter().filter(addressed).max_by_key(rank);
     let waiting = || view.functions.iter().find(|function| *function.name == *name);
     best.or_else(waiting).cloned().map(Json).ok_or_else(no_function)
+}
+
+/// What fails, grouped by function, kind and message: the newest first, at most 100 groups. None is
+/// pushed out by jobs that end well.
+#[utoipa::path(get, path = "/failures", responses((status = 200, body = [Failure])))]
+pub(super) async fn failures(State(handle): State<Handle>) -> Json<Vec<Failure>> {
+    Json(handle.view().failures.clone())
+}
+
+/// What operators did, the newest first: at most 100 since the distributor began.
+#[utoipa::path(get, path = "/actions", responses((status = 200, body = [Action])))]
+pub(super) async fn actions(State(handle): State<Handle>) -> Json<Vec<Action>> {
+    Json(handle.view().actions.clone())
+}
+
+/// The last second of the year 9999.
+const LATEST: u64 = 253_402_300_799;
+
+/// Which part of the history.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HistoryQuery {
+    /// How long: a day by default.
+    #[serde(default)]
+    span: Span,
+    /// Its end, in seconds of Unix time, before the year 10000; now by default.
+    #[param(maximum = 253402300799u64)]
+    to: Option<u64>,
+}
+
+/// The last hour by second, or the last week by minute, in equal steps; and what was slowest and failed
+/// most in longer ones.
+#[utoipa::path(get, path = "/history", params(HistoryQuery),
+    responses((status = 200, body = Range), (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn history(
+    State(handle): State<Handle>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Result<Json<Range>, Problem> {
+    let Query(HistoryQuery { span, to }) = query?;
+    if to.is_some_and(|to| to > LATEST) {
+        return Err(Problem::new(Kind::BadRequest, format!("`to` is at most {LATEST}")));
+    }
+    Ok(Json(handle.history(Asked { span, to }).await?))
 }
 
 /// Filters for jobs.

@@ -109,6 +109,19 @@ async fn every_sample_is_of_one_family_and_every_line_can_be_read() {
 }
 
 #[tokio::test]
+async fn what_has_not_failed_yet_is_counted_from_zero() {
+    let text = scraped(View::default()).await;
+    for kind in ANSWERS {
+        let line = format!("simple_dist_jobs_failed_total{{answer=\"{kind}\"}} 0");
+        assert!(text.lines().any(|it| it == line), "{line}: {text}");
+    }
+    let view = sample::view();
+    let (kind, number) = view.books.failed_by.first_key_value().unwrap();
+    let line = format!("simple_dist_jobs_failed_total{{answer=\"{kind}\"}} {number}");
+    assert_eq!(scraped(view.clone()).await.matches(&line).count(), 1);
+}
+
+#[tokio::test]
 async fn beyond_a_hundred_functions_the_rest_are_one() {
     let functions =
         (0..150).map(|number| sample::function(&format!("f{number:03}@1"), 1)).collect();

@@ -46,7 +46,13 @@ async fn a_browser_without_the_token_sees_the_login_page() {
 #[tokio::test]
 async fn without_a_token_nothing_is_changed() {
     let fixture = fixture();
-    for path in ["workers/1/drain", "workers/1/resume", "jobs/1/cancel"] {
+    for path in [
+        "workers/1/drain",
+        "workers/1/resume",
+        "jobs/1/cancel",
+        "jobs/1/retry",
+        "jobs/cancel?user=a",
+    ] {
         let answer = fixture.ask(&format!("POST /api/v1/{path}"), &[TOKEN]).await;
         assert_eq!(answer.problem(), "actions-off", "{path}");
     }
@@ -111,7 +117,14 @@ async fn an_unknown_path_needs_no_token() {
     ] {
         assert_eq!(guarded.ask(request, &[]).await.problem(), "token-needed", "{request}");
     }
-    for request in ["POST /workers/1/drain", "POST /jobs/1/cancel", "POST /api/v1/jobs/1/cancel"] {
+    for request in [
+        "POST /workers/1/drain",
+        "POST /workers/drain",
+        "POST /jobs/1/cancel",
+        "POST /jobs/cancel",
+        "POST /jobs/1/retry",
+        "POST /api/v1/jobs/1/cancel",
+    ] {
         assert_eq!(fixture().ask(request, &[TOKEN]).await.problem(), "actions-off", "{request}");
     }
 }
@@ -157,4 +170,34 @@ async fn every_request_has_a_timeout() {
     let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, io::Error>>());
     let answer = fixture().send(call("fib/call", never)).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (408, "slow"));
+}
+
+#[tokio::test]
+async fn behind_a_proxys_path_every_link_and_redirect_is_under_it() {
+    let (_view, views) = tokio::sync::watch::channel(Arc::new(sample::view()));
+    let (handle, _requests) = Handle::open(views);
+    let settings = Settings {
+        token: Some(Secret::new("abc").unwrap()),
+        base_path: "/dist".parse().unwrap(),
+        ..Settings::new("0.0.0.0:8080".parse().unwrap())
+    };
+    let app = router(settings, handle, Limits::default(), CancellationToken::new());
+    let asked = async |path: &str, headers: &[(&str, &str)]| {
+        let request = head(&format!("GET {path}"), headers).body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap()
+    };
+    let page = [TOKEN, ("accept", "text/html")];
+    for path in ["/dist", "/dist/", "/", "/dist/jobs?q=x", "/jobs", "/dist/nowhere"] {
+        let answer = asked(path, &page).await;
+        assert_eq!(answer.status() == 404, path.ends_with("nowhere"), "{path}");
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(text.contains("src=\"/dist/assets/page.js\""), "{path}: {text}");
+        let links = ["href=\"/", "action=\"/", "src=\"/"].map(|link| text.matches(link).count());
+        let under = text.matches("=\"/dist/").count();
+        assert_eq!(links.iter().sum::<usize>(), under, "{path}: {text}");
+    }
+    assert_eq!(asked("/dist/healthz", &[]).await.status(), 200);
+    let login = asked("/dist/jobs", &[("accept", "text/html")]).await;
+    assert_eq!(login.headers()["location"], "/dist/login");
 }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::future::join_all;
-use simple_dist_protocol::message::{Answer as Ended, Answered, Bound};
-use simple_dist_protocol::{WorkerId, codec};
+use simple_dist_core::scheduler::Purity;
+use simple_dist_protocol::message::{Answer as Ended, Answered, Bound, Crash};
+use simple_dist_protocol::{Address, Attempt, CallDigest, Term, WorkerId, codec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::handle::{HttpCall, Refused};
+use crate::handle::{HttpAnswer, HttpCall, Refused};
 
 const TEST: Duration = Duration::from_secs(10);
 
@@ -24,7 +25,14 @@ fn answered(answer: Ended) -> Answered {
         took_us: 20,
         bound: matches!(answer, Ended::Busy).then_some(Bound::Jobs),
         answer,
+        coalesced: false,
+        memo_age_ms: None,
     }
+}
+
+/// An answer of a function that is not deterministic.
+fn plain(answer: Ended) -> HttpAnswer {
+    HttpAnswer { answered: Some(answered(answer)), purity: None }
 }
 
 /// Calls with this body, replies with `result`, and returns what the scheduler was asked.
@@ -35,6 +43,14 @@ async fn called(path: &str, body: &str, result: Result<Answered, Refused>) -> (H
 async fn called_with(
     request: HttpRequest<Body>,
     result: Result<Answered, Refused>,
+) -> (HttpCall, Answer) {
+    let result = result.map(|it| HttpAnswer { answered: Some(it), purity: None });
+    answered_with(request, result).await
+}
+
+async fn answered_with(
+    request: HttpRequest<Body>,
+    result: Result<HttpAnswer, Refused>,
 ) -> (HttpCall, Answer) {
     let mut asked = None;
     let answer = fixture()
@@ -78,6 +94,47 @@ async fn call_options_reach_the_scheduler() {
     }
 }
 
+fn pure(ttl: Option<u64>) -> Purity {
+    let function: Address = "fib@1".parse().unwrap();
+    let call = CallDigest::of(&function, b"\x14");
+    Purity { function, call, ttl: ttl.map(Duration::from_secs) }
+}
+
+#[tokio::test]
+async fn a_pure_value_says_how_it_may_be_kept_and_nothing_else_does() {
+    let value = || Ended::Value(codec::encode(&6765).unwrap().into());
+    let kept = Answered { memo_age_ms: Some(20_500), ..answered(value()) };
+    for (answered, purity, keep) in [
+        (answered(value()), None, "no-store"),
+        (answered(value()), Some(pure(None)), "no-cache"),
+        (answered(value()), Some(pure(Some(60))), "max-age=60"),
+        (kept, Some(pure(Some(60))), "max-age=39"),
+        (answered(Ended::panicked("no")), Some(pure(Some(60))), "no-store"),
+    ] {
+        let has_tag = keep != "no-store";
+        let answer = HttpAnswer { answered: Some(answered), purity };
+        let (_, answer) = answered_with(call("fib/call", "[20]"), Ok(answer)).await;
+        assert_eq!(answer.headers["cache-control"], keep);
+        assert_eq!(answer.headers.contains_key("etag"), has_tag);
+        assert_eq!(answer.headers.contains_key("x-simple-dist-age"), keep == "max-age=39");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_names_the_values_it_has_or_wants_a_fresh_one() {
+    let known = HttpAnswer { answered: None, purity: Some(pure(Some(60))) };
+    let (_, first) = answered_with(call("fib/call", "[20]"), Ok(known.clone())).await;
+    assert_eq!((first.status.as_u16(), first.text().as_str()), (304, ""));
+    assert_eq!(first.headers["cache-control"], "max-age=60");
+    let tag = first.headers["etag"].to_str().unwrap();
+    let mut again = call("fib/call", "[20]");
+    again.headers_mut().insert("if-none-match", format!("\"other\", {tag}").parse().unwrap());
+    again.headers_mut().insert("cache-control", "max-age=1, No-Cache".parse().unwrap());
+    let (asked, _) = answered_with(again, Ok(known)).await;
+    assert_eq!(asked.known, ["other", &pure(None).call.to_string()[..32]]);
+    assert!(asked.fresh);
+}
+
 fn failed(error: Vec<u8>) -> Ended {
     Ended::Failed { message: "<b>".to_owned(), error: error.into() }
 }
@@ -103,9 +160,9 @@ async fn every_end_of_a_job_has_its_status() {
     let workers = vec![WorkerId::from_u128(3)];
     for (path, end, status, kind) in [
         ("fib/call", failed(codec::encode(&7).unwrap()), 422, "failed"),
-        ("fib/call", Ended::Panicked { message: message(), unsendable: false }, 422, "panicked"),
-        ("fib/call", Ended::Panicked { message: message(), unsendable: true }, 502, "bad-value"),
-        ("fib/call", Ended::Poisoned { workers }, 500, "poisoned"),
+        ("fib/call", Ended::panicked(message()), 422, "panicked"),
+        ("fib/call", Ended::unsendable(message()), 502, "bad-value"),
+        ("fib/call", Ended::Poisoned { workers, crashes: vec![] }, 500, "poisoned"),
         ("fib/call", Ended::BadArguments { message: message() }, 400, "bad-arguments"),
         ("fib/call", Ended::TooLarge { bytes: 9, limit: 8 }, 413, "too-large"),
         ("fib/call", Ended::Busy, 503, "busy"),
@@ -129,8 +186,32 @@ async fn every_end_of_a_job_has_its_status() {
 #[tokio::test]
 async fn a_poisoned_job_names_its_workers() {
     let workers = vec![WorkerId::from_u128(3)];
-    let (_, answer) = called("fib/call", "[]", Ok(answered(Ended::Poisoned { workers }))).await;
+    let (_, answer) =
+        called("fib/call", "[]", Ok(answered(Ended::Poisoned { workers, crashes: vec![] }))).await;
     assert_eq!(answer.json()["workers"][0], WorkerId::from_u128(3).to_string());
+}
+
+#[tokio::test]
+async fn a_poisoned_job_comes_with_its_crash_reports() {
+    let crash = |signal, code| Crash {
+        worker: WorkerId::from_u128(3),
+        attempt: Attempt { term: Term(1), number: 1 },
+        signal,
+        code,
+        memory_bytes: 4096,
+        output: "stack overflow\u{1b}[2J".into(),
+        note: None,
+    };
+    let crashes = vec![crash(None, Some(1)), crash(Some(9), None), crash(Some(11), None)];
+    let poisoned = Ended::Poisoned { workers: vec![], crashes };
+    let (_, answer) = called("fib/call", "[]", Ok(answered(poisoned))).await;
+    let said = answer.json();
+    let endings: Vec<_> = (0..3).map(|nth| said["crashes"][nth]["ending"].clone()).collect();
+    assert_eq!(endings, ["exited with code 1", "killed by SIGKILL", "killed by SIGSEGV"]);
+    assert_eq!(said["crashes"][2]["output"], "stack overflow\u{1b}[2J");
+    assert_eq!(said["crashes"][2]["memory_bytes"], 4096);
+    let detail = "it is not run again: the process that ran it was killed by SIGSEGV";
+    assert_eq!(said["detail"], detail);
 }
 
 #[tokio::test]
@@ -166,7 +247,7 @@ async fn json_round_trips_exactly() {
 #[tokio::test]
 async fn control_characters_are_escaped() {
     let evil = "\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{feff}\0\r";
-    let panicked = Ended::Panicked { message: evil.to_owned(), unsendable: false };
+    let panicked = Ended::panicked(evil.to_owned());
     let value = Ended::Value(codec::encode(evil).unwrap().into());
     for (ended, told) in [(panicked, "detail"), (value, "")] {
         let (_, answer) = called("f/call", "[]", Ok(answered(ended))).await;
@@ -296,7 +377,7 @@ async fn answers_that_nobody_takes_are_bounded_and_given_up() {
     let value = Bytes::from(codec::encode(&"x".repeat(4 * MIB)).unwrap());
     let scheduler = tokio::spawn(async move {
         while let Some(Request::Call(_, answer)) = requests.recv().await {
-            let _gone = answer.send(Ok(answered(Ended::Value(value.clone()))));
+            let _gone = answer.send(Ok(plain(Ended::Value(value.clone()))));
         }
     });
     let callers = join_all((0..20).map(|_| first_line(at))).await;
@@ -336,7 +417,7 @@ async fn a_caller_that_disconnects_cancels_its_job() {
     let asked = timeout(TEST, requests.recv()).await.unwrap();
     let Some(Request::Call(_, answer)) = asked else { panic!("{asked:?}") };
     let value = Ended::Value(codec::encode(&6765).unwrap().into());
-    answer.send(Ok(answered(value))).expect("it waits");
+    answer.send(Ok(plain(value))).expect("it waits");
     let mut text = String::new();
     patient.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("6765"), "{text}");

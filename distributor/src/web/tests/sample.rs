@@ -6,7 +6,7 @@ use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use crate::view::{
     Broker, CancelledBy, Client, Distribution, Function, HeldJob, Job, Percentiles, Phase, Place,
-    Pool, RecentEndings, RecentJob, Seconds, UnfinishedJob, View, Worker, WorkerState,
+    Pool, Progress, RecentEndings, RecentJob, Seconds, UnfinishedJob, View, Worker, WorkerState,
 };
 
 pub(in crate::web) const LIVE: WorkerId = WorkerId::from_u128(1);
@@ -33,7 +33,7 @@ pub(in crate::web) fn view() -> View {
         vec![worker(LIVE, WorkerState::Live, "fib@1"), worker(LOST, WorkerState::Lost, "gone@1")];
     view.functions = vec![function("fib@1", 1), function("fib@2", 0), function("slow@1", 1)];
     view.pools = vec![Pool {
-        id: PoolId::of(&[]),
+        id: PoolId::of(&[], false),
         functions: vec!["fib@1".into()],
         workers: 1,
         slots: 2,
@@ -67,6 +67,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         attempt: 1,
         slot: Some(0),
         age: Seconds(0.5),
+        progress: None,
         abandoned: false,
     };
     Worker {
@@ -79,6 +80,8 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         silent: Seconds(0.2),
         functions: vec![function.into()],
         pool: None,
+        isolated: false,
+        load: None,
         slots: 2,
         busy: 1,
         abandoned: 0,
@@ -108,11 +111,14 @@ pub(in crate::web) fn function(name: &str, workers: usize) -> Function {
         answers: [("value".to_owned(), 7), ("panicked".to_owned(), 2)].into(),
         local: [("unavailable".to_owned(), 4)].into(),
         local_share: 0.1,
+        saved: Default::default(),
         rate: 1.0,
         wait: Percentiles { p50: Some(Seconds(0.1)), p95: None, p99: None, count: 5 },
         run: Percentiles::default(),
         waits: distribution.clone(),
         runs: distribution,
+        look: None,
+        series: Default::default(),
     }
 }
 
@@ -130,6 +136,7 @@ pub(in crate::web) fn ended(
         answer: answer.to_owned(),
         cancelled_by: None,
         detail: None,
+        crashes: Vec::new(),
         arguments: None,
         worker,
         attempts: 1,
@@ -153,9 +160,12 @@ pub(in crate::web) fn under_way(id: u128, function: &str, place: Place) -> Job {
         place_age: Seconds(0.5),
         worker: (place == Place::Running).then_some(LIVE),
         slot: None,
+        progress: (place == Place::Running)
+            .then(|| Progress { fraction: 0.4, text: "row <40>".to_owned() }),
         attempts: 1,
         mark: false,
         strikes: Vec::new(),
+        crashes: Vec::new(),
         arguments: None,
         timeline: Vec::new(),
     })

@@ -2,20 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, mpsc as std_mpsc};
-use std::thread;
-use std::time::Duration;
 
-use simple_dist_core::worker::{Event, Number};
+use simple_dist_core::worker::Number;
 use simple_dist_protocol::{Address, RunError, nested};
-use tokio::sync::mpsc::error::TrySendError;
 
+use super::super::slot_event::SlotEvent;
 use super::Shared;
 use crate::registry::Runners;
 
 /// So many calls may run in place within each other: each takes its share of the thread's stack.
 const DEPTH: usize = 128;
-/// The wait for a service that has more events than it can take.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// See the module.
 pub(super) struct Place {
@@ -38,29 +34,18 @@ impl Place {
     pub(super) fn begins(&self, slot: usize, number: Number) {
         self.running.set((slot, number));
     }
-
-    /// Whether the service takes it. The thread may wait, whatever runtime it is in.
-    fn tell(&self, mut event: Event) -> bool {
-        loop {
-            match self.shared.happened.try_send(event) {
-                Ok(()) => return true,
-                Err(TrySendError::Closed(_)) => return false,
-                Err(TrySendError::Full(back)) => event = back,
-            }
-            thread::sleep(PAUSE);
-        }
-    }
 }
 
 impl nested::Place for Place {
     fn lend(&self) -> bool {
         let (slot, number) = self.running.get();
-        self.tell(Event::Waits { slot, number }) && self.lent.recv().unwrap_or(false)
+        self.shared.listener.tell(slot, SlotEvent::Waits { number: number.0 })
+            && self.lent.recv().unwrap_or(false)
     }
 
     fn take_back(&self) {
         let (slot, number) = self.running.get();
-        self.tell(Event::Resumes { slot, number });
+        self.shared.listener.tell(slot, SlotEvent::Resumes { number: number.0 });
     }
 
     fn run(&self, function: &Address, argument: &[u8]) -> Option<Result<Vec<u8>, RunError>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::scheduler::fleet::functions::Function;
 use crate::scheduler::record::counters::named;
+use crate::scheduler::record::histogram::Histogram;
 use crate::scheduler::record::stats::FunctionStats;
 use crate::view;
 
@@ -15,7 +16,7 @@ use crate::scheduler::ids::{FunctionRef, JobRef};
 const VERSIONS: usize = 32;
 
 impl Viewer<'_> {
-    pub(super) fn functions(&self) -> Vec<view::Function> {
+    pub(super) fn functions(&self, waiting: &BTreeMap<usize, Histogram>) -> Vec<view::Function> {
         let mut under_way: BTreeMap<_, (usize, usize)> = BTreeMap::new();
         let in_flight: BTreeSet<JobRef> = self
             .core
@@ -29,11 +30,12 @@ impl Viewer<'_> {
             let runs = job.in_flight().is_some_and(|in_flight| in_flight.runs());
             *(if runs { running } else { placed }) += 1;
         }
-        let functions = &self.core.fleet.functions;
+        let (functions, none) = (&self.core.fleet.functions, Histogram::default());
         let mut views: Vec<_> = functions
             .iter()
             .map(|(id, function)| {
-                self.function(id, function, under_way.remove(&id).unwrap_or_default())
+                let waiting = waiting.get(&id.index()).unwrap_or(&none);
+                self.function((id, function), under_way.remove(&id).unwrap_or_default(), waiting)
             })
             .collect();
         views.sort_by(|one, other| one.name.cmp(&other.name));
@@ -42,9 +44,9 @@ impl Viewer<'_> {
 
     fn function(
         &self,
-        id: FunctionRef,
-        function: &Function,
+        (id, function): (FunctionRef, &Function),
         (placed, running): (usize, usize),
+        waiting: &Histogram,
     ) -> view::Function {
         let pools = || function.pools.iter().filter_map(|pool| self.core.fleet.pools.get(pool));
         let versions = self.core.fleet.functions.versions(function.selector.name());
@@ -56,8 +58,8 @@ impl Viewer<'_> {
             .collect();
         versions.sort_unstable();
         let none = FunctionStats::new(Arc::clone(&function.name));
-        let FunctionStats { ended, local, stats, .. } =
-            self.record.function(id, &function.name).unwrap_or(&none);
+        let of = self.record.function(id, &function.name).unwrap_or(&none);
+        let FunctionStats { ended, local, stats, saved, series, .. } = of;
         view::Function {
             name: Arc::clone(&function.name),
             workers: pools().map(|pool| pool.workers.len()).sum(),
@@ -74,11 +76,14 @@ impl Viewer<'_> {
             answers: named(&stats.answers),
             local: local.clone(),
             local_share: stats.local_share(),
-            rate: stats.rate(self.now),
-            wait: stats.wait(),
+            saved: *saved,
+            rate: of.rate(),
+            wait: stats.wait(waiting),
             run: stats.run(),
             waits: stats.waits.distribution(),
             runs: stats.runs.distribution(),
+            look: None,
+            series: Arc::clone(series),
         }
     }
 }

@@ -6,13 +6,21 @@ use std::time::Duration;
 
 use simple_dist_protocol::WorkerId;
 
-use crate::scheduler::Core;
 use crate::scheduler::fleet::orphans::Location;
 use crate::scheduler::fleet::workers::{Liveness, Worker};
+use crate::scheduler::ids::JobRef;
 use crate::scheduler::jobs::{Job, Running};
-use crate::view::{self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, STREAM, Seconds, WorkerState};
+use crate::view::{
+    self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, Load, STREAM, Seconds, WorkerState,
+};
 
 use super::Viewer;
+
+/// For so long a job may run on that nobody waits for: one that can be stopped has ended by then.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// How long the lanes of a worker that is gone stay.
+const GONE_SHOWN: Duration = Duration::from_secs(60);
 
 impl Viewer<'_> {
     pub(super) fn workers(&self) -> Vec<view::Worker> {
@@ -50,6 +58,7 @@ impl Viewer<'_> {
                 Liveness::Unreachable => WorkerState::Unreachable,
                 Liveness::Late => WorkerState::Late,
                 Liveness::Heard if worker.drains() => WorkerState::Draining,
+                Liveness::Heard if self.is_degraded(worker) => WorkerState::Degraded,
                 Liveness::Heard => WorkerState::Live,
             },
             age: since(worker.since),
@@ -60,6 +69,8 @@ impl Viewer<'_> {
                 .map(|function| self.core.fleet.functions.name_of(function))
                 .collect(),
             pool: worker.pool,
+            isolated: worker.isolated,
+            load: worker.load.filter(|_| alive).map(Load::from),
             slots: worker.slots,
             busy: if alive { self.busy(id, worker, running) } else { 0 },
             abandoned: if alive { abandoned.min(worker.slots) } else { 0 },
@@ -71,6 +82,15 @@ impl Viewer<'_> {
         }
     }
 
+    /// Whether half of its slots or more run what nobody waits for, and not only for a moment.
+    fn is_degraded(&self, worker: &Worker) -> bool {
+        let orphans = worker.orphans.iter().filter_map(|id| self.core.fleet.orphans.get(id));
+        let stuck = orphans
+            .filter(|orphan| orphan.is_over && self.now.saturating_sub(orphan.since) >= STUCK);
+        let stuck = stuck.count();
+        stuck > 0 && stuck >= (worker.slots as usize).div_ceil(2)
+    }
+
     /// How many of a worker's slots are busy, given how many are known to run a job. Jobs too short
     /// to be reported count by the run times of their answers.
     pub(super) fn busy(&self, id: WorkerId, worker: &Worker, running: usize) -> u32 {
@@ -80,19 +100,33 @@ impl Viewer<'_> {
         running.saturating_add(orphans).min(worker.slots)
     }
 
+    fn held_job(&self, (id, job): (JobRef, &Job), attempt: u32, age: Duration) -> HeldJob {
+        HeldJob {
+            id: job.key.id,
+            user: self.core.backlog.users.name(job.key.user).clone(),
+            function: Arc::clone(&self.core.fleet.functions.get(job.function).name),
+            attempt,
+            slot: None,
+            age: age.into(),
+            progress: self.progress(id),
+            abandoned: false,
+        }
+    }
+
     /// What a worker holds now: what we know it to hold, then what only its last beat names and has
     /// not ended since. A running job without a known slot is shown in a free one.
     fn held(&self, worker: &Worker) -> Vec<HeldJob> {
         let now = self.now;
         let mut held = vec![];
-        for job in worker.holds.iter().filter_map(|job| self.core.jobs.get(*job)) {
+        for (id, job) in worker.holds.iter().filter_map(|id| Some((*id, self.core.jobs.get(*id)?)))
+        {
             let Some((in_flight, holder)) =
                 job.in_flight().and_then(|in_flight| Some((in_flight, in_flight.holder?)))
             else {
                 continue;
             };
             let since = holder.running.map_or(in_flight.since, |running| running.since);
-            let known = held_job(self.core, job, in_flight.run, now.saturating_sub(since));
+            let known = self.held_job((id, job), in_flight.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
         for (id, orphan) in
@@ -106,6 +140,7 @@ impl Viewer<'_> {
                 attempt: id.1.number,
                 slot: None,
                 age: now.saturating_sub(running.since).into(),
+                progress: None,
                 abandoned: orphan.is_over,
             };
             held.push((Some(running), job));
@@ -124,6 +159,7 @@ impl Viewer<'_> {
                 attempt: beat.attempt.number,
                 slot: None,
                 age: now.saturating_sub(beat.since).into(),
+                progress: None,
                 abandoned: false,
             };
             let running = beat.slot.map(|slot| Running { since: beat.since, slot: Some(slot) });
@@ -157,15 +193,23 @@ impl Viewer<'_> {
         let now = self.now;
         let mut stream =
             view::Stream { local: self.record.stream.local(now), ..view::Stream::default() };
-        for worker in workers {
+        let mut order: Vec<&view::Worker> = workers.iter().collect();
+        if workers.iter().map(|worker| worker.slots as usize).sum::<usize>() > STREAM.0 {
+            order.sort_by_key(|worker| worker.busy == 0 && !self.record.stream.has(worker.id));
+        }
+        for worker in order {
             let known = self.core.fleet.workers.get(worker.id);
-            let lost = known.and_then(|known| match known.liveness {
-                Liveness::Lost { at } => Some(Seconds::from(now.saturating_sub(at))),
-                Liveness::Heard
-                | Liveness::Late
-                | Liveness::Unreachable
-                | Liveness::Left { .. } => None,
-            });
+            let (lost, gone) = match known.map(|known| known.liveness) {
+                Some(Liveness::Lost { at }) => (Some(at), Some(at)),
+                Some(Liveness::Left { at }) => (None, Some(at)),
+                Some(Liveness::Heard | Liveness::Late | Liveness::Unreachable) | None => {
+                    (None, None)
+                }
+            };
+            if gone.is_some_and(|at| now.saturating_sub(at) >= GONE_SHOWN) {
+                continue;
+            }
+            let lost = lost.map(|at| Seconds::from(now.saturating_sub(at)));
             for slot in 0..worker.slots {
                 if stream.lanes.len() >= STREAM.0 && worker.state.is_alive() {
                     // A worker may claim any number of slots; the rest are only counted.
@@ -192,18 +236,5 @@ impl Viewer<'_> {
             }
         }
         stream
-    }
-}
-
-/// One of our jobs that a worker holds.
-fn held_job(core: &Core, job: &Job, attempt: u32, age: Duration) -> HeldJob {
-    HeldJob {
-        id: job.key.id,
-        user: core.backlog.users.name(job.key.user).clone(),
-        function: Arc::clone(&core.fleet.functions.get(job.function).name),
-        attempt,
-        slot: None,
-        age: age.into(),
-        abandoned: false,
     }
 }
