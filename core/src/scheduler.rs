@@ -1,9 +1,10 @@
 //! The scheduler: decides which worker runs which job. A pure state machine: events and a time in,
-//! effects out; no clock, no task, no I/O. Its state is divided between six parts ("rooms"), each
+//! effects out; no clock, no task, no I/O. Its state is divided between seven parts ("rooms"), each
 //! of which owns its own and knows no other: `leadership` (the link, the term, whether our presence
 //! comes back, the drain), `fleet` (functions, pools, workers, orphaned attempts), `backlog`
 //! (queues, rankings, fair shares), `jobs` (states, attempts, holders, strikes, clients, recent
-//! answers), `memo` (answers of deterministic functions) and `outbox` (effects to perform, facts to record). The files beside them hold the
+//! answers), `memo` (answers of deterministic functions), `trials` (runs of our own accord) and `outbox`
+//! (effects to perform, facts to record). The files beside them hold the
 //! rules about a job and use the rooms; they call each other in one direction only, down this
 //! picture:
 //!
@@ -12,8 +13,8 @@
 //!       |        |      |       |        |
 //!    holders  answers  sweep  liveness        who holds a job; how attempts end or are lost
 //!       |        |      |       |
-//!       +--- rivals ----+-------+             attempts that go on beside another (`hedging`)
-//!                |
+//!       +--- rivals ----+-- trial_runs        attempts that go on beside another (`hedging`), or that
+//!                |               |             nobody waits for (`cross_check`)
 //!             strikes                         evidence against a job
 //!                |
 //!             requeue --> completion          run it again, or end it
@@ -35,6 +36,7 @@ mod answers;
 mod backlog;
 mod beats;
 mod completion;
+mod cross_check;
 mod delivery;
 mod dispatch;
 mod effect;
@@ -63,6 +65,8 @@ mod stories;
 mod strikes;
 mod sweep;
 mod term;
+mod trial_runs;
+mod trials;
 
 use std::time::Duration;
 
@@ -84,6 +88,7 @@ use memo::Memo;
 use outbox::Outbox;
 use record::{Record, Viewer};
 use sweep::Sweep;
+use trials::Trials;
 
 /// How often the shell must feed [`Event::Tick`]: often enough for the shortest time limit, half a
 /// second.
@@ -114,6 +119,9 @@ pub struct Config {
     pub sharing: Sharing,
     /// The most bytes of kept answers of functions whose workers have them kept; 0 for none.
     pub memo: usize,
+    /// Of a thousand calls of deterministic functions, how many are run once more to compare their
+    /// answers; 0 for none.
+    pub cross_check: u16,
     /// The Unix time at which `now` is zero: what is recorded by the minute, is by the clock's.
     pub unix: Duration,
 }
@@ -158,6 +166,7 @@ impl Config {
             relief: true,
             sharing: Sharing::All,
             memo: MEMO,
+            cross_check: 0,
             unix: Duration::ZERO,
         }
     }
@@ -192,6 +201,7 @@ struct Core {
     backlog: Backlog,
     jobs: Jobs,
     memo: Memo,
+    trials: Trials,
     sweep: Sweep,
     outbox: Outbox,
 }
@@ -219,6 +229,7 @@ impl Scheduler {
         }
         core.place_waiting();
         core.hedge();
+        core.place_trials();
         core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
         core.outbox.effects.drain(..)
     }
@@ -294,6 +305,7 @@ impl Core {
             backlog: Backlog::default(),
             jobs: Jobs::new(config.recent),
             memo: Memo::new(config.memo),
+            trials: Trials::default(),
             sweep: Sweep::default(),
             outbox: Outbox::default(),
             config,
@@ -341,6 +353,7 @@ impl Core {
         self.resend_marks();
         self.probe_silent_clients();
         self.sweep();
+        self.age_trials();
         self.cancel_orphans();
         self.retry_pools();
         self.expire_old();

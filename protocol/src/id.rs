@@ -70,6 +70,18 @@ impl JobId {
     pub fn next(self) -> Self {
         Self(Uuid::from_u128(self.0.as_u128().wrapping_add(1)))
     }
+
+    /// Whether a distributor made it, and no client: see [`JobKey::trial`].
+    fn is_own(self) -> bool {
+        self.0.get_version_num() == 8
+    }
+
+    /// A number by which to draw some of all jobs, whoever made their ids: 0 to 999.
+    pub fn per_mille(self) -> u16 {
+        let digest = blake3::hash(self.0.as_bytes());
+        let digits = u32::from_be_bytes(digest.as_bytes()[..4].try_into().expect("it has 32"));
+        (digits % 1000) as u16
+    }
 }
 
 uuid_id! {
@@ -200,6 +212,22 @@ pub struct JobKey {
     pub user: UserName,
     /// The job's id.
     pub id: JobId,
+}
+
+impl JobKey {
+    /// The key of a run that a distributor makes of its own accord: the nth of its term. Workers take
+    /// it for one of an HTTP caller's, whose ids are never of this kind (UUID v8).
+    pub fn trial(term: Term, nth: u64) -> Self {
+        let (version, variant) = (0xF << 76, 0b11 << 62);
+        let number = u128::from(term.0) << 64 | u128::from(nth);
+        let id = JobId::from_u128(number & !(version | variant) | 8 << 76 | 0b10 << 62);
+        Self { user: UserName::http(), id }
+    }
+
+    /// Whether a distributor made it of its own accord.
+    pub fn is_trial(&self) -> bool {
+        self.id.is_own() && self.user.is_http()
+    }
 }
 
 impl fmt::Display for JobKey {

@@ -58,7 +58,10 @@ fn worker(worker: &Worker) -> Vec<Vec<Piece>> {
             Piece::new(format!("{:>5} ", span(job.age)), Tone::Plain),
             Piece::new(format!("attempt {} ", job.attempt), attempt),
             Piece::new(if job.abandoned { "abandoned, still running " } else { "" }, Tone::Look),
-            Piece::new(format!("{} of {}", job.id, job.user), Tone::Dim),
+            match &job.trial {
+                Some(trial) => Piece::new(format!("a {trial}, nobody waits for it"), Tone::Dim),
+                None => Piece::new(format!("{} of {}", job.id, job.user), Tone::Dim),
+            },
         ]
     }));
     let more = worker.holds.saturating_sub(worker.held.len());

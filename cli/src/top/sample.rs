@@ -176,6 +176,7 @@ fn held(functions: &[&str]) -> Vec<HeldJob> {
         age: Seconds(12.4 / f64::from(place + 1)),
         progress: None,
         abandoned: false,
+        trial: None,
     };
     (0..).zip(functions).map(job).collect()
 }

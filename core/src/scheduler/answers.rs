@@ -38,6 +38,14 @@ impl Core {
 
     /// A known worker reports the end of an attempt.
     pub(super) fn ended(&mut self, worker: WorkerId, ended: Ended) {
+        if ended.key.is_trial() {
+            self.trial_ended(worker, ended);
+        } else {
+            self.attempt_ended(worker, ended);
+        }
+    }
+
+    fn attempt_ended(&mut self, worker: WorkerId, ended: Ended) {
         let key = Key::of(&ended.key);
         let job = self.jobs.find(key);
         let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);

@@ -25,6 +25,7 @@ impl Core {
         let Some(gone) = self.jobs.remove(job) else { return };
         self.end_run(job, &gone, &answered);
         self.keep_answer(&gone, &answered);
+        self.cross_check(&gone, &answered);
         let (answered, caller) = match gone.left {
             Some(left) => (cancelled(gone.runs), left),
             None => (answered, caller),

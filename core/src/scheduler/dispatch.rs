@@ -123,7 +123,7 @@ impl Core {
             },
         );
         self.outbox.emit(Fact::Job(job, Step::Placed { attempt: run, pool }));
-        let token = self.outbox.token(Sent::Placement { job, key, attempt, pool });
+        let token = self.outbox.token(Sent::Placement { job: Some(job), key, attempt, pool });
         let alone = LIST_WORK * 2;
         let work = if is_marked { alone } else { measured.map_or(alone, |it| it.max(share)) };
         self.outbox.push(Effect::Place { pool, term, placement, work, token });

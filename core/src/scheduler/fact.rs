@@ -39,6 +39,11 @@ pub(super) enum Fact {
     Relieved,
     /// A job that was placed a second time was answered: by the second attempt, or the first.
     HedgeEnded { won: bool },
+    /// A step of a run of our own accord.
+    Trial(TrialStep),
+    /// The answers of two runs of a call are the same, or differ; `elsewhere`
+    /// if two workers have run it.
+    Checked { agreed: bool, elsewhere: bool },
     /// A worker was heard.
     WorkerHeard(WorkerId),
     /// A worker is gone, holding `held` jobs; `left` if it had announced that.
@@ -92,6 +97,19 @@ pub(super) enum Step {
     Marked,
     /// A mark was revoked.
     MarkRevoked,
+}
+
+/// What happens to a run of our own accord.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrialStep {
+    /// It was placed.
+    Placed,
+    /// It was never run: no slot was idle, or there was no room for it.
+    Skipped,
+    /// It took much longer than the run that it repeats.
+    Expired,
+    /// It ended without an answer, or was lost with its worker: its call is not tried again.
+    Lost,
 }
 
 /// Why a message was ignored.

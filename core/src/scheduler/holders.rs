@@ -34,6 +34,7 @@ impl Core {
             let held = HeldJob {
                 user: user.clone(),
                 attempt: item.attempt,
+                is_trial: item.key.is_trial(),
                 function: self.fleet.functions.address(&item.function),
                 slot: item.slot,
                 since: now.saturating_sub(Duration::from_millis(item.age_ms)),
@@ -366,9 +367,14 @@ impl Core {
             // Every living client would have resent it by now.
             let unasked = now.saturating_sub(orphan.since.max(self.leadership.silence_from))
                 >= CLIENT_EXPIRES
-                && self.leadership.leading().is_some();
+                && self.leadership.leading().is_some()
+                && !self.trials.is_placed(&id);
             let is_over = orphan.is_over || unasked || self.jobs.recent.find(key).is_some();
             return (!elsewhere).then_some(is_over);
+        }
+        if held.is_trial {
+            // One of ours has just ended; one of an earlier term tells nobody anything.
+            return (Some(held.attempt.term) != self.leadership.term()).then_some(true);
         }
         match self.jobs.recent.find(key) {
             // The beat crossed its answer.

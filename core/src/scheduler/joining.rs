@@ -21,7 +21,7 @@ use super::jobs::{Job, State};
 use super::{Core, Sharing};
 
 /// The most bytes of arguments of a call that shares a run or an answer: a digest of more takes milliseconds.
-const ARGUMENTS: usize = 1024 * 1024;
+pub(super) const ARGUMENTS: usize = 1024 * 1024;
 
 /// What a call of a deterministic function computes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub(crate) struct Outbox {
 /// What was published under a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sent {
-    Placement { job: JobRef, key: Key, attempt: Attempt, pool: PoolId },
+    Placement { job: Option<JobRef>, key: Key, attempt: Attempt, pool: PoolId },
     Delivery { user: UserRef, client: ClientId, generation: Generation, bytes: usize },
     Control { worker: WorkerId, generation: Generation },
 }

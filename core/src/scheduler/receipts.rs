@@ -18,6 +18,9 @@ impl Core {
                         outcome == Outcome::Confirmed,
                         self.now,
                     );
+                    if outcome != Outcome::Confirmed {
+                        self.trial_unplaced(&(key, attempt));
+                    }
                     self.placement_settled(job, attempt, pool, outcome);
                 }
                 (Sent::Delivery { user, client, generation, .. }, Outcome::Returned) => {
@@ -32,9 +35,15 @@ impl Core {
         }
     }
 
-    fn placement_settled(&mut self, job: JobRef, attempt: Attempt, pool: PoolId, outcome: Outcome) {
+    fn placement_settled(
+        &mut self,
+        job: Option<JobRef>,
+        attempt: Attempt,
+        pool: PoolId,
+        outcome: Outcome,
+    ) {
         let now = self.now;
-        let in_flight = self.jobs.get_mut(job).and_then(|job| job.in_flight_mut());
+        let in_flight = job.and_then(|job| self.jobs.get_mut(job)?.in_flight_mut());
         let in_flight = in_flight.filter(|in_flight| in_flight.attempt == attempt);
         if outcome == Outcome::Confirmed {
             if let Some(in_flight) = in_flight {
@@ -53,7 +62,7 @@ impl Core {
             }
         }
         self.ensure_declared(pool);
-        if unplaced {
+        if let Some(job) = job.filter(|_| unplaced) {
             if let Some(found) = self.jobs.get_mut(job) {
                 found.uncount_run();
             }

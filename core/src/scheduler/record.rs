@@ -119,6 +119,12 @@ impl Record {
             Fact::Relieved => self.counters.moved += 1,
             Fact::HedgeEnded { won: true } => self.counters.hedges_won += 1,
             Fact::HedgeEnded { won: false } => self.counters.hedges_lost += 1,
+            Fact::Trial(step) => self.counters.trial(step),
+            Fact::Checked { agreed, elsewhere } => {
+                self.counters.checks += 1;
+                self.counters.checks_elsewhere += u64::from(elsewhere);
+                self.counters.checks_differed += u64::from(!agreed);
+            }
             Fact::WorkerHeard(worker) => self.worker_stats.heard(worker),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);

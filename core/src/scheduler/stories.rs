@@ -22,6 +22,7 @@ mod sharing;
 mod sweeps;
 mod terms;
 mod traces;
+mod trials;
 mod views;
 mod world;
 

@@ -128,6 +128,7 @@ impl Core {
         self.fleet.forget_term();
         self.backlog.forget_term();
         self.memo.clear();
+        self.forget_trials();
         self.sweep = Sweep::default();
     }
 }

@@ -155,6 +155,9 @@ pub struct HeldJob {
     /// Whether nobody waits for it any more: it was cancelled or has expired, and runs on.
     #[serde(default)]
     pub abandoned: bool,
+    /// Why the distributor runs it of its own accord, in one word: `check`; `None` for a caller's.
+    #[serde(default)]
+    pub trial: Option<String>,
 }
 
 /// A pool: the workers that serve the same functions and share one queue.

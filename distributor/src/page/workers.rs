@@ -228,6 +228,8 @@ fn chip(job: &HeldJob, colours: &Colours) -> Chip {
         title: job.slot.map_or_else(String::new, |slot| format!("slot {}", slot + 1)),
         note: if job.abandoned {
             Some("abandoned, still running".to_owned())
+        } else if let Some(trial) = &job.trial {
+            Some(format!("a {trial}, nobody waits for it"))
         } else {
             (job.attempt > 1).then(|| format!("{} try", nth(job.attempt)))
         },

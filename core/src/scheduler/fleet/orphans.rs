@@ -1,5 +1,5 @@
 //! Orphans: attempts that belong to no unfinished job here. Their job was cancelled, expired or
-//! answered by another attempt; or it is in flight elsewhere; or nobody has sent it to us yet. They
+//! answered by another attempt; or it is in flight elsewhere; or nobody has sent it to us yet; or it is a trial, which has none. They
 //! still take space in a pool's queue and in its workers' slots, and workers that may start one
 //! whose job has ended are told not to.
 //!
@@ -156,6 +156,20 @@ impl Fleet {
         if is_over {
             self.orphans.uncancelled.insert(id);
         }
+    }
+
+    /// A run of our own accord is sent to this pool.
+    pub(crate) fn add_trial(
+        &mut self,
+        id: OrphanId,
+        (user, function): (UserName, FunctionRef),
+        pool: PoolId,
+        now: Duration,
+    ) {
+        let function = Arc::clone(&self.functions.get(function).name);
+        let location = Location::Queue { pool, confirmed: None, seen: None };
+        let (is_over, is_ours, since) = (false, true, now);
+        self.put_orphan(id, Orphan { user, function, is_over, is_ours, since, location });
     }
 
     fn put_orphan(&mut self, id: OrphanId, orphan: Orphan) {

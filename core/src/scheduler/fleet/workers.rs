@@ -109,6 +109,8 @@ pub(crate) enum Reach {
 pub(crate) struct HeldJob {
     pub(crate) user: UserName,
     pub(crate) attempt: Attempt,
+    /// Whether a distributor runs it of its own accord.
+    pub(crate) is_trial: bool,
     pub(crate) function: Address,
     pub(crate) slot: Option<u32>,
     pub(crate) since: Duration,

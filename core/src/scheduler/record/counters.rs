@@ -7,7 +7,7 @@ use std::time::Duration;
 use simple_dist_protocol::message::Answer;
 
 use crate::scheduler::completion::millis;
-use crate::scheduler::fact::IgnoreReason;
+use crate::scheduler::fact::{IgnoreReason, TrialStep};
 use crate::view::{self, CancelledBy};
 
 /// Counts since the process started; those of unfinished jobs are of this term.
@@ -85,6 +85,20 @@ pub struct Counters {
     pub hedges_won: u64,
     /// Those whose job was answered by the first attempt after all.
     pub hedges_lost: u64,
+    /// Runs of our own accord.
+    pub trials: u64,
+    /// Those that were not made, since no slot was idle in time.
+    pub trials_skipped: u64,
+    /// Those that took much longer than the run that they repeat.
+    pub trials_expired: u64,
+    /// Those that ended without an answer.
+    pub trials_lost: u64,
+    /// Calls of which the answers of two runs were compared.
+    pub checks: u64,
+    /// Those of them that two workers have run.
+    pub checks_elsewhere: u64,
+    /// Those of them whose answers differed.
+    pub checks_differed: u64,
     /// Messages refused by a limit: too many users, workers or functions.
     pub crowded: u64,
 }
@@ -182,6 +196,15 @@ impl Counters {
         }
     }
 
+    pub(super) fn trial(&mut self, step: TrialStep) {
+        *match step {
+            TrialStep::Placed => &mut self.trials,
+            TrialStep::Skipped => &mut self.trials_skipped,
+            TrialStep::Expired => &mut self.trials_expired,
+            TrialStep::Lost => &mut self.trials_lost,
+        } += 1;
+    }
+
     pub(super) fn end(&mut self, kind: &'static str, ending: Ending) {
         match ending {
             Ending::Done => self.done += 1,
@@ -250,6 +273,13 @@ impl Counters {
             ("hedges", self.hedges),
             ("hedges_won", self.hedges_won),
             ("hedges_lost", self.hedges_lost),
+            ("trials", self.trials),
+            ("trials_skipped", self.trials_skipped),
+            ("trials_expired", self.trials_expired),
+            ("trials_lost", self.trials_lost),
+            ("checks", self.checks),
+            ("checks_elsewhere", self.checks_elsewhere),
+            ("checks_differed", self.checks_differed),
         ];
         view::JobCounts {
             accepted: self.accepted,

@@ -195,6 +195,7 @@ pub(super) fn held_job(worker: WorkerId, slot: u32, function: &str, age: f64) ->
         age: Seconds(age),
         progress: progress(function, age),
         abandoned: false,
+        trial: None,
     }
 }
 

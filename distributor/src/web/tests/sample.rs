@@ -69,6 +69,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         age: Seconds(0.5),
         progress: None,
         abandoned: false,
+        trial: None,
     };
     Worker {
         id,

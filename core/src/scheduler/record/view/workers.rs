@@ -110,7 +110,29 @@ impl Viewer<'_> {
             age: age.into(),
             progress: self.progress(id),
             abandoned: false,
+            trial: None,
         }
+    }
+
+    /// What runs in its slots for no unfinished job.
+    fn orphans(&self, worker: &Worker) -> impl Iterator<Item = (Option<Running>, HeldJob)> {
+        let known = worker.orphans.iter();
+        let known = known.filter_map(|id| Some((id, self.core.fleet.orphans.get(id)?)));
+        known.filter_map(|(id, orphan)| {
+            let Location::Slot { running, .. } = orphan.location else { return None };
+            let job = HeldJob {
+                id: id.0.id,
+                user: orphan.user.clone(),
+                function: Arc::clone(&orphan.function),
+                attempt: id.1.number,
+                slot: None,
+                age: self.now.saturating_sub(running.since).into(),
+                progress: None,
+                abandoned: orphan.is_over,
+                trial: self.core.trials.purpose(id).map(str::to_owned),
+            };
+            Some((Some(running), job))
+        })
     }
 
     /// What a worker holds now: what we know it to hold, then what only its last beat names and has
@@ -129,26 +151,12 @@ impl Viewer<'_> {
             let known = self.held_job((id, job), in_flight.run, now.saturating_sub(since));
             held.push((holder.running, known));
         }
-        for (id, orphan) in
-            worker.orphans.iter().filter_map(|id| Some((id, self.core.fleet.orphans.get(id)?)))
-        {
-            let Location::Slot { running, .. } = orphan.location else { continue };
-            let job = HeldJob {
-                id: id.0.id,
-                user: orphan.user.clone(),
-                function: Arc::clone(&orphan.function),
-                attempt: id.1.number,
-                slot: None,
-                age: now.saturating_sub(running.since).into(),
-                progress: None,
-                abandoned: orphan.is_over,
-            };
-            held.push((Some(running), job));
-        }
+        held.extend(self.orphans(worker));
         for (key, beat) in &worker.held {
             if worker.orphans.contains(&(*key, beat.attempt))
                 || self.core.jobs.find(*key).is_some()
                 || self.core.jobs.recent.find(*key).is_some()
+                || beat.is_trial
             {
                 continue;
             }
@@ -161,6 +169,7 @@ impl Viewer<'_> {
                 age: now.saturating_sub(beat.since).into(),
                 progress: None,
                 abandoned: false,
+                trial: None,
             };
             let running = beat.slot.map(|slot| Running { since: beat.since, slot: Some(slot) });
             held.push((running, stray));
