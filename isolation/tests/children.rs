@@ -3,6 +3,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::exit,
+    clippy::zombie_processes,
     reason = "a test's children do as they like"
 )]
 

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::exit,
     clippy::disallowed_methods,
+    clippy::zombie_processes,
     reason = "a test's children do as they like"
 )]
 
