@@ -22,6 +22,7 @@ mod output;
 mod policy;
 mod retry;
 mod roles;
+mod rollout;
 mod setup;
 mod suggestion;
 mod top;

@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::http::Http;
 use crate::isolation::Isolation;
 use crate::output::print;
-use crate::{bench, children, healthcheck};
+use crate::{bench, children, healthcheck, rollout};
 
 /// Accepts jobs, assigns them to pools of workers, answers clients.
 #[derive(Debug, Args)]
@@ -55,6 +55,8 @@ pub(crate) struct Distributor {
     history: Option<PathBuf>,
     #[command(flatten)]
     memo: Memo,
+    #[command(flatten)]
+    rollout: rollout::Arguments,
     #[command(flatten)]
     http: Http,
     #[command(flatten)]
@@ -179,6 +181,7 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
         .hedge(options.hedge)
         .keep_drained(options.keep_drained)
         .memo(options.memo.bytes)
+        .rollout(options.rollout.get()?)
         .sharing(match options.share {
             Share::All => Sharing::All,
             Share::User => Sharing::User,

@@ -60,6 +60,7 @@ mod release;
 mod relief;
 mod requeue;
 mod rivals;
+mod rollout;
 #[cfg(test)]
 mod stories;
 mod strikes;
@@ -78,6 +79,7 @@ pub use effect::{Effect, Origin, QueueTime, Token};
 pub use event::{Event, Via};
 pub use joining::Purity;
 pub use record::Counters;
+pub use rollout::{Percent, Promotion, Rollout, RolloutError};
 
 use backlog::Backlog;
 use fleet::Fleet;
@@ -122,6 +124,8 @@ pub struct Config {
     /// Of a thousand calls of deterministic functions, how many are run once more to compare their
     /// answers; 0 for none.
     pub cross_check: u16,
+    /// How calls move to new versions of their functions.
+    pub rollout: Rollout,
     /// The Unix time at which `now` is zero: what is recorded by the minute, is by the clock's.
     pub unix: Duration,
 }
@@ -167,6 +171,7 @@ impl Config {
             sharing: Sharing::All,
             memo: MEMO,
             cross_check: 0,
+            rollout: Rollout::default(),
             unix: Duration::ZERO,
         }
     }
@@ -246,8 +251,8 @@ impl Scheduler {
 
     /// What a call would compute, if its answer can only be this one: the workers of its function
     /// declare it deterministic. `None` too where answers are not shared.
-    pub fn purity(&self, function: &Selector, args: &[u8]) -> Option<Purity> {
-        self.core.purity(function, args)
+    pub fn purity(&self, job: JobId, function: &Selector, args: &[u8]) -> Option<Purity> {
+        self.core.purity(job, function, args)
     }
 
     /// Whether this worker is known and not lost.

@@ -22,7 +22,7 @@ use crate::view::ViewBuilder;
 use crate::web;
 use crate::wire::decode::Source;
 use simple_dist_core::scheduler::{Config, Hedging};
-pub use simple_dist_core::scheduler::{MEMO, Sharing};
+pub use simple_dist_core::scheduler::{MEMO, Percent, Promotion, Rollout, RolloutError, Sharing};
 
 /// Why a distributor cannot start. Once started, it runs until its shutdown future completes.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,7 @@ impl Distributor {
             relief: true,
             sharing: Sharing::All,
             memo: MEMO,
+            rollout: Rollout::default(),
             history: None,
             http: None,
         }
@@ -84,6 +85,7 @@ pub struct Builder {
     relief: bool,
     sharing: Sharing,
     memo: usize,
+    rollout: Rollout,
     history: Option<PathBuf>,
     http: Option<web::Settings>,
 }
@@ -153,6 +155,14 @@ impl Builder {
         self
     }
 
+    /// How calls move to new versions of their functions; by default those without a version go to the
+    /// highest one served. Distributors that stand by for each other have the same.
+    #[must_use]
+    pub fn rollout(mut self, rollout: Rollout) -> Self {
+        self.rollout = rollout;
+        self
+    }
+
     /// The certificates to trust and to present over TLS, for an `amqps://` URL and the feature
     /// `tls`.
     #[must_use]
@@ -204,6 +214,7 @@ impl Builder {
             relief: self.relief,
             sharing: self.sharing,
             memo: self.memo,
+            rollout: self.rollout,
             unix: unix_now(),
             ..Config::new(id)
         };

@@ -19,5 +19,7 @@ pub mod view;
 pub mod web;
 mod wire;
 
-pub use builder::{Builder, Distributor, Error, MEMO, Sharing};
+pub use builder::{
+    Builder, Distributor, Error, MEMO, Percent, Promotion, Rollout, RolloutError, Sharing,
+};
 pub use handle::{Handle, HttpCall, Refused};

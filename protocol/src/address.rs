@@ -89,7 +89,8 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// The function a caller asks for: `fib@1`, or `fib` for the highest version with a live worker.
+/// The function a caller asks for: `fib@1`, or `fib` for the highest version with a live worker, or
+/// the one that is promoted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selector {
     name: Arc<str>,

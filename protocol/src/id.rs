@@ -64,11 +64,16 @@ uuid_id! {
     JobId, now_v7, ""
 }
 impl JobId {
+    /// Its number.
+    pub const fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// The id of the job that tries the same again. No other has it: whoever makes ids draws these
     /// digits at random.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(Uuid::from_u128(self.0.as_u128().wrapping_add(1)))
+        Self(Uuid::from_u128(self.as_u128().wrapping_add(1)))
     }
 
     /// Whether a distributor made it, and no client: see [`JobKey::trial`].

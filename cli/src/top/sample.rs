@@ -193,6 +193,7 @@ fn function(name: &str) -> Function {
         workers: 4,
         slots: 16,
         versions: vec![1],
+        unversioned: 1.0,
         queued: 0,
         placed: 0,
         running: 0,

@@ -18,6 +18,7 @@ mod outages;
 mod page;
 mod panics;
 mod pipes;
+mod rollout;
 mod slow;
 mod tls;
 mod top;

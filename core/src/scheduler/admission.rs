@@ -262,7 +262,7 @@ impl Core {
         }
         let priority = submission.priority.min(PRIORITY_MAX);
         let time = budget(submission.budget_ms);
-        let (resolved, live) = self.fleet.resolve(&selector);
+        let (resolved, live) = self.resolve(&selector, submission.id);
         // A marked job is not refused: its client might run it locally at once.
         let known = resolved.or_else(|| self.fleet.last_served(selector.name()));
         let stranded =

@@ -273,14 +273,18 @@ impl Fleet {
     }
 
     /// The function that a selector means, and whether it is live. Without a version: the highest
-    /// live one, else the placeholder for any version.
-    pub(crate) fn resolve(&self, selector: &Selector) -> (Option<FunctionRef>, bool) {
+    /// live one up to `highest`, else the placeholder for any version.
+    pub(crate) fn resolve(
+        &self,
+        selector: &Selector,
+        highest: Option<u32>,
+    ) -> (Option<FunctionRef>, bool) {
         match selector.address() {
             Some(address) => {
                 let function = self.functions.find(&address);
                 (function, function.is_some_and(|known| self.functions.get(known).is_live()))
             }
-            None => match self.functions.live_version(selector.name()) {
+            None => match self.functions.live_version(selector.name(), highest) {
                 Some(function) => (Some(function), true),
                 None => (self.functions.unresolved(selector.name()), false),
             },

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use simple_dist_protocol::message::Answered;
-use simple_dist_protocol::{Address, CallDigest, Selector};
+use simple_dist_protocol::{Address, CallDigest, JobId, Selector};
 
 use super::fact::{Fact, Step};
 use super::ids::{CallKey, JobRef};
@@ -36,8 +36,8 @@ pub struct Purity {
 
 impl Core {
     /// What a call would compute.
-    pub(super) fn purity(&self, function: &Selector, args: &[u8]) -> Option<Purity> {
-        let known = self.fleet.functions.get(self.fleet.resolve(function).0?);
+    pub(super) fn purity(&self, job: JobId, function: &Selector, args: &[u8]) -> Option<Purity> {
+        let known = self.fleet.functions.get(self.resolve(function, job).0?);
         let shares = known.deterministic && self.config.sharing != Sharing::Off;
         let function = known.address.clone().filter(|_| shares && args.len() <= ARGUMENTS)?;
         let ttl = known.memo.filter(|_| self.config.memo > 0).map(|policy| policy.ttl);

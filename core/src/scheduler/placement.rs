@@ -152,14 +152,16 @@ impl Core {
         self.fleet.may_have_room.insert(id);
     }
 
-    /// Resolves a job for any version to the highest live version.
+    /// Resolves a job for any version to a live one.
     pub(super) fn resolve_again(&mut self, job: JobRef) {
-        let Some(before) = self.jobs.get(job).map(|job| job.function) else { return };
+        let Some((before, id)) = self.jobs.get(job).map(|job| (job.function, job.key.id)) else {
+            return;
+        };
         let known = self.fleet.functions.get(before);
         if known.address.is_some() {
             return;
         }
-        if let (Some(function), true) = self.fleet.resolve(&known.selector)
+        if let (Some(function), true) = self.resolve(&known.selector, id)
             && let Some(found) = self.jobs.get_mut(job)
         {
             found.function = function;

@@ -17,6 +17,7 @@ mod pools;
 mod progress;
 mod reach;
 mod relief;
+mod rollout;
 mod shares;
 mod sharing;
 mod sweeps;

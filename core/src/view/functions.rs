@@ -20,6 +20,9 @@ pub struct Function {
     pub slots: u32,
     /// The versions of this name that live workers serve; more than one is skew.
     pub versions: Vec<u32>,
+    /// The share of the calls without a version that go to this one now: 0 to 1.
+    #[serde(default)]
+    pub unversioned: f64,
     /// Jobs waiting in the distributor.
     pub queued: usize,
     /// Jobs at its pools that are not known to run yet.

@@ -20,6 +20,8 @@ pub(super) struct FunctionRow {
     pub(super) unserved: Option<&'static str>,
     /// The versions served, if more than one.
     pub(super) skew: Option<String>,
+    /// `10% of calls without a version`, of those.
+    pub(super) unversioned: Option<String>,
     pub(super) queued: String,
     pub(super) running: String,
     pub(super) rate: String,
@@ -95,6 +97,7 @@ fn row(function: &Function, is_missed: bool, colours: &Colours) -> FunctionRow {
         slots: count(function.slots),
         unserved: (function.workers == 0).then_some(if is_missed { "bad" } else { "dim" }),
         skew: skew(function),
+        unversioned: unversioned(function),
         queued: count((function.queued + function.placed) as u64),
         running: count(function.running as u64),
         rate: Measure::rate(function.rate).to_string(),
@@ -119,6 +122,12 @@ fn skew(function: &Function) -> Option<String> {
     let versions: Vec<String> =
         function.versions.iter().map(|version| format!("@{version}")).collect();
     (versions.len() > 1).then(|| format!("{} served", versions.join(" and ")))
+}
+
+fn unversioned(function: &Function) -> Option<String> {
+    let share = Measure::share(function.unversioned);
+    let is_one_of_many = function.versions.len() > 1 && function.workers > 0;
+    is_one_of_many.then(|| format!("{share} of calls without a version"))
 }
 
 /// `value 1,204 · panicked 2`, with `value` first.

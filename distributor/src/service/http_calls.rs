@@ -149,7 +149,7 @@ impl Service {
                     let _gone = answer.send(Err(Refused::NotActive));
                     return;
                 }
-                let purity = self.scheduler.purity(&call.function, &call.args);
+                let purity = self.scheduler.purity(call.id, &call.function, &call.args);
                 let tag = purity.as_ref().map(entity_tag);
                 if !call.fresh && tag.is_some_and(|tag| call.known.contains(&tag)) {
                     let _gone = answer.send(Ok(HttpAnswer { answered: None, purity }));

@@ -162,9 +162,12 @@ impl Functions {
         }
     }
 
-    /// The highest live version of a name.
-    pub(crate) fn live_version(&self, name: &str) -> Option<FunctionRef> {
-        self.names.get(name)?.live.last_key_value().map(|(_, function)| *function)
+    /// The highest live version of a name up to `highest`. If all are above, the lowest of them: a
+    /// call that names no version can always be served by any.
+    pub(crate) fn live_version(&self, name: &str, highest: Option<u32>) -> Option<FunctionRef> {
+        let live = &self.names.get(name)?.live;
+        let allowed = live.range(..=highest.unwrap_or(u32::MAX)).next_back();
+        allowed.or_else(|| live.first_key_value()).map(|(_, function)| *function)
     }
 
     /// The function of this address, if it is known.

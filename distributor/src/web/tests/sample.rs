@@ -101,6 +101,7 @@ pub(in crate::web) fn function(name: &str, workers: usize) -> Function {
         workers,
         slots: 2,
         versions: vec![1],
+        unversioned: 1.0,
         queued: 1,
         placed: 0,
         running: 1,

@@ -65,6 +65,7 @@ impl Viewer<'_> {
             workers: pools().map(|pool| pool.workers.len()).sum(),
             slots: pools().map(|pool| pool.slots).sum(),
             versions,
+            unversioned: self.core.unversioned_share(id),
             queued: function.jobs.saturating_sub(placed + running),
             placed,
             running,
