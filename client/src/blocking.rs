@@ -47,24 +47,26 @@ impl Wake for Unpark {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::future::poll_fn;
-    use std::rc::Rc;
+    use std::fmt;
+    use std::future::{pending, poll_fn};
+    use std::sync::atomic::AtomicBool;
     use std::task::Poll;
     use std::time::Duration;
 
-    use simple_dist_protocol::nested::Place;
-    use simple_dist_protocol::{Address, RunError};
+    use simple_dist_protocol::job::{Host, Job, Stopped};
+    use simple_dist_protocol::nested::{Nesting, Place};
+    use simple_dist_protocol::{Address, JobId, RunError};
 
     use super::*;
 
     /// It parks the thread that lends it, as a channel does that nothing comes from yet.
-    struct Parking(Rc<Cell<bool>>);
+    #[derive(Debug, Default)]
+    struct Parking(AtomicBool);
 
     impl Place for Parking {
         fn lend(&self) -> bool {
             thread::park_timeout(Duration::from_secs(5));
-            self.0.set(true);
+            self.0.store(true, Ordering::Release);
             true
         }
 
@@ -75,19 +77,44 @@ mod tests {
         }
     }
 
+    #[derive(Debug)]
+    struct Parked(Arc<Parking>);
+
+    impl Host for Parked {
+        fn remaining(&self) -> Duration {
+            Duration::MAX
+        }
+
+        fn is_stopped(&self) -> bool {
+            false
+        }
+
+        fn stopped(self: Arc<Self>) -> Stopped {
+            Box::pin(pending())
+        }
+
+        fn progress(&self, _: f32, _: &dyn fmt::Display) {}
+
+        fn nesting(&self) -> Nesting {
+            Nesting::Thread(Arc::clone(&self.0) as _)
+        }
+    }
+
     #[test]
     fn a_wake_while_the_place_is_lent_is_not_lost() {
         let (sender, ended) = std::sync::mpsc::channel();
         thread::spawn(move || {
-            let lent = Rc::new(Cell::new(false));
-            nested::occupy(Rc::new(Parking(Rc::clone(&lent))));
-            wait(poll_fn(|context| {
-                if lent.get() {
-                    return Poll::Ready(());
-                }
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }));
+            let place = Arc::<Parking>::default();
+            let job = Job::new(JobId::new(), 1, Arc::new(Parked(Arc::clone(&place))));
+            job.within(|| {
+                wait(poll_fn(|context| {
+                    if place.0.load(Ordering::Acquire) {
+                        return Poll::Ready(());
+                    }
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }));
+            });
             sender.send(())
         });
         ended.recv_timeout(Duration::from_secs(20)).expect("the wait ends");

@@ -257,7 +257,9 @@ impl Pending {
         let id = JobId::new();
         let selector = &self.stub.target.selector;
         let span = &*self.span.insert(Span::call(selector, id, options.trace.as_deref()));
-        let arguments = match span.within(|| nested::run(&self.stub, &options, arguments)) {
+        let run = |arguments| span.within(|| nested::run(&self.stub, &options, arguments));
+        let is_refused = self.open.as_ref().is_some_and(OpenCall::is_refused);
+        let arguments = match if is_refused { run(arguments) } else { Err(arguments) } {
             Ok(outcome) => return Ok(State::RanHere(Box::new(outcome))),
             Err(arguments) => arguments,
         };

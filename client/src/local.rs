@@ -21,7 +21,7 @@ pub(crate) use self::host::Host;
 use crate::answer::{Failed, Value};
 use crate::erased_value::ErasedValue;
 use crate::stub::{Input, Stub};
-use crate::{CallError, Reason, nested};
+use crate::{CallError, Reason};
 
 /// As much as a program's main thread has: functions recurse, and so do drops.
 pub(crate) const STACK: usize = 8 * 1024 * 1024;
@@ -103,7 +103,6 @@ impl LocalEnd {
 }
 
 fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
-    nested::occupy();
     let mut child = OwnChild::default();
     loop {
         let work = taken_from.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -3,15 +3,13 @@
 
 use std::fmt;
 use std::panic::resume_unwind;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::Duration;
 
 use simple_dist_core::caller::CallOptions;
 use simple_dist_protocol::job::{self, Job, Stopped};
-use simple_dist_protocol::nested::{self, Place};
-use simple_dist_protocol::{Address, JobId, RunError};
+use simple_dist_protocol::{JobId, nested};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -20,65 +18,61 @@ use crate::new_call::{Arguments, Outcome};
 use crate::stub::{Input, Stub};
 use crate::{Answer, CallError, Fallback, Ran, Reason, local};
 
-/// Runs a call on this thread, if that waits for it and has a place that nothing else can run in;
-/// the arguments otherwise. A worker's own functions come first: that is no run of the caller's.
+/// Runs a call in the place of the job that waits for it; the arguments if it cannot be. A worker's own
+/// functions come first: that is no run of the caller's.
 pub(crate) fn run(
     stub: &Stub,
     options: &CallOptions,
     arguments: Arguments,
 ) -> Result<Outcome, Arguments> {
-    if !nested::is_refused() {
-        return Err(arguments);
-    }
     let began = Instant::now();
-    // What runs within the poll of another runtime can start none of its own.
-    let polled = Handle::try_current().is_ok();
-    let served = match &arguments {
-        Arguments::Encoded(bytes) if !polled => stub
-            .target
-            .selector
-            .address()
-            .and_then(|address| nested::run_here(|place| place.run(&address, bytes))),
-        Arguments::Encoded(_) | Arguments::Erased(..) => None,
-    };
     let may_run = !matches!(options.fallback, Fallback::Never | Fallback::Wait);
-    let end = match served {
-        Some(end) => end
-            .map(|value| Value::Encoded(value.into()))
-            .map_err(|error| local::error(error.map(|error| Value::Encoded(error.into())))),
-        None if may_run && stub.body.is_some() => {
-            let input = match arguments {
-                Arguments::Encoded(bytes) => Input::Encoded(bytes),
-                Arguments::Erased(argument, _) => Input::Erased(argument),
-            };
-            let run = || {
-                let run = nested::run_here(|_| Some(local::run(JobId::new(), stub, input)));
-                run.expect("it has a place").map(Value::Erased)
-            };
-            if polled { apart(run) } else { run() }
+    let run = || {
+        let served = match &arguments {
+            Arguments::Encoded(bytes) => stub
+                .target
+                .selector
+                .address()
+                .and_then(|address| nested::run_here(|place| place.run(&address, bytes))),
+            Arguments::Erased(..) => None,
+        };
+        match served {
+            Some(end) => Ok(end
+                .map(|value| Value::Encoded(value.into()))
+                .map_err(|error| local::error(error.map(|error| Value::Encoded(error.into()))))),
+            None if may_run && stub.body.is_some() => {
+                let input = match arguments {
+                    Arguments::Encoded(bytes) => Input::Encoded(bytes),
+                    Arguments::Erased(argument, _) => Input::Erased(argument),
+                };
+                let end = job::in_place(|| local::run(JobId::new(), stub, input));
+                Ok(end.map(Value::Erased))
+            }
+            None => Err(arguments),
         }
-        None => return Err(arguments),
     };
+    // What runs within the poll of another runtime can start none of its own, and a thread that a job
+    // has started may have a small stack.
+    let is_apart = Handle::try_current().is_ok() || job::is_elsewhere();
+    let end = if is_apart { apart(run)? } else { run()? };
     let (ran, took) = (Ran::Local { reason: Reason::Nested }, began.elapsed());
     Ok(end.map(|value| Answer { value, ran, waited: Duration::ZERO, took }))
 }
 
-/// Runs it on another thread for local runs, which the job waits for.
+/// Runs it on another thread, which the job waits for.
 fn apart<T: Send>(
-    run: impl FnOnce() -> Result<T, CallError<Failed>> + Send,
-) -> Result<T, CallError<Failed>> {
-    let job = job::current();
+    run: impl FnOnce() -> Result<Result<Value, CallError<Failed>>, T> + Send,
+) -> Result<Result<Value, CallError<Failed>>, T> {
+    let job = job::of_thread();
     thread::scope(|scope| {
-        let run = || {
-            occupy();
-            match job {
-                Some(job) => job.within(run),
-                None => run(),
-            }
+        let run = || match job {
+            Some(job) => job.within_own_thread(run),
+            None => run(),
         };
-        let thread = thread::Builder::new().stack_size(local::STACK).spawn_scoped(scope, run);
-        let thread = thread.map_err(|_| CallError::Unavailable { reason: Reason::Nested })?;
-        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        match thread::Builder::new().stack_size(local::STACK).spawn_scoped(scope, run) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => Ok(Err(CallError::Unavailable { reason: Reason::Nested })),
+        }
     })
 }
 
@@ -120,25 +114,4 @@ impl fmt::Debug for Parent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.job.fmt(f)
     }
-}
-
-/// A thread for local runs. There are few of them, and what they run must not wait for them.
-#[derive(Debug)]
-struct LocalPlace;
-
-impl Place for LocalPlace {
-    fn lend(&self) -> bool {
-        false
-    }
-
-    fn take_back(&self) {}
-
-    fn run(&self, _: &Address, _: &[u8]) -> Option<Result<Vec<u8>, RunError>> {
-        None
-    }
-}
-
-/// This thread is for local runs.
-pub(crate) fn occupy() {
-    nested::occupy(Rc::new(LocalPlace));
 }

@@ -76,11 +76,12 @@ fn worker(url: &str) -> worker::Builder {
         .serve(CHILD, child)
         .serve(NESTED, move |n| match n {
             0 => 0,
-            // A connection of this child's own.
+            // A connection of this child's own, used by a thread of the job's.
             n => {
                 let client = Client::connect(&calls).unwrap();
                 let call = client.function(NESTED).call(n - 1).fallback(Fallback::Never);
-                1 + call.blocking().unwrap()
+                let caller = thread::Builder::new().name("caller".to_owned());
+                1 + caller.spawn(|| call.blocking().unwrap()).unwrap().join().unwrap()
             }
         })
         .serve(FAILS, fails)

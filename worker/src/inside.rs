@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use simple_dist_core::worker::Number;
 use simple_dist_isolation::inside::{Parent, Sender, end};
-use simple_dist_protocol::panic_log;
+use simple_dist_protocol::{job, panic_log};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -51,6 +51,7 @@ fn serve_parent(
     let sender = Arc::new(sender);
     let panics = Arc::clone(&sender);
     panic_log::elsewhere(move |report| panics.send(&SlotEvent::Panicked(report)));
+    job::run_one_at_a_time();
     let (began, listener) = (Instant::now(), Listener::Parent(Arc::clone(&sender)));
     let mut slots = match Slots::in_child(registry, stack, board, began, listener) {
         Ok(slots) => slots,
@@ -75,7 +76,7 @@ fn serve_parent(
                 let begun = slots.recall(0);
                 sender.send(&SlotEvent::Revoked { first, begun });
             }
-            Order::Lend(lent) => slots.lend(0, lent),
+            Order::Lend(number, lent) => slots.lend(0, Number(number), lent),
             Order::Stop(number) => slots.stop(0, Number(number)),
         }
     }

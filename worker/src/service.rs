@@ -326,8 +326,8 @@ impl Service {
                     self.slots.kill(slot, number);
                     None
                 }
-                Effect::Lend { slot, lent } => {
-                    self.slots.lend(slot, lent);
+                Effect::Lend { slot, number, lent } => {
+                    self.slots.lend(slot, number, lent);
                     None
                 }
                 Effect::Recall { slot } => {

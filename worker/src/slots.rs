@@ -17,6 +17,7 @@ use simple_dist_core::worker::{Event, Number, Work};
 use simple_dist_isolation::StartError;
 use simple_dist_protocol::job::Job;
 use simple_dist_protocol::message::{Answer, Progress};
+use simple_dist_protocol::nested::Nesting;
 use simple_dist_protocol::panic_log::Run as Logged;
 use simple_dist_protocol::{self as protocol, AsyncErased, WorkerId};
 use tokio::runtime::Handle;
@@ -175,11 +176,11 @@ impl Slots {
         self.board.take()
     }
 
-    /// Tells a slot whether another job runs while its own waits.
-    pub(crate) fn lend(&self, slot: usize, lent: bool) {
+    /// Tells a slot whether another job runs while this one waits.
+    pub(crate) fn lend(&self, slot: usize, number: Number, lent: bool) {
         match &self.runners {
-            Runners::Threads(threads) => threads.lend(slot, lent),
-            Runners::Processes(processes) => processes.lend(slot, lent),
+            Runners::Threads(threads) => threads.lend(slot, number, lent),
+            Runners::Processes(processes) => processes.lend(slot, number, lent),
             // They do not ask.
             Runners::Tasks(_) => {}
         }
@@ -195,18 +196,23 @@ struct Setting {
 }
 
 impl Setting {
-    /// How this work is seen in the log, and from within.
-    fn begins(&self, work: &Work, began: Instant) -> (Span, Logged, Job) {
-        let Work { number, key, attempt, function, deadline, trace, args: _ } = work;
+    /// How this work is seen in the log.
+    fn begins(&self, work: &Work) -> (Span, Logged) {
+        let Work { key, attempt, function, trace, .. } = work;
         let span = info_span!(
             "job", job.id = %key.id, %function, attempt = attempt.number,
             traceparent = trace.as_deref(),
         );
         let (job, attempt) = (key.id, attempt.number);
-        let logged = Logged { job, function: function.clone(), attempt: Some(attempt) };
-        let running =
-            Running { number: *number, deadline: began + *deadline, setting: self.clone() };
-        (span, logged, Job::new(job, attempt, Arc::new(running)))
+        (span, Logged { job, function: function.clone(), attempt: Some(attempt) })
+    }
+
+    /// And from within.
+    fn job(&self, work: &Work, began: Instant, nesting: Nesting) -> Job {
+        let Work { number, key, attempt, deadline, .. } = work;
+        let (deadline, setting) = (began + *deadline, self.clone());
+        let running = Running { number: *number, deadline, setting, nesting };
+        Job::new(key.id, attempt.number, Arc::new(running))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use simple_dist_protocol::job::{self, Stopped};
 use simple_dist_protocol::message::Progress;
+use simple_dist_protocol::nested::Nesting;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -62,5 +63,10 @@ impl job::Host for Host {
 
     fn progress(&self, fraction: f32, text: &dyn fmt::Display) {
         self.tell(Progress::new(fraction, text));
+    }
+
+    /// There are few threads for local runs, and what they run must not wait for them.
+    fn nesting(&self) -> Nesting {
+        Nesting::InPlace
     }
 }

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use simple_dist_isolation::inside::{Parent, Sender, end};
 use simple_dist_protocol::job::{self, Job, Stopped};
 use simple_dist_protocol::message::{Answer, Progress};
+use simple_dist_protocol::nested::Nesting;
 use simple_dist_protocol::panic_log::{self, Report, Run};
 use simple_dist_protocol::{Address, Erased, JobId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::STACK;
-use crate::nested;
 
 /// The pause between two words on how far a job is.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -89,7 +89,6 @@ pub(crate) fn serve(parent: Parent, functions: Vec<Erased>) -> ! {
 }
 
 fn run_all(given: &Receiver<Given>, functions: Vec<Erased>, ran: &Sender) {
-    nested::occupy();
     let named = functions.into_iter().map(|function| (function.address().clone(), function));
     let functions: BTreeMap<Address, Erased> = named.collect();
     while let Ok(Given { id, function, args, host }) = given.recv() {
@@ -136,5 +135,9 @@ impl job::Host for Host {
             *told = Some(Instant::now());
             self.sender.send(&ChildEvent::Progresses(self.id, Progress::new(fraction, text)));
         }
+    }
+
+    fn nesting(&self) -> Nesting {
+        Nesting::InPlace
     }
 }

@@ -145,6 +145,8 @@ pub enum Effect {
     Lend {
         /// Which slot.
         slot: usize,
+        /// Which job.
+        number: Number,
         /// Whether it does.
         lent: bool,
     },

@@ -199,6 +199,7 @@ impl Executor {
             return;
         }
         turn.ended += 1;
+        self.lent -= usize::from(take(&mut turn.lent));
         self.ran = true;
         let more = !turn.run.is_empty();
         match self.jobs.state(number) {

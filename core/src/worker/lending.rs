@@ -23,7 +23,7 @@ impl Executor {
         let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
         let turn = turn.filter(|turn| may && !turn.lent && turn.run.front() == Some(&number));
         let lent = turn.is_some();
-        self.effects.push(Effect::Lend { slot, lent });
+        self.effects.push(Effect::Lend { slot, number, lent });
         let Some(turn) = turn else { return };
         turn.lent = true;
         self.lent += 1;

@@ -149,7 +149,7 @@ impl Story {
                 Action::Run(slot, jobs.iter().map(|work| number(&work.key)).collect())
             }
             Effect::Recall { slot } => Action::Recall(slot),
-            Effect::Lend { slot, lent } => Action::Lend(slot, lent),
+            Effect::Lend { slot, number: _, lent } => Action::Lend(slot, lent),
             Effect::Stop { slot, number } => Action::Stop(slot, self.job(number)),
             Effect::Kill { slot, number } => Action::Kill(slot, self.job(number)),
             Effect::Ack(DeliveryId(delivery)) => Action::Ack(delivery),

@@ -41,8 +41,8 @@ pub(crate) enum Order {
     Run(Vec<Job>),
     /// To begin no more of those that were given with this first one.
     Revoke(u64),
-    /// The answer to a job that waits.
-    Lend(bool),
+    /// The answer to this job, which waits.
+    Lend(u64, bool),
     /// Nobody waits for this job any more.
     Stop(u64),
 }
@@ -122,7 +122,7 @@ struct Handle {
 #[derive(Debug)]
 enum Command {
     Run(Run),
-    Lend(bool),
+    Lend(Number, bool),
 }
 
 /// What all of them have.
@@ -198,8 +198,8 @@ impl Processes {
     }
 
     /// Answers a job that asked to lend its place.
-    pub(super) fn lend(&self, slot: usize, lent: bool) {
-        self.tell(slot, Command::Lend(lent));
+    pub(super) fn lend(&self, slot: usize, number: Number, lent: bool) {
+        self.tell(slot, Command::Lend(number, lent));
     }
 
     /// Lets a slot's thread look at its control.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use simple_dist_core::worker::Number;
 use simple_dist_protocol::job::{Host, Stopped};
+use simple_dist_protocol::nested::Nesting;
 use tokio::time::Instant;
 
 use super::Setting;
@@ -16,6 +17,7 @@ pub(super) struct Running {
     pub(super) number: Number,
     pub(super) deadline: Instant,
     pub(super) setting: Setting,
+    pub(super) nesting: Nesting,
 }
 
 impl Host for Running {
@@ -34,5 +36,9 @@ impl Host for Running {
     fn progress(&self, fraction: f32, text: &dyn fmt::Display) {
         let Setting { slot, board, .. } = &self.setting;
         board.write(*slot, self.number, fraction, text);
+    }
+
+    fn nesting(&self) -> Nesting {
+        self.nesting.clone()
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use simple_dist_core::worker::{Event, Number, Work};
 use simple_dist_protocol::job::Job;
 use simple_dist_protocol::message::Answer;
-use simple_dist_protocol::nested::Calls;
+use simple_dist_protocol::nested::{Calls, Nesting};
 use simple_dist_protocol::panic_log::Run as Logged;
 use simple_dist_protocol::{Address, AsyncErased, AsyncRun, RunError};
 use tokio::runtime::Handle;
@@ -72,7 +72,9 @@ async fn run_all(Run { jobs, setting }: Run, shared: Arc<Shared>) {
 }
 
 async fn run_one(work: Work, setting: &Setting, shared: &Shared) -> Event {
-    let (span, logged, job) = setting.begins(&work, shared.began);
+    let calls = Calls::default();
+    let job = setting.job(&work, shared.began, Nesting::Task(calls.clone()));
+    let (span, logged) = setting.begins(&work);
     let trace = begin_span(&work);
     let Setting { slot, control, .. } = setting;
     let slot = *slot;
@@ -86,7 +88,7 @@ async fn run_one(work: Work, setting: &Setting, shared: &Shared) -> Event {
                 logged,
                 job,
                 place: (slot, number),
-                calls: Calls::default(),
+                calls,
                 waits: false,
                 happened: shared.happened.clone(),
             };
@@ -124,8 +126,10 @@ impl Future for Attended {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { run, logged, job, place, calls, waits, happened } = &mut *self;
-        let poll = || calls.count(|| Pin::new(run).poll(context));
-        let end = job.clone().within(|| logged.clone().log_panics(poll));
+        let end = calls.poll(context, |context| {
+            let poll = || Pin::new(run).poll(context);
+            job.clone().within(|| logged.clone().log_panics(poll))
+        });
         let (slot, number) = *place;
         if end.is_pending() && calls.are_open() != *waits {
             let news = if *waits {

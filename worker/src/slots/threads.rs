@@ -1,12 +1,14 @@
 //! Slots that are threads.
 
 use std::io;
-use std::rc::Rc;
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::thread;
 
-use simple_dist_core::worker::Work;
-use simple_dist_protocol::{Span, nested};
+use simple_dist_core::worker::{Number, Work};
+use simple_dist_protocol::Span;
+use simple_dist_protocol::job::SlotThread;
+use simple_dist_protocol::nested::Nesting;
 use tokio::time::Instant;
 
 use self::place::Place;
@@ -15,6 +17,9 @@ use super::{Run, Setting, begin_span, end_span};
 use crate::registry::{Registry, Runners};
 
 mod place;
+
+/// How many threads this process has started for slots.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
 
 /// One thread per slot. Dropped, each thread ends behind what it runs; one that is stuck in a job
 /// cannot be stopped and ends with the process, so nobody waits for them.
@@ -29,8 +34,7 @@ pub(super) struct Threads {
 struct Thread {
     /// Without a bound of its own: the executor gives a slot one run at a time.
     inbox: std_mpsc::Sender<Run>,
-    /// Whether its place is lent, each time it asks.
-    lends: std_mpsc::Sender<bool>,
+    place: Arc<Mutex<Option<Arc<Place>>>>,
 }
 
 /// What all of them have.
@@ -65,59 +69,90 @@ impl Threads {
         Ok(())
     }
 
-    /// Answers a thread that asked to lend its place.
-    pub(super) fn lend(&self, slot: usize, lent: bool) {
-        let lends = &self.threads[slot].lends;
-        lends.send(lent).expect("a slot's thread lives as long as its inbox");
+    /// Answers a job that asked to lend its place.
+    pub(super) fn lend(&self, slot: usize, number: Number, lent: bool) {
+        if let Some(place) = self.threads[slot].place() {
+            place.answer(number, lent);
+        }
     }
 
     fn grow(&mut self, count: usize) -> io::Result<()> {
-        for slot in self.threads.len()..count {
+        for _ in self.threads.len()..count {
             let ((inbox, runs), shared) = (std_mpsc::channel(), Arc::clone(&self.shared));
-            let (lends, lent) = std_mpsc::channel();
+            let place = Arc::<Mutex<Option<Arc<Place>>>>::default();
+            let now = Arc::clone(&place);
             thread::Builder::new()
-                .name(format!("slot-{slot}"))
+                // Its alone in this process, so that the threads are known that jobs start there.
+                .name(format!("slot-{}", STARTED.fetch_add(1, Ordering::Relaxed)))
                 .stack_size(self.stack)
-                .spawn(move || run_all(&runs, lent, &shared))?;
-            self.threads.push(Thread { inbox, lends });
+                .spawn(move || {
+                    let thread = SlotThread::new();
+                    Slot { thread, runners: Runners::new(), place: now, shared }.run_all(&runs);
+                })?;
+            self.threads.push(Thread { inbox, place });
         }
         Ok(())
     }
 }
 
-fn run_all(runs: &std_mpsc::Receiver<Run>, lent: std_mpsc::Receiver<bool>, shared: &Arc<Shared>) {
-    let mut runners = Runners::new();
-    let place = Rc::new(Place::new(Arc::clone(shared), lent));
-    nested::occupy(Rc::clone(&place) as Rc<dyn nested::Place>);
-    for Run { jobs, setting } in runs {
-        for work in jobs {
-            if !setting.control.enter() {
-                break;
-            }
-            place.begins(setting.slot, work.number);
-            let news = run_one(work, &setting, shared, &mut runners);
-            if !shared.listener.tell(setting.slot, news) {
-                // The worker is gone; the thread stays only while its inbox does.
-                break;
-            }
-        }
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Nobody answers any more.
+        self.threads.iter().filter_map(Thread::place).for_each(|place| _ = place.close());
     }
 }
 
-fn run_one(work: Work, setting: &Setting, shared: &Shared, runners: &mut Runners) -> SlotEvent {
-    let (span, logged, job) = setting.begins(&work, shared.began);
-    let trace = match &shared.listener {
-        Listener::Service(_) => begin_span(&work),
-        // Which has begun it.
-        Listener::Parent(_) => Span::of_another(work.trace.as_deref()),
-    };
-    let Work { number, function, args, .. } = work;
-    let _entered = span.enter();
-    let began = Instant::now();
-    let run = || shared.registry.run(runners, &function, &args);
-    let answer = trace.within(|| job.within(|| logged.log_panics(run)));
-    end_span(&trace, &answer);
-    let took = began.elapsed();
-    metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
-    SlotEvent::Ran { number: number.0, answer, took }
+impl Thread {
+    fn place(&self) -> Option<Arc<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What a thread has.
+struct Slot {
+    thread: SlotThread,
+    runners: Runners,
+    place: Arc<Mutex<Option<Arc<Place>>>>,
+    shared: Arc<Shared>,
+}
+
+impl Slot {
+    fn run_all(mut self, runs: &std_mpsc::Receiver<Run>) {
+        for Run { jobs, setting } in runs {
+            for work in jobs {
+                if !setting.control.enter() {
+                    break;
+                }
+                let news = self.run_one(work, &setting);
+                if !self.shared.listener.tell(setting.slot, news) {
+                    // The worker is gone; the thread stays only while its inbox does.
+                    break;
+                }
+            }
+        }
+        place::drop_states();
+    }
+
+    fn run_one(&mut self, work: Work, setting: &Setting) -> SlotEvent {
+        let Self { thread, runners, place: now, shared } = self;
+        let place = Arc::new(Place::new(Arc::clone(shared), setting.slot, work.number));
+        *now.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&place));
+        let job = setting.job(&work, shared.began, Nesting::Thread(Arc::clone(&place) as _));
+        let (span, logged) = setting.begins(&work);
+        let trace = match &shared.listener {
+            Listener::Service(_) => begin_span(&work),
+            // Which has begun it.
+            Listener::Parent(_) => Span::of_another(work.trace.as_deref()),
+        };
+        let Work { number, function, args, .. } = work;
+        let _entered = span.enter();
+        let began = Instant::now();
+        let run = || shared.registry.run(runners, &function, &args);
+        let answer = trace.within(|| thread.run(job, || logged.log_panics(run)));
+        place.end();
+        end_span(&trace, &answer);
+        let took = began.elapsed();
+        metrics::counter!("simple_dist_worker_runs_total", "answer" => answer.kind()).increment(1);
+        SlotEvent::Ran { number: number.0, answer, took }
+    }
 }

@@ -230,7 +230,7 @@ impl World {
                     let begun = self.threads[slot].begun;
                     effects.extend(self.executor.apply(Event::Recalled { slot, begun }, self.now));
                 }
-                Effect::Lend { slot, lent } => {
+                Effect::Lend { slot, number: _, lent } => {
                     let thread = &mut self.threads[slot];
                     thread.waits = lent;
                     self.lent.extend(thread.now.iter().filter(|_| lent).map(|work| id(&work.key)));

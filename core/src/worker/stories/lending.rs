@@ -106,7 +106,7 @@ fn as_many_places_are_lent_as_there_may_be_and_one_more_when_one_is_back() {
         story.executor.apply(placed, story.start);
         let (slot, number) = (job - 1, Number(job as u64));
         let done = story.executor.apply(Event::Waits { slot, number }, story.start);
-        assert!(done.contains(&Effect::Lend { slot, lent: true }), "{done:?}");
+        assert!(done.contains(&Effect::Lend { slot, number, lent: true }), "{done:?}");
     }
     let actions = [
         placed(1, 9000, [1]),

@@ -177,7 +177,7 @@ impl Worker {
                 // Nothing here heeds that.
                 Effect::Stop { .. } => {}
                 Effect::Kill { slot, number } => self.slot_is_killed(slot, number, site),
-                Effect::Lend { slot, lent } => {
+                Effect::Lend { slot, number: _, lent } => {
                     let thread = &mut self.slots[slot];
                     thread.lent = lent;
                     let (run, span) = (thread.count, thread.span);

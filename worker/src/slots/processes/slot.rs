@@ -45,8 +45,6 @@ pub(super) struct Slot {
     child: Option<Child>,
     /// How many jobs it has run.
     served: u32,
-    /// Answers that are owed to jobs that wait, of which all but the last have ended.
-    owed: usize,
     /// How long the functions take.
     typical: HashMap<Address, Duration>,
     /// How many children in a row could not be started, or ended without any work.
@@ -71,7 +69,6 @@ impl Slot {
             shared,
             child: None,
             served: 0,
-            owed: 0,
             typical: HashMap::new(),
             failures: 0,
             retry_at: None,
@@ -97,15 +94,12 @@ impl Slot {
     }
 
     /// Takes in what this thread was told; whether a job that waits has its answer.
-    fn take_orders(&mut self) -> Option<bool> {
+    fn take_orders(&mut self) -> Option<(Number, bool)> {
         let mut answer = None;
         loop {
             match self.told.try_recv() {
                 Ok(Command::Run(run)) => self.next = Some(run),
-                Ok(Command::Lend(lent)) => {
-                    self.owed = self.owed.saturating_sub(1);
-                    answer = Some(lent).filter(|_| self.owed == 0);
-                }
+                Ok(Command::Lend(number, lent)) => answer = Some((number, lent)),
                 Err(TryRecvError::Empty) => return answer,
                 Err(TryRecvError::Disconnected) => {
                     self.is_over = true;
@@ -172,12 +166,14 @@ impl Slot {
             }
             // What the last job said, too late.
             Happening::Message(
-                SlotEvent::Progresses { .. } | SlotEvent::Panicked(_) | SlotEvent::Revoked { .. },
+                SlotEvent::Progresses { .. }
+                | SlotEvent::Panicked(_)
+                | SlotEvent::Revoked { .. }
+                | SlotEvent::Waits { .. }
+                | SlotEvent::Resumes { .. },
             ) => {}
             // It has nothing else to say without a job.
-            Happening::Message(SlotEvent::Ran { .. } | SlotEvent::Waits { .. } | SlotEvent::Resumes { .. }) => {
-                child.kill();
-            }
+            Happening::Message(SlotEvent::Ran { .. }) => child.kill(),
             Happening::Ended => self.lost_idle(),
         }
     }
@@ -223,7 +219,7 @@ impl Slot {
     fn run_front(&mut self, list: &mut RunList, setting: &Setting) -> Option<Option<Event>> {
         let slot = self.index;
         let work = list.entered.front()?.clone();
-        let (number, (span, logged, _)) = (work.number, setting.begins(&work, self.shared.began));
+        let (number, (span, logged)) = (work.number, setting.begins(&work));
         let _entered = span.enter();
         let trace = begin_span(&work);
         for _ in 0..GIVEN {
@@ -337,9 +333,9 @@ impl Slot {
                     }
                 }
                 Happening::Woken => {
-                    if let Some(lent) = self.take_orders() {
+                    if let Some((_, lent)) = self.take_orders().filter(|(of, _)| *of == number) {
                         said.lent = lent;
-                        self.say(child, &Order::Lend(lent), number, setting);
+                        self.say(child, &Order::Lend(number.0, lent), number, setting);
                     }
                     if self.is_over {
                         return Outcome::Over;
@@ -397,7 +393,6 @@ impl Slot {
         match event {
             SlotEvent::Waits { .. } => {
                 said.waited = true;
-                self.owed += 1;
                 self.tell(event);
             }
             SlotEvent::Resumes { .. } => {

@@ -1,0 +1,173 @@
+//! Functions whose threads and tasks call others of their own pool.
+#![expect(clippy::disallowed_methods, reason = "functions of users spawn tasks as they like")]
+
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use simple_dist::testing::Cluster;
+use simple_dist::{CallError, Client, Fallback, Function, job};
+use tokio::runtime::{self, Runtime};
+use tokio::time::{Instant, timeout};
+
+/// As long as anything here may take before the test is red.
+const LIMIT: Duration = Duration::from_secs(100);
+/// And so many calls of functions that take no time: less than any call waits for its turn.
+const SOON: Duration = Duration::from_secs(15);
+
+const FIB: Function<u64, u64> = Function::new("fib", 1);
+
+/// `fib` as a worker of so many slots serves it, by calls of itself, both of them made in this way.
+async fn check(
+    slots: usize,
+    (parents, n): (usize, u64),
+    both: impl Fn(&Client, [u64; 2]) -> [u64; 2] + Send + Sync + 'static,
+) {
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let fib = move |n| {
+        let client = client.get().expect("it is called later");
+        if n < 2 { n } else { both(client, [n - 1, n - 2]).iter().sum() }
+    };
+    let cluster = Cluster::start().slots(slots).serve(FIB, fib).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    check_calls(cluster, (parents, n)).await;
+}
+
+async fn check_calls(cluster: Cluster, (parents, n): (usize, u64)) {
+    let calls = cluster.client().function(FIB).map(vec![n; parents]).in_flight(parents);
+    let began = Instant::now();
+    let values = calls.fallback(Fallback::Never).try_collect::<Vec<_>>();
+    let values = timeout(LIMIT, values).await.expect("in time");
+    let value = [0, 1, 1, 2, 3][n as usize];
+    assert_eq!(values, Ok(vec![value; parents]));
+    assert!(began.elapsed() < SOON, "they have waited for each other: {:?}", began.elapsed());
+    cluster.stop().await;
+}
+
+fn call(client: &Client, n: u64) -> u64 {
+    client.function(FIB).call(n).fallback(Fallback::Never).blocking().expect("a value")
+}
+
+/// On threads that are known by their name alone.
+fn by_threads(client: &Client, both: [u64; 2]) -> [u64; 2] {
+    thread::scope(|scope| {
+        let threads = both.map(|n| scope.spawn(move || call(client, n)));
+        threads.map(|thread| thread.join().expect("a value"))
+    })
+}
+
+/// On threads that are given their job.
+fn by_named_threads(client: &Client, both: [u64; 2]) -> [u64; 2] {
+    let job = job::current().expect("a worker runs it");
+    thread::scope(|scope| {
+        let threads = both.map(|n| {
+            let (job, named) = (&job, thread::Builder::new().name("other".to_owned()));
+            named.spawn_scoped(scope, move || job.scope(|| call(client, n))).expect("it starts")
+        });
+        threads.map(|thread| thread.join().expect("a value"))
+    })
+}
+
+fn runtime() -> Runtime {
+    runtime::Builder::new_multi_thread().worker_threads(2).build().expect("it starts")
+}
+
+/// In tasks of a runtime of the body's own.
+fn by_tasks(client: &Client, both: [u64; 2]) -> [u64; 2] {
+    let (job, runtime) = (job::current().expect("a worker runs it"), runtime());
+    let tasks = both.map(|n| {
+        let call = client.function(FIB).call(n).fallback(Fallback::Never);
+        runtime.spawn(job.scope_async(call))
+    });
+    tasks.map(|task| runtime.block_on(task).expect("no panic").expect("a value"))
+}
+
+/// As futures of a runtime of the body's own.
+fn by_futures(client: &Client, both: [u64; 2]) -> [u64; 2] {
+    let call = |n| client.function(FIB).call(n).fallback(Fallback::Never);
+    let [one, other] = both.map(call);
+    let runtime = runtime::Builder::new_current_thread().build().expect("it starts");
+    runtime.block_on(async { tokio::try_join!(one, other) }).expect("values").into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_that_a_job_starts() {
+    check(2, (4, 4), by_threads).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_that_are_given_their_job() {
+    check(2, (4, 4), by_named_threads).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_that_are_given_their_job() {
+    check(2, (4, 4), by_tasks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_pool_that_a_job_starts() {
+    check(2, (4, 4), |client, [one, other]| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("it starts");
+        pool.join(|| call(client, one), || call(client, other)).into()
+    })
+    .await;
+}
+
+/// More than may lend their places: what the others call runs in place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_limit_on_threads() {
+    check(1, (150, 3), by_threads).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_limit_in_runtimes() {
+    check(1, (150, 3), by_futures).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_of_an_async_function() {
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let fib = move |n| {
+        let client = Arc::clone(&client);
+        async move {
+            let (fib, job) =
+                (client.get().expect("it is called later").function(FIB), job::current());
+            let job = job.expect("a worker runs it");
+            let task = |n| tokio::spawn(job.scope_async(fib.call(n).fallback(Fallback::Never)));
+            let value = async |n| task(n).await.expect("no panic").expect("a value");
+            if n < 2 { n } else { value(n - 1).await + value(n - 2).await }
+        }
+    };
+    let cluster = Cluster::start().async_slots(2).serve_async(FIB, fib).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    check_calls(cluster, (20, 4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_a_thread_that_is_given_its_job_end_with_the_job() {
+    const NOWHERE: Function<u64, u64> = Function::new("nowhere", 1);
+    let known = Arc::new(OnceLock::<Client>::new());
+    let client = Arc::clone(&known);
+    let (told, end) = std::sync::mpsc::channel();
+    let parent = move |n| {
+        let (job, client) = (job::current().expect("a worker runs it"), Arc::clone(&client));
+        let call = move || {
+            let nowhere = client.get().expect("it is called later").function(NOWHERE);
+            job.scope(|| nowhere.call(n).fallback(Fallback::Wait).timeout(LIMIT).blocking())
+        };
+        told.send(thread::spawn(call).join().expect("no panic")).expect("the test listens");
+        n
+    };
+    let cluster = Cluster::start().slots(1).serve(FIB, parent).await;
+    known.set(cluster.client().clone()).expect("it is set once");
+    let call = cluster.client().function(FIB).call(1).fallback(Fallback::Never);
+    let call = call.deadline(Duration::from_millis(300));
+    assert_eq!(call.await, Err(CallError::Deadline));
+    let end = tokio::task::spawn_blocking(move || end.recv_timeout(SOON)).await.expect("no panic");
+    assert_eq!(end, Ok(Err(CallError::Deadline)));
+    cluster.stop().await;
+}
