@@ -1,5 +1,7 @@
 //! The handle to a client, and the thread behind it.
 
+mod builder;
+
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
@@ -8,25 +10,22 @@ use std::time::Duration;
 use simple_dist_core::caller::CallOptions;
 use simple_dist_isolation::Isolation;
 use simple_dist_link as link;
+use simple_dist_link::Link;
 use simple_dist_link::environment::Environment;
-use simple_dist_link::{BrokerUrl, Certificates, Link};
-use simple_dist_protocol::topology::{QueueKind, Topology};
-use simple_dist_protocol::{
-    Address, AddressError, Argument, Callee, ClientId, Erased, Failure, JobId, Selector,
-};
+use simple_dist_protocol::topology::Topology;
+use simple_dist_protocol::{Address, Argument, Callee, ClientId, Failure, JobId};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub use self::builder::Builder;
 use crate::actor::Actor;
 use crate::dropped::Shared;
 use crate::local::STACK;
 use crate::new_call::NewCall;
-use crate::options::options;
 use crate::stub::Stub;
-use crate::wire;
-use crate::{ConnectError, Dynamic, Fallback, Handle, isolation};
+use crate::{ConnectError, Handle, isolation};
 
 /// Calls on their way to the client's thread: more wait in their callers.
 const BEGINNING: usize = 4096;
@@ -135,13 +134,7 @@ impl Client {
     /// # Errors
     /// [`ConnectError::Environment`], where a variable is of no use.
     pub fn from_env() -> Result<Builder, ConnectError> {
-        let said = Environment::read()?;
-        let mut builder = Self::builder(said.url).certificates(said.certificates);
-        builder.prefix = said.prefix;
-        if said.isolated_locally.unwrap_or_default() {
-            builder.isolation = Isolation::Process;
-        }
-        Ok(builder)
+        Ok(Builder::of(Environment::read()?))
     }
 
     /// A client with other than the usual settings, and other defaults for its calls.
@@ -153,11 +146,7 @@ impl Client {
     /// # Ok::<(), simple_dist_client::ConnectError>(())
     /// ```
     pub fn builder(url: impl Into<String>) -> Builder {
-        let local_slots = cores();
-        let (prefix, name, options) = (None, "client".to_owned(), CallOptions::default());
-        let certificates = Certificates::new();
-        let isolation = Isolation::default();
-        Builder { url: url.into(), certificates, prefix, name, local_slots, isolation, options }
+        Builder::new(url.into())
     }
 
     /// A function to call: a [`Function`](simple_dist_protocol::Function) is run by workers alone, a
@@ -177,22 +166,6 @@ impl Client {
             None => Stub::named(declaration.address().into()),
         };
         Handle::new(self.clone(), declaration, Arc::new(stub))
-    }
-
-    /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
-    /// version served. It cannot run in this process.
-    ///
-    /// # Errors
-    /// [`AddressError`], when this is no function's name.
-    pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
-        let stub = Stub::named(function.parse::<Selector>()?);
-        Ok(Dynamic::new(self.clone(), Arc::new(stub)))
-    }
-
-    /// A function whose types are not known, called with JSON, that can run in this process.
-    pub fn dynamic_with(&self, function: Erased) -> Dynamic {
-        let isolated = self.isolates(function.address());
-        Dynamic::new(self.clone(), Arc::new(Stub::erased(function).isolated(isolated)))
     }
 
     /// Why there is no connection, if there is none: for people, since a client goes on trying.
@@ -260,101 +233,6 @@ impl Drop for Inner {
 /// Whether this thread may wait: not where it may be one of a runtime's.
 fn may_wait() -> bool {
     tokio::runtime::Handle::try_current().is_err()
-}
-
-/// Settings of a [`Client`].
-#[derive(Debug, Clone)]
-#[must_use = "a builder does nothing until it connects"]
-pub struct Builder {
-    url: String,
-    certificates: Certificates,
-    prefix: Option<String>,
-    name: String,
-    local_slots: usize,
-    isolation: Isolation,
-    options: CallOptions,
-}
-
-impl Builder {
-    /// The installation's prefix, if it is not `sd`: `[a-z0-9_-]{1,32}`.
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = Some(prefix.into());
-        self
-    }
-
-    /// Whom to trust and what to show over TLS, with an `amqps://` URL and the feature `tls`.
-    pub fn certificates(mut self, certificates: Certificates) -> Self {
-        self.certificates = certificates;
-        self
-    }
-
-    /// What the client is called at the broker, for people: `client` by default.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    options!(options);
-
-    /// How many functions run in this process at once: its cores by default. With 0 none ever
-    /// does, as with [`Fallback::Never`](crate::Fallback::Never) at every call.
-    pub fn local_slots(mut self, slots: usize) -> Self {
-        self.local_slots = slots;
-        self
-    }
-
-    /// In what functions run here: on threads by default, or in [processes](Isolation::Process) of
-    /// their own, which [`Entrance`](crate::Entrance) lets into the program, for the functions named
-    /// there.
-    ///
-    /// In a process of its own a function is killed when its call has ended: at its deadline, when it is
-    /// dropped, when a worker answered first. One that ends its process costs that alone, and its call
-    /// ends as [`Crashed`](crate::CallError::Crashed); so does what may have ended a worker before,
-    /// which does not run on a thread: see [`Suspects`](crate::Suspects). Argument and value are
-    /// written as on the way to a worker; an argument that cannot travel runs on a thread all the same.
-    ///
-    /// ```no_run
-    /// use simple_dist_client::{Client, Entrance, Isolation};
-    /// use simple_dist_protocol::{Function, PureFunction};
-    ///
-    /// const SQUARE: PureFunction<u64, u64> = Function::pure("square", 1, |n| n * n);
-    ///
-    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
-    ///     Entrance::new().serve_pure(SQUARE).enter(); // first of all
-    ///     let client = Client::builder("amqp://localhost")
-    ///         .local_isolation(Isolation::Process)
-    ///         .connect()?;
-    ///     println!("{}", client.function(SQUARE).call(4).blocking()?);
-    ///     Ok(())
-    /// }
-    /// ```
-    pub fn local_isolation(mut self, isolation: Isolation) -> Self {
-        self.isolation = isolation;
-        self
-    }
-
-    /// Begins to connect: see [`Client::connect`].
-    ///
-    /// # Errors
-    /// [`ConnectError`], when the URL or the prefix is invalid, or the system starts no more threads.
-    pub fn connect(self) -> Result<Client, ConnectError> {
-        let Self { url, certificates, prefix, name, local_slots, isolation, options: defaults } =
-            self;
-        if isolation == Isolation::Process && !isolation::is_entered() {
-            return Err(ConnectError::NoEntrance);
-        }
-        let url = BrokerUrl::new(&url, &certificates)?;
-        let topology = match prefix {
-            Some(prefix) => Topology::new(&prefix, QueueKind::Classic)?,
-            None => Topology::default(),
-        };
-        let id = ClientId::new();
-        let options = wire::options(url, id, topology.clone(), &name);
-        start(id, topology, defaults, (local_slots, isolation), None, move || {
-            let (link, events) = Link::start(options);
-            (Some(link), events)
-        })
-    }
 }
 
 fn cores() -> usize {

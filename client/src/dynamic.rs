@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde_json::Value;
 use simple_dist_core::caller::CallOptions;
-use simple_dist_protocol::{arguments_from_json, value_to_json};
+use simple_dist_protocol::{AddressError, Erased, Selector, arguments_from_json, value_to_json};
 
 use crate::answer::Value as Given;
 use crate::call::Pending;
@@ -19,6 +19,25 @@ use crate::new_call::Arguments;
 use crate::options::{options, progress, trace};
 use crate::stub::Stub;
 use crate::{Answer, CallError, Client, Fallback, Progress, blocking};
+
+/// By JSON, without the types of functions.
+impl Client {
+    /// A function known by its name alone, called with JSON: `fib@1`, or `fib` for the highest
+    /// version served. It cannot run in this process.
+    ///
+    /// # Errors
+    /// [`AddressError`], when this is no function's name.
+    pub fn dynamic(&self, function: &str) -> Result<Dynamic, AddressError> {
+        let stub = Stub::named(function.parse::<Selector>()?);
+        Ok(Dynamic::new(self.clone(), Arc::new(stub)))
+    }
+
+    /// A function whose types are not known, called with JSON, that can run in this process.
+    pub fn dynamic_with(&self, function: Erased) -> Dynamic {
+        let isolated = self.isolates(function.address());
+        Dynamic::new(self.clone(), Arc::new(Stub::erased(function).isolated(isolated)))
+    }
+}
 
 /// A function called with JSON: see [`Client::dynamic`] and [`Client::dynamic_with`]. Cheap to
 /// clone.

@@ -40,6 +40,7 @@ mod client;
 mod handle;
 
 mod call;
+#[cfg(feature = "json")]
 mod dynamic;
 mod map;
 
@@ -65,6 +66,7 @@ mod tests;
 pub use answer::Answer;
 pub use call::{Call, Detailed};
 pub use client::{Builder, Client};
+#[cfg(feature = "json")]
 pub use dynamic::{DetailedDynamic, Dynamic, DynamicCall, DynamicError};
 pub use error::ConnectError;
 pub use handle::Handle;

@@ -34,12 +34,10 @@
 //! | `client` (default) | calling functions |
 //! | `worker` | serving them |
 //! | `distributor` | a distributor inside a program of one's own; most run the binary `simple-dist` |
+//! | `json` | calling them by their names, with JSON, for programs that do not know their types |
 //! | `tls` | `amqps://` URLs |
 //! | `otel` | spans of calls and runs, to the program's OpenTelemetry provider |
 //! | `testing` | `testing::Cluster`: everything inside a test |
-//!
-//! JSON is no feature: the broker's client library brings `serde_json` in any case, so that leaving out
-//! [`Client::dynamic`] would save nobody anything.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Clients in full: builders, maps, options, errors.
@@ -50,6 +48,24 @@ pub use simple_dist_client::{
     Answer, CallError, Client, ConnectError, Entrance, Fallback, Handle, Isolation, Options, Ran,
     Reason, Retry, Suspects,
 };
+
+/// Functions called by their names: JSON in, JSON out, as over HTTP.
+///
+/// ```no_run
+/// # use simple_dist::Client;
+/// use simple_dist::json::json;
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let value = client.dynamic("fib@1")?.call(json!(20)).await?;
+/// assert_eq!(value, json!(6765));
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "json")]
+pub mod json {
+    pub use serde_json::{Value, json};
+    pub use simple_dist_client::{DetailedDynamic, Dynamic, DynamicCall, DynamicError};
+}
 
 /// Workers in full: builder, errors, limits.
 #[cfg(feature = "worker")]
