@@ -211,6 +211,23 @@ impl IntoFuture for Builder {
     }
 }
 
+/// Checks that a value arrives as it is sent, also what its type does not write.
+///
+/// ```
+/// simple_dist::testing::assert_travels(&(1, "one".to_owned()));
+/// ```
+///
+/// # Panics
+/// When it cannot be sent, or another value would arrive.
+#[track_caller]
+pub fn assert_travels<T: Argument + Debug + PartialEq>(value: &T) {
+    let bytes = codec::encode_exact(value);
+    let bytes = bytes.unwrap_or_else(|error| panic!("{value:?} cannot be sent: {error}"));
+    let arrives = codec::decode(&bytes);
+    let arrives: T = arrives.unwrap_or_else(|error| panic!("{value:?} does not arrive: {error}"));
+    assert!(arrives == *value, "{value:?} is sent, {arrives:?} arrives");
+}
+
 /// Runs a function twice on each argument and compares what would travel.
 ///
 /// ```
