@@ -94,8 +94,8 @@ pub struct Executor {
     jobs: Jobs,
     waiting: VecDeque<List>,
     /// As many as the profile says, and one more for each that is lent.
-    slots: Vec<Option<Turn>>,
-    /// Those of them that have no turn.
+    slots: Vec<Option<Batch>>,
+    /// Those of them that have none.
     free: BTreeSet<usize>,
     /// Those that could not run what they were given: until the next beat they get nothing.
     resting: BTreeSet<usize>,
@@ -105,8 +105,8 @@ pub struct Executor {
     told: (Duration, usize),
     /// When to tell of another number, before the next beat.
     tell_at: Option<Duration>,
-    /// When time changes something about the turn of a slot.
-    turns_due: BTreeSet<(Duration, usize)>,
+    /// When time changes something about the batch of a slot.
+    slots_due: BTreeSet<(Duration, usize)>,
     outbox: Outbox,
     cancelled: Cancelled,
     run_times: RunTimes,
@@ -148,9 +148,9 @@ struct List {
     came: Duration,
 }
 
-/// What occupies a slot.
+/// The jobs that occupy a slot: a list, or what is left of it.
 #[derive(Debug)]
-struct Turn {
+struct Batch {
     /// What of the list the slot has not been given.
     list: VecDeque<Number>,
     /// What it has been given and has not ended; or the one job whose `Started` is awaited.
@@ -191,7 +191,7 @@ impl Executor {
             lent: 0,
             told: (now, 0),
             tell_at: None,
-            turns_due: BTreeSet::new(),
+            slots_due: BTreeSet::new(),
             outbox: Outbox::default(),
             cancelled: Cancelled::default(),
             run_times: RunTimes::default(),
@@ -255,8 +255,8 @@ impl Executor {
         let beats = [Some(self.beat_at), self.tell_at].into_iter().flatten();
         let linked = beats.filter(|_| self.link.is_some());
         let linked = linked.chain(self.link.and_then(|_| self.outbox.due()));
-        let turns = self.turns_due.first().map(|(due, _)| *due);
-        let others = [late, turns, leaves, self.stuck_at()].into_iter().flatten();
+        let batches = self.slots_due.first().map(|(due, _)| *due);
+        let others = [late, batches, leaves, self.stuck_at()].into_iter().flatten();
         linked.chain(self.progress_due()).chain(others).min()
     }
 
@@ -272,7 +272,7 @@ impl Executor {
     }
 }
 
-impl Turn {
+impl Batch {
     /// Whether there is something in it that waits and can still be taken back.
     fn is_patient(&self) -> bool {
         !self.recalled && (self.run.len() > 1 || !self.list.is_empty())

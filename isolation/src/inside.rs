@@ -25,9 +25,9 @@ pub(crate) const CHILD_OF: &str = "SIMPLE_DIST_CHILD_OF";
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready;
 
-/// What this process is a child of.
+/// Whose child this process is, and for which place.
 #[derive(Debug)]
-struct Told {
+struct ChildIdentity {
     parent: Pid,
     name: String,
 }
@@ -69,7 +69,7 @@ pub struct Sender {
 
 /// Whether this process is a child that was started to run jobs.
 pub fn is_child() -> bool {
-    told().is_some()
+    identity().is_some()
 }
 
 /// Comes to the place of this name; a child for it has these limits from now on.
@@ -78,8 +78,8 @@ pub fn is_child() -> bool {
 /// When the system refuses to make a child of this process.
 pub fn reach(name: &str, limits: Limits) -> io::Result<Reached> {
     static REACHED: AtomicBool = AtomicBool::new(false);
-    let Some(told) = told() else { return Ok(Reached::Free) };
-    if told.name != name {
+    let Some(identity) = identity() else { return Ok(Reached::Free) };
+    if identity.name != name {
         return Ok(Reached::Other);
     }
     if REACHED.swap(true, Ordering::AcqRel) {
@@ -88,23 +88,24 @@ pub fn reach(name: &str, limits: Limits) -> io::Result<Reached> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     limits.apply()?;
-    Ok(Reached::Here(Parent { socket: socket.into(), pid: told.parent, limits }))
+    Ok(Reached::Here(Parent { socket: socket.into(), pid: identity.parent, limits }))
 }
 
 /// Looked for once: later its stdin is another.
-fn told() -> Option<&'static Told> {
-    static TOLD: OnceLock<Option<Told>> = OnceLock::new();
-    TOLD.get_or_init(find).as_ref()
+fn identity() -> Option<&'static ChildIdentity> {
+    static IDENTITY: OnceLock<Option<ChildIdentity>> = OnceLock::new();
+    IDENTITY.get_or_init(find).as_ref()
 }
 
 /// A process that a child starts inherits the variable, but neither its parent nor its socket.
-fn find() -> Option<Told> {
-    let told = std::env::var(CHILD_OF).ok()?;
-    let mut told = told.splitn(3, ' ');
-    let (parent, _mark, name) = (told.next()?, told.next()?, told.next()?);
+fn find() -> Option<ChildIdentity> {
+    let variable = std::env::var(CHILD_OF).ok()?;
+    let mut parts = variable.splitn(3, ' ');
+    let (parent, _mark, name) = (parts.next()?, parts.next()?, parts.next()?);
     let parent = parent.parse().ok().and_then(Pid::from_raw)?;
     let peer = socket_peercred(io::stdin()).ok()?.pid;
-    (getppid() == Some(parent) && peer == parent).then(|| Told { parent, name: name.to_owned() })
+    (getppid() == Some(parent) && peer == parent)
+        .then(|| ChildIdentity { parent, name: name.to_owned() })
 }
 
 impl Parent {

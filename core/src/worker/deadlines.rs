@@ -6,7 +6,7 @@ use simple_dist_protocol::limits;
 use simple_dist_protocol::message::Started;
 
 use super::jobs::State;
-use super::{Consumer, Effect, Executor, Intake, LAST_CONFIRMS, Publication, Stance, Token, Turn};
+use super::{Batch, Consumer, Effect, Executor, Intake, LAST_CONFIRMS, Publication, Stance, Token};
 
 impl Executor {
     pub(super) fn pass_time(&mut self, now: Duration) {
@@ -46,10 +46,10 @@ impl Executor {
         }
     }
 
-    /// When a turn is late, or the job it runs is, or is worth a word.
-    fn turn_due(&self, turn: &Turn) -> Option<Duration> {
-        let front = turn.run.front().and_then(|number| self.jobs.get(*number))?;
-        let late = turn.is_patient().then(|| turn.began + limits::LIST_TIMEOUT);
+    /// When a batch is late, or the job it runs is, or is worth a word.
+    fn batch_due(&self, batch: &Batch) -> Option<Duration> {
+        let front = batch.run.front().and_then(|number| self.jobs.get(*number))?;
+        let late = batch.is_patient().then(|| batch.began + limits::LIST_TIMEOUT);
         let word = match front.state {
             State::Running { announced: false, .. } if self.link.is_some() => {
                 let is_long = self.run_times.is_long(&front.function);
@@ -67,23 +67,23 @@ impl Executor {
         late.into_iter().chain(word).chain(ends).min()
     }
 
-    /// Something about a slot's turn has changed.
+    /// Something about a slot's batch has changed.
     pub(super) fn note_due(&mut self, slot: usize) {
-        let due = self.slots[slot].as_ref().and_then(|turn| self.turn_due(turn));
-        let Some(turn) = &mut self.slots[slot] else { return };
-        if let Some(before) = std::mem::replace(&mut turn.due, due) {
-            self.turns_due.remove(&(before, slot));
+        let due = self.slots[slot].as_ref().and_then(|batch| self.batch_due(batch));
+        let Some(batch) = &mut self.slots[slot] else { return };
+        if let Some(before) = std::mem::replace(&mut batch.due, due) {
+            self.slots_due.remove(&(before, slot));
         }
-        self.turns_due.extend(due.map(|due| (due, slot)));
+        self.slots_due.extend(due.map(|due| (due, slot)));
     }
 
-    /// Looks at the turns that are due.
+    /// Looks at the batches that are due.
     fn pass_turns(&mut self, now: Duration) {
-        let due = self.turns_due.range(..=(now, usize::MAX));
+        let due = self.slots_due.range(..=(now, usize::MAX));
         let mut due: Vec<usize> = due.map(|(_, slot)| *slot).collect();
         due.sort_unstable();
         for slot in &due {
-            if self.slots[*slot].as_ref().is_some_and(|turn| turn.is_late(now)) {
+            if self.slots[*slot].as_ref().is_some_and(|batch| batch.is_late(now)) {
                 self.recall(*slot, now);
             }
             self.kill_if_due(*slot, now);
@@ -98,8 +98,8 @@ impl Executor {
     /// Says of jobs that run for long, or are known to, that they run.
     fn announce(&mut self, slots: &[usize], now: Duration) {
         let mut started = vec![];
-        let turns = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
-        for number in turns.filter_map(|turn| turn.run.front()) {
+        let batches = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
+        for number in batches.filter_map(|batch| batch.run.front()) {
             let Some(job) = self.jobs.get_mut(*number) else { continue };
             let State::Running { slot, announced: false } = job.state else { continue };
             if job.since + limits::SHORT_JOB <= now || self.run_times.is_long(&job.function) {
@@ -108,8 +108,8 @@ impl Executor {
             }
         }
         if !started.is_empty() {
-            let mut turns = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
-            if turns.any(|turn| self.is_long(turn, now)) {
+            let mut batches = slots.iter().filter_map(|slot| self.slots[*slot].as_ref());
+            if batches.any(|batch| self.is_long(batch, now)) {
                 self.look_ahead.messages = 0;
             }
             let started = Started { worker: self.profile.worker, seq: self.seq, jobs: started };
@@ -129,7 +129,7 @@ impl Executor {
     }
 }
 
-impl Turn {
+impl Batch {
     /// Whether something in it has waited too long.
     fn is_late(&self, now: Duration) -> bool {
         self.is_patient() && self.began + limits::LIST_TIMEOUT <= now

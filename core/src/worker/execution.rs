@@ -12,7 +12,7 @@ use simple_dist_protocol::{Attempt, JobKey};
 
 use super::jobs::{DeliveryId, Job, Number, State};
 use super::{
-    Consumer, Effect, Executor, Intake, KILL_AFTER, List, Publication, Stance, Token, Turn, Work,
+    Batch, Consumer, Effect, Executor, Intake, KILL_AFTER, List, Publication, Stance, Token, Work,
 };
 
 pub(super) const WILLING: End = End::Returned { willing: true };
@@ -72,7 +72,7 @@ impl Executor {
                 self.slots.push(None);
                 self.slots.len() - 1
             });
-            self.slots[slot] = Some(Turn {
+            self.slots[slot] = Some(Batch {
                 list: list.jobs,
                 run: VecDeque::new(),
                 ended: 0,
@@ -91,21 +91,21 @@ impl Executor {
     }
 
     /// A slot is free.
-    pub(super) fn vacate(&mut self, slot: usize) -> Option<Turn> {
-        let turn = self.slots[slot].take()?;
+    pub(super) fn vacate(&mut self, slot: usize) -> Option<Batch> {
+        let batch = self.slots[slot].take()?;
         self.free.insert(slot);
-        self.lent -= usize::from(turn.lent);
-        turn.due.into_iter().for_each(|due| _ = self.turns_due.remove(&(due, slot)));
+        self.lent -= usize::from(batch.lent);
+        batch.due.into_iter().for_each(|due| _ = self.slots_due.remove(&(due, slot)));
         if self.intake == Intake::Overfull && self.has_place() {
             self.intake = Intake::Open;
         }
-        Some(turn)
+        Some(batch)
     }
 
     /// Gives a slot what is next of its list: all up to a marked job, which goes alone and only
     /// once its `Started` is confirmed. Nothing left: the slot is free.
     pub(super) fn next_run(&mut self, slot: usize, now: Duration) {
-        let Some(mut list) = self.slots[slot].as_mut().map(|turn| take(&mut turn.list)) else {
+        let Some(mut list) = self.slots[slot].as_mut().map(|batch| take(&mut batch.list)) else {
             return;
         };
         let mut run = VecDeque::new();
@@ -132,11 +132,11 @@ impl Executor {
             }
         }
         let front = run.front().copied();
-        let Some((turn, number)) = self.slots[slot].as_mut().zip(front) else {
+        let Some((batch, number)) = self.slots[slot].as_mut().zip(front) else {
             self.vacate(slot);
             return;
         };
-        (turn.list, turn.run) = (list, run);
+        (batch.list, batch.run) = (list, run);
         self.note_due(slot);
         match marked {
             None => self.give(slot, now),
@@ -150,9 +150,9 @@ impl Executor {
     }
 
     fn give(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = &mut self.slots[slot] else { return };
-        turn.ended = 0;
-        let jobs = turn.run.iter().filter_map(|number| {
+        let Some(batch) = &mut self.slots[slot] else { return };
+        batch.ended = 0;
+        let jobs = batch.run.iter().filter_map(|number| {
             let job = self.jobs.get(*number)?;
             Some(Work {
                 number: *number,
@@ -169,7 +169,7 @@ impl Executor {
     }
 
     fn begin_front(&mut self, slot: usize, now: Duration) {
-        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        let front = self.slots[slot].as_ref().and_then(|batch| batch.run.front().copied());
         if let Some(job) = front.and_then(|number| self.jobs.get_mut(number)) {
             job.since = now;
             if matches!(job.state, State::Given { .. }) {
@@ -193,15 +193,15 @@ impl Executor {
         took: Duration,
         now: Duration,
     ) {
-        let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(batch) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
         // Otherwise it was handed back at the end of the grace time.
-        if turn.run.pop_front_if(|front| *front == number).is_none() {
+        if batch.run.pop_front_if(|front| *front == number).is_none() {
             return;
         }
-        turn.ended += 1;
-        self.lent -= usize::from(take(&mut turn.lent));
+        batch.ended += 1;
+        self.lent -= usize::from(take(&mut batch.lent));
         self.ran = true;
-        let more = !turn.run.is_empty();
+        let more = !batch.run.is_empty();
         match self.jobs.state(number) {
             Some(State::Running { .. }) => {
                 if let (End::Answer(_), Some(job)) = (&end, self.jobs.get(number)) {
@@ -263,7 +263,7 @@ impl Executor {
 
     /// Stops what a slot runs, if its time has passed.
     pub(super) fn stop_if_late(&mut self, slot: usize, now: Duration) {
-        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        let front = self.slots[slot].as_ref().and_then(|batch| batch.run.front().copied());
         let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get(it)?))) else {
             return;
         };
@@ -286,7 +286,7 @@ impl Executor {
 
     /// Kills what was told to stop and still runs.
     pub(super) fn kill_if_due(&mut self, slot: usize, now: Duration) {
-        let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+        let front = self.slots[slot].as_ref().and_then(|batch| batch.run.front().copied());
         if let Some((number, job)) = front.and_then(|it| Some((it, self.jobs.get_mut(it)?)))
             && job.kill_at.take_if(|at| *at <= now).is_some()
         {

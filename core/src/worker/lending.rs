@@ -20,14 +20,14 @@ const FEWER: Duration = Duration::from_millis(200);
 impl Executor {
     pub(super) fn waits(&mut self, slot: usize, number: Number, now: Duration) {
         let may = self.stance == Stance::Live && self.lent < self.profile.lends;
-        let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
-        let turn = turn.filter(|turn| may && !turn.lent && turn.run.front() == Some(&number));
-        let lent = turn.is_some();
+        let batch = self.slots.get_mut(slot).and_then(Option::as_mut);
+        let batch = batch.filter(|batch| may && !batch.lent && batch.run.front() == Some(&number));
+        let lent = batch.is_some();
         self.effects.push(Effect::Lend { slot, number, lent });
-        let Some(turn) = turn else { return };
-        turn.lent = true;
+        let Some(batch) = batch else { return };
+        batch.lent = true;
         self.lent += 1;
-        if turn.run.len() > 1 {
+        if batch.run.len() > 1 {
             self.effects.push(Effect::Recall { slot });
         }
         self.give_up_list(slot, now);
@@ -42,18 +42,18 @@ impl Executor {
     }
 
     pub(super) fn resumes(&mut self, slot: usize, number: Number) {
-        let turn = self.slots.get_mut(slot).and_then(Option::as_mut);
-        let turn = turn.filter(|turn| turn.lent && turn.run.front() == Some(&number));
-        let Some(turn) = turn else { return };
-        turn.lent = false;
+        let batch = self.slots.get_mut(slot).and_then(Option::as_mut);
+        let batch = batch.filter(|batch| batch.lent && batch.run.front() == Some(&number));
+        let Some(batch) = batch else { return };
+        batch.lent = false;
         self.lent -= 1;
         self.tell_of_places();
     }
 
     /// What waits for its turn behind a job that waits has it now.
     pub(super) fn give_up_list(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = self.slots[slot].as_mut().filter(|turn| turn.lent) else { return };
-        let mut jobs: VecDeque<Number> = take(&mut turn.list);
+        let Some(batch) = self.slots[slot].as_mut().filter(|batch| batch.lent) else { return };
+        let mut jobs: VecDeque<Number> = take(&mut batch.list);
         jobs.retain(|number| self.jobs.state(*number) == Some(State::Waiting));
         if !jobs.is_empty() {
             self.waiting.push_front(List { jobs, consumer: Consumer::Pool, came: now });

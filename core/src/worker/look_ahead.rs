@@ -14,7 +14,7 @@ use simple_dist_protocol::limits;
 use simple_dist_protocol::message::Place;
 
 use super::jobs::State;
-use super::{Executor, Turn};
+use super::{Batch, Executor};
 use crate::round_trips::RoundTrips;
 
 /// The most messages taken ahead for each slot.
@@ -101,7 +101,7 @@ impl Executor {
     pub(super) fn look_ahead(&mut self, now: Duration) {
         let ran = std::mem::take(&mut self.ran);
         let run = self.run_times.mean().filter(|_| ran && self.may_look_ahead());
-        let is_long = |turn: &Turn| self.is_long(turn, now);
+        let is_long = |batch: &Batch| self.is_long(batch, now);
         let run = run.filter(|_| !self.slots.iter().flatten().any(is_long));
         let wanted = run.map(|run| self.look_ahead.wanted(run, self.profile.slots));
         self.look_ahead.messages = wanted.unwrap_or_default();
@@ -113,9 +113,9 @@ impl Executor {
     }
 
     /// Whether what a slot runs is too long for something to be taken that would wait for it.
-    pub(super) fn is_long(&self, turn: &Turn, now: Duration) -> bool {
+    pub(super) fn is_long(&self, batch: &Batch, now: Duration) -> bool {
         let longest = self.look_ahead.longest();
-        let front = turn.run.front().and_then(|number| self.jobs.get(*number));
+        let front = batch.run.front().and_then(|number| self.jobs.get(*number));
         front.is_some_and(|job| match job.state {
             State::Running { announced: true, .. } => {
                 self.run_times.is_known_for(&job.function, longest) || job.since + longest <= now

@@ -16,7 +16,7 @@ impl Executor {
         }
         for slot in 0..self.slots.len() {
             self.recall(slot, now);
-            let front = self.slots[slot].as_ref().and_then(|turn| turn.run.front().copied());
+            let front = self.slots[slot].as_ref().and_then(|batch| batch.run.front().copied());
             if let Some(number) = front
                 && matches!(self.jobs.state(number), Some(State::Confirming { .. }))
             {
@@ -28,19 +28,19 @@ impl Executor {
 
     /// What waits for its turn in a slot, as far as the slot has not begun it.
     pub(super) fn recall(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = &mut self.slots[slot] else { return };
-        let list = take(&mut turn.list);
-        if turn.run.len() > 1 && !turn.recalled {
+        let Some(batch) = &mut self.slots[slot] else { return };
+        let list = take(&mut batch.list);
+        if batch.run.len() > 1 && !batch.recalled {
             self.effects.push(Effect::Recall { slot });
         }
-        turn.recalled = true;
+        batch.recalled = true;
         self.hand_back(list, now);
     }
 
     /// Others may run it. Until the next beat the slot gets nothing more; if that was the last, or one
     /// beyond those that the worker has, no more is taken.
     pub(super) fn cannot_run(&mut self, slot: usize, now: Duration) {
-        let Some(turn) = self.vacate(slot) else { return };
+        let Some(batch) = self.vacate(slot) else { return };
         if slot < self.profile.slots {
             self.free.remove(&slot);
             self.resting.insert(slot);
@@ -48,19 +48,19 @@ impl Executor {
         if slot >= self.profile.slots || self.resting.len() == self.profile.slots {
             self.intake = Intake::Refused;
         }
-        self.take_from_slot(turn.run, now);
-        self.hand_back(turn.list, now);
+        self.take_from_slot(batch.run, now);
+        self.hand_back(batch.list, now);
     }
 
     pub(super) fn recalled(&mut self, slot: usize, begun: usize, now: Duration) {
-        let Some(turn) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
-        let kept = begun.saturating_sub(turn.ended).min(turn.run.len());
-        let back = turn.run.split_off(kept);
+        let Some(batch) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
+        let kept = begun.saturating_sub(batch.ended).min(batch.run.len());
+        let back = batch.run.split_off(kept);
         // Cancelled behind another, and begun before that was known here.
         let abandoned =
             |number: &&Number| matches!(self.jobs.state(**number), Some(State::Abandoned { .. }));
-        let begun: Vec<Number> = turn.run.iter().skip(1).filter(abandoned).copied().collect();
-        let is_recalled = turn.recalled;
+        let begun: Vec<Number> = batch.run.iter().skip(1).filter(abandoned).copied().collect();
+        let is_recalled = batch.recalled;
         begun.into_iter().for_each(|number| self.stop(slot, number, now));
         if is_recalled {
             self.take_from_slot(back, now);
@@ -81,8 +81,8 @@ impl Executor {
             match job.state {
                 State::Given { .. } | State::Running { .. } => {
                     job.state = State::Waiting;
-                    if let Some(turn) = &mut self.slots[slot] {
-                        turn.list.push_front(number);
+                    if let Some(batch) = &mut self.slots[slot] {
+                        batch.list.push_front(number);
                     }
                 }
                 State::Abandoned { .. } => self.leave_slot(number),
@@ -94,8 +94,8 @@ impl Executor {
     /// What still runs when the grace time is over: its value will be nobody's.
     pub(super) fn hand_back_running(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            if let Some(turn) = self.vacate(slot) {
-                self.take_from_slot(turn.run, now);
+            if let Some(batch) = self.vacate(slot) {
+                self.take_from_slot(batch.run, now);
             }
         }
     }

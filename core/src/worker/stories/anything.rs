@@ -301,7 +301,7 @@ proptest! {
         prop_assert!(world.executor.jobs.is_empty(), "{:?}", world.executor.jobs);
         prop_assert!(world.executor.slots.iter().all(Option::is_none));
         prop_assert_eq!(world.executor.free.len(), world.executor.slots.len());
-        prop_assert_eq!((world.executor.lent, world.executor.turns_due.len()), (0, 0));
+        prop_assert_eq!((world.executor.lent, world.executor.slots_due.len()), (0, 0));
         prop_assert!(world.deliveries.is_empty(), "{:?}", world.deliveries);
     }
 }
