@@ -35,7 +35,7 @@ const CLAIM: Duration = Duration::from_millis(100);
 /// and the workers' beats within their limit.
 const UPKEEP: Duration = Duration::from_millis(500);
 /// How often the history is written to its file, which takes some milliseconds of a thread of its own.
-const SAVE: Duration = Duration::from_secs(300);
+const SAVE: Duration = Duration::from_secs(60);
 /// How often, at most, a reached limit is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The most deliveries handled before effects are published: answers then leave as lists.

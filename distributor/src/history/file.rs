@@ -3,15 +3,19 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use simple_dist_protocol::codec;
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::History;
 
 /// The most bytes of a file: a full history takes about 5 MB.
 const BYTES: u64 = 32 << 20;
+/// How long the last writing may take: a disk that hangs is no reason to.
+const LAST: Duration = Duration::from_secs(5);
 /// The first line of a file.
 const HEAD: &[u8] = b"simple-dist history 1\n";
 
@@ -19,28 +23,54 @@ const HEAD: &[u8] = b"simple-dist history 1\n";
 #[derive(Debug, Default)]
 pub(crate) struct HistoryFile {
     path: Option<PathBuf>,
-    /// The writing under way.
-    writing: JoinSet<()>,
+    /// Closed when the last writing has ended.
+    writing: Option<oneshot::Receiver<()>>,
 }
 
 impl HistoryFile {
     pub(crate) fn at(path: Option<PathBuf>) -> Self {
-        Self { path, writing: JoinSet::new() }
+        Self { path, writing: None }
     }
 
     /// Begins to write it, unless that is still going on since the last time.
     pub(crate) fn save(&mut self, history: &History) {
-        while self.writing.try_join_next().is_some() {}
-        let Some(path) = self.path.clone().filter(|_| self.writing.is_empty()) else { return };
+        let is_open = |writing: &mut oneshot::Receiver<()>| {
+            writing.try_recv() == Err(oneshot::error::TryRecvError::Empty)
+        };
+        let Some(path) = self.path.clone().filter(|_| !self.writing.as_mut().is_some_and(is_open))
+        else {
+            return;
+        };
+        let (writes, writing) = oneshot::channel();
         let history = history.clone();
-        self.writing.spawn_blocking(move || write_or_warn(&path, &history));
+        // A thread and no task: a runtime waits for its tasks when it ends, however long they take.
+        let begun = thread::Builder::new().name("history".to_owned()).spawn(move || {
+            write_or_warn(&path, &history);
+            drop(writes);
+        });
+        match begun {
+            Ok(_detached) => self.writing = Some(writing),
+            Err(error) => tracing::warn!(%error, "cannot write the history"),
+        }
     }
 
     /// Writes it for the last time.
     pub(crate) async fn finish(mut self, history: &History) {
-        while self.writing.join_next().await.is_some() {}
-        self.save(history);
-        while self.writing.join_next().await.is_some() {}
+        let all = async {
+            self.written().await;
+            self.save(history);
+            self.written().await;
+        };
+        if timeout(LAST, all).await.is_err() {
+            tracing::warn!("the history was not written in time: its last minute is lost");
+        }
+    }
+
+    async fn written(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            // It is only ever closed.
+            let _closed = writing.await;
+        }
     }
 }
 

@@ -152,3 +152,16 @@ async fn a_file_keeps_it_and_a_broken_one_is_set_aside() {
     fs::remove_dir_all(&folder).unwrap();
     HistoryFile::at(Some(path)).finish(&history).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_keeps_no_distributor_from_stopping() {
+    let folder = std::env::temp_dir().join(format!("simple-dist-hangs-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    // Opening a pipe that nobody reads takes for ever.
+    let pipe = std::process::Command::new("mkfifo").arg(folder.join("file.new")).status();
+    assert!(pipe.unwrap().success());
+    let history = of(NOON..NOON + 60);
+    let stops = HistoryFile::at(Some(folder.join("file"))).finish(&history);
+    tokio::time::timeout(std::time::Duration::from_secs(60), stops).await.expect("it stops");
+    fs::remove_dir_all(&folder).unwrap();
+}
