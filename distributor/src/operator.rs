@@ -126,6 +126,17 @@ impl Operator {
 
     /// Calls a failed job again, as a new job of the HTTP client, and waits for its answer.
     pub(crate) async fn retry(&self, id: JobId, timeout: Duration) -> Result<Retried, NotRetried> {
+        let call = self.begin_retry(id, timeout).await?;
+        let (new, function) = (call.id, call.function.clone());
+        Ok(Retried { id: new, function, answered: called(&self.handle, call).await? })
+    }
+
+    /// The call that runs a failed job again; it is written down as if it were already made.
+    pub(crate) async fn begin_retry(
+        &self,
+        id: JobId,
+        timeout: Duration,
+    ) -> Result<HttpCall, NotRetried> {
         let Some(failed) = self.handle.failed(id).await?.pop() else {
             return Err(match self.handle.find(id).await?.first() {
                 None => NotRetried::Unknown,
@@ -138,7 +149,7 @@ impl Operator {
         let function = failed.function.parse::<Selector>().map_err(|_| NotRetried::Unknown)?;
         let call = HttpCall {
             id: JobId::new(),
-            function: function.clone(),
+            function,
             args: failed.args,
             timeout,
             priority: limits::PRIORITY_DEFAULT,
@@ -147,16 +158,19 @@ impl Operator {
             peer: self.by,
             known: vec![],
         };
-        let new = call.id;
-        self.did(format!("retried job {id} of {function}, as job {new}")).await;
-        // It names no value that it has, so it gets one.
-        let answered = self.handle.call(call).await?.answered.ok_or(Refused::Busy)?;
-        Ok(Retried { id: new, function, answered })
+        self.did(format!("retried job {id} of {}, as job {}", call.function, call.id)).await;
+        Ok(call)
     }
 
     async fn did(&self, what: String) {
         self.handle.acted(self.by, what).await;
     }
+}
+
+/// Makes this call and waits for its answer.
+pub(crate) async fn called(handle: &Handle, call: HttpCall) -> Result<Answered, Refused> {
+    // It names no value that it has, so it gets one.
+    handle.call(call).await?.answered.ok_or(Refused::Busy)
 }
 
 fn drained(drain: bool) -> &'static str {

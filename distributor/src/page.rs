@@ -49,6 +49,7 @@ use self::job::JobCard;
 use self::jobs::{Ended, Filter, UnfinishedRow};
 use self::live::{ENDED_SHOWN, JobsPart, Live};
 pub(crate) use self::problem::not_found;
+use self::retry::Retries;
 use self::search::{Pages, Search};
 use self::sentence::Sentence;
 use self::status::Status;
@@ -104,14 +105,22 @@ pub(crate) fn router(handle: Handle, options: Options) -> Router {
         .route("/jobs/cancel", get(bulk::cancel).post(bulk::cancel_now))
         .route("/jobs/{id}/cancel", post(actions::cancel))
         .route("/jobs/{id}/retry", post(retry::retry))
+        .route("/jobs/{id}/retried", get(retry::retried))
         .route("/actions", get(actions::list))
-        .with_state(Page { handle, live, actions: options.actions, base: options.base })
+        .with_state(Page {
+            handle,
+            live,
+            retries: Retries::default(),
+            actions: options.actions,
+            base: options.base,
+        })
 }
 
 #[derive(Clone)]
 struct Page {
     handle: Handle,
     live: Live,
+    retries: Retries,
     actions: bool,
     base: BasePath,
 }

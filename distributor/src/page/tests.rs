@@ -293,9 +293,24 @@ async fn a_failed_job_is_run_again_by_those_who_may_and_its_answer_shown() {
     let path = format!("/jobs/{failed}/retry");
     assert_eq!(fixture.ask("POST", &path, false).await.status(), StatusCode::FORBIDDEN);
     assert!(fixture.asked.try_recv().is_err());
-    let answer = text(fixture.ask("POST", &path, true).await).await;
+    let sent = fixture.ask("POST", &path, true).await;
+    let own = sent.headers()[header::LOCATION].to_str().unwrap().to_owned();
+    let shown = async |fixture: &Fixture| text(fixture.ask("GET", &own, true).await).await;
+    let begun = shown(&fixture).await;
+    assert!(begun.contains("run again: <span class=\"dim\">sent</span>"), "{begun}");
     let Some(Asked::Call(new)) = fixture.asked.recv().await else { panic!("it is called") };
+    assert_eq!(own, format!("/jobs/{new}/retried"));
+    let mut answer = shown(&fixture).await;
+    while answer.contains(">sent<") {
+        tokio::task::yield_now().await;
+        answer = shown(&fixture).await;
+    }
     assert!(answer.contains("width is &#60;0&#62;") && answer.contains(&format!("/jobs/{new}")));
+    // The value may be confidential, and what is not kept any more has its job's page.
+    for (path, may_act) in [(&own, false), (&format!("/jobs/{failed}/retried"), true)] {
+        let elsewhere = fixture.ask("GET", path, may_act).await;
+        assert_eq!(elsewhere.status(), StatusCode::SEE_OTHER, "{path}");
+    }
     let audit = fixture.get("/actions").await;
     assert!(audit.contains(&format!("retried job {failed} of")), "{audit}");
     let fine = fixture.ask("POST", &format!("/jobs/{done}/retry"), true).await;
