@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum, value_parser};
 use simple_dist_worker as worker;
 
@@ -27,6 +28,9 @@ pub(crate) struct Isolation {
     /// Replace a process after so many jobs; never by default
     #[arg(long, env = "SIMPLE_DIST_RECYCLE_AFTER", value_name = "JOBS", value_parser = value_parser!(u32).range(1..))]
     recycle_after: Option<u32>,
+    /// Show the last lines that jobs in processes print on the worker's page and in the API
+    #[arg(long, env = "SIMPLE_DIST_SHARE_OUTPUT", value_parser = FalseyValueParser::new())]
+    share_output: bool,
 }
 
 /// In what jobs run.
@@ -63,7 +67,7 @@ impl Isolation {
         if let Some(jobs) = self.recycle_after {
             worker = worker.recycle_after(jobs);
         }
-        worker
+        worker.share_output(self.share_output)
     }
 
     /// The same, as arguments of a worker.
@@ -82,7 +86,8 @@ impl Isolation {
             option("open-files", self.open_files),
             option("recycle-after", self.recycle_after),
         ];
-        given.into_iter().flatten().collect()
+        let share_output = self.share_output.then(|| "--share-output".to_owned());
+        given.into_iter().chain([share_output]).flatten().collect()
     }
 }
 

@@ -36,7 +36,7 @@ pub use problem::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
 pub use status::{Counts, Status};
 pub use stream::{Bar, BarEnd, Lane, Sample, Stream};
-pub use workers::{HeldJob, Load, Pool, Worker, WorkerState};
+pub use workers::{HeldJob, Load, Pool, Printed, Worker, WorkerState};
 
 /// How often a view is made, and so how far a live page lags behind at most.
 pub const EVERY: Duration = Duration::from_millis(250);

@@ -241,6 +241,7 @@ impl Play {
             load: None,
             memo: vec![],
             round_trip_us: None,
+            printed: vec![],
         };
         self.feed(Event::Beat { user: user("workers"), beat });
     }

@@ -73,6 +73,7 @@ impl Run {
             load: None,
             memo: vec![],
             round_trip_us: None,
+            printed: vec![],
         };
         self.feed(Event::Beat { user: "worker".parse().unwrap(), beat });
     }

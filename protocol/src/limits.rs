@@ -9,6 +9,10 @@ pub const ARGUMENT_BYTES: usize = 8 * 1024 * 1024;
 pub const MESSAGE_CHARS: usize = 4096;
 /// The most bytes of what a function says of its progress.
 pub const PROGRESS_TEXT: usize = 200;
+/// How many lines a worker shares of what its jobs print, and the most bytes of each: 4 KB in a beat.
+pub const PRINTED_LINES: usize = 20;
+/// See [`PRINTED_LINES`].
+pub const PRINTED_BYTES: usize = 200;
 /// How often a worker tells of the progress of a job, at most.
 pub const PROGRESS_PAUSE: Duration = Duration::from_millis(250);
 /// The deepest nesting of lists and maps in an argument, a value or a message.

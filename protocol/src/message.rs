@@ -11,6 +11,7 @@ pub mod crash;
 mod load;
 mod memo;
 mod past;
+mod printed;
 mod progress;
 mod worker;
 
@@ -26,6 +27,7 @@ pub use self::crash::Crash;
 pub use self::load::Load;
 pub use self::memo::Memo;
 pub use self::past::{Minute, MinuteOf, Moment, Past};
+pub use self::printed::Printed;
 pub use self::progress::{Progress, Progressed, ProgressedJob};
 pub use self::worker::{
     Answers, Control, End, Ended, FromWorker, Held, Place, Placement, Started, StartedJob, Will,

@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use simple_dist_protocol::message::{
     Answer, Answered, Answers, Bound, Control, Crash, Delivered, Deliveries, Delivery, End, Ended,
     FromClient, FromWorker, Held, Ids, Load, Marks, Memo, Minute, MinuteOf, Moment, Noted, Past,
-    Place, Placement, Presence, Progress, Progressed, ProgressedJob, Report, Started, StartedJob,
-    Submission, Submit, Will, WorkerBeat, WorkerState,
+    Place, Placement, Presence, Printed, Progress, Progressed, ProgressedJob, Report, Started,
+    StartedJob, Submission, Submit, Will, WorkerBeat, WorkerState,
 };
 use simple_dist_protocol::{
     Address, Attempt, ClientId, DistributorId, Generation, JobId, JobKey, PoolId, Term, UserName,
@@ -298,7 +298,7 @@ fn to_and_from_workers(checked: &mut Checked) {
 fn beats(checked: &mut Checked) {
     let beat = |state, slot, leaves| {
         let held = Held { key: key(), function: fib(), attempt: attempt(), slot, age_ms: 40 };
-        FromWorker::Beat(WorkerBeat {
+        FromWorker::Beat(Box::new(WorkerBeat {
             worker: worker(),
             seq: 9,
             generation: Generation(2),
@@ -315,28 +315,35 @@ fn beats(checked: &mut Checked) {
             load: None,
             memo: vec![],
             round_trip_us: None,
-        })
+            printed: vec![],
+        }))
     };
     checked.message("beat", &beat(WorkerState::Live, Some(0), false));
     let isolated = |beat: FromWorker| match beat {
-        FromWorker::Beat(beat) => FromWorker::Beat(WorkerBeat { isolated: true, ..beat }),
+        FromWorker::Beat(beat) => {
+            FromWorker::Beat(Box::new(WorkerBeat { isolated: true, ..*beat }))
+        }
         other => other,
     };
     let isolated = isolated(beat(WorkerState::Live, Some(0), false));
     checked.message("beat-isolated", &isolated);
     let FromWorker::Beat(isolated) = isolated else { panic!("it is a beat") };
-    let welcomed = WorkerBeat { term: Some(Term(7)), ..isolated };
-    checked.message("beat-welcomed", &FromWorker::Beat(welcomed.clone()));
+    let of = |beat: &WorkerBeat| FromWorker::Beat(Box::new(beat.clone()));
+    let welcomed = WorkerBeat { term: Some(Term(7)), ..*isolated };
+    checked.message("beat-welcomed", &of(&welcomed));
     let deterministic = WorkerBeat { deterministic: vec![fib()], ..welcomed };
-    checked.message("beat-deterministic", &FromWorker::Beat(deterministic.clone()));
+    checked.message("beat-deterministic", &of(&deterministic));
     let (memory, memory_total, resident) = (3 << 30, 16 << 30, 64 << 20);
     let load = Load { cpu: 0.25, average: 1.5, memory, memory_total, resident };
     let loaded = WorkerBeat { load: Some(load), ..deterministic.clone() };
-    checked.message("beat-load", &FromWorker::Beat(loaded));
+    checked.message("beat-load", &of(&loaded));
     let memo = vec![Memo { function: fib(), ttl_ms: 60_000, bytes: 1_048_576 }];
-    checked.message("beat-memo", &FromWorker::Beat(WorkerBeat { memo, ..deterministic.clone() }));
+    checked.message("beat-memo", &of(&WorkerBeat { memo, ..deterministic.clone() }));
+    let printed = vec![Printed::new(job(), fib(), "row 3")];
+    let printed = WorkerBeat { printed, ..deterministic.clone() };
+    checked.message("beat-printed", &of(&printed));
     let far = WorkerBeat { round_trip_us: Some(80_000), ..deterministic };
-    checked.message("beat-far", &FromWorker::Beat(far));
+    checked.message("beat-far", &of(&far));
     checked.message("beat-draining", &beat(WorkerState::Draining, None, false));
     checked.message("beat-leaving", &beat(WorkerState::Draining, None, true));
 }

@@ -19,18 +19,19 @@ mod killers;
 mod workers;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use simple_dist::distributor::web::Settings;
 use simple_dist::testing::Cluster;
 use simple_dist::worker::{self, is_child};
 use simple_dist::{
-    Bytes, CallError, Client, ConnectError, Entrance, Fallback, Function, Handle, Isolation, Ran,
-    Reason, Worker, job,
+    Bytes, CallError, Client, ConnectError, Distributor, Entrance, Fallback, Function, Handle,
+    Isolation, Ran, Reason, Worker, job,
 };
 use tokio::sync::oneshot;
 
@@ -155,7 +156,8 @@ fn main() {
                 tracing_subscriber::fmt().json().with_writer(io::stderr).init();
             }
             let until = std::future::pending();
-            runtime.block_on(worker(&arguments[1]).run(until)).unwrap();
+            let shares = env::var_os("SHARES").is_some();
+            runtime.block_on(worker(&arguments[1]).share_output(shares).run(until)).unwrap();
         }
         Some("--threads") => {
             let worker = worker(&arguments[1]).isolation(Isolation::Thread);
@@ -201,6 +203,7 @@ fn test_all(runtime: &tokio::runtime::Runtime, wanted: &str) {
         workers::short_jobs_that_turn_out_long_hold_up_no_other,
         workers::a_child_has_no_credentials,
         workers::what_a_job_prints_is_in_the_workers_log_with_its_id,
+        workers::what_a_job_prints_is_shown_with_its_worker_only_if_it_is_shared,
         workers::jobs_in_children_call_others,
         workers::children_end_with_their_worker,
         workers::a_child_is_replaced_after_its_share_of_jobs,

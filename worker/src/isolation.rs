@@ -29,6 +29,7 @@ pub(crate) struct Isolated {
     pub(crate) is_misplaced: bool,
     pub(crate) limits: Limits,
     pub(crate) recycle_after: Option<u32>,
+    pub(crate) shares_output: bool,
 }
 
 impl Builder {
@@ -105,6 +106,15 @@ impl Builder {
     /// Replaces a child process when it has run so many jobs: against leaks. Never by default.
     pub fn recycle_after(mut self, jobs: u32) -> Self {
         self.isolated.recycle_after = Some(jobs.max(1));
+        self
+    }
+
+    /// Whether the last lines that jobs in child processes printed, at most 20 and the first 200 bytes
+    /// of each, go to the distributors, which show them on the page of this worker. They may quote
+    /// arguments, and everybody who may read the page can read them; so they do not by default. The
+    /// worker's own log has them in any case.
+    pub fn share_output(mut self, share: bool) -> Self {
+        self.isolated.shares_output = share;
         self
     }
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::isolation::Isolated;
 use crate::limits::{ASYNC_LENT_MAX, ISOLATED_LENT_MAX, LENT_MAX};
 use crate::registry::Registry;
-use crate::slots::{Bodies, ProcessSlots};
+use crate::slots::{Bodies, LastLines, ProcessSlots};
 
 /// What one worker runs: a program with sync and async functions is two.
 pub(crate) struct Kind {
@@ -81,6 +81,7 @@ impl Builder {
                 spec,
                 limits: self.isolated.limits,
                 recycle_after: self.isolated.recycle_after,
+                printed: self.isolated.shares_output.then(LastLines::default),
             }),
         };
         let tasks = Kind {

@@ -362,6 +362,7 @@ impl Service {
     fn publish(&mut self, mut publication: Publication) -> Option<Event> {
         if let Publication::Beat(beat) = &mut publication {
             beat.load = self.load.read();
+            beat.printed = self.slots.printed(beat.term);
         }
         let token = publication.token();
         let message = self.wire.message(publication);

@@ -3,6 +3,7 @@
 //! async functions.
 
 mod board;
+mod last_lines;
 mod processes;
 mod run_control;
 mod running;
@@ -16,16 +17,17 @@ use std::sync::Arc;
 use simple_dist_core::worker::{Event, Number, Work};
 use simple_dist_isolation::StartError;
 use simple_dist_protocol::job::Job;
-use simple_dist_protocol::message::{Answer, Progress};
+use simple_dist_protocol::message::{Answer, Printed, Progress};
 use simple_dist_protocol::nested::Nesting;
 use simple_dist_protocol::panic_log::Run as Logged;
-use simple_dist_protocol::{self as protocol, AsyncErased, WorkerId};
+use simple_dist_protocol::{self as protocol, AsyncErased, Term, WorkerId};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{Span, info_span};
 
 pub(crate) use self::board::Board;
+pub(crate) use self::last_lines::LastLines;
 use self::processes::Processes;
 pub(crate) use self::processes::{Order, ProcessSlots};
 use self::run_control::RunControl;
@@ -174,6 +176,15 @@ impl Slots {
     /// What they have said, the newest of each.
     pub(crate) fn progress(&self) -> Vec<(Number, Progress)> {
         self.board.take()
+    }
+
+    /// What a beat that names this term is to tell of what jobs have printed.
+    pub(crate) fn printed(&self, term: Option<Term>) -> Vec<Printed> {
+        match &self.runners {
+            Runners::Processes(processes) => processes.printed(term),
+            // They print where their worker does.
+            Runners::Threads(_) | Runners::Tasks(_) => vec![],
+        }
     }
 
     /// Tells a slot whether another job runs while this one waits.

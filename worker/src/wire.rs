@@ -66,7 +66,7 @@ impl Wire {
         let (route, body, token, lane) = match publication {
             Publication::Beat(beat) => {
                 let token = Some(Token::Beat(beat.seq));
-                (&self.beats, encode(&FromWorker::Beat(*beat)), token, Lane::Control)
+                (&self.beats, encode(&FromWorker::Beat(beat)), token, Lane::Control)
             }
             Publication::Running(started) => {
                 (&self.beats, encode(&FromWorker::Started(started)), None, Lane::Control)

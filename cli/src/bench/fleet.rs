@@ -61,7 +61,7 @@ impl Fleet {
                 ticks.tick().await;
                 for beat in part {
                     beat.seq += 1;
-                    let body = codec::encode(&FromWorker::Beat(beat.clone()));
+                    let body = codec::encode(&FromWorker::Beat(Box::new(beat.clone())));
                     let body = body.map_err(|error| Error::Page(error.to_string()))?;
                     let (exchange, key) = (exchange.as_str().into(), key.as_str().into());
                     let options = BasicPublishOptions::default();
@@ -93,6 +93,7 @@ fn beat(number: usize) -> WorkerBeat {
         deterministic: vec![],
         memo: vec![],
         round_trip_us: None,
+        printed: vec![],
         load: Some(Load {
             cpu: 0.1,
             average: 1.0,

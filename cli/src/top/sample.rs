@@ -163,6 +163,7 @@ fn worker(number: u128) -> Worker {
         done: 1_204 - number as u64,
         failed: 0,
         gave_back: 0,
+        printed: Default::default(),
     }
 }
 
@@ -229,6 +230,7 @@ fn failed(number: u128, answer: &str, detail: Option<&str>, seconds_ago: u64) ->
         arguments: None,
         worker: Some(worker_id(2)),
         attempts: number as u32,
+        answered_by: None,
         waited: Seconds(0.2),
         ran: Some(Seconds(0.003)),
         ended_unix_ms: 1_764_000_000_000 - seconds_ago * 1000,

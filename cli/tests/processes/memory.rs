@@ -152,7 +152,7 @@ fn beat(jobs: u128) -> FromWorker {
         slot: None,
         age_ms: 0,
     };
-    FromWorker::Beat(WorkerBeat {
+    FromWorker::Beat(Box::new(WorkerBeat {
         worker: WorkerId::new(),
         seq: 1,
         generation: Generation(1),
@@ -168,6 +168,7 @@ fn beat(jobs: u128) -> FromWorker {
         load: None,
         memo: vec![],
         round_trip_us: None,
+        printed: vec![],
         held: (0..jobs).map(held).collect(),
-    })
+    }))
 }

@@ -148,9 +148,9 @@ impl Core {
         let is_over = current.is_some_and(by_holder);
         let began = found.began.unwrap_or(self.now.saturating_sub(took)).max(found.since);
         answered.waited_ms = millis(began - found.since);
-        answered.attempt = found.runs.max(1);
+        answered.attempt = found.run_of(attempt);
         let pool = found.in_flight().and_then(|in_flight| in_flight.pool);
-        self.ran(job, worker, took, &answered.answer);
+        self.ran(job, (worker, attempt), took, &answered.answer);
         if let Answer::Value(_) | Answer::Failed { .. } | Answer::Panicked { .. } = answered.answer
         {
             if let Some(pool) = pool.and_then(|pool| self.fleet.pools.get_mut(&pool)) {
@@ -168,12 +168,18 @@ impl Core {
     }
 
     /// Records that a worker ran a job to its end.
-    fn ran(&mut self, job: JobRef, worker: WorkerId, took: Duration, answer: &Answer) {
+    fn ran(
+        &mut self,
+        job: JobRef,
+        (worker, attempt): (WorkerId, Attempt),
+        took: Duration,
+        answer: &Answer,
+    ) {
         let Some(found) = self.jobs.get_mut(job) else { return };
-        let (attempt, slot) = found.in_flight().map_or((found.runs, None), |in_flight| {
-            let holder = in_flight.holder.filter(|holder| holder.worker == worker);
-            (in_flight.run, holder.and_then(|holder| holder.running?.slot))
-        });
+        let holder = found.in_flight().and_then(|in_flight| in_flight.holder);
+        let holder = holder.filter(|holder| holder.worker == worker);
+        let slot = holder.and_then(|holder| holder.running?.slot);
+        let attempt = found.run_of(attempt);
         let from = self.now.saturating_sub(took).max(found.since);
         found.began.get_or_insert(from);
         let name = Arc::clone(&self.fleet.functions.get(found.function).name);

@@ -62,7 +62,7 @@ impl Core {
         worker.requested_state =
             worker.requested_state.filter(|requested_state| *requested_state != beat.state);
         let moves = worker.pool != Some(pool);
-        self.outbox.emit(Fact::WorkerHeard(id));
+        self.outbox.emit(Fact::WorkerHeard(id, beat.printed));
         if moves {
             let left = self.fleet.change_pool(id, pool);
             left.into_iter().for_each(|pool| self.remove_if_empty(pool));

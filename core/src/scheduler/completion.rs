@@ -63,6 +63,7 @@ impl Core {
             deadline: gone.deadline,
             began: gone.began,
             ran: ran.filter(|_| !answered.is_shared()),
+            run: answered.attempt,
             answer: answered.answer.clone(),
             shared: Shared::of(&answered),
             caller,

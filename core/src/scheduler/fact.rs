@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use simple_dist_protocol::message::{Answer, Answered, Bound, Progress};
+use simple_dist_protocol::message::{Answer, Answered, Bound, Printed, Progress};
 use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::ids::{FunctionRef, JobRef, UserRef};
@@ -44,8 +44,8 @@ pub(super) enum Fact {
     /// The answers of two runs of a call are the same, or differ; `elsewhere`
     /// if two workers have run it.
     Checked { agreed: bool, elsewhere: bool },
-    /// A worker was heard.
-    WorkerHeard(WorkerId),
+    /// A worker was heard; if it tells anything new of them, with the last lines that its jobs printed.
+    WorkerHeard(WorkerId, Vec<Printed>),
     /// A worker is gone, holding `held` jobs; `left` if it had announced that.
     WorkerLost { worker: WorkerId, left: bool, was_heard: bool, held: usize },
     /// A client was heard.
@@ -180,6 +180,8 @@ pub(super) struct Completed {
     pub(super) began: Option<Duration>,
     /// The worker that answered it, and how long it ran there.
     pub(super) ran: Option<(WorkerId, Duration)>,
+    /// Which of the runs that was.
+    pub(super) run: u32,
     /// The answer.
     pub(super) answer: Answer,
     /// How the run of another job answered it, if one did, and how long that took.

@@ -192,6 +192,14 @@ impl Job {
         }
     }
 
+    /// Which of the runs this attempt is: as many before the newest as it has newer ones.
+    pub(crate) fn run_of(&self, attempt: Attempt) -> u32 {
+        let newest = self.in_flight().map(|in_flight| in_flight.attempt);
+        let newest = newest.filter(|newest| newest.term == attempt.term);
+        let newer = newest.map_or(0, |newest| newest.number.saturating_sub(attempt.number));
+        self.runs.saturating_sub(newer).max(1)
+    }
+
     /// The attempt under way.
     pub(crate) fn in_flight_mut(&mut self) -> Option<&mut InFlight> {
         match &mut self.state {

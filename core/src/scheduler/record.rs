@@ -125,7 +125,7 @@ impl Record {
                 self.counters.checks_elsewhere += u64::from(elsewhere);
                 self.counters.checks_differed += u64::from(!agreed);
             }
-            Fact::WorkerHeard(worker) => self.worker_stats.heard(worker),
+            Fact::WorkerHeard(worker, printed) => self.worker_stats.heard(worker, printed),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);
                 for run in self.worker_stats.lost(worker, (left, was_heard), held, now) {
@@ -381,6 +381,7 @@ impl Record {
             arguments,
             worker,
             attempts: completed.runs,
+            answered_by: worker.map(|_| completed.run),
             submitted: *since,
             waited,
             ran,

@@ -163,6 +163,7 @@ fn declaring(
                 load: None,
                 memo: memo.clone(),
                 round_trip_us: None,
+                printed: vec![],
             },
         });
         live.next = world.now;

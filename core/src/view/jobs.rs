@@ -46,6 +46,10 @@ pub struct RecentJob {
     /// The attempts of this term that ran, or may have. One returned unstarted by its worker
     /// does not count.
     pub attempts: u32,
+    /// Which of them answered, from 1: of a job that was placed a second time while its first attempt
+    /// went on, that may be the first. `None` if no worker answered.
+    #[serde(default)]
+    pub answered_by: Option<u32>,
     /// The time from submission to start.
     pub waited: Seconds,
     /// The time from start to end as its worker measured it; `None` if no worker answered.

@@ -60,6 +60,30 @@ pub struct Worker {
     pub failed: u64,
     /// Jobs placed again when it was lost.
     pub gave_back: u32,
+    /// The last lines that its jobs printed, oldest first, if it shares them: 20 at most. Left out of
+    /// lists.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<Printed>)]
+    pub printed: Arc<[Printed]>,
+}
+
+/// A line that a job printed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Printed {
+    /// The job.
+    #[serde(with = "text")]
+    #[schema(value_type = String)]
+    pub job: JobId,
+    /// Its function.
+    pub function: String,
+    /// The beginning of the line, at most 200 bytes.
+    pub line: String,
+}
+
+impl From<message::Printed> for Printed {
+    fn from(message::Printed { job, function, line }: message::Printed) -> Self {
+        Self { job, function: function.to_string(), line }
+    }
 }
 
 /// How busy a worker's machine was at its last beat, as it reports.

@@ -111,6 +111,7 @@ impl Executor {
             load: None,
             memo: self.profile.memo.clone(),
             round_trip_us: round_trip.and_then(|it| u32::try_from(it.as_micros()).ok()),
+            printed: vec![],
         };
         self.effects.push(Effect::Publish(Publication::Beat(Box::new(beat))));
     }

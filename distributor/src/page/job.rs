@@ -92,7 +92,7 @@ impl JobCard {
                 let mut facts = vec![
                     fact("Function", job.function.to_string(), None),
                     fact("Caller", format!("{} · {}", job.user, job.client.short()), None),
-                    fact("Attempts", job.attempts.to_string(), None),
+                    fact("Attempts", attempts(job), None),
                     fact("Waited", job.waited.to_string(), None),
                     fact("Ran", job.ran.map_or("-".to_owned(), |ran| ran.to_string()), None),
                     fact("Ended", time_of_day(job.ended_unix_ms), None),
@@ -147,6 +147,13 @@ impl JobCard {
             may_be_cancelled: false,
             retry: None,
         }
+    }
+}
+
+fn attempts(job: &RecentJob) -> String {
+    match job.answered_by.filter(|answered_by| *answered_by < job.attempts) {
+        Some(answered_by) => format!("{}; the {} answered", job.attempts, nth(answered_by)),
+        None => job.attempts.to_string(),
     }
 }
 

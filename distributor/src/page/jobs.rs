@@ -148,7 +148,7 @@ fn row(job: &RecentJob, now: u64, colours: &Colours) -> JobRow {
         function: job.function.to_string(),
         answer: answer(job),
         tone: tone(job),
-        again: again(job.attempts),
+        again: again(job.answered_by.unwrap_or(job.attempts)),
         worker: job.worker.map(|worker| (worker, worker.short())),
         client: format!("{} · {}", job.user, job.client.short()),
         waited: job.waited.to_string(),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use simple_dist_protocol::{WorkerId, text};
+use simple_dist_protocol::{JobId, WorkerId, limits, text};
 
 use super::colour::Colours;
 use super::job::Detail;
@@ -14,7 +14,7 @@ use super::stream::StreamChart;
 use super::workers::{self, WorkerRow, fate};
 use super::{Frame, Page, Visitor, html};
 use crate::view::format::{Measure, count};
-use crate::view::{Worker, WorkerState};
+use crate::view::{Printed, Worker, WorkerState};
 
 #[derive(Template)]
 #[template(path = "worker.html")]
@@ -25,9 +25,31 @@ struct WorkerPage<'a> {
     facts: Vec<Detail>,
     picture: &'a StreamChart,
     waiting: Vec<String>,
+    printed: Vec<PrintedRow>,
     failed: Ended,
     ended: &'a Ended,
     buttons: bool,
+}
+
+/// A line that a job printed.
+struct PrintedRow {
+    job: JobId,
+    label: String,
+    function: String,
+    class: String,
+    line: String,
+}
+
+impl PrintedRow {
+    fn of(printed: &Printed, colours: &Colours) -> Self {
+        Self {
+            job: printed.job,
+            label: jobs::label(printed.job),
+            function: printed.function.clone(),
+            class: colours.class(&printed.function),
+            line: text::line(&printed.line, limits::PRINTED_BYTES).to_string(),
+        }
+    }
 }
 
 /// `/workers/{id}`.
@@ -53,6 +75,7 @@ pub(super) async fn page(
             facts: facts(worker),
             picture: &StreamChart::of(&view, &colours, Some(worker.id)),
             waiting: waiting.map(|job| job.id.to_string()).collect(),
+            printed: worker.printed.iter().map(|line| PrintedRow::of(line, &colours)).collect(),
             failed: jobs::ended_by(&view, worker.id, true, ENDED_SHOWN, &colours),
             ended: &jobs::ended_by(&view, worker.id, false, ENDED_SHOWN, &colours),
             buttons: may_act,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use simple_dist_protocol::{DistributorId, PoolId, WorkerId};
+use simple_dist_protocol::{DistributorId, JobId, PoolId, WorkerId};
 
 use super::{
     Bar, BarEnd, Broker, CancelledBy, Client, Distributor, Job, JobCounts, JobEvent, Lane, Phase,
-    Place, RecentEndings, Sample, Seconds, Stream, TimelineEntry, Totals, UnfinishedJob, View,
-    WorkerState,
+    Place, Printed, RecentEndings, Sample, Seconds, Stream, TimelineEntry, Totals, UnfinishedJob,
+    View, WorkerState,
 };
 
 mod parts;
@@ -15,6 +15,10 @@ mod parts;
 pub(crate) use parts::worker_id;
 
 use parts::*;
+
+fn worker_job(row: u32) -> JobId {
+    JobId::from_u128(0x0193_c1aa_0000_0000_0000_0000_0000_0000 + u128::from(row / 3))
+}
 
 /// A new active distributor with nothing to do yet.
 pub(crate) fn empty(unix_ms: u64) -> View {
@@ -66,6 +70,12 @@ pub(crate) fn busy(unix_ms: u64) -> View {
         count += worker.busy;
     }
     view.workers[2].state = WorkerState::Draining;
+    let printed = |row: u32| Printed {
+        job: worker_job(row),
+        function: "mandelbrot@1".to_owned(),
+        line: format!("row {row} of 480: 1,204 iterations"),
+    };
+    view.workers[0].printed = (1..=6).map(printed).collect();
     if let Some(job) = view.workers[1].held.get_mut(1) {
         job.attempt = 2;
     }
@@ -242,6 +252,12 @@ pub(crate) fn hostile(unix_ms: u64) -> View {
         worker.host = format!("{evil}\r\ndata: x\u{1b}[2J\u{202e}\0\u{7}{}", "x".repeat(10_000));
         worker.version = "<img src=x onerror=alert(1)>".to_owned();
         worker.functions = vec![Arc::clone(&evil)];
+        let printed = Printed {
+            job: worker_job(1),
+            function: evil.to_string(),
+            line: format!("{evil}\u{1b}[2J\u{202e}"),
+        };
+        worker.printed = [printed].into();
         for job in &mut worker.held {
             job.function = Arc::clone(&evil);
         }

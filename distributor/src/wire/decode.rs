@@ -167,7 +167,7 @@ fn from_worker(user: UserName, body: &[u8], via: Via) -> Result<Event, DecodeErr
             list(progressed.jobs.len())?;
             Ok(Event::Progress { user, progressed })
         }
-        FromWorker::Beat(beat) => Ok(Event::Beat { user, beat }),
+        FromWorker::Beat(beat) => Ok(Event::Beat { user, beat: *beat }),
     }
 }
 

@@ -285,6 +285,7 @@ impl Worker {
             load: None,
             memo: vec![],
             round_trip_us: None,
+            printed: vec![],
         };
         let queue = format!("worker.guest.{}.1", beat.worker);
         let mut peer = ForeignPeer::at(cluster, &queue, FieldTable::default()).await;
@@ -326,7 +327,7 @@ impl Worker {
 
 async fn beats(peer: &ForeignPeer, beat: &mut WorkerBeat) {
     beat.seq += 1;
-    let body = codec::encode(&FromWorker::Beat(beat.clone())).expect("it can be written");
+    let body = codec::encode(&FromWorker::Beat(Box::new(beat.clone()))).expect("it can be written");
     peer.publish("beats", "beat", &body, AMQPValue::LongInt(1)).await;
 }
 

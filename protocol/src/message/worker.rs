@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Bound, Crash, Load, Memo, Progressed};
+use super::{Answer, Bound, Crash, Load, Memo, Printed, Progressed};
 use crate::{Address, Attempt, Generation, JobKey, PoolId, Term, WorkerId};
 
 /// From the distributor to a pool's queue.
@@ -44,7 +44,7 @@ pub enum FromWorker {
     /// Attempts that begin now.
     Started(Started),
     /// How the worker is.
-    Beat(WorkerBeat),
+    Beat(Box<WorkerBeat>),
     /// How far attempts are.
     Progress(Progressed),
 }
@@ -150,6 +150,10 @@ pub struct WorkerBeat {
     /// How long a round trip to the broker takes it, in microseconds, once it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_us: Option<u32>,
+    /// The last lines that its jobs printed, oldest first, if it shares them: all that it keeps
+    /// whenever one is new, or the term is; none otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub printed: Vec<Printed>,
 }
 
 /// Whether a worker takes jobs.

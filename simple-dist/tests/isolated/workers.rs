@@ -136,6 +136,52 @@ pub(crate) async fn what_a_job_prints_is_in_the_workers_log_with_its_id() {
     cluster.stop().await;
 }
 
+pub(crate) async fn what_a_job_prints_is_shown_with_its_worker_only_if_it_is_shared() {
+    let cluster = Cluster::start().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // On standby: it hears the workers as the active one does.
+    let standby = Distributor::builder(cluster.url()).http(Settings::new(free));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let standby = tokio::spawn(standby.run(async { _ = stopped.await }));
+    for shares in [false, true] {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--worker", cluster.url()]);
+        let worker = match shares {
+            true => Killed(command.env("SHARES", "1").spawn().unwrap()),
+            false => Killed(command.spawn().unwrap()),
+        };
+        let asks = cluster.client().function(ASKS).call(()).fallback(Fallback::Wait);
+        let answer = asks.detailed().await.unwrap();
+        let Ran::Remote { worker: ran_by, .. } = answer.ran else { panic!("{:?}", answer.ran) };
+        let (line, job) = (r#""line":"it asks""#, format!(r#""job":"{}""#, answer.value.0));
+        let begun = Instant::now();
+        loop {
+            let shown = get(free, &format!("/api/v1/workers/{ran_by}"));
+            let has = shown.contains(line) && shown.contains(&job);
+            assert!(shares || !has, "{shown}");
+            if has || (!shares && begun.elapsed() > SHORT * 2) {
+                break;
+            }
+            assert!(begun.elapsed() < SHORT * 4, "{shown}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!get(free, "/api/v1/workers").contains("it asks"), "lists leave it out");
+        drop(worker);
+    }
+    stop.send(()).unwrap();
+    standby.await.unwrap().unwrap();
+    cluster.stop().await;
+}
+
+fn get(address: std::net::SocketAddr, path: &str) -> String {
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return String::new() };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 pub(crate) async fn jobs_in_children_call_others() {
     let cluster = Cluster::start().await;
     let mut command = Command::new(env::current_exe().unwrap());

@@ -9,12 +9,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use simple_dist_core::worker::{Event, Number, Work};
 use simple_dist_isolation::{Limits, Spec, StartError, Waker};
-use simple_dist_protocol::{Address, Attempt, JobKey, Span, WorkerId};
+use simple_dist_protocol::message::Printed;
+use simple_dist_protocol::{Address, Attempt, JobKey, Span, Term, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use self::slot::Slot;
-use super::Run;
+use super::{LastLines, Run};
 
 mod crash;
 mod list;
@@ -32,6 +33,8 @@ pub(crate) struct ProcessSlots {
     pub(crate) limits: Limits,
     /// After how many jobs a child is replaced.
     pub(crate) recycle_after: Option<u32>,
+    /// What their jobs have printed, if it is shared.
+    pub(crate) printed: Option<LastLines>,
 }
 
 /// What a child is told.
@@ -207,6 +210,12 @@ impl Processes {
         if let Some(slot) = self.slots.get(slot) {
             slot.waker.wake();
         }
+    }
+
+    /// See [`Slots::printed`](super::Slots::printed).
+    pub(super) fn printed(&self, term: Option<Term>) -> Vec<Printed> {
+        let printed = self.shared.slots.printed.as_ref();
+        printed.map(|lines| lines.due(term)).unwrap_or_default()
     }
 
     fn tell(&self, slot: usize, told: Command) {

@@ -1,11 +1,14 @@
 //! Statistics of workers: what each has done, and which were lost recently.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use simple_dist_protocol::WorkerId;
+use simple_dist_protocol::message::Printed;
 
 use crate::scheduler::fact::Run;
+use crate::view;
 
 use super::stream::LANES;
 
@@ -31,6 +34,8 @@ pub(super) struct WorkerTally {
     /// Runs whose message came back since its last beat: lost with it, if that was its last.
     came_back: Vec<Run>,
     load: Load,
+    /// The last lines that its jobs printed, as far as it shares them.
+    pub(super) printed: Arc<[view::Printed]>,
     is_gone: bool,
 }
 
@@ -64,7 +69,12 @@ impl WorkerStats {
         }
     }
 
-    pub(super) fn heard(&mut self, id: WorkerId) {
+    pub(super) fn heard(&mut self, id: WorkerId, mut printed: Vec<Printed>) {
+        if !printed.is_empty() {
+            Printed::curb(&mut printed);
+            let printed = printed.into_iter().map(view::Printed::from).collect();
+            self.known.entry(id).or_default().printed = printed;
+        }
         let Some(worker) = self.known.get_mut(&id) else { return };
         worker.came_back.clear();
         if std::mem::take(&mut worker.is_gone) {

@@ -26,6 +26,7 @@ fn claims(number: u128, slots: u32, held: impl Fn() -> Vec<Held> + 'static) -> S
                 memo: vec![],
                 held: held(),
                 round_trip_us: None,
+                printed: vec![],
             };
             world.feed(Event::Beat { user: workers(), beat });
         }

@@ -1,6 +1,7 @@
 //! Second attempts of slow jobs: when there is one, what it costs, and what becomes of the two.
 
 use super::*;
+use crate::view::JobEvent;
 
 /// From 2 runs on each run earns a further one.
 const SOON: Hedging = Hedging { share: 1.0, fewest: 2 };
@@ -51,12 +52,27 @@ fn check_counts(world: &World, counts: (u64, u64, u64)) {
     assert_eq!((counters.hedges, counters.hedges_won, counters.hedges_lost), counts);
 }
 
+/// Which of two attempts answered the last job.
+#[track_caller]
+fn check_answered_by(world: &World, attempt: u32) {
+    let last = &world.view().recent[0];
+    assert_eq!((last.attempts, last.answered_by), (2, Some(attempt)));
+    let ran = last.timeline.iter().filter_map(|entry| match entry.what {
+        JobEvent::Started { attempt, worker } => Some((attempt, worker)),
+        _ => None,
+    });
+    let all: Vec<_> = ran.collect();
+    assert!(all.iter().all(|(attempt, by)| *by == worker((*attempt).into())), "{all:?}");
+}
+
 #[test]
 fn a_slow_job_is_placed_again_where_a_slot_is_idle_and_the_loser_is_cancelled() {
     let mut story = slow_at_first();
     story.extend([at(0.2, answered(2, 1, 2)), at(0.4, nothing())]);
     let seen = [place(1, 1), place(1, 2), answer(1, "value"), cancel(1, 1)];
-    check_counts(&check_hedged(SOON, story, seen), (1, 1, 0));
+    let world = check_hedged(SOON, story, seen);
+    check_counts(&world, (1, 1, 0));
+    check_answered_by(&world, 2);
 }
 
 #[test]
@@ -68,7 +84,9 @@ fn the_first_attempt_may_answer_first_and_the_second_is_cancelled() {
         at(0.4, nothing()),
     ]);
     let seen = [place(1, 1), place(1, 2), answer(1, "value"), cancel(2, 1)];
-    check_counts(&check_hedged(SOON, story, seen), (1, 0, 1));
+    let world = check_hedged(SOON, story, seen);
+    check_counts(&world, (1, 0, 1));
+    check_answered_by(&world, 1);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The views of a story.
 
 use super::*;
+use simple_dist_protocol::message::Printed;
+
 use crate::view::{
     BarEnd, CancelledBy, Job, JobEvent, JobFilter, Phase, Place, RECENT, Seconds, View, WorkerState,
 };
@@ -263,6 +265,36 @@ fn arguments_are_shown_only_where_that_was_wanted() {
     world.go_to(OPEN);
     world.play([at(0.0, lives(1, 1)), at(0.1, submitted(1)), at(0.2, answered(1, 1, 1))]);
     assert_eq!(world.view().recent[0].arguments.as_deref(), Some("20"));
+}
+
+/// A beat of worker 1 that tells these lines.
+fn prints(lines: impl IntoIterator<Item = usize>) -> Step {
+    let line = |number: usize| Printed {
+        job: JobId::from_u128(1),
+        function: "fib@1".parse().unwrap(),
+        line: format!("{number} {}", "x".repeat(300)),
+    };
+    let lines: Vec<Printed> = lines.into_iter().map(line).collect();
+    change(move |world| {
+        world.workers.get_mut(&worker(1)).unwrap().beat.printed = lines.clone();
+        world.beat(worker(1));
+        world.workers.get_mut(&worker(1)).unwrap().beat.printed = vec![];
+    })
+}
+
+#[test]
+fn the_last_lines_that_jobs_printed_stay_with_their_worker_within_their_bounds() {
+    let mut world = play([at(0.0, lives(1, 1)), at(0.1, prints(0..3)), at(1.5, nothing())]);
+    let shown = |world: &World| {
+        let printed = world.view().workers[0].printed.clone();
+        assert!(printed.iter().all(|it| it.function == "fib@1" && it.line.len() == 200));
+        (printed.len(), printed[0].line[..2].to_owned())
+    };
+    assert_eq!(shown(&world), (3, "0 ".to_owned()), "later beats tell nothing new");
+    world.play([at(1.6, prints(5..1000))]);
+    assert_eq!(shown(&world), (20, "98".to_owned()));
+    world.play([at(1.7, falls_silent(1)), at(6.0, nothing())]);
+    assert_eq!((world.view().workers[0].state, shown(&world).0), (WorkerState::Lost, 20));
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn event(queue: Name, Letter { user, body, redelivered, .. }: Letter) -> Event {
             let via = if queue == Name::Answers { Via::Results } else { Via::Beats };
             Event::Started { user, started, via }
         }
-        Body::Worker(FromWorker::Beat(beat)) => Event::Beat { user, beat },
+        Body::Worker(FromWorker::Beat(beat)) => Event::Beat { user, beat: *beat },
         Body::Presence(presence) => Event::PresenceSeen(presence),
         other => panic!("not for a distributor: {other:?}"),
     }

@@ -305,7 +305,7 @@ impl Worker {
                 let unnamed = self.unsettled.values().find(|key| !is_named(key));
                 site.judge.demand(unnamed.is_none(), || format!("no beat names {unnamed:?}"));
                 self.last_beat = Some((*beat).clone());
-                (CONTROL, Route::Beats, FromWorker::Beat(*beat))
+                (CONTROL, Route::Beats, FromWorker::Beat(beat))
             }
             Publication::Running(started) => (CONTROL, Route::Beats, FromWorker::Started(started)),
             Publication::Progress(told) => (CONTROL, Route::Beats, FromWorker::Progress(told)),

@@ -61,6 +61,7 @@ pub(super) fn worker(number: u128) -> Worker {
         done: 1204 - 17 * (number as u64 % 60),
         failed: number as u64 % 2,
         gave_back: 0,
+        printed: Default::default(),
     }
 }
 
@@ -259,6 +260,7 @@ pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
             arguments: None,
             worker: (answer != "expired").then(|| worker_id(u128::from(number % 4) + 1)),
             attempts: if number % 19 == 5 { 2 } else { 1 },
+            answered_by: None,
             waited: Seconds(0.1 + (number % 13) as f64 / 10.0),
             ran: (answer != "expired").then(|| Seconds(long as f64 / 1e3)),
             ended_unix_ms: number * 400,

@@ -1,5 +1,7 @@
 //! Reading: each response comes from one view, so its numbers are consistent.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -23,7 +25,9 @@ pub(super) async fn status(State(handle): State<Handle>) -> Json<Status> {
 /// Every worker; for a while also those that were lost or have left.
 #[utoipa::path(get, path = "/workers", responses((status = 200, body = [Worker])))]
 pub(super) async fn workers(State(handle): State<Handle>) -> Json<Vec<Worker>> {
-    Json(handle.view().workers.clone())
+    let mut workers = handle.view().workers.clone();
+    workers.iter_mut().for_each(|worker| worker.printed = Arc::default());
+    Json(workers)
 }
 
 /// One worker.

@@ -91,6 +91,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         done: 5,
         failed: 1,
         gave_back: 0,
+        printed: Default::default(),
     }
 }
 
@@ -142,6 +143,7 @@ pub(in crate::web) fn ended(
         arguments: None,
         worker,
         attempts: 1,
+        answered_by: worker.map(|_| 1),
         waited: Seconds(0.1),
         ran: Some(Seconds(0.2)),
         ended_unix_ms: 1_800_000_000_000,

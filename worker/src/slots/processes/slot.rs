@@ -311,7 +311,7 @@ impl Slot {
             }
             let is_crowded = list.sent > 1 && !list.is_revoked;
             let wait = if is_crowded { CROWDED } else { MEASURE };
-            let printed = &mut |line: &str| info!(output = line, "the job prints");
+            let printed = &mut |line: &str| self.printed(logged, line);
             match child.next::<SlotEvent>(&waker, Some(wait), printed) {
                 Happening::Message(SlotEvent::Panicked(report)) => {
                     child.keep_line(&report);
@@ -351,6 +351,12 @@ impl Slot {
                 }
             }
         }
+    }
+
+    /// The job printed this.
+    fn printed(&self, job: &Logged, line: &str) {
+        info!(output = line, "the job prints");
+        self.shared.slots.printed.iter().for_each(|lines| lines.push(job, line));
     }
 
     /// What runs takes long, so what waits behind it in the child is to be begun elsewhere.

@@ -78,6 +78,7 @@ impl Viewer<'_> {
             held: if alive { held.into_iter().take(HELD_SHOWN).collect() } else { vec![] },
             done: told.map_or(0, |told| told.done),
             failed: told.map_or(0, |told| told.failed),
+            printed: told.map(|told| Arc::clone(&told.printed)).unwrap_or_default(),
             gave_back: told.map_or(0, |told| told.gave_back),
         }
     }
