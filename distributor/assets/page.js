@@ -29,7 +29,7 @@ function morph(old, fresh) {
 
 function keyOf(node) {
   if (node.nodeType !== Node.ELEMENT_NODE) return null;
-  return node.id || node.dataset.key || (node.localName === "rect" ? node.getAttribute("x") : null);
+  return node.id || node.getAttribute("data-key") || (node.localName === "rect" ? node.getAttribute("x") : null);
 }
 
 function morphChildren(old, fresh) {
@@ -75,6 +75,7 @@ function put(fresh) {
   if (!old) return;
   if (fresh.id === "status") {
     madeAt = performance.now() - Number(fresh.dataset.age);
+    document.body.classList.toggle("down", fresh.querySelector(".dot.bad") !== null);
   } else if (isRead(old)) {
     return;
   }
@@ -128,7 +129,7 @@ function sayAge() {
   if (!age || madeAt === null) return;
   const old = Math.max(0, performance.now() - madeAt);
   const stale = old > STALE_MS;
-  const live = !stale && !document.querySelector("#status .dot.bad");
+  const live = !stale && !document.body.classList.contains("down");
   age.textContent = (live ? "live, " : "") + span(old) + " old";
   document.body.classList.toggle("stale", stale);
   const isOpen = source && source.readyState === EventSource.OPEN;

@@ -55,7 +55,7 @@ use self::sentence::Sentence;
 use self::status::Status;
 use self::stream::StreamChart;
 use self::tiles::Tile;
-use self::workers::WorkerList;
+use self::workers::{Cell, WorkerList};
 use crate::handle::Handle;
 use crate::view::View;
 use crate::web::BasePath;

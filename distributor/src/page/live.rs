@@ -25,7 +25,7 @@ use super::sentence::Sentence;
 use super::status::Status;
 use super::stream::StreamChart;
 use super::tiles::{self, Tile};
-use super::workers::{self, WorkerList};
+use super::workers::{self, Cell, WorkerList};
 use super::{Options, Visitor};
 use crate::handle::Handle;
 use crate::view::{Seconds, View};

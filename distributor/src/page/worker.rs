@@ -11,7 +11,7 @@ use super::job::Detail;
 use super::jobs::{self, Ended};
 use super::live::ENDED_SHOWN;
 use super::stream::StreamChart;
-use super::workers::{self, WorkerRow, fate};
+use super::workers::{self, Cell, WorkerRow, fate};
 use super::{Frame, Page, Visitor, html};
 use crate::view::format::{Measure, count};
 use crate::view::{Printed, Worker, WorkerState};

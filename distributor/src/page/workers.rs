@@ -26,10 +26,13 @@ pub(super) struct WorkerRow {
     pub(super) state: &'static str,
     /// Lost or left: it stays for a while, greyed out.
     pub(super) is_gone: bool,
-    pub(super) chips: Vec<Chip>,
-    /// Idle slots, shown after the chips: `3 idle`.
-    pub(super) idle: Option<String>,
+    /// One for each slot, so that none moves when another job ends; of a worker with very many slots,
+    /// one for each of some jobs.
+    pub(super) cells: Vec<Cell>,
+    /// What the cells leave out: `+ 12 running, 3 idle`.
     pub(super) more: Option<String>,
+    /// Jobs that wait there for a slot.
+    pub(super) waiting: Option<String>,
     /// What happened to it, shown instead of chips.
     pub(super) fate: Option<String>,
     pub(super) done: String,
@@ -39,6 +42,14 @@ pub(super) struct WorkerRow {
     pub(super) act: Option<Button>,
 }
 
+/// What a slot does.
+pub(super) enum Cell {
+    Runs(Chip),
+    /// Jobs so short that no beat names them.
+    Busy,
+    Idle,
+}
+
 /// A job in a slot.
 pub(super) struct Chip {
     pub(super) job: String,
@@ -46,7 +57,7 @@ pub(super) struct Chip {
     pub(super) function: String,
     pub(super) age: String,
     pub(super) progress: Option<Bar>,
-    /// `slot 2`: where it runs.
+    /// `fib@1 in slot 2`
     pub(super) title: String,
     /// What is unusual about it, such as a retry.
     pub(super) note: Option<String>,
@@ -180,19 +191,12 @@ pub(super) fn alone(worker: &Worker, colours: &Colours) -> WorkerRow {
 
 fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
     let is_gone = !worker.state.is_alive();
-    let mut held: Vec<&HeldJob> = worker.held.iter().filter(|job| job.slot.is_some()).collect();
-    held.sort_by_key(|job| job.slot);
-    let chips = if is_gone { 0 } else { held.len().min(most) };
-    let unseen = (worker.busy as usize).saturating_sub(chips);
-    let waiting = worker.holds.saturating_sub(worker.busy as usize);
-    let more = match (unseen, waiting) {
-        (0, 0) => None,
-        (0, waiting) => Some(format!("+ {} waiting", count(waiting as u64))),
-        (unseen, 0) => Some(format!("+ {} running", count(unseen as u64))),
-        (unseen, waiting) => {
-            Some(format!("+ {} running, {} waiting", count(unseen as u64), count(waiting as u64)))
-        }
+    let (cells, more) = match worker.slots as usize {
+        _ if is_gone => (Vec::new(), None),
+        slots if slots <= most => (by_slot(worker, colours), None),
+        _ => some(worker, most, colours),
     };
+    let waiting = worker.holds.saturating_sub(worker.busy as usize);
     WorkerRow {
         id: worker.id,
         name: worker.id.short(),
@@ -200,9 +204,9 @@ fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
         version: text::line(&worker.version, NAMED).to_string(),
         state: worker.state.word(),
         is_gone,
-        chips: held.into_iter().take(chips).map(|job| chip(job, colours)).collect(),
-        idle: (!is_gone).then(|| idle(worker)).flatten(),
-        more: more.filter(|_| !is_gone),
+        cells,
+        more,
+        waiting: (waiting > 0 && !is_gone).then(|| format!("{} waiting", count(waiting as u64))),
         fate: is_gone.then(|| fate(worker)),
         done: count(worker.done),
         failed: (worker.failed > 0).then(|| format!("{} failed", count(worker.failed))),
@@ -218,29 +222,60 @@ fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
     }
 }
 
+/// A cell for each slot.
+fn by_slot(worker: &Worker, colours: &Colours) -> Vec<Cell> {
+    let of = |slot| worker.held.iter().find(|job| job.slot == Some(slot));
+    let known = (0..worker.slots).filter(|slot| of(*slot).is_some()).count();
+    let mut unseen = (worker.busy as usize).saturating_sub(known);
+    let cell = |slot| match of(slot) {
+        Some(job) => Cell::Runs(chip(job, colours)),
+        None if unseen > 0 => {
+            unseen -= 1;
+            Cell::Busy
+        }
+        None => Cell::Idle,
+    };
+    (0..worker.slots).map(cell).collect()
+}
+
+/// Cells for the first jobs of a worker, and what they leave out.
+fn some(worker: &Worker, most: usize, colours: &Colours) -> (Vec<Cell>, Option<String>) {
+    let mut held: Vec<&HeldJob> = worker.held.iter().filter(|job| job.slot.is_some()).collect();
+    held.sort_by_key(|job| job.slot);
+    held.truncate(most);
+    let parts = [
+        ((worker.busy as usize).saturating_sub(held.len()), "running"),
+        (worker.slots.saturating_sub(worker.busy) as usize, "idle"),
+    ];
+    let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> =
+        parts.map(|(number, word)| format!("{} {word}", count(number as u64))).collect();
+    let more = (!parts.is_empty()).then(|| format!("+ {}", parts.join(", ")));
+    (held.into_iter().map(|job| Cell::Runs(chip(job, colours))).collect(), more)
+}
+
 fn chip(job: &HeldJob, colours: &Colours) -> Chip {
+    let mut title = job.function.to_string();
+    if let Some(slot) = job.slot {
+        title += &format!(" in slot {}", slot + 1);
+    }
+    if job.abandoned {
+        title += ": abandoned, still running";
+    } else if let Some(trial) = &job.trial {
+        title += &format!(": a {trial}, nobody waits for it");
+    }
     Chip {
         job: job.id.to_string(),
         class: colours.class(&job.function),
         function: job.function.to_string(),
         age: age(job.age),
         progress: job.progress.as_ref().map(Bar::of),
-        title: job.slot.map_or_else(String::new, |slot| format!("slot {}", slot + 1)),
-        note: if job.abandoned {
-            Some("abandoned, still running".to_owned())
-        } else if let Some(trial) = &job.trial {
-            Some(format!("a {trial}, nobody waits for it"))
-        } else {
-            (job.attempt > 1).then(|| format!("{} try", nth(job.attempt)))
+        title,
+        note: match &job.trial {
+            _ if job.abandoned => Some("abandoned".to_owned()),
+            Some(trial) => Some(trial.clone()),
+            None => (job.attempt > 1).then(|| format!("{} try", nth(job.attempt))),
         },
-    }
-}
-
-fn idle(worker: &Worker) -> Option<String> {
-    match worker.slots.saturating_sub(worker.busy) {
-        0 => None,
-        1 => Some("idle".to_owned()),
-        idle => Some(format!("{} idle", count(idle))),
     }
 }
 
@@ -281,6 +316,31 @@ mod tests {
         let (found, pages) = found(&view, &colours, &search);
         assert_eq!(found.rows.len(), 2, "both of node-51");
         assert_eq!((found.rows[0].is_gone, pages.after), (false, None));
+    }
+
+    #[test]
+    fn each_slot_has_a_place_and_only_very_many_are_summed() {
+        let view = sample::busy(NOW);
+        let colours = Colours::of(&view);
+        let mut worker = view.workers[1].clone();
+        let shown = |worker: &Worker, most| {
+            let row = row(worker, most, &colours);
+            let cells = row.cells.iter().map(|cell| match cell {
+                Cell::Runs(_) => 'r',
+                Cell::Busy => 'b',
+                Cell::Idle => 'i',
+            });
+            (cells.collect::<String>(), row.more, row.waiting)
+        };
+        worker.slots = 5;
+        worker.held.retain(|job| job.slot != Some(1));
+        (worker.busy, worker.holds) = (4, 6);
+        let waiting = Some("2 waiting".to_owned());
+        assert_eq!(shown(&worker, 16), ("rbrri".to_owned(), None, waiting.clone()));
+        let more = Some("+ 2 running, 1 idle".to_owned());
+        assert_eq!(shown(&worker, 2), ("rr".to_owned(), more, waiting));
+        worker.state = WorkerState::Lost;
+        assert_eq!(shown(&worker, 16), (String::new(), None, None));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::panic::Location;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::error::CmdError;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
-use simple_dist_e2e::free_port;
+use simple_dist_e2e::{Cluster, free_port};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep};
 
@@ -39,15 +40,21 @@ impl Drop for Driver {
 impl Browser {
     /// Starts a browser with scripts.
     pub(crate) async fn new() -> Self {
-        Self::start(json!({})).await
+        Self::start(json!({}), &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn with(arguments: &[&str]) -> Self {
+        Self::start(json!({}), arguments).await
     }
 
     /// Starts a browser without scripts.
     pub(crate) async fn without_scripts() -> Self {
-        Self::start(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+        let off = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        Self::start(off, &[]).await
     }
 
-    async fn start(preferences: serde_json::Value) -> Self {
+    async fn start(preferences: serde_json::Value, further: &[&str]) -> Self {
         let turn = TURN.lock().await;
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".to_owned());
         let address = free_port();
@@ -59,8 +66,9 @@ impl Browser {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} is installed: {error}"));
         let driver = Driver(driver);
-        let arguments =
-            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        let mut arguments =
+            vec!["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+        arguments.extend(further);
         let options = json!({ "args": arguments, "prefs": preferences });
         let mut wanted = Capabilities::new();
         wanted.insert("goog:chromeOptions".to_owned(), options);
@@ -85,6 +93,23 @@ impl Browser {
             Ok(element) => element.text().await.unwrap_or_default(),
             Err(_) => String::new(),
         }
+    }
+
+    /// What this script returns.
+    pub(crate) async fn asks(&self, script: &str) -> serde_json::Value {
+        self.page.execute(script, vec![]).await.expect("the script runs")
+    }
+
+    /// Clicks the first matching element.
+    pub(crate) async fn click(&self, selector: &str) -> Result<(), CmdError> {
+        self.page.find(Locator::Css(selector)).await?.click().await
+    }
+
+    /// Shows the token of [`Cluster`].
+    pub(crate) async fn log_in(&self, address: &str) -> Result<(), CmdError> {
+        self.page.goto(&format!("{address}/login")).await?;
+        self.page.find(Locator::Css("#token")).await?.send_keys(Cluster::TOKEN).await?;
+        self.click("form.login button").await
     }
 
     /// The texts of all matching elements.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fantoccini::Locator;
 use fantoccini::error::CmdError;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::{FAIL, SLEEP};
@@ -16,16 +15,6 @@ const SOON: Duration = Duration::from_secs(3);
 /// A minute of the clock must pass, on a busy machine.
 const A_MINUTE: Duration = Duration::from_secs(90);
 
-async fn click(browser: &Browser, selector: &str) -> Result<(), CmdError> {
-    browser.page.find(Locator::Css(selector)).await?.click().await
-}
-
-async fn log_in(browser: &Browser, address: &str) -> Result<(), CmdError> {
-    browser.page.goto(&format!("{address}/login")).await?;
-    browser.page.find(Locator::Css("#token")).await?.send_keys(Cluster::TOKEN).await?;
-    click(browser, "form.login button").await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromedriver: cargo test -p simple-dist-e2e --test browser -- --ignored"]
 async fn who_ran_a_job_and_where_it_is_now() -> Result<(), CmdError> {
@@ -36,9 +25,9 @@ async fn who_ran_a_job_and_where_it_is_now() -> Result<(), CmdError> {
     browser.page.goto(&address).await?;
     browser.sees("#jobs .answer", "no paper", SOON).await;
     let worker = browser.text("#workers th a").await;
-    click(&browser, "#jobs tbody th a").await?;
+    browser.click("#jobs tbody th a").await?;
     browser.sees(".facts", &worker, SOON).await;
-    click(&browser, ".facts a[href^='/workers/']").await?;
+    browser.click(".facts a[href^='/workers/']").await?;
     browser.sees("h1 .state", "live", SOON).await;
     browser.sees(".facts", "node-1", SOON).await;
     // How busy its machine is.
@@ -54,8 +43,8 @@ async fn whether_it_is_safe_to_restart_workers() -> Result<(), CmdError> {
     let (mut cluster, address) = Cluster::with_page("node-1").await;
     let browser = Browser::new().await;
     browser.page.goto(&address).await?;
-    click(&browser, "nav a[href='/workers']").await?;
-    click(&browser, "a[href^='/workers/drain']").await?;
+    browser.click("nav a[href='/workers']").await?;
+    browser.click("a[href^='/workers/drain']").await?;
     browser.sees("#meant", "1 worker with 2 slots, running no jobs", SOON).await;
     browser.sees("section .warn", "Then no worker takes", SOON).await;
     cluster.worker("node-2");
@@ -75,11 +64,11 @@ async fn what_was_slow_at_a_time_of_the_day() -> Result<(), CmdError> {
     assert_eq!(client.function(SLEEP).call(1200).await.ok(), Some(1200));
     let browser = Browser::new().await;
     browser.page.goto(&address).await?;
-    click(&browser, "nav a[href='/history']").await?;
+    browser.click("nav a[href='/history']").await?;
     browser.sees(".rows td", "sleep@1", A_MINUTE).await;
     let row = browser.text(".rows tbody tr").await;
     assert!(row.contains("run p95 1.") && row.contains(" s"), "{row}");
-    click(&browser, ".rows tbody th a").await?;
+    browser.click(".rows tbody th a").await?;
     browser.sees(".rows td", "sleep@1", SOON).await;
     assert!(browser.text(".outlook").await.contains("a step is 20 s"));
     browser.close().await;
@@ -95,9 +84,9 @@ async fn a_failed_job_is_run_again_and_many_are_cancelled() -> Result<(), CmdErr
     let failed = client.function(FAIL).call("no paper".to_owned()).await;
     assert!(failed.is_err());
     let browser = Browser::new().await;
-    log_in(&browser, &address).await?;
+    browser.log_in(&address).await?;
     browser.sees("#failures button", "Run again", SOON).await;
-    click(&browser, "#failures button").await?;
+    browser.click("#failures button").await?;
     browser.sees("h1", "fail@1, run again: panicked", Duration::from_secs(20)).await;
     browser.sees(".value", "no paper", SOON).await;
 
@@ -106,9 +95,9 @@ async fn a_failed_job_is_run_again_and_many_are_cancelled() -> Result<(), CmdErr
         calls.spawn(client.function(SLEEP).call(60_000).fallback(Fallback::Never));
     }
     browser.page.goto(&format!("{address}/functions/sleep@1")).await?;
-    click(&browser, "a[href^='/jobs/cancel']").await?;
+    browser.click("a[href^='/jobs/cancel']").await?;
     browser.sees("#meant", "This would cancel 8 jobs", SOON).await;
-    click(&browser, "form.act button").await?;
+    browser.click("form.act button").await?;
     browser.sees("td", "cancelled 8 jobs: sleep@1", SOON).await;
     browser.sees("td", "retried job", SOON).await;
     while let Some(ended) = calls.join_next().await {
