@@ -52,6 +52,7 @@ mod leadership;
 mod liveness;
 mod memo;
 mod outbox;
+mod percent;
 mod placement;
 mod progress;
 mod receipts;
@@ -61,6 +62,7 @@ mod relief;
 mod requeue;
 mod rivals;
 mod rollout;
+mod shadowing;
 #[cfg(test)]
 mod stories;
 mod strikes;
@@ -78,8 +80,9 @@ use crate::view;
 pub use effect::{Effect, Origin, QueueTime, Token};
 pub use event::{Event, Via};
 pub use joining::Purity;
+pub use percent::Percent;
 pub use record::Counters;
-pub use rollout::{Percent, Promotion, Rollout, RolloutError};
+pub use rollout::{Promotion, Rollout, RolloutError, Shadow};
 
 use backlog::Backlog;
 use fleet::Fleet;
@@ -89,6 +92,7 @@ use leadership::Leadership;
 use memo::Memo;
 use outbox::Outbox;
 use record::{Record, Viewer};
+use shadowing::Shadows;
 use sweep::Sweep;
 use trials::Trials;
 
@@ -207,6 +211,7 @@ struct Core {
     jobs: Jobs,
     memo: Memo,
     trials: Trials,
+    shadows: Shadows,
     sweep: Sweep,
     outbox: Outbox,
 }
@@ -311,6 +316,7 @@ impl Core {
             jobs: Jobs::new(config.recent),
             memo: Memo::new(config.memo),
             trials: Trials::default(),
+            shadows: Shadows::default(),
             sweep: Sweep::default(),
             outbox: Outbox::default(),
             config,

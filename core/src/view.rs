@@ -11,6 +11,7 @@ mod history;
 mod jobs;
 mod problem;
 mod seconds;
+mod shadows;
 mod status;
 mod stream;
 mod text;
@@ -34,6 +35,7 @@ pub use jobs::{
 };
 pub use problem::{Problem, ProblemKind, Severity};
 pub use seconds::Seconds;
+pub use shadows::{Shadow, ShadowExample, ShadowStop};
 pub use status::{Counts, Status};
 pub use stream::{Bar, BarEnd, Lane, Sample, Stream};
 pub use workers::{HeldJob, Load, Pool, Printed, Worker, WorkerState};
@@ -76,6 +78,9 @@ pub struct View {
     /// The kept answers of functions whose workers have them kept.
     #[serde(default)]
     pub memo: Memo,
+    /// The functions whose calls also run as another one, and how both compare: at most 16.
+    #[serde(default)]
+    pub shadows: Vec<Shadow>,
     /// Every pool with workers.
     pub pools: Vec<Pool>,
     /// The clients heard from recently.

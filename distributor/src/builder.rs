@@ -22,7 +22,9 @@ use crate::view::ViewBuilder;
 use crate::web;
 use crate::wire::decode::Source;
 use simple_dist_core::scheduler::{Config, Hedging};
-pub use simple_dist_core::scheduler::{MEMO, Percent, Promotion, Rollout, RolloutError, Sharing};
+pub use simple_dist_core::scheduler::{
+    MEMO, Percent, Promotion, Rollout, RolloutError, Shadow, Sharing,
+};
 
 /// Why a distributor cannot start. Once started, it runs until its shutdown future completes.
 #[derive(Debug, thiserror::Error)]

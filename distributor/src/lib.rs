@@ -20,6 +20,6 @@ pub mod web;
 mod wire;
 
 pub use builder::{
-    Builder, Distributor, Error, MEMO, Percent, Promotion, Rollout, RolloutError, Sharing,
+    Builder, Distributor, Error, MEMO, Percent, Promotion, Rollout, RolloutError, Shadow, Sharing,
 };
 pub use handle::{Handle, HttpCall, Refused};

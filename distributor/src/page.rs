@@ -23,6 +23,7 @@ mod progress;
 mod retry;
 mod search;
 mod sentence;
+mod shadows;
 mod status;
 mod stream;
 mod tiles;

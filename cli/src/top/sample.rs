@@ -107,7 +107,6 @@ fn status() -> Status {
                 "One worker was lost 34 s ago; 4 jobs were placed again.",
             ),
         ],
-        memo: Default::default(),
         totals: Totals {
             workers: 4,
             slots: 16,
@@ -134,6 +133,7 @@ fn status() -> Status {
                 ..Sample::default()
             })
             .collect(),
+        ..Status::default()
     }
 }
 

@@ -26,6 +26,7 @@ impl Core {
         self.end_run(job, &gone, &answered);
         self.keep_answer(&gone, &answered);
         self.cross_check(&gone, &answered);
+        self.shadow(&gone, &answered);
         let (answered, caller) = match gone.left {
             Some(left) => (cancelled(gone.runs), left),
             None => (answered, caller),

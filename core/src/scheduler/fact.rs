@@ -44,6 +44,8 @@ pub(super) enum Fact {
     /// The answers of two runs of a call are the same, or differ; `elsewhere`
     /// if two workers have run it.
     Checked { agreed: bool, elsewhere: bool },
+    /// What became of a call of a function that has a shadow, by the pair's number.
+    Shadow { pair: usize, step: ShadowStep },
     /// A worker was heard; if it tells anything new of them, with the last lines that its jobs printed.
     WorkerHeard(WorkerId, Vec<Printed>),
     /// A worker is gone, holding `held` jobs; `left` if it had announced that.
@@ -110,6 +112,35 @@ pub(super) enum TrialStep {
     Expired,
     /// It ended without an answer, or was lost with its worker: its call is not tried again.
     Lost,
+}
+
+/// What became of a call's run as the shadow of its function.
+#[derive(Debug)]
+pub(super) enum ShadowStep {
+    /// It has ended, as the call's own run.
+    Ran(Box<Twins>),
+    /// It took much longer.
+    Expired,
+    /// It ended its process, or was lost with its worker.
+    Lost,
+    /// It was never made.
+    Skipped,
+}
+
+/// The two runs of a call.
+#[derive(Debug)]
+pub(super) struct Twins {
+    pub(super) job: JobId,
+    pub(super) args: Bytes,
+    pub(super) live: EndedRun,
+    pub(super) shadow: EndedRun,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct EndedRun {
+    pub(crate) answer: Answer,
+    pub(crate) took: Duration,
 }
 
 /// Why a message was ignored.

@@ -10,6 +10,7 @@ mod history;
 mod kept;
 mod minutes;
 mod refusals;
+mod shadows;
 mod stats;
 mod stream;
 mod timeline;
@@ -37,9 +38,10 @@ use callers::Callers;
 use counters::{Ending, Phase};
 use failures::{Failed, Failures};
 use histogram::Histogram;
-use history::{EndedJob, History, crashes, detail, preview};
+use history::{EndedJob, History, crashes, detail, location, preview};
 use kept::Kept;
 use refusals::Refusals;
+use shadows::Shadows;
 use stats::{FunctionStats, Stats};
 use stream::Stream;
 use timeline::Timeline;
@@ -68,6 +70,7 @@ pub(super) struct Record {
     worker_stats: WorkerStats,
     callers: Callers,
     refusals: Refusals,
+    shadows: Shadows,
     failures: Failures,
     kept: Kept,
     stream: Stream,
@@ -125,6 +128,7 @@ impl Record {
                 self.counters.checks_elsewhere += u64::from(elsewhere);
                 self.counters.checks_differed += u64::from(!agreed);
             }
+            Fact::Shadow { pair, step } => self.shadows.take(pair, step, self.preview, now),
             Fact::WorkerHeard(worker, printed) => self.worker_stats.heard(worker, printed),
             Fact::WorkerLost { worker, left, was_heard, held } => {
                 self.counters.lost += u64::from(!left);
@@ -414,22 +418,6 @@ impl Record {
     fn function(&self, function: FunctionRef, name: &Arc<str>) -> Option<&FunctionStats> {
         let known = self.functions.get(function.index())?.as_deref();
         known.filter(|of| Arc::ptr_eq(&of.name, name))
-    }
-}
-
-/// Where a function panicked.
-fn location(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Panicked { location, .. } => location.clone(),
-        Answer::Value(_)
-        | Answer::Failed { .. }
-        | Answer::Poisoned { .. }
-        | Answer::NotServed
-        | Answer::BadArguments { .. }
-        | Answer::TooLarge { .. }
-        | Answer::Busy
-        | Answer::Cancelled
-        | Answer::Expired => None,
     }
 }
 

@@ -3,62 +3,19 @@
 //! the same way.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
 use simple_dist_protocol::{Address, JobId, Selector};
 
 use super::Core;
 use super::ids::FunctionRef;
+use super::percent::Percent;
 
-/// What makes the draws for promotion independent of others.
+/// What makes the draws for promotion, and those for each shadow, independent of each other.
 const PROMOTION: u64 = 0x7072_6f6d_6f74_6501;
-
-/// A share of calls, in hundredths of a percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Percent(u16);
-
-impl Percent {
-    /// Every call.
-    pub const ALL: Self = Self(10_000);
-
-    /// Whether this call belongs to the share; draws with different salts are independent.
-    fn covers(self, job: JobId, salt: u64) -> bool {
-        let number = job.as_u128();
-        // The finish of SplitMix64, which spreads each bit over all others.
-        let mut mixed = (number >> 64) as u64 ^ number as u64 ^ salt;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % u64::from(Self::ALL.0) < u64::from(self.0)
-    }
-
-    /// The share of a whole: 0 to 1.
-    pub fn fraction(self) -> f64 {
-        f64::from(self.0) / f64::from(Self::ALL.0)
-    }
-}
-
-/// `10%`, `0.5%`.
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", f64::from(self.0) / 100.0)
-    }
-}
-
-impl FromStr for Percent {
-    type Err = RolloutError;
-
-    fn from_str(text: &str) -> Result<Self, RolloutError> {
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let share = text.strip_suffix('%').and_then(|number| {
-            let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-            let fits = digits(whole) && digits(part) && (1..=2).contains(&part.len());
-            let part: u16 = format!("{part:0<2}").parse().ok().filter(|_| fits)?;
-            whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(part)
-        });
-        share.filter(|share| *share <= Self::ALL.0).map(Self).ok_or(RolloutError::Share)
-    }
-}
+const SHADOW: u64 = 0x7368_6164_6f77_0001;
+/// The most pairs of a function and its shadow.
+pub(super) const PAIRS: usize = 16;
 
 /// `fib@2:10%`: so many of the calls without a version go to this one, and the others to the highest
 /// live version below it.
@@ -83,6 +40,32 @@ impl FromStr for Promotion {
     }
 }
 
+/// `fib@1=fib@2:5%`: so many of the calls of the one also run as the other, its shadow. Both may have
+/// another name: the arguments should fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// The function that is called.
+    pub live: Address,
+    /// The function that its calls also run as.
+    pub shadow: Address,
+    /// How many of them.
+    pub share: Percent,
+}
+
+impl FromStr for Shadow {
+    type Err = RolloutError;
+
+    fn from_str(text: &str) -> Result<Self, RolloutError> {
+        let (pair, share) = match text.split_once(':') {
+            Some((pair, share)) => (pair, share.parse()?),
+            None => (text, Percent::ALL),
+        };
+        let (live, shadow) = pair.split_once('=').ok_or(RolloutError::Shadow)?;
+        let function = |text: &str| text.parse().map_err(|_| RolloutError::Shadow);
+        Ok(Self { live: function(live)?, shadow: function(shadow)?, share })
+    }
+}
+
 /// Why a setting cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RolloutError {
@@ -91,27 +74,44 @@ pub enum RolloutError {
         "a promotion is a function with its version and a share, like fib@2:10%, or fib@2 for 100%"
     )]
     Promotion,
+    /// It is not a function and its shadow.
+    #[error(
+        "a shadow is two functions with their versions and a share, like fib@1=fib@2:5%, or \
+         fib@1=fib@2 for 100%"
+    )]
+    Shadow,
     /// It is not a share.
     #[error("a share is 0% to 100%, with two decimals at most, like 10% or 0.5%")]
     Share,
     /// Two promotions are of one name.
     #[error("{0} has two promotions, and can have one")]
     Twice(String),
+    /// A function is its own shadow.
+    #[error("{0} cannot be its own shadow")]
+    Own(Address),
+    /// A function has the same shadow twice.
+    #[error("{0} is a shadow of {1} twice")]
+    SamePair(Address, Address),
+    /// There are too many shadows.
+    #[error("there are at most {PAIRS} shadows")]
+    TooMany,
 }
 
 /// How calls move to new versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rollout {
     promotions: BTreeMap<String, Promotion>,
+    shadows: Vec<Shadow>,
 }
 
 impl Rollout {
-    /// With these promotions.
+    /// With these promotions and shadows.
     ///
     /// # Errors
     ///
-    /// Fails if two promotions are of the same name.
-    pub fn new(promotions: Vec<Promotion>) -> Result<Self, RolloutError> {
+    /// Fails if two promotions are of the same name, two shadows are the same, a function is its own
+    /// shadow, or there are more than 16 shadows.
+    pub fn new(promotions: Vec<Promotion>, shadows: Vec<Shadow>) -> Result<Self, RolloutError> {
         let mut rollout = Self::default();
         for promotion in promotions {
             let name = promotion.function.name().to_owned();
@@ -119,7 +119,32 @@ impl Rollout {
                 return Err(RolloutError::Twice(name));
             }
         }
+        if shadows.len() > PAIRS {
+            return Err(RolloutError::TooMany);
+        }
+        for pair in shadows {
+            let is_same = |it: &Shadow| (&it.live, &it.shadow) == (&pair.live, &pair.shadow);
+            if pair.live == pair.shadow {
+                return Err(RolloutError::Own(pair.live));
+            }
+            if rollout.shadows.iter().any(is_same) {
+                return Err(RolloutError::SamePair(pair.shadow, pair.live));
+            }
+            rollout.shadows.push(pair);
+        }
         Ok(rollout)
+    }
+
+    /// The functions and their shadows; the number of a pair is its place here.
+    pub fn shadows(&self) -> &[Shadow] {
+        &self.shadows
+    }
+
+    /// The numbers of the pairs as whose shadow this call also runs.
+    pub(super) fn drawn(&self, live: &Address, job: JobId) -> impl Iterator<Item = usize> {
+        let pairs = self.shadows.iter().enumerate().filter(move |(_, it)| it.live == *live);
+        let drawn = pairs.filter(move |(pair, it)| it.share.covers(job, SHADOW + *pair as u64));
+        drawn.map(|(pair, _)| pair)
     }
 
     /// The highest version that a call without one may go to, if that is limited.
@@ -167,12 +192,10 @@ mod tests {
 
     #[test]
     fn promotions_are_read_as_they_are_written() {
-        for (text, share) in [("fib@2", 10_000), ("fib@2:10%", 1000), ("fib@2:0.05%", 5)] {
+        for (text, share) in [("fib@2", "100%"), ("fib@2:10%", "10%"), ("fib@2:0.05%", "0.05%")] {
             let promotion: Promotion = text.parse().unwrap();
-            assert_eq!(
-                (promotion.function.to_string().as_str(), promotion.share.0),
-                ("fib@2", share)
-            );
+            let read = (promotion.function.to_string(), promotion.share.to_string());
+            assert_eq!(read, ("fib@2".to_owned(), share.to_owned()));
         }
         for text in ["fib", "fib:10%", "Fib@2", "@2", "", "fib@2@3:1%"] {
             assert_eq!(text.parse::<Promotion>(), Err(RolloutError::Promotion), "{text}");
@@ -189,22 +212,34 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_promoted_once() {
-        let rollout =
-            |texts: &[&str]| Rollout::new(texts.iter().map(|text| text.parse().unwrap()).collect());
-        assert!(rollout(&["fib@2:10%", "primes@2"]).is_ok());
-        assert_eq!(rollout(&["fib@2", "fib@3"]), Err(RolloutError::Twice("fib".to_owned())));
+    fn shadows_are_read_as_they_are_written_and_make_sense() {
+        for (text, share) in [("fib@1=fib@2", "100%"), ("fib@1=quick.fib@1:5%", "5%")] {
+            let pair: Shadow = text.parse().unwrap();
+            let read = (pair.live.to_string(), pair.share.to_string());
+            assert_eq!(read, ("fib@1".to_owned(), share.to_owned()));
+        }
+        for text in ["fib@1", "fib@1=", "fib=fib@2:1%", "fib@1=fib:1%", "=fib@1", "a@1=b@1=c@1"] {
+            assert_eq!(text.parse::<Shadow>(), Err(RolloutError::Shadow), "{text}");
+        }
+        assert_eq!("fib@1=fib@2:5".parse::<Shadow>(), Err(RolloutError::Share));
+        let rollout = |texts: &[&str]| {
+            Rollout::new(vec![], texts.iter().map(|text| text.parse().unwrap()).collect())
+        };
+        assert!(rollout(&["a@1=b@1", "a@1=b@2", "c@1=b@1", "b@1=a@1"]).is_ok());
+        let [a, b] = ["a@1", "b@1"].map(|text| text.parse::<Address>().unwrap());
+        assert_eq!(rollout(&["a@1=a@1"]), Err(RolloutError::Own(a.clone())));
+        assert_eq!(rollout(&["a@1=b@1", "a@1=b@1:5%"]), Err(RolloutError::SamePair(b, a)));
+        let many: Vec<String> = (0..17).map(|version| format!("a@1=b@{version}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(rollout(&many), Err(RolloutError::TooMany));
     }
 
     #[test]
-    fn a_share_is_about_as_large_as_it_says() {
-        let share = |percent: u16, salt| {
-            let covered =
-                |number: &u128| Percent(percent * 100).covers(JobId::from_u128(*number), salt);
-            (0..10_000).filter(covered).count()
+    fn a_name_is_promoted_once() {
+        let rollout = |texts: &[&str]| {
+            Rollout::new(texts.iter().map(|text| text.parse().unwrap()).collect(), vec![])
         };
-        assert_eq!((share(0, 1), share(100, 1)), (0, 10_000));
-        assert_eq!(share(10, 1), 1042, "as docs/PURITY.md says");
-        assert!((4800..5200).contains(&share(50, 2)), "{}", share(50, 2));
+        assert!(rollout(&["fib@2:10%", "primes@2"]).is_ok());
+        assert_eq!(rollout(&["fib@2", "fib@3"]), Err(RolloutError::Twice("fib".to_owned())));
     }
 }

@@ -18,6 +18,7 @@ mod progress;
 mod reach;
 mod relief;
 mod rollout;
+mod shadowing;
 mod shares;
 mod sharing;
 mod sweeps;

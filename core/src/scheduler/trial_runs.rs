@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use simple_dist_protocol::limits::LIST_WORK;
+use simple_dist_protocol::limits::{LIST_WORK, TIMEOUT_MAX};
 use simple_dist_protocol::message::{Answer, End, Ended, Placement};
 use simple_dist_protocol::{PoolId, WorkerId};
 
@@ -23,11 +23,14 @@ const LOOKS: usize = 4;
 /// the least.
 const LONGER: u32 = 4;
 const LEAST: Duration = Duration::from_secs(1);
+/// The least of a shadow: by then a worker that it has ended is known to be lost.
+const SHADOW_LEAST: Duration = Duration::from_secs(5);
 
 /// What a trial's run has answered.
 pub(super) struct Tried {
     pub(super) answer: Answer,
     pub(super) worker: WorkerId,
+    pub(super) took: Duration,
 }
 
 impl Core {
@@ -36,12 +39,24 @@ impl Core {
         if !self.leadership.may_act || self.leadership.leading().is_none() {
             return;
         }
+        self.make_way();
         for _ in 0..LOOKS.min(self.trials.waiting()) {
             let Some((since, trial)) = self.trials.next() else { return };
             match self.pool_for_trial(&trial) {
                 Some(pool) => self.place_trial(trial, pool),
                 None => self.trials.wait(since, trial),
             }
+        }
+    }
+
+    /// Gives up the trials of pools that have more to do than slots: something waits behind them.
+    fn make_way(&mut self) {
+        let is_full = |pool: PoolId| {
+            self.fleet.pools.get(&pool).is_some_and(|pool| pool.load() > pool.slots as usize)
+        };
+        for key in self.trials.give_up(is_full) {
+            self.fleet.orphans.end_all(key);
+            self.cancel_orphans();
         }
     }
 
@@ -62,7 +77,8 @@ impl Core {
         let Some(function) = self.fleet.functions.find(&trial.function) else { return };
         let key = self.trials.next_key(term);
         let (id, attempt) = (Key::of(&key), attempt(term));
-        let limit = (trial.took * LONGER).max(LEAST);
+        let least = if trial.is_shadow() { SHADOW_LEAST } else { LEAST };
+        let limit = (trial.took * LONGER).max(least);
         let way = self.fleet.pools.get(&pool).map(Pool::round_trip).unwrap_or_default();
         let until = self.now + limit + way + self.leadership.round_trip();
         self.fleet.add_trial((id, attempt), (key.user.clone(), function), pool, self.now);
@@ -95,23 +111,31 @@ impl Core {
             None if is_cancelled => {}
             None => self.outbox.ignore(IgnoreReason::Late),
         }
+        let was_given_up = self.trials.is_given_up(&id);
+        let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
         if let Some((trial, _)) = self.trials.take(&id) {
             match ended.end {
                 End::Answer(answer @ (Answer::Value(_) | Answer::Failed { .. })) => {
-                    self.tried(trial, Tried { answer, worker });
+                    self.tried(trial, Tried { answer, worker, took });
+                }
+                End::Answer(Answer::Expired | Answer::Cancelled) if was_given_up => {
+                    self.untried(trial, TrialStep::Skipped);
                 }
                 End::Answer(Answer::Expired | Answer::Cancelled) => {
                     self.untried(trial, TrialStep::Expired);
                 }
                 End::Answer(
-                    Answer::Panicked { .. }
-                    | Answer::Poisoned { .. }
-                    | Answer::NotServed
+                    answer @ (Answer::Panicked { .. }
                     | Answer::BadArguments { .. }
-                    | Answer::TooLarge { .. }
-                    | Answer::Busy,
-                )
+                    | Answer::TooLarge { .. }),
+                ) => match trial.purpose {
+                    Purpose::Check(_) => self.blame_trial(trial),
+                    Purpose::Shadow(_) => self.tried(trial, Tried { answer, worker, took }),
+                },
+                End::Answer(Answer::Poisoned { .. } | Answer::NotServed | Answer::Busy)
                 | End::Crashed(_) => self.blame_trial(trial),
+                // It may have ended the worker that had it first.
+                End::Returned { willing: false } if trial.is_shadow() => self.blame_trial(trial),
                 End::Returned { .. } => self.untried(trial, TrialStep::Skipped),
             }
         }
@@ -152,6 +176,7 @@ impl Core {
     fn tried(&mut self, trial: Trial, tried: Tried) {
         match trial.purpose {
             Purpose::Check(check) => self.checked(*check, tried),
+            Purpose::Shadow(shadowed) => self.shadowed(*shadowed, trial.args, tried),
         }
     }
 
@@ -160,6 +185,7 @@ impl Core {
         self.outbox.emit(Fact::Trial(why));
         match trial.purpose {
             Purpose::Check(_) => {}
+            Purpose::Shadow(shadowed) => self.unshadowed(*shadowed, why),
         }
     }
 

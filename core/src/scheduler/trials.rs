@@ -14,6 +14,7 @@ use simple_dist_protocol::{Address, Attempt, CallDigest, JobKey, PoolId, Term, W
 use super::cross_check::Check;
 use super::fleet::orphans::OrphanId;
 use super::ids::Key;
+use super::shadowing::Shadowed;
 
 /// The most trials at once, and the most bytes of what they keep.
 const MOST: (usize, usize) = (64, 16 * 1024 * 1024);
@@ -41,6 +42,8 @@ pub(crate) struct Trial {
 pub(crate) enum Purpose {
     /// Its answer is compared with that of the call's own run.
     Check(Box<Check>),
+    /// Its answer is compared with that of the call's own run, of another version.
+    Shadow(Box<Shadowed>),
 }
 
 /// A trial in a pool's queue or a slot.
@@ -52,6 +55,8 @@ struct Placed {
     until: Duration,
     /// Since when its attempt is neither in a queue nor in a slot.
     gone: Option<Duration>,
+    /// Whether its slot was wanted.
+    given_up: bool,
 }
 
 /// What is wrong with a trial.
@@ -79,8 +84,14 @@ impl Trial {
     fn bytes(&self) -> usize {
         let kept = match &self.purpose {
             Purpose::Check(check) => check.bytes(),
+            Purpose::Shadow(shadowed) => shadowed.bytes(),
         };
         self.args.len() + kept
+    }
+
+    /// Whether nobody knows yet how its function behaves.
+    pub(crate) fn is_shadow(&self) -> bool {
+        matches!(self.purpose, Purpose::Shadow(_))
     }
 
     fn call(&self) -> CallDigest {
@@ -119,6 +130,12 @@ impl Trials {
         self.waiting.len()
     }
 
+    /// Whether there is any for such a purpose.
+    pub(crate) fn has(&self, is_such: impl Fn(&Purpose) -> bool) -> bool {
+        let waiting = self.waiting.iter().map(|(_, trial)| trial);
+        waiting.chain(self.placed.values().map(|it| &it.trial)).any(|it| is_such(&it.purpose))
+    }
+
     /// The key of the next run.
     pub(crate) fn next_key(&mut self, term: Term) -> JobKey {
         self.made += 1;
@@ -128,7 +145,7 @@ impl Trials {
     /// A trial is sent to a pool.
     pub(crate) fn place(&mut self, id: OrphanId, trial: Trial, pool: PoolId, until: Duration) {
         self.bytes += trial.bytes();
-        self.placed.insert(id, Placed { trial, pool, until, gone: None });
+        self.placed.insert(id, Placed { trial, pool, until, gone: None, given_up: false });
     }
 
     /// Whether this attempt is a trial that goes on.
@@ -140,6 +157,7 @@ impl Trials {
     pub(crate) fn purpose(&self, id: &OrphanId) -> Option<&'static str> {
         self.placed.get(id).map(|placed| match placed.trial.purpose {
             Purpose::Check(_) => "check",
+            Purpose::Shadow(_) => "shadow",
         })
     }
 
@@ -174,6 +192,24 @@ impl Trials {
             .collect()
     }
 
+    /// Gives up the trials in these pools. They stay known until they have ended: one of them may have
+    /// ended its process.
+    pub(crate) fn give_up(&mut self, in_pool: impl Fn(PoolId) -> bool) -> Vec<Key> {
+        let goes_on = |placed: &Placed| !placed.given_up && in_pool(placed.pool);
+        let given_up = self.placed.iter_mut().filter(|(_, placed)| goes_on(placed));
+        given_up
+            .map(|(id, placed)| {
+                placed.given_up = true;
+                id.0
+            })
+            .collect()
+    }
+
+    /// Whether this attempt is a trial that was given up.
+    pub(crate) fn is_given_up(&self, id: &OrphanId) -> bool {
+        self.placed.get(id).is_some_and(|placed| placed.given_up)
+    }
+
     /// The trials that are over by now, each with its attempt. `is_there` tells whether that is in a
     /// queue or a slot.
     pub(crate) fn overdue(
@@ -191,7 +227,7 @@ impl Trials {
             if placed.gone.is_some_and(|since| now.saturating_sub(since) >= ANSWER) {
                 ids.push((*id, Overdue::Gone));
             } else if now >= placed.until {
-                ids.push((*id, Overdue::Running));
+                ids.push((*id, if placed.given_up { Overdue::Waiting } else { Overdue::Running }));
             }
         }
         for (id, why) in ids {

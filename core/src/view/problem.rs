@@ -74,6 +74,8 @@ pub enum ProblemKind {
     Abandoned,
     /// Functions served in more than one version.
     Skew,
+    /// A function's shadow is compared no more.
+    ShadowStopped,
     /// The job counts do not add up.
     Books,
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Broker, Distributor, Function, JobCounts, Memo, Problem, Sample, Totals, View};
+use super::{
+    Broker, Distributor, Function, JobCounts, Memo, Problem, Sample, Shadow, Totals, View,
+};
 
 /// The state of the service at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +28,9 @@ pub struct Status {
     /// The kept answers of functions whose workers have them kept.
     #[serde(default)]
     pub memo: Memo,
+    /// The functions whose calls also run as another one, and how both compare.
+    #[serde(default)]
+    pub shadows: Vec<Shadow>,
     /// The lengths of the lists in the view.
     pub counts: Counts,
     /// One sample for each of the last 120 seconds, newest last.
@@ -59,6 +64,7 @@ impl From<&View> for Status {
             problems: view.problems.clone(),
             totals: view.totals.clone(),
             memo: view.memo,
+            shadows: view.shadows.clone(),
             counts: Counts {
                 workers: view.workers.len(),
                 functions: view.functions.len(),

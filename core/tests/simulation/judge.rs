@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use simple_dist_core::caller::{CallEnd, CallError, Ended, Fallback, Ran, Reason};
 use simple_dist_core::scheduler::{Counters, Sharing};
+use simple_dist_core::worker::Work;
 use simple_dist_protocol::limits::STRIKES;
 use simple_dist_protocol::message::Marks;
 use simple_dist_protocol::{JobId, MemoPolicy};
@@ -42,6 +43,12 @@ pub(crate) struct Judge {
     pub(crate) moved: u64,
     /// How many were answered by kept answers.
     pub(crate) remembered: u64,
+    /// How many runs the distributors made for nobody.
+    pub(crate) tried: u64,
+    /// Whether shadows kill their process, how many have, and how many distributors began.
+    shadow_kills: bool,
+    shadow_deaths: u32,
+    pub(crate) lives: u32,
     /// Clients with the same one share runs and answers.
     logins: BTreeMap<Who, usize>,
     /// How long answers may be kept.
@@ -99,6 +106,10 @@ impl Judge {
             hedged: 0,
             moved: 0,
             remembered: 0,
+            tried: 0,
+            shadow_kills: script.shadow_kills,
+            shadow_deaths: 0,
+            lives: 0,
             cases: BTreeMap::new(),
             terms: 0,
             lost: 0,
@@ -149,6 +160,7 @@ impl Judge {
         self.hedged = self.hedged.max(books.hedges);
         self.moved = self.moved.max(books.moved);
         self.remembered = self.remembered.max(books.memo);
+        self.tried = self.tried.max(books.trials);
         self.lost = self.lost.max(u32::try_from(books.lost).unwrap_or(u32::MAX));
         self.demand(books.balance(), || format!("the books do not balance: {books:?}"));
     }
@@ -181,6 +193,35 @@ impl Judge {
 
     pub(crate) fn span(&self, id: JobId) -> Duration {
         self.cases[&id].call.span
+    }
+
+    /// What becomes of a run at a worker, and its value.
+    pub(crate) fn outcome(&mut self, work: &Work) -> (Kind, Bytes) {
+        if !work.key.is_trial() {
+            return (self.kind(work.key.id), self.value(work.key.id));
+        }
+        let (name, argument) = (work.function.name(), String::from_utf8_lossy(&work.args));
+        let is_shadow = name == "shadow";
+        let value = format!("{} {argument}", if is_shadow { "short" } else { name });
+        if !(is_shadow && self.shadow_kills) {
+            return (Kind::Calm, value.into());
+        }
+        self.shadow_deaths += 1;
+        // One that a distributor does not hear of, since its term is over, may be followed by another.
+        let (deaths, most) = (self.shadow_deaths, self.lives + self.terms);
+        self.demand(deaths <= most, || format!("a shadow kills its {deaths}th process"));
+        (Kind::Killer, value.into())
+    }
+
+    /// A worker starts a run that nobody waits for; returns how long it takes.
+    pub(crate) fn tries(&mut self, work: &Work) -> Duration {
+        let equal =
+            |case: &&Case| case.runs > 0 && case.call.argument.to_string().as_bytes() == work.args;
+        let call = self.cases.values().find(equal).map(|case| (case.call.kind, case.call.span));
+        let (key, function) = (&work.key, &work.function);
+        let fine = call.is_some_and(|(kind, _)| !kind.kills());
+        self.demand(fine, || format!("{key} is no call of {function} that has ended well"));
+        call.map_or(Duration::ZERO, |(_, span)| span)
     }
 
     /// What the job's function returns.
@@ -237,13 +278,15 @@ impl Judge {
 
     /// Allows one more run.
     pub(crate) fn allow_one_more(&mut self, id: JobId) {
-        self.case(id).extra += 1;
+        // Of a run for nobody there is one, whatever happens.
+        self.cases.get_mut(&id).into_iter().for_each(|case| case.extra += 1);
     }
 
     pub(crate) fn handed_back(&mut self, id: JobId) {
         let beside = self.beside;
-        if self.is_calm() {
-            let case = self.case(id);
+        if self.is_calm()
+            && let Some(case) = self.cases.get_mut(&id)
+        {
             case.handed_back += 1;
             // A second attempt may have come to a slot that was only lent.
             let most = HANDED_BACK + if beside { BESIDE } else { 0 };

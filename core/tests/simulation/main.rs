@@ -63,7 +63,7 @@ fn the_guarantees_hold_under_any_faults() {
     };
     let next = AtomicU64::new(0);
     let (innocents, taken_back) = (AtomicU32::new(0), AtomicU32::new(0));
-    let [hedged, moved, remembered] = [(); 3].map(|()| AtomicU64::new(0));
+    let [hedged, moved, remembered, tried] = [(); 4].map(|()| AtomicU64::new(0));
     let failed: Mutex<Option<u64>> = Mutex::new(None);
     // A machine that panics has failed like any other; its seed is replayed for the report.
     let hook = std::panic::take_hook();
@@ -84,6 +84,7 @@ fn the_guarantees_hold_under_any_faults() {
                             hedged.fetch_add(judge.hedged, Ordering::Relaxed);
                             moved.fetch_add(judge.moved, Ordering::Relaxed);
                             remembered.fetch_add(judge.remembered, Ordering::Relaxed);
+                            tried.fetch_add(judge.tried, Ordering::Relaxed);
                         }
                         Err(_) => _ = failed.lock().unwrap().get_or_insert(seed),
                     }
@@ -99,16 +100,18 @@ fn the_guarantees_hold_under_any_faults() {
         panic!("seed {seed} failed: SIMULATION_SEED={seed} tells what happened");
     }
     let (innocents, taken_back) = (innocents.into_inner(), taken_back.into_inner());
-    let [hedged, moved, remembered] = [hedged, moved, remembered].map(AtomicU64::into_inner);
+    let [hedged, moved, remembered, tried] =
+        [hedged, moved, remembered, tried].map(AtomicU64::into_inner);
     eprintln!(
         "{count} seeds played, {innocents} innocent jobs poisoned, {taken_back} taken back, \
-         {hedged} hedged, {moved} moved, {remembered} remembered"
+         {hedged} hedged, {moved} moved, {remembered} remembered, {tried} tried"
     );
     assert!(u64::from(taken_back) >= count / 10, "callers took {taken_back} jobs back");
     assert!(u64::from(innocents) <= 1 + count / 100, "{innocents} innocent jobs were poisoned");
     assert!(hedged >= count, "only {hedged} jobs were hedged");
     assert!(moved >= count / 20, "only {moved} jobs were moved");
     assert!(remembered >= count, "only {remembered} jobs were answered from the memo");
+    assert!(tried >= count, "only {tried} calls also ran for nobody");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use simple_dist_core::caller::Fallback;
-use simple_dist_core::scheduler::{Hedging, Sharing};
+use simple_dist_core::scheduler::{Hedging, Rollout, Sharing};
 use simple_dist_protocol::{JobId, MemoPolicy};
 
 use crate::broker::{Left, Trouble};
@@ -30,10 +30,14 @@ const HEDGING: u64 = 0x004e_d9e5;
 const RELIEF: u64 = 0x03e1_1ef0;
 const SHARING: u64 = 0x5a_1e;
 const MEMO: u64 = 0x003e_3055;
+const ROLLOUT: u64 = 0x0110_7007;
 
 /// The functions of each pool.
-pub(crate) const POOLS: [&[&str]; 3] =
-    [&["mixed@1", "short@1"], &["long@1", "mixed@1"], &["long@1", "short@1", "short@2"]];
+pub(crate) const POOLS: [&[&str]; 3] = [
+    &["mixed@1", "shadow@1", "short@1"],
+    &["long@1", "mixed@1"],
+    &["long@1", "short@1", "short@2"],
+];
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -55,6 +59,10 @@ pub(crate) struct Script {
     pub(crate) sharing: Sharing,
     /// How long answers are kept, and in how many bytes, if they are.
     pub(crate) memo: Option<MemoPolicy>,
+    /// In half of the seeds calls also run as others, in half those without a version are divided.
+    pub(crate) rollout: Rollout,
+    /// Whether what runs as the shadow of `short@1` kills its process.
+    pub(crate) shadow_kills: bool,
     /// The user and the local slots of each client.
     pub(crate) clients: Vec<(usize, usize)>,
     pub(crate) actions: Vec<(Duration, Action)>,
@@ -183,6 +191,8 @@ impl Script {
             declare: vec![],
             sharing: Sharing::All,
             memo: None,
+            rollout: Rollout::default(),
+            shadow_kills: false,
             clients: (0..2 + random.place(2)).map(|at| (at % 2, 1 + random.place(2))).collect(),
             actions: vec![],
         };
@@ -215,6 +225,7 @@ impl Script {
         script.relief = Random(seed ^ RELIEF).once_in(2);
         script.share(&mut Random(seed ^ SHARING));
         script.keep(&mut Random(seed ^ MEMO));
+        script.roll_out(&mut Random(seed ^ ROLLOUT));
         script.actions.sort_by_key(|(at, _)| *at);
         script
     }
@@ -264,6 +275,17 @@ impl Script {
             let ttl = random.within(span);
             self.memo = Some(MemoPolicy { ttl, bytes: random.pick(&[1200, 1 << 20]) });
         }
+    }
+
+    /// The one of the shadows always says the same, the other never.
+    fn roll_out(&mut self, random: &mut Random) {
+        let promotions: &[&str] = if random.once_in(2) { &["short@2:50%"] } else { &[] };
+        let shadows: &[&str] =
+            if random.once_in(2) { &["short@1=shadow@1", "mixed@1=long@1:50%"] } else { &[] };
+        let promotions = promotions.iter().map(|text| text.parse().unwrap()).collect();
+        let shadows = shadows.iter().map(|text| text.parse().unwrap()).collect();
+        self.rollout = Rollout::new(promotions, shadows).unwrap();
+        self.shadow_kills = random.once_in(4);
     }
 
     /// Some calls wait outages out, some have a deadline.

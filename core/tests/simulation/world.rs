@@ -248,12 +248,14 @@ impl World {
         self.ids += 1;
         let (distributors, workers) = (self.script.distributors, self.script.workers.len());
         if who < distributors {
+            self.judge.lives += 1;
             // Some two answers of each function, or all.
             let memo = self.script.memo.map_or(0, |memo| 2 * memo.bytes as usize);
             return Machine::Distributor(Box::new(Distributor::new(
                 self.ids,
                 (self.script.hedging, self.script.relief),
                 (self.script.sharing, memo),
+                self.script.rollout.clone(),
             )));
         }
         if who < distributors + workers {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shadows;
 use crate::view::format::{count, many, time_of_day};
 use crate::view::{Action, Memo, Phase, View};
 
@@ -14,6 +15,8 @@ pub(super) struct Footer {
     pub(super) refused: Option<String>,
     /// Jobs placed again beside an attempt that went on, if there were any.
     pub(super) again: Option<String>,
+    /// How functions and their shadows compare.
+    pub(super) shadows: Vec<String>,
     /// What an operator did last.
     pub(super) acted: Option<String>,
     pub(super) distributor: String,
@@ -48,6 +51,7 @@ impl Footer {
             balance: books.balance(),
             refused: (refused > 0).then(|| format!("refused: {}", count(refused))),
             again: again(&books.events, &view.memo),
+            shadows: view.shadows.iter().map(shadows::line).collect(),
             acted: view.actions.first().map(acted),
             distributor: view.distributor.id.short(),
             version: view.distributor.version.clone(),

@@ -14,6 +14,7 @@ use super::colour::Colours;
 use super::failures::Failures;
 use super::functions::{self, FunctionRow};
 use super::jobs::{self, Ended};
+use super::shadows::{self, ExampleRow, ShadowRow};
 use super::tiles::{self, Tile};
 use super::{Frame, Page, Visitor, html};
 use crate::view::format::{count, many};
@@ -36,6 +37,8 @@ struct FunctionPage<'a> {
     buttons: bool,
     functions: Vec<FunctionRow>,
     more: Option<String>,
+    shadows: Vec<ShadowRow>,
+    differing: Vec<ExampleRow>,
     failed: Ended,
     slowest: Ended,
     callers: Vec<Caller>,
@@ -69,6 +72,7 @@ pub(super) async fn page(
         own.iter().copied().filter(|job| job.ran.is_some()).collect();
     slowest.sort_by_key(|job| Reverse(job.ran.map(|ran| (ran.0 * 1e6) as u64)));
     let failed = own.iter().copied().filter(|job| job.is_failed()).collect();
+    let (shadows, differing) = shadows::of_function(&view, &name, &colours);
     let list = |jobs: Vec<&RecentJob>| jobs::listed(&view, jobs, JOBS, &colours);
     html(
         &page.base,
@@ -82,6 +86,8 @@ pub(super) async fn page(
             failures: Failures::of_function(&view, &name, &colours),
             functions: functions::rows(&versions(&view, &name), &view, &colours),
             more: None,
+            shadows,
+            differing,
             failed: list(failed),
             slowest: list(slowest),
             callers: callers(&own),

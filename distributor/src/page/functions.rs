@@ -20,7 +20,7 @@ pub(super) struct FunctionRow {
     pub(super) unserved: Option<&'static str>,
     /// The versions served, if more than one.
     pub(super) skew: Option<String>,
-    /// `10% of calls without a version`, of those.
+    /// `10 % of calls without a version`, of those.
     pub(super) unversioned: Option<String>,
     pub(super) queued: String,
     pub(super) running: String,

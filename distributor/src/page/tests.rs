@@ -617,4 +617,11 @@ async fn the_page_of_a_function_has_its_versions_failures_slowest_jobs_and_calle
     assert!(!page.contains("fib@1") && !page.contains("primes@1"), "nothing of others");
     let versions = fixture.get("/functions/sleep@1").await;
     assert!(versions.contains("href=\"/functions/sleep%402\""));
+    assert!(versions.contains("10 % of calls without a version"));
+    assert!(!page.contains("Shadow versions") && versions.contains("Shadow versions"));
+    for text in ["5.0 % of the calls", "1,190", "412 ms / 207 ms", "value 1499", "&#60;b&#62;"] {
+        assert!(versions.contains(text), "{text}: {versions}");
+    }
+    assert!(page.contains("sleep@2 as the shadow of sleep@1: 1,190 equal, 14 differ, 1 failed"));
+    assert!(!versions.contains("stopped:"));
 }

@@ -26,6 +26,7 @@ pub(crate) fn diagnose(view: &View) -> Vec<Problem> {
         .chain(abandoned(view))
         .chain(refused(view))
         .chain(turned_away(view))
+        .chain(shadows_stopped(view))
         .chain((!view.books.balance()).then(unbalanced))
         .collect();
     // The sort is stable: problems of equal severity keep this order.
@@ -287,6 +288,21 @@ fn turned_away(view: &View) -> Option<Problem> {
     (!said.is_empty()).then(|| {
         Problem::new(ProblemKind::TurnedAway, Severity::Warning, "A limit is reached.")
             .saying(format!("A limit is reached: {}.", said.join("; ")))
+    })
+}
+
+fn shadows_stopped(view: &View) -> Option<Problem> {
+    let stopped = view.shadows.iter().filter(|it| it.stopped.is_some());
+    let names: Vec<Arc<str>> = stopped.map(|it| Arc::clone(&it.shadow)).collect();
+    let headline = "A shadow version is stopped.";
+    (!names.is_empty()).then(|| {
+        Problem::new(ProblemKind::ShadowStopped, Severity::Warning, headline)
+            .saying(format!(
+                "{} runs as a shadow no more: a run ended its process or was lost with its worker, or \
+                 several took much longer than the calls' own.",
+                list(&names)
+            ))
+            .about(names)
     })
 }
 

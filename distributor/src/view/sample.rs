@@ -147,7 +147,7 @@ pub(crate) fn lost(unix_ms: u64) -> View {
     view
 }
 
-/// Busy, with a function that is called but not served, and one in two versions.
+/// Busy, with a function that is called but not served, and one in two versions, which are compared.
 pub(crate) fn unserved(unix_ms: u64) -> View {
     let mut view = busy(unix_ms);
     let mut render = function("render@3");
@@ -163,8 +163,11 @@ pub(crate) fn unserved(unix_ms: u64) -> View {
     newer.workers = 1;
     for function in view.functions.iter_mut().filter(|function| &*function.name == "sleep@1") {
         function.versions = vec![1, 2];
+        function.unversioned = 0.9;
     }
     newer.versions = vec![1, 2];
+    newer.unversioned = 0.1;
+    view.shadows = vec![shadow("sleep@1", "sleep@2", unix_ms)];
     view.functions.push(newer);
     view.functions.sort_by(|one, two| one.name.cmp(&two.name));
     view.totals.local_share = 0.06;

@@ -19,7 +19,7 @@ use self::text::Text;
 use super::middleware::unix_time;
 use crate::counters;
 use crate::handle::Handle;
-use crate::view::{Distribution, Function, Phase, Saved, View, WorkerState};
+use crate::view::{Distribution, Function, Phase, Saved, Shadow, View, WorkerState};
 use crate::wire::decode::DecodeError;
 
 /// The most functions with separate samples: the first by name.
@@ -59,6 +59,7 @@ fn show(text: &mut Text, view: &View) {
     books(text, view);
     workers(text, view);
     functions(text, &bounded(&view.functions));
+    shadows(text, &view.shadows);
     counted(text);
 }
 
@@ -335,6 +336,33 @@ fn merged<'a>(all: impl Iterator<Item = &'a Distribution>) -> Distribution {
 
 fn flag(holds: bool) -> f64 {
     f64::from(u8::from(holds))
+}
+
+/// Functions and their shadows, of which there are few.
+fn shadows(text: &mut Text, shadows: &[Shadow]) {
+    const RUNS: &str = "simple_dist_shadow_runs_total";
+    const STOPPED: &str = "simple_dist_shadow_stopped";
+    type Number = fn(&Shadow) -> u64;
+    let results: [(_, Number); 6] = [
+        ("equal", |it| it.equal),
+        ("differ", |it| it.differ),
+        ("failed", |it| it.failed),
+        ("expired", |it| it.expired),
+        ("lost", |it| it.lost),
+        ("skipped", |it| it.skipped),
+    ];
+    text.family(RUNS, "counter", "Runs of calls as the shadow of their function");
+    for shadow in shadows {
+        for (result, number) in results {
+            let labels = [("live", &*shadow.live), ("shadow", &*shadow.shadow), ("result", result)];
+            text.sample(RUNS, &labels, number(shadow) as f64);
+        }
+    }
+    text.family(STOPPED, "gauge", "1 if a shadow was stopped");
+    for shadow in shadows {
+        let labels = [("live", &*shadow.live), ("shadow", &*shadow.shadow)];
+        text.sample(STOPPED, &labels, flag(shadow.stopped.is_some()));
+    }
 }
 
 /// The process's memory, from Linux.

@@ -147,6 +147,22 @@ pub(super) fn detail(answer: &Answer) -> Option<String> {
     }
 }
 
+/// Where a function panicked.
+pub(super) fn location(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Panicked { location, .. } => location.clone(),
+        Answer::Value(_)
+        | Answer::Failed { .. }
+        | Answer::Poisoned { .. }
+        | Answer::NotServed
+        | Answer::BadArguments { .. }
+        | Answer::TooLarge { .. }
+        | Answer::Busy
+        | Answer::Cancelled
+        | Answer::Expired => None,
+    }
+}
+
 /// The processes that a poisoned job ended.
 pub(super) fn crashes(answer: &Answer) -> Vec<CrashReport> {
     match answer {

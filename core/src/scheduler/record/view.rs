@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::view::{Client, Memo, Phase, Pool, Sample, Seconds, Totals, View};
+use crate::view::{Client, Memo, Phase, Pool, Sample, Seconds, Shadow, ShadowStop, Totals, View};
 
 use crate::scheduler::Core;
+use crate::scheduler::rollout::Shadow as Pair;
+use crate::scheduler::shadowing::Stop;
 
 use super::Record;
 use super::histogram::Histogram;
@@ -49,6 +51,7 @@ impl Viewer<'_> {
             workers,
             functions: self.functions(&waiting),
             memo: self.memo(),
+            shadows: self.shadows(unix_now),
             pools: self.pools(),
             clients: self.clients(),
             turned_away: self.record.refusals.view(now),
@@ -70,6 +73,24 @@ impl Viewer<'_> {
         let (memo, most) = (&self.core.memo, self.core.config.memo);
         let (answers, bytes, evicted) = (memo.answers(), memo.bytes, memo.evicted);
         Memo { answers: answers as u64, bytes: bytes as u64, most: most as u64, evicted }
+    }
+
+    fn shadows(&self, unix_now: Duration) -> Vec<Shadow> {
+        let functions = &self.core.fleet.functions;
+        let view = |(number, pair): (usize, &Pair)| {
+            let of = Shadow {
+                live: functions.name_of(&pair.live),
+                shadow: functions.name_of(&pair.shadow),
+                share: pair.share.fraction(),
+                stopped: self.core.shadows.stopped(number).map(|stop| match stop {
+                    Stop::Lost => ShadowStop::Lost,
+                    Stop::Slow => ShadowStop::Slow,
+                }),
+                ..Shadow::default()
+            };
+            self.record.shadows.view(number, of, (self.now, unix_now))
+        };
+        self.core.config.rollout.shadows().iter().enumerate().map(view).collect()
     }
 
     fn phase(&self) -> Phase {

@@ -6,7 +6,7 @@ use crate::scheduler::Rollout;
 /// A term of a scheduler with these promotions, that begins now.
 fn promoting(promotions: &[&str]) -> World {
     let promotions = promotions.iter().map(|text| text.parse().unwrap()).collect();
-    let rollout = Rollout::new(promotions).unwrap();
+    let rollout = Rollout::new(promotions, vec![]).unwrap();
     let mut world = World::new(Config { rollout, ..Config::new(US) });
     world.feed(Event::LinkUp);
     world.feed(Event::Leading { term: world.term });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use simple_dist_core::scheduler::{
-    Config, Effect, Event, Hedging, Scheduler, Sharing, TICK, Token, Via,
+    Config, Effect, Event, Hedging, Rollout, Scheduler, Sharing, TICK, Token, Via,
 };
 use simple_dist_protocol::limits::{LEADER_QUEUE_PREFETCH, LIST_JOBS};
 use simple_dist_protocol::message::{Deliveries, FromClient, FromWorker, Place};
@@ -41,10 +41,12 @@ impl Distributor {
         id: u128,
         (hedging, relief): (Hedging, bool),
         (sharing, memo): (Sharing, usize),
+        rollout: Rollout,
     ) -> Self {
         let id = DistributorId::from_u128(id);
+        let config = Config { hedging, relief, sharing, memo, rollout, ..Config::new(id) };
         Self {
-            scheduler: Scheduler::new(Config { hedging, relief, sharing, memo, ..Config::new(id) }),
+            scheduler: Scheduler::new(config),
             id,
             is_up: false,
             claiming: false,

@@ -217,7 +217,10 @@ impl Worker {
             thread.count += 1;
             thread.began = site.now;
             let run = thread.count;
-            thread.span = site.judge.begins(work.key.id);
+            thread.span = match work.key.is_trial() {
+                true => site.judge.tries(work),
+                false => site.judge.begins(work.key.id),
+            };
             (thread.lent, thread.is_called) = (false, false);
             let (span, calls) = (thread.span, self.calls && site.random.once_in(2));
             if calls {
@@ -267,17 +270,18 @@ impl Worker {
             return;
         }
         let Some(work) = thread.run.pop_front() else { return };
-        match site.judge.kind(work.key.id) {
+        let (kind, value) = site.judge.outcome(&work);
+        match kind {
             Kind::Wrecker => return site.act(Act::Die),
             Kind::Killer if !self.isolated => return site.act(Act::Die),
             Kind::Killer | Kind::Calm => {}
         }
         let took = site.now - thread.began;
         let number = work.number;
-        let end = if site.judge.kind(work.key.id).kills() {
+        let end = if kind.kills() {
             Event::Crashed { slot, number, crash: self.crash(work.attempt), took }
         } else {
-            let answer = Answer::Value(site.judge.value(work.key.id));
+            let answer = Answer::Value(value);
             Event::Ran { slot, number, answer, took }
         };
         self.tell(end, site);

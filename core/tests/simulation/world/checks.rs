@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simple_dist_core::view::Place;
+use simple_dist_core::view::{Place, Shadow};
 use simple_dist_protocol::Address;
 use simple_dist_protocol::message::WorkerState;
 
@@ -111,6 +111,15 @@ impl World {
                 Machine::Distributor(it) if it.scheduler.term().is_some() => {
                     leading += 1;
                     let now = self.now - process.began;
+                    let wrong = |it: &Shadow| match &*it.shadow {
+                        "shadow@1" => it.differ > 0,
+                        _ => it.equal > 0,
+                    };
+                    if let Some(wrong) =
+                        it.scheduler.view(now, now).shadows.iter().find(|it| wrong(it))
+                    {
+                        return Some(format!("it compares what is not of one call: {wrong:?}"));
+                    }
                     if it.scheduler.counters().under_way() > 0 {
                         return Some(format!("it leaks {:?}", it.scheduler.jobs(9, now)));
                     }

@@ -172,3 +172,19 @@ fn a_stale_view_is_its_own_problem() {
     assert_eq!(stale(Seconds(2.4)), None);
     assert!(stale(Seconds(12.0)).is_some_and(|problem| problem.blocks));
 }
+
+#[test]
+fn a_shadow_that_was_stopped_is_a_problem() {
+    use crate::view::ShadowStop;
+    let view = sample::unserved(NOW);
+    let stopped = with(sample::unserved, |view| {
+        view.shadows[0].stopped = Some(ShadowStop::Lost);
+    });
+    let is_there = |view: &View| diagnose(view).iter().any(|it| it.kind == Kind::ShadowStopped);
+    assert!(!is_there(&view) && is_there(&stopped));
+    says(
+        &stopped,
+        "sleep@2 runs as a shadow no more: a run ended its process or was lost with its worker, or \
+         several took much longer than the calls' own.",
+    );
+}

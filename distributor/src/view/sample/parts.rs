@@ -6,8 +6,8 @@ use simple_dist_protocol::{ClientId, JobId, PoolId, UserName, WorkerId};
 
 use super::super::{
     Bar, BarEnd, CancelledBy, Failure, Function, FunctionSample, HeldJob, JobCounts, JobEvent,
-    Lane, Percentiles, Progress, RecentEndings, RecentJob, Seconds, TimelineEntry, View, Worker,
-    WorkerState,
+    Lane, Percentiles, Progress, RecentEndings, RecentJob, Seconds, Shadow, ShadowExample,
+    TimelineEntry, View, Worker, WorkerState,
 };
 
 /// The functions of the samples: name, how long one runs in milliseconds.
@@ -272,4 +272,37 @@ pub(super) fn recent(unix_ms: u64) -> Vec<RecentJob> {
         }
     };
     (0..1000).map(|back| job(newest - back)).collect()
+}
+
+/// A function and its shadow, which differ at times.
+pub(super) fn shadow(live: &str, shadow: &str, unix_ms: u64) -> Shadow {
+    let example = |job: u128, arguments: &str, said: &str| ShadowExample {
+        job: job_id(job),
+        unix_ms,
+        arguments: Some(arguments.to_owned()),
+        live: format!("value {arguments}"),
+        shadow: said.to_owned(),
+    };
+    Shadow {
+        live: live.into(),
+        shadow: shadow.into(),
+        share: 0.05,
+        equal: 1190,
+        differ: 14,
+        failed: 1,
+        skipped: 33,
+        faster: 900,
+        slower: 12,
+        live_mean: Some(Seconds(0.412)),
+        shadow_mean: Some(Seconds(0.207)),
+        examples: vec![
+            example(1, "1500", "value 1499"),
+            example(
+                2,
+                "[\"<b>\"]",
+                "panicked: index out of bounds: the len is 3 but the index is 7",
+            ),
+        ],
+        ..Shadow::default()
+    }
 }
