@@ -59,6 +59,7 @@ impl Arguments {
     }
 
     /// What is known in MessagePack alone.
+    #[cfg(feature = "json")]
     pub(crate) fn written(bytes: Bytes) -> Self {
         match too_large(&bytes) {
             None => Self::Encoded(bytes),

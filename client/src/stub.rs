@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use simple_dist_core::caller::{LocalRun, Target};
-use simple_dist_protocol::{Address, Argument, Erased, Failure, Function, RunError, Selector};
+#[cfg(feature = "json")]
+use simple_dist_protocol::Erased;
+use simple_dist_protocol::{Address, Argument, Failure, Function, RunError, Selector};
 
 use crate::erased_value::{ErasedValue, drop_here};
 
@@ -53,6 +55,7 @@ impl Stub {
     }
 
     /// A function whose value and error are `Bytes` of MessagePack, as is its argument.
+    #[cfg(feature = "json")]
     pub(crate) fn erased(function: Erased) -> Self {
         let address = function.address().clone();
         let run = move |input| {
