@@ -90,10 +90,9 @@ impl Wire {
     }
 
     pub(crate) fn submit(&self, submission: &Submission, token: u64) -> Result<(), Full> {
-        let body = codec::encode(submission).expect("our own messages can be written");
         self.session.publish(Outgoing {
             route: Arc::clone(&self.submit),
-            body: body.into(),
+            body: codec::encode_message(submission),
             work: Duration::ZERO,
             token: Some(token),
             lane: Lane::Jobs,
@@ -122,10 +121,9 @@ impl Wire {
     }
 
     fn tell(&self, message: &FromClient) {
-        let body = codec::encode(message).expect("our own messages can be written");
         let told = self.session.publish(Outgoing {
             route: Arc::clone(&self.control),
-            body: body.into(),
+            body: codec::encode_message(message),
             work: Duration::ZERO,
             token: None,
             lane: Lane::Control,

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use simple_dist_link::{Lane, Outgoing, Route};
+use simple_dist_protocol::codec::{encode_message, envelope};
 use simple_dist_protocol::message::{Control, Deliveries, Delivery, Place, Placement, Presence};
 use simple_dist_protocol::topology::{Name, Topology};
-use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId, codec};
+use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId};
 
 use self::wills::Wills;
 use simple_dist_core::scheduler::{Origin, Token};
@@ -64,12 +64,12 @@ impl Wire {
         }
         let topology = &self.topology;
         let route = self.pools.entry((pool, term)).or_insert_with(|| {
-            let envelope = codec::envelope(&Place { term, jobs: Vec::new() });
+            let envelope = envelope(&Place { term, jobs: Vec::new() });
             Arc::new(to_queue(topology, topology.pool(pool).name, true, Some(envelope)))
         });
         Outgoing {
             route: Arc::clone(route),
-            body: write(placement),
+            body: encode_message(placement),
             work,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -89,13 +89,13 @@ impl Wire {
         }
         let topology = &self.topology;
         let route = self.clients.entry((to, term)).or_insert_with_key(|(to, term)| {
-            let envelope = codec::envelope(&Deliveries { term: *term, jobs: Vec::new() });
+            let envelope = envelope(&Deliveries { term: *term, jobs: Vec::new() });
             let queue = topology.client(&to.user, to.client, to.generation);
             Arc::new(to_queue(topology, queue.name, true, Some(envelope)))
         });
         Outgoing {
             route: Arc::clone(route),
-            body: write(delivery),
+            body: encode_message(delivery),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -107,7 +107,7 @@ impl Wire {
         let queue = self.topology.client(&to.user, to.client, to.generation);
         Outgoing {
             route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
-            body: write(&Deliveries { term, jobs: Vec::new() }),
+            body: encode_message(&Deliveries { term, jobs: Vec::new() }),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -126,7 +126,7 @@ impl Wire {
         let queue = self.topology.worker(user, worker, generation);
         Outgoing {
             route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
-            body: write(control),
+            body: encode_message(control),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Control,
@@ -143,12 +143,16 @@ impl Wire {
     ) -> Outgoing {
         let queue = self.topology.will(user, worker, generation);
         let route = to_queue(&self.topology, queue.name, false, None);
-        unconfirmed(&Arc::new(route), write(&self.wills.write(worker, generation)), Lane::Control)
+        unconfirmed(
+            &Arc::new(route),
+            encode_message(&self.wills.write(worker, generation)),
+            Lane::Control,
+        )
     }
 
     /// The active distributor's beat, for everyone.
     pub(crate) fn presence(&self, presence: &Presence) -> Outgoing {
-        unconfirmed(&self.presence, write(presence), Lane::Control)
+        unconfirmed(&self.presence, encode_message(presence), Lane::Control)
     }
 
     /// An undecodable message, kept for an operator to look at. It uses the lane of the jobs, so
@@ -165,8 +169,4 @@ fn unconfirmed(route: &Arc<Route>, body: Bytes, lane: Lane) -> Outgoing {
 
 fn to_queue(topology: &Topology, queue: Name, mandatory: bool, envelope: Option<Bytes>) -> Route {
     Route { exchange: topology.default_exchange(), key: queue, mandatory, envelope }
-}
-
-fn write<T: Serialize>(message: &T) -> Bytes {
-    codec::encode(message).expect("our own messages can be written").into()
 }

@@ -40,7 +40,7 @@ fn measure<I: Serialize, M: Serialize + DeserializeOwned>(
     group.throughput(Throughput::Elements(u64::try_from(LIST).unwrap()));
     let items: Vec<I> = (0..LIST).map(item).collect();
     let envelope = codec::envelope(&message(vec![]));
-    let written = || items.iter().map(|item| codec::encode(item).unwrap().into()).collect();
+    let written = || items.iter().map(codec::encode_message).collect();
     let join = |items: Vec<Bytes>| codec::join(&envelope, items.iter());
     group.bench_function("write", |bencher| bencher.iter(|| join(written())));
     let bytes = join(written());

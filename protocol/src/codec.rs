@@ -4,15 +4,15 @@
 mod fit;
 
 use std::any::type_name;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use rmp_serde::decode::Error as RmpError;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use self::fit::Fit;
 use crate::limits;
@@ -45,8 +45,8 @@ pub enum Error {
     #[error("not MessagePack of the expected type: {0}")]
     Malformed(String),
     /// There are bytes behind the end of the message.
-    #[error("{0} bytes too many")]
-    Trailing(usize),
+    #[error("there are bytes behind its end")]
+    Trailing,
 }
 
 impl serde::ser::Error for Error {
@@ -136,6 +136,27 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     rmp_serde::to_vec_named(value).map_err(|error| Error::Unwritable(error.to_string()))
 }
 
+/// Encodes one of our own messages, or an item of a list, in a buffer that is used again and again.
+///
+/// # Panics
+/// If it cannot be written: a mistake in the message's type.
+pub fn encode_message<T: Serialize>(message: &T) -> Bytes {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        rmp_serde::encode::write_named(buffer, message).expect("our own messages can be written");
+        match buffer.len() {
+            ..LARGE => Bytes::copy_from_slice(buffer),
+            LARGE.. => std::mem::take(buffer).into(),
+        }
+    })
+}
+
+/// From so many bytes on it costs less to give a buffer away than to copy what is in it.
+const LARGE: usize = 16 * 1024;
+
 /// Decodes a message, an argument or a value from all of the bytes.
 ///
 /// # Errors
@@ -143,14 +164,15 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// Fails if the bytes are not MessagePack of this type, if any are left over, or if they are nested
 /// more than [`DEPTH`](limits::DEPTH) deep.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let mut deserializer = rmp_serde::Deserializer::new(bytes);
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     // One at which it has had enough.
     deserializer.set_max_depth(limits::DEPTH + 1);
     let value = T::deserialize(&mut deserializer)
         .map_err(|error: RmpError| Error::Malformed(error.to_string()))?;
-    match deserializer.get_ref().len() {
-        0 => Ok(value),
-        rest => Err(Error::Trailing(rest)),
+    // It does not say where it is. Only at the end is there no marker to read.
+    match bool::deserialize(&mut deserializer) {
+        Err(RmpError::InvalidMarkerRead(_)) => Ok(value),
+        Ok(_) | Err(_) => Err(Error::Trailing),
     }
 }
 
@@ -223,9 +245,10 @@ mod tests {
 
     #[test]
     fn bytes_behind_the_end_are_refused() {
-        let mut bytes = encode(&20_u64).unwrap();
-        bytes.push(0);
-        assert!(matches!(decode::<u64>(&bytes), Err(Error::Trailing(1))));
+        for rest in [&[0][..], &[0xc0], &[0x91], &[0x81], &[0xcd], &[0xa1], &[0xc4], &[0xc7]] {
+            let bytes = [&encode(&20_u64).unwrap(), rest].concat();
+            assert!(matches!(decode::<u64>(&bytes), Err(Error::Trailing)), "{rest:?}");
+        }
     }
 
     /// A list in a list, and so on.

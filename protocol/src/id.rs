@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Address;
 use crate::message::Memo;
+use crate::text::Text;
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $make:ident, $prefix:literal) => {
@@ -201,7 +202,7 @@ impl Serialize for UserName {
 
 impl<'de> Deserialize<'de> for UserName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         if text == HTTP {
             return Ok(Self::http());
         }

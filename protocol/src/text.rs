@@ -3,14 +3,19 @@
 //! Control characters, bidirectional overrides and invisible characters are shown as escapes, and
 //! long text is cut.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
 /// The most characters shown of one text.
 pub const SHOWN: usize = 2_000;
+
+/// Text that is only looked at, where it is read from if that can be.
+#[derive(Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// One line of text: see [`line()`].
 #[derive(Debug, Clone, Copy)]

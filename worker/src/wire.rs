@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Serialize;
 use simple_dist_link::{ConsumerTag, Lane, Outgoing, Route};
+use simple_dist_protocol::WorkerId;
+use simple_dist_protocol::codec::{self, encode_message};
 use simple_dist_protocol::message::{Answers, FromWorker};
 use simple_dist_protocol::topology::Topology;
-use simple_dist_protocol::{WorkerId, codec};
 
 use simple_dist_core::worker::{Consumer, Publication, Token};
 
@@ -66,19 +65,22 @@ impl Wire {
         let (route, body, token, lane) = match publication {
             Publication::Beat(beat) => {
                 let token = Some(Token::Beat(beat.seq));
-                (&self.beats, encode(&FromWorker::Beat(beat)), token, Lane::Control)
+                (&self.beats, encode_message(&FromWorker::Beat(beat)), token, Lane::Control)
             }
             Publication::Running(started) => {
-                (&self.beats, encode(&FromWorker::Started(started)), None, Lane::Control)
+                (&self.beats, encode_message(&FromWorker::Started(started)), None, Lane::Control)
             }
             Publication::Progress(told) => {
-                (&self.beats, encode(&FromWorker::Progress(told)), None, Lane::Control)
+                (&self.beats, encode_message(&FromWorker::Progress(told)), None, Lane::Control)
             }
-            Publication::Begins { started, token } => {
-                (&self.begins, encode(&FromWorker::Started(started)), Some(token), Lane::Jobs)
-            }
+            Publication::Begins { started, token } => (
+                &self.begins,
+                encode_message(&FromWorker::Started(started)),
+                Some(token),
+                Lane::Jobs,
+            ),
             Publication::Ended { ended, token } => {
-                (&self.answers, encode(&ended), Some(token), Lane::Jobs)
+                (&self.answers, encode_message(&ended), Some(token), Lane::Jobs)
             }
         };
         Outgoing {
@@ -91,12 +93,9 @@ impl Wire {
     }
 }
 
-fn encode<T: Serialize>(message: &T) -> Bytes {
-    codec::encode(message).expect("our own messages can be written").into()
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use simple_dist_protocol::message::{Answer, End, Ended, Started};
     use simple_dist_protocol::{Attempt, JobId, JobKey, Term};
 

@@ -106,7 +106,7 @@ fn reason(error: &codec::Error) -> String {
             String::new()
         }
         codec::Error::Malformed(reason) | codec::Error::Unwritable(reason) => format!(": {reason}"),
-        codec::Error::Trailing(_)
+        codec::Error::Trailing
         | codec::Error::Ambiguous
         | codec::Error::Deep
         | codec::Error::OneWay { .. } => format!(": {error}"),

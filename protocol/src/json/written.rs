@@ -39,7 +39,7 @@ pub fn write_value_as_json(bytes: &[u8], to: impl io::Write) -> Result<(), JsonE
         .map_err(|error| codec::Error::Malformed(error.to_string()))?;
     match from.get_ref().len() {
         0 => Ok(()),
-        rest => Err(codec::Error::Trailing(rest).into()),
+        _ => Err(codec::Error::Trailing.into()),
     }
 }
 
