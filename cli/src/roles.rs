@@ -135,7 +135,7 @@ Examples:
   simple-dist bench --workload echo-1 --workload echo-10k
   simple-dist bench --embedded --json > figures.jsonl
   simple-dist bench --delay 40ms              as if the broker were in another town
-  simple-dist bench --page                    the status page, with 100,000 jobs queued
+  simple-dist bench --page --workers 4000     the status page, with 100,000 jobs queued
 
 Starts its own distributor and worker, under its own prefix.")]
 pub(crate) struct Bench {
@@ -157,10 +157,14 @@ pub(crate) struct Bench {
     /// Print one JSON object per line, as each is measured, instead of a table at the end
     #[arg(long)]
     json: bool,
-    /// Measure the status page instead: 1,000 workers that only beat, 200 functions, 100,000 jobs behind
-    /// one busy slot, 10 open pages
+    /// Measure the status page instead: workers that only beat, 200 functions, 100,000 jobs behind one
+    /// busy slot, 10 open pages
     #[arg(long)]
     page: bool,
+    /// How many such workers there are
+    #[arg(long, value_name = "COUNT", requires = "page", default_value_t = 1000,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
     /// Echo what comes to this queue, as the other end of the raw round trip
     #[arg(long, hide = true, value_name = "QUEUE")]
     raw_worker: Option<String>,
@@ -247,7 +251,8 @@ pub(crate) async fn bench(options: Bench) -> Result<(), Failure> {
         return bench::serve_raw(&url, &queue).await.map_err(Failure::unavailable);
     }
     if options.page {
-        let figure = bench::run_page(&url).await.map_err(Failure::unavailable)?;
+        let figure = bench::run_page(&url, options.workers.into()).await;
+        let figure = figure.map_err(Failure::unavailable)?;
         if options.json {
             return print(serde_json::to_string(&figure).map_err(Failure::function)?);
         }

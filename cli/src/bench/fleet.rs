@@ -12,8 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, raw};
 
-/// How many there are, and how many functions they serve together.
-pub(super) const WORKERS: usize = 1000;
+/// How many functions they serve together.
 pub(super) const FUNCTIONS: usize = 200;
 /// The functions of one worker: workers with the same ones are a pool.
 const SERVED: usize = 5;
@@ -30,14 +29,14 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Connects, and declares the queue that each of them is told things by.
-    pub(super) async fn start(url: &str, prefix: &str) -> Result<Self, Error> {
+    /// Connects, and declares the queue that each of so many workers is told things by.
+    pub(super) async fn start(url: &str, prefix: &str, workers: usize) -> Result<Self, Error> {
         let connection = raw::connect(url).await?;
         let channel = connection.create_channel().await?;
         let topology = Topology::new(prefix, QueueKind::Classic).unwrap_or_default();
         let login = url.parse::<AMQPUri>().map(|url| url.authority.userinfo.username);
         let user = login.unwrap_or_default().parse().map_err(|_| Error::Page("no login".into()))?;
-        let beats: Vec<WorkerBeat> = (0..WORKERS).map(beat).collect();
+        let beats: Vec<WorkerBeat> = (0..workers).map(beat).collect();
         let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         for beat in &beats {
             let queue = topology.worker(&user, beat.worker, beat.generation).name;
@@ -57,7 +56,8 @@ impl Fleet {
         let mut ticks = interval(limits::BEAT / PARTS as u32);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            for part in self.beats.chunks_mut(WORKERS / PARTS) {
+            let part = self.beats.len().div_ceil(PARTS);
+            for part in self.beats.chunks_mut(part) {
                 ticks.tick().await;
                 for beat in part {
                     beat.seq += 1;

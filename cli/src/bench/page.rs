@@ -22,7 +22,7 @@ use ureq::Agent;
 use super::calls::wait_until_served;
 use super::figure::{histogram, micros, millis};
 use super::fleet::{self, Fleet};
-use super::usage::resident_mib;
+use super::usage::{processor_time, resident_mib};
 use super::{Error, now, prefix, raw, role};
 
 /// Jobs behind the busy slot.
@@ -71,6 +71,8 @@ pub(crate) struct PageFigure {
     pub(crate) event_bytes: u64,
     /// How often one of them was loaded anew.
     pub(crate) loads: u64,
+    /// The distributor's processor time while it was asked, as a share of one processor's.
+    pub(crate) busy: Option<f64>,
     /// The distributor's memory with nothing to do, in MiB; none where it cannot be told.
     pub(crate) idle_mib: Option<f64>,
     /// The same with the jobs and the pages.
@@ -98,7 +100,7 @@ struct Books {
 }
 
 /// Measures the page on the broker at `url`, with roles started as processes of this program.
-pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
+pub(crate) async fn run_page(url: &str, fleet: usize) -> Result<PageFigure, Error> {
     let prefix = &prefix();
     let site = free_port().await?;
     let distributor = role(url, &["distributor", "--prefix", prefix, "--listen", &site])?;
@@ -109,19 +111,22 @@ pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
     let idle_mib = distributor.id().and_then(resident_mib);
 
     let mut background = JoinSet::new();
-    background.spawn(Fleet::start(url, prefix).await?.run());
+    background.spawn(Fleet::start(url, prefix, fleet).await?.run());
     background.spawn(mountain(client.function(SLEEP)));
     let status = format!("http://{site}/api/v1/status");
-    let (queued, (workers, functions)) = wait_until_queued(&status).await?;
+    let (queued, (workers, functions)) = wait_until_queued(&status, fleet).await?;
     let got = Arc::new(Got { bytes: AtomicU64::new(0), loads: Mutex::new(histogram()) });
     for _ in 0..PAGES {
         background.spawn(follow(site.clone(), Arc::clone(&got)));
         background.spawn(reload(site.clone(), Arc::clone(&got)));
     }
 
-    let asked = status.clone();
+    let used = || distributor.id().and_then(processor_time);
+    let (asked, begun, before) = (status.clone(), now(), used());
     let times = tokio::task::spawn_blocking(move || time(&asked));
     let times = times.await.map_err(std::io::Error::other)??;
+    let busy =
+        used().zip(before).map(|(used, before)| (used - before).div_duration_f64(begun.elapsed()));
     let busy_mib = distributor.id().and_then(resident_mib);
     let bytes = got.bytes.load(Relaxed);
     let loads = got.loads.lock().map_err(|_| Error::Page("a page failed".to_owned()))?.clone();
@@ -146,6 +151,7 @@ pub(crate) async fn run_page(url: &str) -> Result<PageFigure, Error> {
         pages: PAGES,
         event_bytes: bytes,
         loads: loads.len(),
+        busy,
         idle_mib,
         busy_mib,
     })
@@ -171,7 +177,7 @@ async fn mountain(function: Handle<u64, u64>) -> Result<(), Error> {
 
 /// Asks until all workers are there, and all jobs but the running one are queued; gives how many jobs,
 /// and how many workers and functions.
-async fn wait_until_queued(status: &str) -> Result<(u64, (usize, usize)), Error> {
+async fn wait_until_queued(status: &str, fleet: usize) -> Result<(u64, (usize, usize)), Error> {
     let begun = now();
     loop {
         let asked = status.to_owned();
@@ -183,7 +189,7 @@ async fn wait_until_queued(status: &str) -> Result<(u64, (usize, usize)), Error>
             Ok((books, counts))
                 if books.running == 1
                     && books.queued + books.placed >= JOBS as u64
-                    && counts.workers > fleet::WORKERS
+                    && counts.workers > fleet
                     && counts.functions > fleet::FUNCTIONS =>
             {
                 let waiting = books.queued + books.placed;
@@ -284,6 +290,7 @@ pub(crate) fn page_table(figure: &PageFigure) -> String {
         "p50",
         "p99",
         "events",
+        "processor",
         "idle",
         "busy",
     ]);
@@ -300,6 +307,7 @@ pub(crate) fn page_table(figure: &PageFigure) -> String {
         millis(figure.load_p50_us),
         millis(figure.load_p99_us),
         format!("{:.1} MB", figure.event_bytes as f64 / 1e6),
+        figure.busy.map_or_else(String::new, |busy| format!("{:.0} %", busy * 100.0)),
         mib(figure.idle_mib),
         mib(figure.busy_mib),
     ]);

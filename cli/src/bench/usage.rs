@@ -1,6 +1,7 @@
 //! What a process has used, as Linux tells it.
 
 use std::fs;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -44,6 +45,11 @@ impl Meter {
             switches: each(switches(self.process)?.saturating_sub(self.switches)),
         })
     }
+}
+
+/// The processor time that a process has used.
+pub(crate) fn processor_time(process: u32) -> Option<Duration> {
+    Some(Duration::from_millis(ticks(process)? * (1000 / TICKS)))
 }
 
 /// The memory that a process has resident now, in MiB.
