@@ -44,6 +44,11 @@ pub(crate) struct Distributor {
     #[arg(long, value_name = "PERCENT", env = "SIMPLE_DIST_HEDGE", default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(0..=100))]
     hedge: u8,
+    /// Run so many in 1,000 calls of deterministic functions once more where a slot is idle, and give a
+    /// worker no more jobs whose answers differ from those of all others; 0 for none
+    #[arg(long, value_name = "PERMILLE", env = "SIMPLE_DIST_CROSS_CHECK", default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(0..=1000))]
+    cross_check: u16,
     /// Let a draining worker end what it has just begun, rather than begin it elsewhere
     #[arg(long, env = "SIMPLE_DIST_KEEP_DRAINED", value_parser = FalseyValueParser::new())]
     keep_drained: bool,
@@ -183,6 +188,7 @@ pub(crate) async fn distributor(options: Distributor) -> Result<(), Failure> {
         .queues(kind)
         .preview_arguments(options.preview_arguments)
         .hedge(options.hedge)
+        .cross_check(options.cross_check)
         .keep_drained(options.keep_drained)
         .memo(options.memo.bytes)
         .rollout(options.rollout.get()?)

@@ -1,9 +1,9 @@
 //! The scheduler: decides which worker runs which job. A pure state machine: events and a time in,
-//! effects out; no clock, no task, no I/O. Its state is divided between seven parts ("rooms"), each
+//! effects out; no clock, no task, no I/O. Its state is divided between eight parts ("rooms"), each
 //! of which owns its own and knows no other: `leadership` (the link, the term, whether our presence
 //! comes back, the drain), `fleet` (functions, pools, workers, orphaned attempts), `backlog`
 //! (queues, rankings, fair shares), `jobs` (states, attempts, holders, strikes, clients, recent
-//! answers), `memo` (answers of deterministic functions), `trials` (runs of our own accord) and `outbox`
+//! answers), `memo` (answers of deterministic functions), `trials` (runs of our own accord), `disputes` (answers that differ) and `outbox`
 //! (effects to perform, facts to record). The files beside them hold the
 //! rules about a job and use the rooms; they call each other in one direction only, down this
 //! picture:
@@ -39,6 +39,7 @@ mod completion;
 mod cross_check;
 mod delivery;
 mod dispatch;
+mod disputes;
 mod effect;
 mod event;
 mod fact;
@@ -55,6 +56,7 @@ mod outbox;
 mod percent;
 mod placement;
 mod progress;
+mod quarantine;
 mod receipts;
 mod record;
 mod release;
@@ -73,6 +75,7 @@ mod trials;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use simple_dist_protocol::{DistributorId, JobId, JobKey, Selector, Term, WorkerId, limits};
 
 use crate::view;
@@ -85,6 +88,7 @@ pub use record::Counters;
 pub use rollout::{Promotion, Rollout, RolloutError, Shadow};
 
 use backlog::Backlog;
+use disputes::Disputes;
 use fleet::Fleet;
 use ids::Key;
 use jobs::Jobs;
@@ -212,6 +216,7 @@ struct Core {
     memo: Memo,
     trials: Trials,
     shadows: Shadows,
+    disputes: Disputes,
     sweep: Sweep,
     outbox: Outbox,
 }
@@ -231,6 +236,7 @@ impl Scheduler {
         let ticks = event == Event::Tick;
         core.handle(event);
         core.requeue_released();
+        core.quarantine_outvoted();
         core.resolve_newly_live();
         core.turn_away_stranded();
         core.outbox.facts.drain(..).for_each(|fact| record.take(fact, core.now));
@@ -291,6 +297,12 @@ impl Scheduler {
         self.record.failed_calls(id)
     }
 
+    /// The value or error with this digest, of those that differed from others: where arguments are
+    /// shown.
+    pub fn differing(&self, digest: &str) -> Option<Bytes> {
+        self.record.differing(digest)
+    }
+
     /// How many jobs under way a filter means, by function.
     pub fn affected(&self, filter: &view::JobFilter) -> Vec<view::Affected> {
         self.viewer(self.core.now).affected(filter)
@@ -317,6 +329,7 @@ impl Core {
             memo: Memo::new(config.memo),
             trials: Trials::default(),
             shadows: Shadows::default(),
+            disputes: Disputes::default(),
             sweep: Sweep::default(),
             outbox: Outbox::default(),
             config,

@@ -5,6 +5,7 @@
 //! bounded by the number of workers, functions and clients, never by the number of jobs.
 
 mod actions;
+mod differences;
 mod failures;
 mod functions;
 mod history;
@@ -26,6 +27,7 @@ use simple_dist_protocol::{ClientId, DistributorId, UserName};
 use utoipa::ToSchema;
 
 pub use actions::{Action, Affected, FailedCall, JobFilter};
+pub use differences::{Difference, DifferingAnswer, Outvoted};
 pub use failures::Failure;
 pub use functions::{Distribution, Function, FunctionSample, Percentiles, RecentEndings, Saved};
 pub use history::{Minute, MinuteOf};
@@ -91,6 +93,9 @@ pub struct View {
     /// What fails, the newest first: at most 100 groups.
     #[serde(default)]
     pub failures: Vec<Failure>,
+    /// Answers of equal calls that differed, the newest first: at most 32.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
     /// What operators did, the newest first: at most 100 since the distributor began.
     #[serde(default)]
     pub actions: Vec<Action>,

@@ -69,6 +69,7 @@ impl Distributor {
             sharing: Sharing::All,
             memo: MEMO,
             rollout: Rollout::default(),
+            cross_check: 0,
             history: None,
             http: None,
         }
@@ -88,6 +89,7 @@ pub struct Builder {
     sharing: Sharing,
     memo: usize,
     rollout: Rollout,
+    cross_check: u16,
     history: Option<PathBuf>,
     http: Option<web::Settings>,
 }
@@ -165,6 +167,15 @@ impl Builder {
         self
     }
 
+    /// How many in 1,000 calls of deterministic functions are run once more, where a slot is idle, to
+    /// compare the answers: none by default. A worker whose answers differ from those of all others
+    /// gets no more jobs, until an operator resumes it.
+    #[must_use]
+    pub fn cross_check(mut self, per_mille: u16) -> Self {
+        self.cross_check = per_mille.min(1000);
+        self
+    }
+
     /// The certificates to trust and to present over TLS, for an `amqps://` URL and the feature
     /// `tls`.
     #[must_use]
@@ -217,6 +228,7 @@ impl Builder {
             sharing: self.sharing,
             memo: self.memo,
             rollout: self.rollout,
+            cross_check: self.cross_check,
             unix: unix_now(),
             ..Config::new(id)
         };

@@ -100,6 +100,8 @@ pub(crate) enum Request {
     List(usize, oneshot::Sender<Vec<Job>>),
     /// Find the failed jobs with this id whose arguments are kept.
     Failed(JobId, oneshot::Sender<Vec<FailedCall>>),
+    /// Find the answer with this digest, of those that differed.
+    Differing(String, oneshot::Sender<Option<Bytes>>),
     /// Count the jobs under way that a filter means.
     Affected(JobFilter, oneshot::Sender<Vec<Affected>>),
     /// Cancel some of them, at most this many; the reply is how many.
@@ -192,6 +194,15 @@ impl Handle {
     /// [`Refused::Busy`] if the scheduler's task does not reply in time.
     pub async fn failed(&self, job: JobId) -> Result<Vec<FailedCall>, Refused> {
         self.ask(|answer| Request::Failed(job, answer)).await
+    }
+
+    /// The value or error with this digest, of those that differed, if the distributor shows arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Busy`] if the scheduler's task does not reply in time.
+    pub async fn differing(&self, digest: String) -> Result<Option<Bytes>, Refused> {
+        self.ask(|answer| Request::Differing(digest, answer)).await
     }
 
     /// How many jobs under way a filter means, by function.

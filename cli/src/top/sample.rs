@@ -164,6 +164,7 @@ fn worker(number: u128) -> Worker {
         failed: 0,
         gave_back: 0,
         printed: Default::default(),
+        outvoted: None,
     }
 }
 
@@ -206,6 +207,7 @@ fn function(name: &str) -> Function {
         answers: [("value".to_owned(), 700)].into(),
         local: [("no_worker".to_owned(), 3)].into(),
         local_share: 0.0,
+        refuted: false,
         saved: Default::default(),
         rate: 0.8,
         wait: times,

@@ -104,7 +104,7 @@ pub(crate) fn state_tone(state: WorkerState) -> Tone {
     match state {
         WorkerState::Live => Tone::Good,
         WorkerState::Degraded | WorkerState::Draining | WorkerState::Late => Tone::Look,
-        WorkerState::Unreachable | WorkerState::Lost => Tone::Bad,
+        WorkerState::Quarantined | WorkerState::Unreachable | WorkerState::Lost => Tone::Bad,
         WorkerState::Left => Tone::Dim,
     }
 }
@@ -151,6 +151,7 @@ fn running(worker: &Worker) -> Cell {
         WorkerState::Live
         | WorkerState::Degraded
         | WorkerState::Draining
+        | WorkerState::Quarantined
         | WorkerState::Late
         | WorkerState::Unreachable => {
             if worker.holds == 0 {

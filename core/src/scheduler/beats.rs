@@ -173,6 +173,10 @@ impl Core {
         let Some(worker) = self.fleet.workers.get_mut(id).filter(|worker| worker.is_alive()) else {
             return;
         };
+        if !draining {
+            worker.outvoted = None;
+            self.disputes.pardon(id);
+        }
         worker.requested_state = Some(requested_state);
         self.send_requested_state(id);
         self.fleet.recount(id, self.leadership.term());
@@ -182,7 +186,10 @@ impl Core {
         if self.leadership.leading().is_none() {
             return;
         }
-        match self.fleet.workers.get(id).and_then(|worker| worker.requested_state) {
+        let Some(worker) = self.fleet.workers.get(id) else { return };
+        let is_wanted_to_drain = worker.is_quarantined() && worker.state == WorkerState::Live;
+        let drain = is_wanted_to_drain.then_some(WorkerState::Draining);
+        match worker.requested_state.or(drain) {
             Some(WorkerState::Draining) => self.control(id, Control::Drain),
             Some(WorkerState::Live) => self.control(id, Control::Resume),
             None => {}

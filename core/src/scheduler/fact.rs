@@ -46,6 +46,10 @@ pub(super) enum Fact {
     Checked { agreed: bool, elsewhere: bool },
     /// What became of a call of a function that has a shadow, by the pair's number.
     Shadow { pair: usize, step: ShadowStep },
+    /// Answers of a call differ, and no more are to come.
+    Differed(Box<Differed>),
+    /// A worker was outvoted too often; it gets no more jobs if it is drained.
+    Quarantined { is_drained: bool },
     /// A worker was heard; if it tells anything new of them, with the last lines that its jobs printed.
     WorkerHeard(WorkerId, Vec<Printed>),
     /// A worker is gone, holding `held` jobs; `left` if it had announced that.
@@ -141,6 +145,18 @@ pub(super) struct Twins {
 pub(crate) struct EndedRun {
     pub(crate) answer: Answer,
     pub(crate) took: Duration,
+}
+
+/// Answers of a call that differ.
+#[derive(Debug)]
+pub(super) struct Differed {
+    pub(super) name: Arc<str>,
+    pub(super) args: Bytes,
+    pub(super) runs: Vec<(WorkerId, Answer)>,
+    /// The worker that all others contradict.
+    pub(super) outvoted: Option<WorkerId>,
+    /// Whether it shows that the function is not deterministic.
+    pub(super) is_refuted: bool,
 }
 
 /// Why a message was ignored.

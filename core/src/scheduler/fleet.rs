@@ -134,7 +134,24 @@ impl Fleet {
         let memo: Option<Vec<MemoPolicy>> = pools().map(of).collect();
         let memo = memo.and_then(|all| all.into_iter().reduce(MemoPolicy::least));
         let known = self.functions.get_mut(function);
-        (known.deterministic, known.memo) = (all, memo);
+        // Other programs may come when the last worker has gone.
+        known.refuted &= !known.pools.is_empty();
+        let holds = !known.refuted;
+        (known.deterministic, known.memo) = (all && holds, memo.filter(|_| holds));
+    }
+
+    /// Whether a function was found not to be deterministic.
+    pub(crate) fn is_refuted(&self, function: &Address) -> bool {
+        let function = self.functions.find(function);
+        function.is_some_and(|function| self.functions.get(function).refuted)
+    }
+
+    /// Its answers differ by themselves: it is deterministic no longer, whatever its workers declare.
+    pub(crate) fn refute(&mut self, function: &Address) {
+        if let Some(function) = self.functions.find(function) {
+            self.functions.get_mut(function).refuted = true;
+            self.update_determinism(function);
+        }
     }
 
     /// Whether the workers of a pool declare a function deterministic.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use lru::LruCache;
 use simple_dist_protocol::message::{Answer, Answered};
 use simple_dist_protocol::{MemoPolicy, WorkerId};
@@ -99,12 +98,8 @@ impl Memo {
         now: Duration,
     ) {
         // A copy, since what came with other answers in one message would keep all of it.
-        let copied = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
         let answer = match &answered.answer {
-            Answer::Value(value) => Answer::Value(copied(value)),
-            Answer::Failed { message, error } => {
-                Answer::Failed { message: message.clone(), error: copied(error) }
-            }
+            answer @ (Answer::Value(_) | Answer::Failed { .. }) => answer.copied(),
             Answer::Panicked { .. }
             | Answer::Poisoned { .. }
             | Answer::NotServed
@@ -138,6 +133,21 @@ impl Memo {
         let (function, until) = (Arc::clone(function), now.saturating_add(policy.ttl));
         let kept = Kept { function, answer, worker, attempt, took_us, bytes, at: now, until };
         self.answers.put(call, kept);
+    }
+
+    /// Drops what this worker has said: it may be wrong.
+    pub(crate) fn forget_worker(&mut self, worker: WorkerId) {
+        let said = self.answers.iter().filter(|(_, kept)| kept.worker == worker);
+        let said: Vec<CallKey> = said.map(|(call, _)| *call).collect();
+        said.iter().for_each(|call| self.forget(call));
+    }
+
+    /// Drops what is kept of this function.
+    pub(crate) fn forget_function(&mut self, function: &str) {
+        let of = self.functions.get(function);
+        let kept: Vec<CallKey> =
+            of.iter().flat_map(|of| of.calls.iter().map(|(call, ())| *call)).collect();
+        kept.iter().for_each(|call| self.forget(call));
     }
 
     /// Drops everything.
@@ -178,6 +188,7 @@ impl Memo {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use simple_dist_protocol::CallDigest;
 
     use super::*;

@@ -4,6 +4,7 @@
 
 mod callers;
 mod counters;
+mod differences;
 mod failures;
 mod histogram;
 mod history;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use simple_dist_protocol::limits::{BEAT, REPORT};
 use simple_dist_protocol::message::{Answer, Bound, Progress};
 use simple_dist_protocol::{ClientId, JobId, WorkerId};
@@ -36,6 +38,7 @@ pub(super) use view::Viewer;
 use super::ids::{FunctionRef, JobRef, UserRef};
 use callers::Callers;
 use counters::{Ending, Phase};
+use differences::Differences;
 use failures::{Failed, Failures};
 use histogram::Histogram;
 use history::{EndedJob, History, crashes, detail, location, preview};
@@ -72,6 +75,7 @@ pub(super) struct Record {
     refusals: Refusals,
     shadows: Shadows,
     failures: Failures,
+    differences: Differences,
     kept: Kept,
     stream: Stream,
     history: History,
@@ -103,6 +107,11 @@ impl Record {
         self.kept.find(id)
     }
 
+    /// The value or error with this digest, if it may be shown.
+    pub(super) fn differing(&self, digest: &str) -> Option<Bytes> {
+        self.differences.find(digest).filter(|_| self.preview).map(Bytes::copy_from_slice)
+    }
+
     /// Records a fact.
     pub(super) fn take(&mut self, fact: Fact, now: Duration) {
         match fact {
@@ -123,10 +132,13 @@ impl Record {
             Fact::HedgeEnded { won: true } => self.counters.hedges_won += 1,
             Fact::HedgeEnded { won: false } => self.counters.hedges_lost += 1,
             Fact::Trial(step) => self.counters.trial(step),
-            Fact::Checked { agreed, elsewhere } => {
-                self.counters.checks += 1;
-                self.counters.checks_elsewhere += u64::from(elsewhere);
-                self.counters.checks_differed += u64::from(!agreed);
+            Fact::Checked { agreed, elsewhere } => self.counters.checked(agreed, elsewhere),
+            Fact::Differed(differed) => {
+                self.counters.refuted += u64::from(differed.is_refuted);
+                self.differences.push(*differed, now);
+            }
+            Fact::Quarantined { is_drained } => {
+                self.counters.quarantined += u64::from(is_drained);
             }
             Fact::Shadow { pair, step } => self.shadows.take(pair, step, self.preview, now),
             Fact::WorkerHeard(worker, printed) => self.worker_stats.heard(worker, printed),

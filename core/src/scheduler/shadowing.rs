@@ -105,7 +105,7 @@ impl Core {
             Purpose::Shadow(shadowed) => shadowed.pair == pair,
             Purpose::Check(_) => false,
         };
-        is_live && !self.trials.has(is_of_pair) && self.trials.propose(trial, self.now)
+        is_live && !self.trials.has(is_of_pair) && self.trials.propose(trial, self.now).is_none()
     }
 
     /// The shadow of a call has answered.

@@ -7,6 +7,7 @@
 mod admission;
 mod bounds;
 mod clients;
+mod cross_check;
 mod deaths;
 mod forged;
 mod hedging;

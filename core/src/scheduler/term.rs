@@ -129,6 +129,7 @@ impl Core {
         self.backlog.forget_term();
         self.memo.clear();
         self.forget_trials();
+        self.disputes.clear();
         self.sweep = Sweep::default();
     }
 }

@@ -174,9 +174,10 @@ impl Core {
 
     /// A trial has an answer.
     fn tried(&mut self, trial: Trial, tried: Tried) {
-        match trial.purpose {
-            Purpose::Check(check) => self.checked(*check, tried),
-            Purpose::Shadow(shadowed) => self.shadowed(*shadowed, trial.args, tried),
+        let Trial { function, args, purpose, .. } = trial;
+        match purpose {
+            Purpose::Check(check) => self.checked((function, args), *check, tried),
+            Purpose::Shadow(shadowed) => self.shadowed(*shadowed, args, tried),
         }
     }
 
@@ -184,7 +185,7 @@ impl Core {
     fn untried(&mut self, trial: Trial, why: TrialStep) {
         self.outbox.emit(Fact::Trial(why));
         match trial.purpose {
-            Purpose::Check(_) => {}
+            Purpose::Check(check) => self.unchecked(&trial.function, trial.args, *check),
             Purpose::Shadow(shadowed) => self.unshadowed(*shadowed, why),
         }
     }

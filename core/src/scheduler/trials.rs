@@ -100,16 +100,16 @@ impl Trial {
 }
 
 impl Trials {
-    /// Wants a run to be made. Returns whether there is room for it, and its call may be tried.
-    pub(crate) fn propose(&mut self, trial: Trial, now: Duration) -> bool {
+    /// Wants a run to be made. Returns it if there is no room for it, or its call may not be tried.
+    pub(crate) fn propose(&mut self, trial: Trial, now: Duration) -> Option<Trial> {
         let bytes = self.bytes + trial.bytes();
         let is_full = self.waiting.len() + self.placed.len() >= MOST.0 || bytes > MOST.1;
         if is_full || self.blamed.contains(&trial.call()) {
-            return false;
+            return Some(trial);
         }
         self.bytes = bytes;
         self.waiting.push_back((now, trial));
-        true
+        None
     }
 
     /// The next trial to place, and since when it waits.

@@ -48,6 +48,9 @@ pub struct Function {
     pub local: BTreeMap<String, u64>,
     /// The share of local runs among all runs, over the last one to two minutes: 0 to 1.
     pub local_share: f64,
+    /// Whether it was found not to be deterministic, although its workers declare it.
+    #[serde(default)]
+    pub refuted: bool,
     /// What was saved by answers that calls shared.
     #[serde(default)]
     pub saved: Saved,

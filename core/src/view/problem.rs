@@ -70,6 +70,12 @@ pub enum ProblemKind {
     WorkersLost,
     /// Workers whose beat is late or whose link is down.
     WorkersLate,
+    /// A worker whose answers differ from those of all others.
+    Outvoted,
+    /// Functions that are declared deterministic, and are not.
+    NotDeterministic,
+    /// Answers of equal calls that differ, and nobody knows yet which are wrong.
+    AnswersDiffer,
     /// Slots running jobs that nobody waits for any more.
     Abandoned,
     /// Functions served in more than one version.

@@ -7,7 +7,7 @@ use simple_dist_protocol::message;
 use simple_dist_protocol::{JobId, PoolId, UserName, WorkerId};
 use utoipa::ToSchema;
 
-use super::{Progress, Seconds, text};
+use super::{Outvoted, Progress, Seconds, text};
 
 /// A worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -60,6 +60,9 @@ pub struct Worker {
     pub failed: u64,
     /// Jobs placed again when it was lost.
     pub gave_back: u32,
+    /// What its answers are held against, if they differ from those of all others.
+    #[serde(default)]
+    pub outvoted: Option<Outvoted>,
     /// The last lines that its jobs printed, oldest first, if it shares them: 20 at most. Left out of
     /// lists.
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
@@ -121,6 +124,8 @@ pub enum WorkerState {
     Degraded,
     /// It finishes what it holds and accepts no more.
     Draining,
+    /// It drains since its answers differ from those of all others, until an operator resumes it.
+    Quarantined,
     /// Its beat is late.
     Late,
     /// Its link to the broker is down.
@@ -138,6 +143,7 @@ impl WorkerState {
             Self::Live => "live",
             Self::Degraded => "degraded",
             Self::Draining => "draining",
+            Self::Quarantined => "quarantined",
             Self::Late => "late",
             Self::Unreachable => "unreachable",
             Self::Lost => "lost",
@@ -148,7 +154,12 @@ impl WorkerState {
     /// Whether it is neither lost nor left.
     pub fn is_alive(self) -> bool {
         match self {
-            Self::Live | Self::Degraded | Self::Draining | Self::Late | Self::Unreachable => true,
+            Self::Live
+            | Self::Degraded
+            | Self::Draining
+            | Self::Quarantined
+            | Self::Late
+            | Self::Unreachable => true,
             Self::Lost | Self::Left => false,
         }
     }

@@ -1,6 +1,6 @@
 //! The promises: the record of every call, and what must never happen in it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use simple_dist_core::scheduler::{Counters, Sharing};
 use simple_dist_core::worker::Work;
 use simple_dist_protocol::limits::STRIKES;
 use simple_dist_protocol::message::Marks;
-use simple_dist_protocol::{JobId, MemoPolicy};
+use simple_dist_protocol::{JobId, MemoPolicy, WorkerId};
 
 use crate::script::{CALM, Call, Isolation, Kind, PATIENT, Script, Way, Who};
 
@@ -53,6 +53,11 @@ pub(crate) struct Judge {
     logins: BTreeMap<Who, usize>,
     /// How long answers may be kept.
     memo: Option<MemoPolicy>,
+    /// How many calls were checked, and how many workers got no more jobs for what they said.
+    pub(crate) checked: u64,
+    pub(crate) quarantined: u64,
+    /// The workers that lie.
+    pub(crate) liars: BTreeSet<WorkerId>,
     pub(crate) cases: BTreeMap<JobId, Case>,
     terms: u32,
     /// How many workers were declared lost, and when some died.
@@ -103,6 +108,9 @@ impl Judge {
             beside: script.beside(),
             logins: script.clients.iter().enumerate().map(login).collect(),
             memo: script.memo,
+            checked: 0,
+            quarantined: 0,
+            liars: BTreeSet::new(),
             hedged: 0,
             moved: 0,
             remembered: 0,
@@ -161,6 +169,8 @@ impl Judge {
         self.moved = self.moved.max(books.moved);
         self.remembered = self.remembered.max(books.memo);
         self.tried = self.tried.max(books.trials);
+        self.checked = self.checked.max(books.checks);
+        self.quarantined = self.quarantined.max(books.quarantined);
         self.lost = self.lost.max(u32::try_from(books.lost).unwrap_or(u32::MAX));
         self.demand(books.balance(), || format!("the books do not balance: {books:?}"));
     }
@@ -231,6 +241,14 @@ impl Judge {
         Bytes::from(format!("{name} {}", call.argument))
     }
 
+    /// A worker was outvoted, or a function refuted.
+    pub(crate) fn accused(&mut self, workers: &[WorkerId], refuted: bool) {
+        let innocent = workers.iter().find(|worker| !self.liars.contains(worker));
+        self.demand(innocent.is_none(), || format!("{innocent:?} is accused and does not lie"));
+        let fine = !refuted || self.liars.len() > 1;
+        self.demand(fine, || "a deterministic function is said not to be".to_owned());
+    }
+
     fn case(&mut self, id: JobId) -> &mut Case {
         self.cases.get_mut(&id).expect("a job that somebody called")
     }
@@ -276,7 +294,7 @@ impl Judge {
         self.demand(fine, || format!("{id} is not to be left behind"));
     }
 
-    /// Allows one more run.
+    /// Allows one more run, if it is of a call.
     pub(crate) fn allow_one_more(&mut self, id: JobId) {
         // Of a run for nobody there is one, whatever happens.
         self.cases.get_mut(&id).into_iter().for_each(|case| case.extra += 1);
@@ -348,6 +366,12 @@ impl Judge {
     pub(crate) fn ends(&mut self, id: JobId, end: CallEnd) {
         let (now, value, since) = (self.now, self.value(id), self.calm_since());
         let (calm, may_share, memo) = (self.is_calm(), self.may_share(id), self.memo);
+        // A liar's answer may be a lie; nobody else's is.
+        let is_right = end.as_ref().is_ok_and(|ended| {
+            let liar = ended.ran.worker().filter(|worker| self.liars.contains(worker));
+            let lie = liar.map(|worker| lie(&value, worker));
+            ended.value.as_ref().is_some_and(|it| *it == value || lie.as_ref() == Some(it))
+        });
         let case = self.case(id);
         let again = std::mem::replace(&mut case.is_over, true) && !case.is_dropped;
         let waited = now - case.begun;
@@ -359,12 +383,12 @@ impl Judge {
         let in_calm = calm && case.begun >= since && patient && !kills;
         let mut innocents = 0;
         let fine = match &end {
-            Ok(Ended { value: Some(it), ran: Ran::Remote { .. }, .. }) => *it == value && !kills,
-            Ok(Ended { value: Some(it), ran: Ran::Coalesced { .. }, .. }) => {
-                *it == value && !kills && may_share
+            Ok(Ended { value: Some(_), ran: Ran::Remote { .. }, .. }) => is_right && !kills,
+            Ok(Ended { value: Some(_), ran: Ran::Coalesced { .. }, .. }) => {
+                is_right && !kills && may_share
             }
-            Ok(Ended { value: Some(it), ran: Ran::Memo { age, .. }, .. }) => {
-                *it == value && !kills && may_share && memo.is_some_and(|memo| *age < memo.ttl)
+            Ok(Ended { value: Some(_), ran: Ran::Memo { age, .. }, .. }) => {
+                is_right && !kills && may_share && memo.is_some_and(|memo| *age < memo.ttl)
             }
             Ok(Ended { value: None, ran: Ran::Local { reason }, .. }) => {
                 let beside = matches!(reason, Reason::After | Reason::WhenBusy);
@@ -400,6 +424,11 @@ impl Judge {
         let past = deadline.is_some_and(|deadline| now > since + deadline + GRACE);
         !case.is_over && (late || past)
     }
+}
+
+/// What a liar says instead, and nobody else.
+pub(crate) fn lie(value: &Bytes, worker: WorkerId) -> Bytes {
+    [value, worker.to_string().as_bytes()].concat().into()
 }
 
 impl Case {

@@ -64,6 +64,7 @@ fn the_guarantees_hold_under_any_faults() {
     let next = AtomicU64::new(0);
     let (innocents, taken_back) = (AtomicU32::new(0), AtomicU32::new(0));
     let [hedged, moved, remembered, tried] = [(); 4].map(|()| AtomicU64::new(0));
+    let [checked, quarantined] = [(); 2].map(|()| AtomicU64::new(0));
     let failed: Mutex<Option<u64>> = Mutex::new(None);
     // A machine that panics has failed like any other; its seed is replayed for the report.
     let hook = std::panic::take_hook();
@@ -85,6 +86,8 @@ fn the_guarantees_hold_under_any_faults() {
                             moved.fetch_add(judge.moved, Ordering::Relaxed);
                             remembered.fetch_add(judge.remembered, Ordering::Relaxed);
                             tried.fetch_add(judge.tried, Ordering::Relaxed);
+                            checked.fetch_add(judge.checked, Ordering::Relaxed);
+                            quarantined.fetch_add(judge.quarantined, Ordering::Relaxed);
                         }
                         Err(_) => _ = failed.lock().unwrap().get_or_insert(seed),
                     }
@@ -102,9 +105,11 @@ fn the_guarantees_hold_under_any_faults() {
     let (innocents, taken_back) = (innocents.into_inner(), taken_back.into_inner());
     let [hedged, moved, remembered, tried] =
         [hedged, moved, remembered, tried].map(AtomicU64::into_inner);
+    let [checked, quarantined] = [checked, quarantined].map(AtomicU64::into_inner);
     eprintln!(
         "{count} seeds played, {innocents} innocent jobs poisoned, {taken_back} taken back, \
-         {hedged} hedged, {moved} moved, {remembered} remembered, {tried} tried"
+         {hedged} hedged, {moved} moved, {remembered} remembered, {tried} tried, {checked} checked, \
+         {quarantined} workers in quarantine"
     );
     assert!(u64::from(taken_back) >= count / 10, "callers took {taken_back} jobs back");
     assert!(u64::from(innocents) <= 1 + count / 100, "{innocents} innocent jobs were poisoned");
@@ -112,6 +117,7 @@ fn the_guarantees_hold_under_any_faults() {
     assert!(moved >= count / 20, "only {moved} jobs were moved");
     assert!(remembered >= count, "only {remembered} jobs were answered from the memo");
     assert!(tried >= count, "only {tried} calls also ran for nobody");
+    assert!(checked >= count, "only {checked} calls were checked");
 }
 
 #[test]

@@ -31,6 +31,7 @@ const RELIEF: u64 = 0x03e1_1ef0;
 const SHARING: u64 = 0x5a_1e;
 const MEMO: u64 = 0x003e_3055;
 const ROLLOUT: u64 = 0x0110_7007;
+const CHECK: u64 = 0x00c0_ffee;
 
 /// The functions of each pool.
 pub(crate) const POOLS: [&[&str]; 3] = [
@@ -63,6 +64,11 @@ pub(crate) struct Script {
     pub(crate) rollout: Rollout,
     /// Whether what runs as the shadow of `short@1` kills its process.
     pub(crate) shadow_kills: bool,
+    /// How many in 1,000 calls of deterministic functions are checked: none in half of the seeds, all in
+    /// the others.
+    pub(crate) cross_check: u16,
+    /// The worker that lies every other time, if any does.
+    pub(crate) liar: Option<usize>,
     /// The user and the local slots of each client.
     pub(crate) clients: Vec<(usize, usize)>,
     pub(crate) actions: Vec<(Duration, Action)>,
@@ -193,6 +199,8 @@ impl Script {
             memo: None,
             rollout: Rollout::default(),
             shadow_kills: false,
+            cross_check: 0,
+            liar: None,
             clients: (0..2 + random.place(2)).map(|at| (at % 2, 1 + random.place(2))).collect(),
             actions: vec![],
         };
@@ -226,6 +234,7 @@ impl Script {
         script.share(&mut Random(seed ^ SHARING));
         script.keep(&mut Random(seed ^ MEMO));
         script.roll_out(&mut Random(seed ^ ROLLOUT));
+        script.check(&mut Random(seed ^ CHECK));
         script.actions.sort_by_key(|(at, _)| *at);
         script
     }
@@ -286,6 +295,15 @@ impl Script {
         let shadows = shadows.iter().map(|text| text.parse().unwrap()).collect();
         self.rollout = Rollout::new(promotions, shadows).unwrap();
         self.shadow_kills = random.once_in(4);
+    }
+
+    /// In every other seed answers are checked, and in half of those one worker lies.
+    fn check(&mut self, random: &mut Random) {
+        if random.once_in(2) {
+            self.cross_check = 1000;
+            let liar = random.place(self.workers.len());
+            self.liar = Some(liar).filter(|_| random.once_in(2));
+        }
     }
 
     /// Some calls wait outages out, some have a deadline.

@@ -7,7 +7,7 @@ mod links;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simple_dist_protocol::{Address, UserName};
+use simple_dist_protocol::{Address, UserName, WorkerId};
 
 use crate::broker::{Body, Broker, Conn, Handed, Name, Route, Trouble, Will};
 use crate::judge::Judge;
@@ -256,6 +256,7 @@ impl World {
                 (self.script.hedging, self.script.relief),
                 (self.script.sharing, memo),
                 self.script.rollout.clone(),
+                self.script.cross_check,
             )));
         }
         if who < distributors + workers {
@@ -267,7 +268,11 @@ impl World {
             let declares = self.script.declare[who - distributors];
             let calls = self.script.calls();
             let memo = self.script.memo.filter(|_| declares);
-            let kind = (calls, isolated, declares, memo);
+            let lies = self.script.liar == Some(who - distributors);
+            if lies {
+                self.judge.liars.insert(WorkerId::from_u128(self.ids));
+            }
+            let kind = (calls, isolated, declares, memo, lies);
             let worker = Worker::new(self.ids, served, slots, grace, kind);
             return Machine::Worker(Box::new(worker));
         }

@@ -84,7 +84,15 @@ fn again(events: &BTreeMap<String, u64>, memo: &Memo) -> Option<String> {
         saved(kept, "memo_saved_ms")
     );
     let is_used = kept + memo.answers;
-    let lines = [(hedges, slow), (moved, moved_line), (shared, shares), (is_used, keeps)];
+    let (checks, differed) = (number("checks"), count(number("checks_differed")));
+    let checked = format!("calls checked by another run: {}, {differed} differed", count(checks));
+    let lines = [
+        (hedges, slow),
+        (moved, moved_line),
+        (shared, shares),
+        (is_used, keeps),
+        (checks, checked),
+    ];
     let lines = lines.into_iter().filter(|(number, _)| *number > 0);
     let lines: Vec<String> = lines.map(|(_, line)| line).collect();
     (!lines.is_empty()).then(|| lines.join(" \u{b7} "))
@@ -107,6 +115,9 @@ mod tests {
         let line = "runs saved by equal calls: 999, 99.9 s";
         assert_eq!(events(&[("coalesced", 999), ("saved_ms", 99_900)]).as_deref(), Some(line));
         assert_eq!(events(&[("moved", 2)]).as_deref(), Some("moved off draining workers: 2"));
+        let checks = [("checks", 1200), ("checks_differed", 3)];
+        let line = "calls checked by another run: 1,200, 3 differed";
+        assert_eq!(events(&checks).as_deref(), Some(line));
         let memo = Memo { answers: 3, bytes: 2_500_000, most: 1 << 26, evicted: 1 };
         let events = [("memo".to_owned(), 12), ("memo_saved_ms".to_owned(), 3400)].into();
         let line = "by kept answers: 12, 3.4 s (3 answers in 2.5 MB, 1 made room)";

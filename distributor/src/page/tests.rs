@@ -79,6 +79,7 @@ fn fixture(mut view: View, actions: bool) -> Fixture {
                     });
                     let _gone = answer.send(failed.collect());
                 }
+                Request::Differing(_, answer) => _ = answer.send(None),
                 Request::Affected(filter, answer) => {
                     let all = affected().into_iter();
                     let _gone =

@@ -13,7 +13,7 @@ use super::live::ENDED_SHOWN;
 use super::stream::StreamChart;
 use super::workers::{self, Cell, WorkerRow, fate};
 use super::{Frame, Page, Visitor, html};
-use crate::view::format::{Measure, count};
+use crate::view::format::{Measure, count, many};
 use crate::view::{Printed, Worker, WorkerState};
 
 #[derive(Template)]
@@ -89,6 +89,9 @@ fn says(worker: &Worker) -> String {
         WorkerState::Live => "It takes jobs",
         WorkerState::Degraded => "Half of its slots or more run on for nobody",
         WorkerState::Draining => "It finishes what it holds and takes no more",
+        WorkerState::Quarantined => {
+            "Its answers differ from those of all others, so it gets no more jobs"
+        }
         WorkerState::Late => "Its beat is late",
         WorkerState::Unreachable => "Its link to the broker is gone",
         WorkerState::Lost | WorkerState::Left => {
@@ -112,6 +115,14 @@ fn facts(worker: &Worker) -> Vec<Detail> {
         fact("Done", count(worker.done)),
         fact("Failed", count(worker.failed)),
     ];
+    if let Some(outvoted) = &worker.outvoted {
+        let calls = many(u64::from(outvoted.calls), "call");
+        let goes_on = outvoted.serves_alone.as_ref();
+        let goes_on = goes_on.map(|alone| format!("; it goes on, as nobody else serves {alone}"));
+        let goes_on = goes_on.unwrap_or_default();
+        let said = format!("in {calls} of {}, {} ago{goes_on}", outvoted.function, outvoted.age);
+        facts.push(fact("Answered differently from all others", said));
+    }
     if let Some(load) = &worker.load {
         let gib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 30));
         let (busy, average) = (Measure::share(load.cpu), load.average);

@@ -77,7 +77,7 @@ impl Button {
             | WorkerState::Degraded
             | WorkerState::Late
             | WorkerState::Unreachable => Some(Self::Drain),
-            WorkerState::Draining => Some(Self::Resume),
+            WorkerState::Draining | WorkerState::Quarantined => Some(Self::Resume),
             WorkerState::Lost | WorkerState::Left => None,
         }
     }
@@ -153,6 +153,7 @@ const IDLE: u8 = 6;
 fn rank(worker: &Worker) -> u8 {
     match worker.state {
         WorkerState::Lost => 0,
+        WorkerState::Quarantined => 1,
         WorkerState::Unreachable => 1,
         WorkerState::Late => 2,
         WorkerState::Degraded => 3,
@@ -216,6 +217,7 @@ fn row(worker: &Worker, most: usize, colours: &Colours) -> WorkerRow {
             WorkerState::Live
             | WorkerState::Degraded
             | WorkerState::Draining
+            | WorkerState::Quarantined
             | WorkerState::Left => false,
         },
         act: Button::of(worker.state),

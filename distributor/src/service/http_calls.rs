@@ -178,6 +178,9 @@ impl Service {
             Request::Failed(id, answer) => {
                 let _gone = answer.send(self.scheduler.failed_calls(id));
             }
+            Request::Differing(digest, answer) => {
+                let _gone = answer.send(self.scheduler.differing(&digest));
+            }
             Request::Affected(filter, answer) => {
                 let _gone = answer.send(self.scheduler.affected(&filter));
             }

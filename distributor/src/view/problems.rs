@@ -1,6 +1,8 @@
 //! Diagnoses what is wrong with the service, once per view, for the page, the API, `simple-dist
 //! top` and the probes alike.
 
+mod answers;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ pub(crate) fn diagnose(view: &View) -> Vec<Problem> {
     let mut problems: Vec<Problem> = [of_link(view), of_workers(view), of_functions(view)]
         .into_iter()
         .flatten()
+        .chain(answers::problems(view))
         .chain(abandoned(view))
         .chain(refused(view))
         .chain(turned_away(view))

@@ -27,6 +27,8 @@ pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
         .route("/functions/{name}", get(reads::function))
         .route("/functions/{name}/call", post(call::call))
         .route("/failures", get(reads::failures))
+        .route("/differences", get(reads::differences))
+        .route("/differences/{digest}", get(reads::differing))
         .route("/jobs", get(reads::jobs))
         .route("/jobs/cancel", post(actions::cancel_all))
         .route("/jobs/{id}", get(reads::job))
@@ -51,6 +53,8 @@ pub(super) fn router(handle: Handle, shutdown: CancellationToken) -> Router {
         reads::functions,
         reads::function,
         reads::failures,
+        reads::differences,
+        reads::differing,
         reads::jobs,
         reads::job,
         reads::stream,

@@ -198,10 +198,11 @@ fn books(text: &mut Text, view: &View) {
 }
 
 fn workers(text: &mut Text, view: &View) {
-    const STATES: [WorkerState; 7] = [
+    const STATES: [WorkerState; 8] = [
         WorkerState::Live,
         WorkerState::Degraded,
         WorkerState::Draining,
+        WorkerState::Quarantined,
         WorkerState::Late,
         WorkerState::Unreachable,
         WorkerState::Lost,

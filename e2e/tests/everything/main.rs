@@ -3,3 +3,4 @@
 mod calls;
 mod foreign;
 mod inputs;
+mod liars;

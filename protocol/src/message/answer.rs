@@ -91,6 +91,41 @@ impl Answer {
         Self::Panicked { message: message.into(), unsendable: true, location: None }
     }
 
+    /// A copy that keeps no part of the message in which it came.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        match self {
+            Self::Value(value) => Self::Value(Bytes::copy_from_slice(value)),
+            Self::Failed { message, error } => {
+                Self::Failed { message: message.clone(), error: Bytes::copy_from_slice(error) }
+            }
+            Self::Panicked { .. }
+            | Self::BadArguments { .. }
+            | Self::Poisoned { .. }
+            | Self::NotServed
+            | Self::TooLarge { .. }
+            | Self::Busy
+            | Self::Cancelled
+            | Self::Expired => self.clone(),
+        }
+    }
+
+    /// What a value or an error of the function is encoded as.
+    pub fn payload(&self) -> &[u8] {
+        match self {
+            Self::Value(value) => value,
+            Self::Failed { error, .. } => error,
+            Self::Panicked { .. }
+            | Self::BadArguments { .. }
+            | Self::Poisoned { .. }
+            | Self::NotServed
+            | Self::TooLarge { .. }
+            | Self::Busy
+            | Self::Cancelled
+            | Self::Expired => &[],
+        }
+    }
+
     /// The bytes of what it carries.
     pub fn weight(&self) -> usize {
         match self {

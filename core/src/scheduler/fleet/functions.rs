@@ -37,6 +37,8 @@ pub(crate) struct Function {
     pub(crate) slow: SlowRuns,
     /// Whether all its workers declare it deterministic.
     pub(crate) deterministic: bool,
+    /// Whether it was found not to be, whatever they declare.
+    pub(crate) refuted: bool,
     /// How its answers are kept, if all its workers allow it.
     pub(crate) memo: Option<MemoPolicy>,
     /// Its unfinished jobs.
@@ -147,7 +149,7 @@ impl Functions {
             function.expected |= !function.pools.is_empty();
             function.pools.clear();
             (function.linked, function.out_of_reach) = (0, false);
-            (function.deterministic, function.memo) = (false, None);
+            (function.deterministic, function.refuted, function.memo) = (false, false, None);
         }
     }
 
@@ -246,6 +248,7 @@ impl Functions {
             work: RunTime::default(),
             slow: SlowRuns::default(),
             deterministic: false,
+            refuted: false,
             memo: None,
             jobs: 0,
             used: now,

@@ -70,6 +70,19 @@ pub(crate) struct Worker {
     pub(crate) ended: Option<(Generation, Duration)>,
     /// The state that an operator wants it to be in.
     pub(crate) requested_state: Option<WorkerState>,
+    /// What its answers are held against.
+    pub(crate) outvoted: Option<Box<Outvoted>>,
+}
+
+/// A worker whose answers differ from those of all others.
+#[derive(Debug)]
+pub(crate) struct Outvoted {
+    /// The function of which they did, and in how many calls.
+    pub(crate) function: Arc<str>,
+    pub(crate) calls: u32,
+    pub(crate) since: Duration,
+    /// The function that it alone serves, for which it goes on.
+    pub(crate) serves_alone: Option<Arc<str>>,
 }
 
 /// Whether a worker is alive, as far as we can tell.
@@ -149,6 +162,7 @@ impl Worker {
             will: None,
             ended: None,
             requested_state: None,
+            outvoted: None,
         }
     }
 
@@ -165,9 +179,15 @@ impl Worker {
         }
     }
 
-    /// Whether it drains, or an operator wants it to.
+    /// Whether it gets no more jobs since it was outvoted.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.outvoted.as_ref().is_some_and(|outvoted| outvoted.serves_alone.is_none())
+    }
+
+    /// Whether it drains, or somebody wants it to.
     pub(crate) fn drains(&self) -> bool {
         self.leaves
+            || self.is_quarantined()
             || self.state == WorkerState::Draining
             || self.requested_state == Some(WorkerState::Draining)
     }

@@ -99,6 +99,10 @@ pub struct Counters {
     pub checks_elsewhere: u64,
     /// Those of them whose answers differed.
     pub checks_differed: u64,
+    /// Workers that get no more jobs, since they were outvoted.
+    pub quarantined: u64,
+    /// Functions found not to be deterministic.
+    pub refuted: u64,
     /// Messages refused by a limit: too many users, workers or functions.
     pub crowded: u64,
 }
@@ -205,6 +209,12 @@ impl Counters {
         } += 1;
     }
 
+    pub(super) fn checked(&mut self, agreed: bool, elsewhere: bool) {
+        self.checks += 1;
+        self.checks_elsewhere += u64::from(elsewhere);
+        self.checks_differed += u64::from(!agreed);
+    }
+
     pub(super) fn end(&mut self, kind: &'static str, ending: Ending) {
         match ending {
             Ending::Done => self.done += 1,
@@ -280,6 +290,8 @@ impl Counters {
             ("checks", self.checks),
             ("checks_elsewhere", self.checks_elsewhere),
             ("checks_differed", self.checks_differed),
+            ("quarantined", self.quarantined),
+            ("not_deterministic", self.refuted),
         ];
         view::JobCounts {
             accepted: self.accepted,

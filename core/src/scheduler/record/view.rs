@@ -56,6 +56,7 @@ impl Viewer<'_> {
             clients: self.clients(),
             turned_away: self.record.refusals.view(now),
             failures: self.record.failures.view(now),
+            differences: self.record.differences.view(self.record.preview, now),
             recent: Arc::new(self.record.history.ended().map(ended).collect()),
             series: self.record.history.samples().copied().collect(),
             minute: self.record.minute.clone(),

@@ -42,9 +42,11 @@ impl Distributor {
         (hedging, relief): (Hedging, bool),
         (sharing, memo): (Sharing, usize),
         rollout: Rollout,
+        cross_check: u16,
     ) -> Self {
         let id = DistributorId::from_u128(id);
-        let config = Config { hedging, relief, sharing, memo, rollout, ..Config::new(id) };
+        let base = Config::new(id);
+        let config = Config { hedging, relief, sharing, memo, rollout, cross_check, ..base };
         Self {
             scheduler: Scheduler::new(config),
             id,

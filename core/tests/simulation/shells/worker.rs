@@ -11,6 +11,7 @@ use simple_dist_protocol::{Address, Attempt, Generation, JobKey, MemoPolicy, Out
 
 use super::{Act, Alarm, CONTROL, Down, Happening, JOBS, Site, Up};
 use crate::broker::{Body, Name, Route};
+use crate::judge::lie;
 use crate::publisher::Item;
 use crate::random::Span;
 use crate::script::Kind;
@@ -26,6 +27,8 @@ pub(crate) struct Worker {
     calls: bool,
     /// Whether each slot is a process of its own.
     isolated: bool,
+    /// Whether it lies every other time.
+    lies: bool,
     pub(crate) slots: Vec<Slot>,
     wakes: Option<Duration>,
     deliveries: u64,
@@ -62,7 +65,7 @@ impl Worker {
         functions: Vec<Address>,
         slots: usize,
         grace: Duration,
-        (calls, isolated, declares, memo): (bool, bool, bool, Option<MemoPolicy>),
+        (calls, isolated, declares, memo, lies): (bool, bool, bool, Option<MemoPolicy>, bool),
     ) -> Self {
         let id = WorkerId::from_u128(id);
         let profile = Profile {
@@ -85,6 +88,7 @@ impl Worker {
             executor: Executor::new(profile, Duration::ZERO),
             calls,
             isolated,
+            lies,
             slots: (0..slots).map(|_| Slot::default()).collect(),
             wakes: None,
             deliveries: 0,
@@ -281,6 +285,8 @@ impl Worker {
         let end = if kind.kills() {
             Event::Crashed { slot, number, crash: self.crash(work.attempt), took }
         } else {
+            let lies = self.lies && site.random.once_in(2);
+            let value = if lies { lie(&value, self.id) } else { value };
             let answer = Answer::Value(value);
             Event::Ran { slot, number, answer, took }
         };
@@ -318,7 +324,7 @@ impl Worker {
             }
             Publication::Ended { ended, token } => {
                 self.unsettled.insert(token.into(), ended.key.clone());
-                if matches!(ended.end, End::Returned { .. }) {
+                if matches!(ended.end, End::Returned { .. }) && !ended.key.is_trial() {
                     site.judge.handed_back(ended.key.id);
                     let runs = |slot: &Slot| slot.run.front().is_some_and(|it| it.key == ended.key);
                     if self.slots.iter().any(|slot| slot.is_busy && runs(slot)) {

@@ -23,6 +23,7 @@ impl World {
     /// Whether all is done.
     pub(super) fn looks(&mut self) -> bool {
         self.look_for_late_calls();
+        self.look_for_accused();
         if self.judge.is_calm() {
             self.look_for_idle_slots();
         }
@@ -47,6 +48,20 @@ impl World {
         let late = self.judge.cases.values().find(is_late);
         let late = late.map(|case| format!("{} has not ended by its time", case.call.id));
         self.judge.demand(late.is_none(), || late.unwrap_or_default());
+    }
+
+    fn look_for_accused(&mut self) {
+        for process in &self.processes {
+            let Machine::Distributor(it) = &process.machine else { continue };
+            if it.scheduler.counters().checks_differed > 0 {
+                let now = self.now - process.began;
+                let view = it.scheduler.view(now, now);
+                let outvoted = view.workers.iter().filter(|worker| worker.outvoted.is_some());
+                let outvoted: Vec<_> = outvoted.map(|worker| worker.id).collect();
+                let refuted = view.functions.iter().any(|function| function.refuted);
+                self.judge.accused(&outvoted, refuted);
+            }
+        }
     }
 
     fn look_for_idle_slots(&mut self) {
@@ -112,7 +127,8 @@ impl World {
                     leading += 1;
                     let now = self.now - process.began;
                     let wrong = |it: &Shadow| match &*it.shadow {
-                        "shadow@1" => it.differ > 0,
+                        // A liar differs from itself.
+                        "shadow@1" => it.differ > 0 && self.script.liar.is_none(),
                         _ => it.equal > 0,
                     };
                     if let Some(wrong) =

@@ -1,7 +1,9 @@
 //! Which view has which problems.
 
+use simple_dist_protocol::WorkerId;
+
 use super::*;
-use crate::view::sample;
+use crate::view::{Difference, DifferingAnswer, Outvoted, sample};
 use ProblemKind as Kind;
 
 const NOW: u64 = 1_700_000_123_000;
@@ -186,5 +188,63 @@ fn a_shadow_that_was_stopped_is_a_problem() {
         &stopped,
         "sleep@2 runs as a shadow no more: a run ended its process or was lost with its worker, or \
          several took much longer than the calls' own.",
+    );
+}
+
+/// The first worker gave 21 and the second 20.
+fn difference(view: &View, outvoted: bool, refutes: bool) -> Difference {
+    let (first, second) = (view.workers[0].id, view.workers[1].id);
+    let answer = |(worker, value): (WorkerId, &str)| DifferingAnswer {
+        worker,
+        kind: "value".to_owned(),
+        bytes: 1,
+        digest: value.to_owned(),
+        preview: Some(value.to_owned()),
+    };
+    Difference {
+        function: "fib@1".into(),
+        age: Seconds(5.0),
+        outvoted: outvoted.then_some(first),
+        refutes,
+        arguments: None,
+        answers: [(first, "21"), (second, "20")].map(answer).into(),
+    }
+}
+
+#[test]
+fn answers_that_differ_are_reported_with_what_follows() {
+    let mut view = with(sample::idle, |view| {
+        view.differences = vec![difference(view, false, false)];
+    });
+    let (first, second) = (view.workers[0].id.short(), view.workers[1].id.short());
+    let gave = format!("{first} gave 21, {second} gave 20.");
+    check(&view, [(Kind::AnswersDiffer, Severity::Warning)]);
+    let differ = "Answers differ in 1 call of fib@1, and it is not yet clear which are wrong.";
+    says(&view, &format!("{differ} {gave}"));
+
+    view.differences = vec![difference(&view, true, false)];
+    let outvoted =
+        Outvoted { function: "fib@1".into(), calls: 6, age: Seconds(1.0), serves_alone: None };
+    view.workers[0].outvoted = Some(outvoted.clone());
+    check(&view, [(Kind::Outvoted, Severity::Warning)]);
+    let against =
+        format!("The answers of {first} differ from those of all others, in 6 calls of fib@1");
+    says(&view, &format!("{against}: it gets no more jobs. {gave}"));
+    let serves_alone = Some("own@1".into());
+    view.workers[0].outvoted = Some(Outvoted { serves_alone, ..outvoted });
+    check(&view, [(Kind::Outvoted, Severity::Critical)]);
+    says(&view, &format!("{against}; it goes on, as nobody else serves own@1. {gave}"));
+
+    view.workers[0].outvoted = None;
+    view.differences = vec![difference(&view, false, true)];
+    let fib = view.functions.iter_mut().find(|function| *function.name == *"fib@1");
+    fib.expect("it is served").refuted = true;
+    check(&view, [(Kind::NotDeterministic, Severity::Warning)]);
+    says(
+        &view,
+        &format!(
+            "fib@1 is declared deterministic, but its answers differ by themselves: calls share no \
+             runs and no answers any more. {gave}"
+        ),
     );
 }

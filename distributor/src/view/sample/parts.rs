@@ -62,6 +62,7 @@ pub(super) fn worker(number: u128) -> Worker {
         failed: number as u64 % 2,
         gave_back: 0,
         printed: Default::default(),
+        outvoted: None,
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn function(name: &str) -> Function {
         answers: BTreeMap::new(),
         local: BTreeMap::new(),
         local_share: 0.0,
+        refuted: false,
         saved: Default::default(),
         rate: 0.0,
         wait: Percentiles::default(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use simple_dist_protocol::{Address, JobId, Selector, WorkerId};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::handle::Handle;
 use crate::history::{Asked, Range, Span};
 use crate::view::{
-    Action, Client, Failure, Function, Job, Place, RECENT, Status, Stream, View, Worker,
+    Action, Client, Difference, Failure, Function, Job, Place, RECENT, Status, Stream, View, Worker,
 };
 use crate::web::json::Json;
 use crate::web::problem::{Kind, Problem};
@@ -79,6 +80,27 @@ pub(super) async fn function(
 #[utoipa::path(get, path = "/failures", responses((status = 200, body = [Failure])))]
 pub(super) async fn failures(State(handle): State<Handle>) -> Json<Vec<Failure>> {
     Json(handle.view().failures.clone())
+}
+
+/// Calls that were run again, and whose answers differed: the newest first, at most 32.
+#[utoipa::path(get, path = "/differences", responses((status = 200, body = [Difference])))]
+pub(super) async fn differences(State(handle): State<Handle>) -> Json<Vec<Difference>> {
+    Json(handle.view().differences.clone())
+}
+
+/// One of the answers that differed, whole, as MessagePack, if the distributor shows arguments.
+#[utoipa::path(get, path = "/differences/{digest}",
+    params(("digest" = String, Path, description = "The answer's digest")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn differing(
+    State(handle): State<Handle>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Bytes, Problem> {
+    let Path(digest) = path?;
+    let found = handle.differing(digest).await?;
+    found.ok_or_else(|| Problem::new(Kind::NotFound, "no answer with this digest is shown"))
 }
 
 /// What operators did, the newest first: at most 100 since the distributor began.

@@ -210,7 +210,7 @@ async fn every_documented_path_is_served_as_documented() {
     let document = fixture.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.contains_key("/api/v1/functions/{name}/call"), "{:?}", paths.keys());
-    assert_eq!(paths.len(), 22);
+    assert_eq!(paths.len(), 24);
     let schemas = &document["components"]["schemas"];
     let has = |schema: &str, field: &str| schemas[schema]["properties"][field].is_object();
     assert!(has("Problem", "status") && has("Diagnosis", "severity"), "{schemas}");

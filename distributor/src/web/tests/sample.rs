@@ -92,6 +92,7 @@ fn worker(id: WorkerId, state: WorkerState, function: &str) -> Worker {
         failed: 1,
         gave_back: 0,
         printed: Default::default(),
+        outvoted: None,
     }
 }
 
@@ -114,6 +115,7 @@ pub(in crate::web) fn function(name: &str, workers: usize) -> Function {
         answers: [("value".to_owned(), 7), ("panicked".to_owned(), 2)].into(),
         local: [("unavailable".to_owned(), 4)].into(),
         local_share: 0.1,
+        refuted: false,
         saved: Default::default(),
         rate: 1.0,
         wait: Percentiles { p50: Some(Seconds(0.1)), p95: None, p99: None, count: 5 },

@@ -77,6 +77,7 @@ impl Viewer<'_> {
             answers: named(&stats.answers),
             local: local.clone(),
             local_share: stats.local_share(),
+            refuted: function.refuted,
             saved: *saved,
             rate: of.rate(),
             wait: stats.wait(waiting),

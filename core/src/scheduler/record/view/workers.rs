@@ -11,7 +11,7 @@ use crate::scheduler::fleet::workers::{Liveness, Worker};
 use crate::scheduler::ids::JobRef;
 use crate::scheduler::jobs::{Job, Running};
 use crate::view::{
-    self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, Load, STREAM, Seconds, WorkerState,
+    self, Bar, BarEnd, HELD_SHOWN, HeldJob, Lane, Load, Outvoted, STREAM, Seconds, WorkerState,
 };
 
 use super::Viewer;
@@ -57,6 +57,7 @@ impl Viewer<'_> {
                 }
                 Liveness::Unreachable => WorkerState::Unreachable,
                 Liveness::Late => WorkerState::Late,
+                Liveness::Heard if worker.is_quarantined() => WorkerState::Quarantined,
                 Liveness::Heard if worker.drains() => WorkerState::Draining,
                 Liveness::Heard if self.is_degraded(worker) => WorkerState::Degraded,
                 Liveness::Heard => WorkerState::Live,
@@ -80,6 +81,12 @@ impl Viewer<'_> {
             failed: told.map_or(0, |told| told.failed),
             printed: told.map(|told| Arc::clone(&told.printed)).unwrap_or_default(),
             gave_back: told.map_or(0, |told| told.gave_back),
+            outvoted: worker.outvoted.as_ref().map(|outvoted| Outvoted {
+                function: Arc::clone(&outvoted.function),
+                calls: outvoted.calls,
+                age: since(outvoted.since),
+                serves_alone: outvoted.serves_alone.clone(),
+            }),
         }
     }
 
