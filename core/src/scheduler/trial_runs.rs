@@ -10,7 +10,7 @@ use simple_dist_protocol::{PoolId, WorkerId};
 
 use super::completion::millis;
 use super::fact::{Fact, IgnoreReason, TrialStep};
-use super::fleet::orphans::OrphanId;
+use super::fleet::orphans::{Location, OrphanId};
 use super::fleet::pools::Pool;
 use super::ids::Key;
 use super::outbox::Sent;
@@ -49,12 +49,20 @@ impl Core {
         }
     }
 
-    /// Gives up the trials of pools that have more to do than slots: something waits behind them.
+    /// Gives up the trials that run in pools with more to do than slots: something waits behind them. Of
+    /// one in a queue nobody knows whether a worker has begun it, and was ended by it.
     fn make_way(&mut self) {
-        let is_full = |pool: PoolId| {
-            self.fleet.pools.get(&pool).is_some_and(|pool| pool.load() > pool.slots as usize)
+        let (fleet, term) = (&self.fleet, self.leadership.term());
+        let runs = |id: &OrphanId| match fleet.orphans.get(id).map(|orphan| orphan.location) {
+            Some(Location::Slot { worker, .. }) => {
+                fleet.workers.get(worker).is_some_and(|worker| worker.takes_jobs(term))
+            }
+            Some(Location::Queue { .. }) | None => false,
         };
-        for key in self.trials.give_up(is_full) {
+        let is_full = |pool: PoolId| {
+            fleet.pools.get(&pool).is_some_and(|pool| pool.load() > pool.slots as usize)
+        };
+        for key in self.trials.give_up(|id, pool| is_full(pool) && runs(id)) {
             self.fleet.orphans.end_all(key);
             self.cancel_orphans();
         }

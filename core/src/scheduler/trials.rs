@@ -192,11 +192,14 @@ impl Trials {
             .collect()
     }
 
-    /// Gives up the trials in these pools. They stay known until they have ended: one of them may have
-    /// ended its process.
-    pub(crate) fn give_up(&mut self, in_pool: impl Fn(PoolId) -> bool) -> Vec<Key> {
-        let goes_on = |placed: &Placed| !placed.given_up && in_pool(placed.pool);
-        let given_up = self.placed.iter_mut().filter(|(_, placed)| goes_on(placed));
+    /// Gives up the trials that are in the way. They stay known until they have ended: one of them may
+    /// have ended its process.
+    pub(crate) fn give_up(
+        &mut self,
+        is_in_the_way: impl Fn(&OrphanId, PoolId) -> bool,
+    ) -> Vec<Key> {
+        let given_up = self.placed.iter_mut();
+        let given_up = given_up.filter(|(id, it)| !it.given_up && is_in_the_way(id, it.pool));
         given_up
             .map(|(id, placed)| {
                 placed.given_up = true;

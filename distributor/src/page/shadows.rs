@@ -23,8 +23,8 @@ pub(super) struct ShadowRow {
     pub(super) does_fail: bool,
     /// `12 ms / 8 ms`: the mean run of each.
     pub(super) runs: Option<String>,
-    pub(super) faster: String,
-    pub(super) slower: String,
+    /// `900 faster, 12 slower`.
+    pub(super) times: String,
     pub(super) skipped: String,
     pub(super) stopped: Option<&'static str>,
 }
@@ -78,8 +78,7 @@ fn row(shadow: &Shadow, colours: &Colours) -> ShadowRow {
         failed: count(shadow.failed + shadow.expired + shadow.lost),
         does_fail: shadow.failed + shadow.expired + shadow.lost > 0,
         runs: means.map(|(live, shadow)| format!("{live} / {shadow}")),
-        faster: count(shadow.faster),
-        slower: count(shadow.slower),
+        times: format!("{} faster, {} slower", count(shadow.faster), count(shadow.slower)),
         skipped: count(shadow.skipped),
         stopped: shadow.stopped.map(why),
     }
