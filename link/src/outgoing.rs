@@ -1,5 +1,6 @@
 //! Outgoing messages, and the queue in which they wait for a publisher.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const WAITING: usize = 1_048_576;
 const WAITING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Where and how a message is published. Items with equal routes may travel as one list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The exchange.
     pub exchange: Name,
@@ -27,6 +28,13 @@ pub struct Route {
     /// ([`codec::envelope`](simple_dist_protocol::codec::envelope)); `None` for messages that
     /// travel alone.
     pub envelope: Option<Bytes>,
+}
+
+/// By its key: few routes have the same, and each item that is sent looks up its own.
+impl Hash for Route {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 /// A message, or one item of a list message.

@@ -10,7 +10,7 @@ use simple_dist_protocol::{Attempt, UserName, WorkerId};
 use super::Core;
 use super::completion::millis;
 use super::fact::{Caller, Fact, IgnoreReason, Run, RunEnd, Step};
-use super::ids::{JobRef, Key};
+use super::ids::{JobRef, Key, LastUser};
 use super::jobs::InFlight;
 
 impl Core {
@@ -22,8 +22,9 @@ impl Core {
                 self.outbox.ignore(IgnoreReason::Forged(count));
             }
             Some(known) if known.is_heard() => {
+                let mut user_of = LastUser::default();
                 for ended in answers.jobs {
-                    self.ended(worker, ended);
+                    self.ended(worker, user_of.key(&ended.key), ended);
                 }
             }
             Some(_) | None => {
@@ -37,16 +38,15 @@ impl Core {
     }
 
     /// A known worker reports the end of an attempt.
-    pub(super) fn ended(&mut self, worker: WorkerId, ended: Ended) {
+    pub(super) fn ended(&mut self, worker: WorkerId, key: Key, ended: Ended) {
         if ended.key.is_trial() {
             self.trial_ended(worker, ended);
         } else {
-            self.attempt_ended(worker, ended);
+            self.attempt_ended(worker, key, ended);
         }
     }
 
-    fn attempt_ended(&mut self, worker: WorkerId, ended: Ended) {
-        let key = Key::of(&ended.key);
+    fn attempt_ended(&mut self, worker: WorkerId, key: Key, ended: Ended) {
         let job = self.jobs.find(key);
         let took = Duration::from_micros(ended.took_us).min(TIMEOUT_MAX);
         let id = (key, ended.attempt);

@@ -9,6 +9,7 @@ use simple_dist_protocol::{PoolId, Term, UserName, WorkerId};
 use super::fact::{Fact, IgnoreReason};
 use super::fleet::pools::{Pool, PoolQueue};
 use super::fleet::workers::Liveness;
+use super::ids::Key;
 use super::{Core, Effect};
 
 /// The most characters kept of a worker's host and version.
@@ -78,7 +79,7 @@ impl Core {
         self.update_holders(id, beat.held);
         if back {
             for ended in self.jobs.recent.take_unverified(user, id) {
-                self.ended(id, ended);
+                self.ended(id, Key::of(&ended.key), ended);
             }
         }
         self.listen_to(id, says);

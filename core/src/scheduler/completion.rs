@@ -209,7 +209,7 @@ impl Core {
     pub(super) fn client_gone(&mut self, user: UserRef, client: ClientId, generation: Generation) {
         let gone = self.jobs.clients.get(&(user, client));
         let Some(gone) = gone.filter(|known| known.generation == generation) else { return };
-        for job in gone.jobs.clone() {
+        for job in gone.jobs() {
             self.cancel(job, Caller::Gone);
         }
     }

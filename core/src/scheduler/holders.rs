@@ -11,7 +11,7 @@ use simple_dist_protocol::{Attempt, JobKey, PoolId, UserName, WorkerId};
 use super::fact::{Fact, IgnoreReason};
 use super::fleet::orphans::Location;
 use super::fleet::workers::{HeldJob, Liveness};
-use super::ids::{FunctionRef, JobRef, Key};
+use super::ids::{FunctionRef, JobRef, Key, LastUser};
 use super::jobs::{Holder, InFlight, Running, State};
 use super::{Core, Via};
 
@@ -25,11 +25,11 @@ impl Core {
     /// Takes over what a beat says the worker holds.
     pub(super) fn update_holders(&mut self, worker: WorkerId, held: Vec<Held>) {
         let now = self.now;
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut user_of) = (BTreeMap::new(), LastUser::default());
         let mut finished = vec![];
         let mut orphans = BTreeMap::new();
         for item in held {
-            let key = Key::of(&item.key);
+            let key = user_of.key(&item.key);
             let user = self.backlog.users.find(key.user).unwrap_or(&item.key.user);
             let held = HeldJob {
                 user: user.clone(),
@@ -213,8 +213,9 @@ impl Core {
             self.outbox.ignore(IgnoreReason::Forged(1));
             return;
         }
+        let mut user_of = LastUser::default();
         for begun in &started.jobs {
-            let key = Key::of(&begun.key);
+            let key = user_of.key(&begun.key);
             let id = (key, begun.attempt);
             self.fleet.orphan_begun((started.worker, started.seq), &id, self.now);
             let Some(job) = self.jobs.find(key) else {

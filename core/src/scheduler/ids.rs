@@ -1,6 +1,12 @@
 //! Small ids for jobs, functions and logins. All rooms use them; none of them owns them.
 
+use std::collections::HashMap;
+
 use simple_dist_protocol::{CallDigest, JobId, JobKey, UserName};
+
+/// A table by ids. Clients choose ids, and do not see how they are hashed: each table has a seed of its
+/// own.
+pub(crate) type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A login, as a digest of its name: it can be computed for any name, known or not, and takes no
 /// space in a table of names.
@@ -13,6 +19,21 @@ impl UserRef {
         let mut first = [0; 16];
         first.copy_from_slice(&blake3::hash(name.as_str().as_bytes()).as_bytes()[..16]);
         Self(u128::from_be_bytes(first))
+    }
+}
+
+/// The ids of logins in a list, which mostly are the same.
+#[derive(Debug, Default)]
+pub(crate) struct LastUser(Option<(UserName, UserRef)>);
+
+impl LastUser {
+    /// From the key that a message carries.
+    pub(crate) fn key(&mut self, key: &JobKey) -> Key {
+        let user = match &self.0 {
+            Some((name, user)) if *name == key.user => *user,
+            Some(_) | None => self.0.insert((key.user.clone(), UserRef::of(&key.user))).1,
+        };
+        Key { user, id: key.id }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The jobs: unfinished ones, each in one of few states, with its attempts, its holder and the
 //! evidence against it; their clients; and recent answers.
 
+mod agenda;
 pub(crate) mod clients;
 pub(crate) mod recent;
 pub(crate) mod rivals;
 pub(crate) mod runs;
 pub(crate) mod strikes;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,8 @@ use super::backlog::queue::Position;
 
 use super::backlog::queue::QueueClass;
 use super::fact::Caller;
-use super::ids::{CallKey, FunctionRef, JobRef, Key};
+use super::ids::{CallKey, FunctionRef, JobRef, Key, Table};
+use agenda::{Agenda, has_deadline, is_watched, job_in};
 use clients::Clients;
 use recent::Recent;
 use rivals::Rivals;
@@ -221,10 +223,10 @@ impl Job {
 pub(crate) struct Jobs {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    index: HashMap<Key, JobRef>,
-    deadlines: BTreeSet<(Duration, JobRef)>,
+    index: Table<Key, JobRef>,
+    deadlines: Agenda,
     /// The attempts in flight, by when to look whether they are slow.
-    watched: BTreeSet<(Duration, JobRef)>,
+    watched: Agenda,
     bytes: usize,
     /// How many of them are in flight.
     pub(crate) in_flight: usize,
@@ -256,9 +258,9 @@ impl Jobs {
         Self {
             slots: vec![],
             free: vec![],
-            index: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            watched: BTreeSet::new(),
+            index: Table::default(),
+            deadlines: Agenda::default(),
+            watched: Agenda::default(),
             bytes: 0,
             in_flight: 0,
             ages: 0,
@@ -288,8 +290,7 @@ impl Jobs {
 
     /// A job, unless it has ended.
     pub(crate) fn get(&self, job: JobRef) -> Option<&Job> {
-        let slot = self.slots.get(job.index as usize)?;
-        if slot.serial == job.serial { slot.job.as_ref() } else { None }
+        job_in(&self.slots, job)
     }
 
     /// A job, unless it has ended.
@@ -308,7 +309,7 @@ impl Jobs {
         let found = JobRef { index, serial: slot.serial };
         self.bytes += job.args.len();
         self.index.insert(job.key, found);
-        self.deadlines.insert((job.deadline, found));
+        self.deadlines.push(job.deadline, found);
         slot.job = Some(job);
         found
     }
@@ -323,7 +324,7 @@ impl Jobs {
         slot.serial = slot.serial.wrapping_add(1);
         self.free.push(job.index);
         self.index.remove(&gone.key);
-        self.deadlines.remove(&(gone.deadline, job));
+        self.deadlines.outdate(has_deadline(&self.slots));
         self.bytes -= gone.args.len();
         Some(gone)
     }
@@ -335,14 +336,14 @@ impl Jobs {
         let before = found.deadline;
         if deadline < before {
             found.deadline = deadline;
-            self.deadlines.remove(&(before, job));
-            self.deadlines.insert((deadline, job));
+            self.deadlines.outdate(has_deadline(&self.slots));
+            self.deadlines.push(deadline, job);
         }
     }
 
     /// The job with the earliest deadline, if that has passed.
-    pub(crate) fn overdue(&self, now: Duration) -> Option<JobRef> {
-        self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, job)| *job)
+    pub(crate) fn overdue(&mut self, now: Duration) -> Option<JobRef> {
+        self.deadlines.due(now, has_deadline(&self.slots))
     }
 
     /// At this time its attempt in flight may be slow.
@@ -350,19 +351,21 @@ impl Jobs {
         let in_flight = self.get_mut(job).and_then(|job| job.in_flight_mut());
         if let Some(in_flight) = in_flight {
             in_flight.looked_at = Some(at);
-            self.watched.insert((at, job));
+            self.watched.push(at, job);
         }
     }
 
-    /// Its attempt is in flight no longer.
-    pub(crate) fn unwatch(&mut self, job: JobRef, in_flight: &InFlight) {
-        in_flight.looked_at.into_iter().for_each(|at| _ = self.watched.remove(&(at, job)));
+    /// This attempt is in flight no longer.
+    pub(crate) fn unwatch(&mut self, in_flight: &InFlight) {
+        if in_flight.looked_at.is_some() {
+            self.watched.outdate(is_watched(&self.slots));
+        }
     }
 
     /// A job whose attempt may be slow by now; it is watched no longer.
     pub(crate) fn slow(&mut self, now: Duration) -> Option<JobRef> {
-        let job = self.watched.first().filter(|(at, _)| *at <= now)?.1;
-        self.watched.pop_first();
+        let job = self.watched.due(now, is_watched(&self.slots))?;
+        self.watched.pop();
         self.get_mut(job).and_then(|job| job.in_flight_mut())?.looked_at = None;
         Some(job)
     }

@@ -1,14 +1,12 @@
 //! The outbox: effects with their tokens, facts, and the bytes in transit to each client. A client
 //! that asks faster than it reads gets no more for now, and asks again later.
 
-use std::collections::HashMap;
-
 use simple_dist_protocol::limits::{CLIENT_BYTES, OUTGOING_BYTES};
 use simple_dist_protocol::message::Delivered;
 use simple_dist_protocol::{Attempt, ClientId, Generation, PoolId, WorkerId};
 
 use super::fact::{Fact, IgnoreReason};
-use super::ids::{JobRef, Key, UserRef};
+use super::ids::{JobRef, Key, Table, UserRef};
 use super::jobs::recent::OVERHEAD;
 use super::{Effect, Token};
 
@@ -20,7 +18,7 @@ const IDLE: usize = 1024 * 1024;
 pub(crate) struct Outbox {
     pub(crate) effects: Vec<Effect>,
     pub(crate) facts: Vec<Fact>,
-    sent: HashMap<Token, Sent>,
+    sent: Table<Token, Sent>,
     tokens: u64,
     pub(crate) deliveries: DeliveryBudget,
 }
@@ -76,7 +74,7 @@ impl Outbox {
 /// The bytes of deliveries whose outcome is not known yet.
 #[derive(Debug, Default)]
 pub(crate) struct DeliveryBudget {
-    clients: HashMap<(UserRef, ClientId), usize>,
+    clients: Table<(UserRef, ClientId), usize>,
     bytes: usize,
 }
 

@@ -130,7 +130,7 @@ impl Core {
                     self.jobs.runs.close(call, job);
                 }
                 self.jobs.in_flight -= 1;
-                self.jobs.unwatch(job, &in_flight);
+                self.jobs.unwatch(&in_flight);
                 if let Some(pool) = in_flight.pool {
                     self.remove_from_pool(job, pool);
                 }

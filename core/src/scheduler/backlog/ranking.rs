@@ -1,17 +1,17 @@
 //! The functions of a pool with waiting jobs, by the rank of each one's first job, so that finding
 //! the next is logarithmic in the number of functions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::queue::Rank;
-use crate::scheduler::ids::FunctionRef;
+use crate::scheduler::ids::{FunctionRef, Table};
 
 /// Functions by the rank of their first job. A rank may be outdated; whoever looks at the first one
 /// corrects it.
 #[derive(Debug, Default)]
 pub(crate) struct Ranking {
     order: BTreeSet<(Rank, FunctionRef)>,
-    ranks: HashMap<FunctionRef, Rank>,
+    ranks: Table<FunctionRef, Rank>,
 }
 
 impl Ranking {

@@ -1,11 +1,11 @@
 //! Every function that was called or served, interned.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::slow_runs::SlowRuns;
-use crate::scheduler::ids::FunctionRef;
+use crate::scheduler::ids::{FunctionRef, Table};
 use simple_dist_protocol::{Address, MemoPolicy, PoolId, Selector};
 
 /// The most functions known at once; those that nobody serves or waits for make room.
@@ -83,8 +83,8 @@ impl Function {
 pub(crate) struct Functions {
     known: Vec<Option<Function>>,
     free: Vec<u32>,
-    addresses: HashMap<Address, FunctionRef>,
-    names: HashMap<String, Versions>,
+    addresses: Table<Address, FunctionRef>,
+    names: Table<String, Versions>,
 }
 
 /// All versions of one name.

@@ -1,8 +1,10 @@
 //! The clients with jobs here: where their answers go, and whose queue to probe because the client
 //! is silent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use crate::scheduler::ids::{JobRef, UserRef};
 use simple_dist_protocol::limits::ASK;
@@ -31,7 +33,21 @@ pub(crate) struct Client {
     heard: Duration,
     /// When to check on it.
     probe_at: Duration,
-    pub(crate) jobs: BTreeSet<JobRef>,
+    jobs: HashSet<JobRef, FixedState>,
+}
+
+impl Client {
+    /// How many jobs it has here.
+    pub(crate) fn count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// They, in order.
+    pub(crate) fn jobs(&self) -> Vec<JobRef> {
+        let mut jobs: Vec<JobRef> = self.jobs.iter().copied().collect();
+        jobs.sort_unstable();
+        jobs
+    }
 }
 
 impl Clients {
@@ -61,7 +77,7 @@ impl Clients {
         now: Duration,
     ) {
         let probe_at = now + SILENT;
-        let new = || Client { generation, heard: now, probe_at, jobs: BTreeSet::new() };
+        let new = || Client { generation, heard: now, probe_at, jobs: HashSet::default() };
         let client = self.known.entry(id).or_insert_with(new);
         let is_new = client.jobs.is_empty();
         client.jobs.insert(job);

@@ -1,14 +1,14 @@
 //! What is kept about jobs that are not known: recent answers, for jobs sent again; and answers and
 //! starts from an earlier term, until their job is sent again.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use simple_dist_protocol::message::{Answered, Ended};
 use simple_dist_protocol::{Attempt, UserName, WorkerId};
 
 use super::strikes::Spared;
-use crate::scheduler::ids::Key;
+use crate::scheduler::ids::{Key, Table};
 
 /// The bytes an entry costs besides its value.
 pub(crate) const OVERHEAD: usize = 256;
@@ -24,7 +24,7 @@ const UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
 /// Recent answers, bounded by bytes and age; the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    answers: HashMap<Key, RecentAnswer>,
+    answers: Table<Key, RecentAnswer>,
     order: VecDeque<(Duration, Key, u64)>,
     bytes: usize,
     count: u64,
@@ -69,7 +69,7 @@ impl Recent {
     /// An empty store with these limits: bytes and age.
     pub(crate) fn new(limit: (usize, Duration)) -> Self {
         Self {
-            answers: HashMap::new(),
+            answers: Table::default(),
             order: VecDeque::new(),
             bytes: 0,
             count: 0,

@@ -179,7 +179,7 @@ impl Viewer<'_> {
         let clients = self.record.callers.iter().map(|((user, id), caller)| Client {
             id: *id,
             user: caller.user.clone(),
-            jobs: self.core.jobs.clients.get(&(*user, *id)).map_or(0, |client| client.jobs.len()),
+            jobs: self.core.jobs.clients.get(&(*user, *id)).map_or(0, |client| client.count()),
             local: caller.local,
             silent: self.now.saturating_sub(caller.heard).into(),
         });
