@@ -28,8 +28,6 @@ const SPARED: u32 = 3;
 const BESIDE: u32 = 2;
 /// How often a job may be handed back while all is well.
 const HANDED_BACK: u32 = 3;
-/// How many shadows may take too long, in a row, before there are no more.
-const SLOW_SHADOWS: u32 = 3;
 /// How many of the last steps are printed for a failure.
 const STEPS: usize = 40;
 
@@ -219,9 +217,8 @@ impl Judge {
             return (Kind::Calm, value.into());
         }
         self.shadow_deaths += 1;
-        // One that a distributor does not hear of, since its term is over, may be followed by another, as
-        // may one that is given up for its time, and kills after that.
-        let (deaths, most) = (self.shadow_deaths, SLOW_SHADOWS * (self.lives + self.terms));
+        // One that a distributor does not hear of, since its term is over, may be followed by another.
+        let (deaths, most) = (self.shadow_deaths, self.lives + self.terms);
         self.demand(deaths <= most, || format!("a shadow kills its {deaths}th process"));
         (Kind::Killer, value.into())
     }
