@@ -82,7 +82,9 @@ async fn the_alerts_name_what_there_is() {
     let queries = queries(&["expr"], &document);
     assert!(queries.len() == rules.len() && rules.len() > 10);
     assert!(queries.iter().all(|query| named(query).next().is_some()));
-    assert_eq!(missing(&queries, &scraped(sample::view()).await), [""; 0]);
+    let shadow = Shadow { live: "fib@1".into(), shadow: "fib@2".into(), ..Shadow::default() };
+    let view = View { shadows: vec![shadow], ..sample::view() };
+    assert_eq!(missing(&queries, &scraped(view).await), [""; 0]);
 }
 
 #[tokio::test]
