@@ -116,11 +116,9 @@ pub(super) async fn retry(
         Ok(call) => call,
         Err(NotRetried::Unknown) => return page.no_such("job"),
         Err(NotRetried::Refused(refused)) => return page.refused(refused),
-        Err(not) => {
-            let status = match not {
-                NotRetried::Gone => StatusCode::GONE,
-                _ => StatusCode::CONFLICT,
-            };
+        Err(not @ (NotRetried::Gone | NotRetried::UnderWay | NotRetried::DidNotFail)) => {
+            let is_gone = matches!(not, NotRetried::Gone);
+            let status = if is_gone { StatusCode::GONE } else { StatusCode::CONFLICT };
             let mut why = format!("{not}.");
             why[..1].make_ascii_uppercase();
             return page.problem(status, "It is not run again", &why);
