@@ -32,8 +32,9 @@ const KEPT: (usize, usize) = (3600, 7 * 24 * 60);
 const TERMS: usize = 1000;
 /// The most functions of one minute, and the most characters of a name.
 const FUNCTIONS: (usize, usize) = (4, 80);
-/// How long the last minute is told to those on standby: a lost message matters little.
-const TOLD: u64 = 4;
+/// How many seconds each second and minute is told to those on standby: a message that is lost or late
+/// leaves no gap.
+const TOLD: usize = 3;
 /// The most seconds that a clock may be ahead: what is said of the future is not believed.
 const AHEAD: u64 = 60;
 
@@ -60,7 +61,10 @@ impl History {
         {
             self.ended = Some(minute_of(minute));
         }
-        if let Some(second) = view.series.last() {
+        // A view may be late; but what was before this term is not its own to tell.
+        let goes_on = self.terms.back().is_some_and(|(_, last)| *last == term);
+        let many = if goes_on { TOLD } else { 1 };
+        for second in &view.series[view.series.len().saturating_sub(many)..] {
             self.add(term, moment(second));
         }
     }
@@ -68,8 +72,8 @@ impl History {
     /// Adds what the active distributor says, at this Unix time.
     pub(crate) fn hear(&mut self, past: Past, term: Term, unix_now: Duration) {
         let ahead = unix_now.as_secs() + AHEAD;
-        if past.second.unix <= ahead {
-            self.add(term, past.second);
+        for second in past.seconds.into_iter().filter(|second| second.unix <= ahead).take(TOLD) {
+            self.add(term, second);
         }
         if let Some(minute) = past.minute.filter(|minute| minute.all.unix <= ahead) {
             self.complete(minute);
@@ -78,9 +82,11 @@ impl History {
 
     /// What to tell those on standby at this Unix time.
     pub(crate) fn past(&self, unix_now: Duration) -> Option<Past> {
-        let second = *self.seconds.back()?;
-        let is_new = |minute: &&Minute| minute.all.unix + 60 + TOLD > unix_now.as_secs();
-        Some(Past { second, minute: self.minutes.back().filter(is_new).cloned() })
+        self.seconds.back()?;
+        let seconds =
+            self.seconds.range(self.seconds.len().saturating_sub(TOLD)..).copied().collect();
+        let is_new = |minute: &&Minute| minute.all.unix + 60 + TOLD as u64 > unix_now.as_secs();
+        Some(Past { seconds, minute: self.minutes.back().filter(is_new).cloned() })
     }
 
     fn add(&mut self, term: Term, second: Moment) {

@@ -263,7 +263,7 @@ fn to_everybody(checked: &mut Checked) {
         MinuteOf { function: "fib@1".into(), ended: 9, failed: 1, wait_us: 40, run_us: 1_200_000 };
     let minute =
         Minute { all: Moment { unix: 1_800_000_000, ..second }, run_us: 7, functions: vec![slow] };
-    let past = Past { second, minute: Some(minute) };
+    let past = Past { seconds: vec![second], minute: Some(minute) };
     checked.message("presence-past", &Presence { past: Some(past), ..presence.clone() });
     let expecting = Presence { functions: vec![], expected: vec![fib()], ..presence };
     checked.message("presence-expected", &expecting);

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The last second, and a minute that has just ended.
+/// The last seconds, and a minute that has just ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Past {
-    /// The last second.
-    pub second: Moment,
+    /// The last few seconds, the latest last: what was told in a lost message is told again.
+    pub seconds: Vec<Moment>,
     /// The last minute of the clock, in the first seconds after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minute: Option<Minute>,
