@@ -63,7 +63,7 @@ async fn a_distributor_keeps_its_bound_of_memory_and_goes_on() {
 /// The bytes that HTTP callers send and request back, and their number.
 const SENT: usize = 4 << 20;
 const CALLERS: usize = 300;
-/// The most memory at the peak, and some time later: the recent answers take 256 MiB.
+/// The most memory at the peak, and some time later: answers in transit take 256 MiB.
 const TAKEN: u64 = 1 << 30;
 const LEFT: u64 = 512 << 20;
 

@@ -187,7 +187,7 @@ impl Memo {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bytes::Bytes;
     use simple_dist_protocol::CallDigest;
 
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// The process's memory, in bytes.
-    fn resident() -> usize {
+    pub(crate) fn resident() -> usize {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() * 1024

@@ -1,6 +1,7 @@
 //! What is kept about jobs that are not known: recent answers, for jobs sent again; and answers and
 //! starts from an earlier term, until their job is sent again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use simple_dist_protocol::{Attempt, UserName, WorkerId};
 use super::strikes::Spared;
 use crate::scheduler::ids::{Key, Table};
 
-/// The bytes an entry costs besides its value.
-pub(crate) const OVERHEAD: usize = 256;
+/// The bytes that an entry takes besides its value, in tables that double as they grow.
+/// `what_is_counted_is_taken` below measures it.
+pub(crate) const OVERHEAD: usize = 512;
 /// The most starts kept for jobs that may be sent again: only marked jobs have one.
 const STARTS: usize = 10_000;
 /// The most jobs of which it is kept that they were spared.
@@ -24,10 +26,13 @@ const UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
 /// Recent answers, bounded by bytes and age; the oldest are dropped first.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    answers: Table<Key, RecentAnswer>,
-    order: VecDeque<(Duration, Key, u64)>,
+    /// In the order of time.
+    answers: VecDeque<(Key, RecentAnswer)>,
+    /// How many answers were kept before that of each job; none of what is forgotten.
+    index: Table<Key, u64>,
+    /// How many were dropped at the front.
+    dropped: u64,
     bytes: usize,
-    count: u64,
     limit: (usize, Duration),
     starts: BTreeMap<Key, Start>,
     spared: BTreeMap<Key, (Spared, Duration)>,
@@ -43,7 +48,6 @@ pub(crate) struct RecentAnswer {
     /// Whether its job was unknown when it came, so that it is still to be checked whether its
     /// worker serves the function.
     pub(crate) unchecked: bool,
-    serial: u64,
 }
 
 /// A confirmed `Started` of an attempt that we did not place.
@@ -69,10 +73,10 @@ impl Recent {
     /// An empty store with these limits: bytes and age.
     pub(crate) fn new(limit: (usize, Duration)) -> Self {
         Self {
-            answers: Table::default(),
-            order: VecDeque::new(),
+            answers: VecDeque::new(),
+            index: Table::default(),
+            dropped: 0,
             bytes: 0,
-            count: 0,
             limit,
             starts: BTreeMap::new(),
             spared: BTreeMap::new(),
@@ -84,33 +88,31 @@ impl Recent {
     /// Keeps an answer, unless there is one for this job already.
     pub(crate) fn keep(&mut self, key: Key, answered: Answered, unchecked: bool, now: Duration) {
         self.starts.remove(&key);
-        if self.answers.contains_key(&key) {
-            return;
-        }
-        self.count += 1;
+        let Entry::Vacant(index) = self.index.entry(key) else { return };
+        index.insert(self.dropped + self.answers.len() as u64);
         self.bytes += cost(&answered);
-        self.order.push_back((now, key, self.count));
-        self.answers.insert(key, RecentAnswer { answered, at: now, unchecked, serial: self.count });
+        self.answers.push_back((key, RecentAnswer { answered, at: now, unchecked }));
         while self.bytes > self.limit.0 && self.drop_oldest() {}
     }
 
     /// The answer of a job, if it is still kept.
     pub(crate) fn find(&self, key: Key) -> Option<&RecentAnswer> {
-        self.answers.get(&key)
+        self.answers.get(self.position(key)?).map(|(_, kept)| kept)
+    }
+
+    fn position(&self, key: Key) -> Option<usize> {
+        usize::try_from(self.index.get(&key)? - self.dropped).ok()
     }
 
     /// The answer counts: its worker serves the function.
     pub(crate) fn mark_checked(&mut self, key: Key) {
-        if let Some(kept) = self.answers.get_mut(&key) {
-            kept.unchecked = false;
-        }
+        let kept = self.position(key).and_then(|at| self.answers.get_mut(at));
+        kept.into_iter().for_each(|(_, kept)| kept.unchecked = false);
     }
 
-    /// Drops an answer that does not count.
+    /// Forgets an answer that does not count.
     pub(crate) fn forget(&mut self, key: Key) {
-        if let Some(kept) = self.answers.remove(&key) {
-            self.bytes -= cost(&kept.answered);
-        }
+        self.index.remove(&key);
     }
 
     /// Keeps a start until its job is sent again. Returns false if there is no room.
@@ -121,7 +123,7 @@ impl Recent {
         (attempt, seq): (Attempt, u64),
         now: Duration,
     ) -> bool {
-        if self.answers.contains_key(&key) {
+        if self.index.contains_key(&key) {
             return true;
         }
         let room = self.starts.len() < STARTS;
@@ -188,7 +190,7 @@ impl Recent {
     /// Drops entries that are too old.
     pub(crate) fn age(&mut self, now: Duration) {
         let oldest = now.saturating_sub(self.limit.1);
-        while self.order.front().is_some_and(|(at, ..)| *at < oldest) {
+        while self.answers.front().is_some_and(|(_, kept)| kept.at < oldest) {
             self.drop_oldest();
         }
         while let Some(answer) = self.unverified.pop_front_if(|answer| answer.at < oldest) {
@@ -199,10 +201,12 @@ impl Recent {
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let Some((_, key, serial)) = self.order.pop_front() else { return false };
-        if self.answers.get(&key).is_some_and(|kept| kept.serial == serial) {
-            self.forget(key);
+        let Some((key, kept)) = self.answers.pop_front() else { return false };
+        if self.position(key) == Some(0) {
+            self.index.remove(&key);
         }
+        self.dropped += 1;
+        self.bytes -= cost(&kept.answered);
         true
     }
 }
@@ -218,4 +222,43 @@ fn ended_bytes(ended: &Ended) -> usize {
             simple_dist_protocol::message::End::Returned { .. } => 0,
             simple_dist_protocol::message::End::Crashed(crash) => crash.weight(),
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use simple_dist_protocol::JobId;
+    use simple_dist_protocol::message::Answer;
+
+    use super::*;
+    use crate::scheduler::ids::UserRef;
+    use crate::scheduler::memo::tests::resident;
+
+    #[test]
+    #[ignore = "it measures the process's memory: run it alone"]
+    fn what_is_counted_is_taken() {
+        let user = UserRef::of(&UserName::http());
+        let mut kept = vec![]; // What they freed would be taken again.
+        for (many, size) in [(115_000, 8), (200_000, 100), (229_000, 100), (20_000, 4096)] {
+            let before = resident();
+            let mut recent = Recent::new((usize::MAX, Duration::MAX));
+            for _ in 0..many {
+                let answered = Answered {
+                    answer: Answer::Value(Bytes::from(vec![1; size])),
+                    worker: None,
+                    attempt: 1,
+                    waited_ms: 2,
+                    took_us: 3,
+                    bound: None,
+                    coalesced: false,
+                    memo_age_ms: None,
+                };
+                recent.keep(Key { user, id: JobId::new() }, answered, false, Duration::ZERO);
+            }
+            let (counted, taken) = (recent.bytes, resident() - before);
+            println!("{many} of {size}: {} each, counted {}", taken / many, counted / many);
+            assert!(taken < counted && counted < 2 * taken, "{many}: {taken} of {counted}");
+            kept.push(recent);
+        }
+    }
 }
