@@ -27,6 +27,9 @@ const CHUNK: usize = 64 * 1024;
 const LAST_CHUNKS: usize = 16;
 /// So often it is waited a millisecond for the descendants of a dead child to be gone.
 const GONE_WAITS: usize = 50;
+/// How long a child whose connection has ended may take to end as well, before it counts as mute: at its
+/// end the connection ends first, and on a busy machine much later the process.
+const LAST_STEP: Duration = Duration::from_secs(1);
 /// So often it is looked whether what a child does not take is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -262,9 +265,8 @@ impl Child {
     /// It has closed its connection, or speaks nonsense: whatever it does, nobody will hear of it.
     fn end_mute<T>(&mut self, log: &mut dyn FnMut(&str)) -> Happening<T> {
         if self.death.is_none() {
-            // At its end the connection ends first.
             let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-            let _ended = poll(&mut fds, Some(&timespec(Duration::from_millis(100))));
+            let _ended = poll(&mut fds, Some(&timespec(LAST_STEP)));
             self.is_mute = fds[0].revents().is_empty();
             self.kill();
             self.reap(log);
