@@ -105,7 +105,7 @@ where
     R: simple_dist_protocol::Argument,
 {
     // Equal calls would share runs, and what a run costs is the question.
-    function.call(argument).fresh().timeout(TIMEOUT).fallback(Fallback::Never).await?;
+    function.call(argument).fresh().timeout(TIMEOUT).fallback(Fallback::Wait).await?;
     Ok(())
 }
 
