@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_file_are_counted_and_those_of_a_device_are_not() {
-        let file = std::env::temp_dir().join(format!("counted-{}", std::process::id()));
+        let file =
+            std::env::temp_dir().join(format!("counted-{}", simple_dist_protocol::JobId::new()));
         std::fs::write(&file, "1\n\n2\n3").unwrap();
         assert_eq!(lines(&file), Some(3));
         std::fs::remove_file(&file).unwrap();

@@ -1,6 +1,8 @@
 //! The processes of one test.
 
 use std::io::Read;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,11 +14,16 @@ use simple_dist_demo::functions::FIB;
 use simple_dist_distributor::view;
 use simple_dist_e2e::BrokerSite;
 pub(crate) use simple_dist_e2e::free_port;
-use simple_dist_protocol::WorkerId;
+use simple_dist_protocol::{JobId, WorkerId};
 use ureq::Agent;
 
 /// How long a step of a test may take, beside other tests.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+/// What comes sooner has not waited for anybody, however busy the machine is: the shortest wait for the
+/// other side is a second.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(500);
+/// What takes longer has waited for a call's timeout of a minute.
+pub(crate) const BEFORE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Processes on their own site at the broker.
 pub(crate) struct Cluster {
@@ -157,6 +164,39 @@ impl Cluster {
     }
 }
 
+/// A folder of one test, there once a file is in it, and deleted at its end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// Nobody else has it, nor another process of tests beside this one.
+    pub(crate) fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("simple-dist-{}", JobId::new())))
+    }
+
+    /// Writes a file in it; its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        std::fs::create_dir_all(&self.0).expect("there is room");
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("there is room");
+        path.to_str().expect("it is plain").to_owned()
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // If it is left behind, it does no harm.
+        let _left = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Calls `fib(1)` until `count` different workers have answered.
 pub(crate) async fn served_by(client: &Client, count: usize) -> Vec<WorkerId> {
     let fib = client.function(FIB);
@@ -240,6 +280,12 @@ fn try_get(site: &str, path: &str) -> Result<String, ureq::Error> {
 /// The same, of JSON.
 pub(crate) fn json(site: &str, path: &str) -> Value {
     serde_json::from_str(&get(site, path)).expect("it is JSON")
+}
+
+/// The id of the job of `sleep` that runs, as the scheduler knows it now.
+pub(crate) fn running(site: &str) -> Option<String> {
+    let jobs = json(site, "/api/v1/jobs?function=sleep&state=running");
+    jobs[0]["id"].as_str().map(str::to_owned)
 }
 
 /// What the distributor of this page is: `active`, `standby` or `down`; none before it answers.

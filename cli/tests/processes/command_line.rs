@@ -6,7 +6,7 @@ use std::time::Duration;
 use simple_dist_client::Fallback;
 use simple_dist_demo::functions::SLEEP;
 
-use crate::cluster::{Cluster, now, served_by};
+use crate::cluster::{BEFORE_TIMEOUT, Cluster, Folder, now, served_by};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_runs_to_its_end() {
@@ -37,7 +37,7 @@ async fn a_call_that_a_busy_worker_cannot_take_may_run_here() {
     let _worker = cluster.start(&["worker", "--slots", "1"]);
     let client = cluster.client();
     served_by(&client, 1).await;
-    let mut slow = client.function(SLEEP).call(600_000).fallback(Fallback::Never);
+    let mut slow = client.function(SLEEP).call(600_000).fallback(Fallback::Wait);
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut slow).await.is_err());
 
     for (policy, why) in
@@ -59,10 +59,10 @@ async fn equal_calls_share_a_run_unless_they_are_fresh() {
     let cluster = Cluster::new().await;
     let (_distributor, _worker) = (cluster.start(&["distributor"]), cluster.start(&["worker"]));
     served_by(&cluster.client(), 1).await;
-    let values = std::env::temp_dir().join(format!("simple-dist-equal-{}", std::process::id()));
-    std::fs::write(&values, "32\n".repeat(20)).unwrap();
+    let folder = Folder::new();
+    let values = folder.file("values", &"32\n".repeat(20));
     for (fresh, shared) in [(None, true), (Some("--fresh"), false)] {
-        let map = ["map", "fib", values.to_str().unwrap(), "--remote", "--json"];
+        let map = ["map", "fib", &values, "--remote", "--json"];
         let mapped = cluster.output(&[&map[..], fresh.as_slice()].concat());
         let told = String::from_utf8_lossy(&mapped.stdout);
         assert_eq!(told.matches("\"value\":2178309").count(), 20, "{told}");
@@ -70,7 +70,6 @@ async fn equal_calls_share_a_run_unless_they_are_fresh() {
         let said = String::from_utf8_lossy(&mapped.stderr);
         assert_eq!(said.contains("without a run of their own"), shared, "{said}");
     }
-    std::fs::remove_file(values).unwrap();
 }
 
 #[tokio::test]
@@ -102,7 +101,7 @@ async fn every_failure_has_its_exit_code() {
 #[test]
 fn a_local_run_may_have_a_process_of_its_own() {
     for (arguments, code, said) in
-        [(["fib", "20", "10s"], 0, "6765\n"), (["sleep", "600000", "300ms"], 75, "")]
+        [(["fib", "20", "40s"], 0, "6765\n"), (["sleep", "600000", "300ms"], 75, "")]
     {
         let output = Command::new(env!("CARGO_BIN_EXE_simple-dist"))
             .args(["call", arguments[0], arguments[1], "--deadline", arguments[2]])
@@ -125,7 +124,7 @@ fn without_a_broker_a_call_is_local_and_says_so() {
         .env("AMQP_URL", "amqp://127.0.0.1:9")
         .output()
         .expect("the binary runs");
-    assert!(begun.elapsed() < Duration::from_secs(20), "not by its timeout of a minute");
+    assert!(begun.elapsed() < BEFORE_TIMEOUT, "not by its timeout of a minute");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "6765\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("local"));
 }
@@ -139,7 +138,7 @@ async fn a_call_that_goes_to_no_worker_says_what_is_missing() {
         (None, "no distributor is there, under the prefix"),
     ] {
         for [command, argument] in [["call", "20"], ["map", "20..22"]] {
-            for policy in [&["--remote"][..], &["--wait", "--timeout", "300ms"]] {
+            for policy in [&["--remote"][..], &["--wait", "--timeout", "1s"]] {
                 let given = url.map_or(vec![], |url| vec!["--url", url]);
                 let arguments = [&[command, "fib", argument], policy, &given].concat();
                 let said = String::from_utf8(cluster.output(&arguments).stderr).expect("a text");

@@ -3,19 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A fresh directory for each test.
-fn directory(test: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    if directory.exists() {
-        fs::remove_dir_all(&directory).expect("the last run's files are ours");
-    }
-    directory
-}
+use crate::cluster::Folder;
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_simple-dist"))
@@ -54,7 +47,7 @@ fn definitions(directory: &Path) -> Value {
 
 #[test]
 fn every_role_gets_a_secret_that_only_it_may_read() {
-    let directory = directory("secrets");
+    let directory = Folder::new();
     printed(&directory, &["setup"]);
     let files = files(&directory);
     let modes: Vec<(&str, u32)> =
@@ -83,7 +76,7 @@ fn every_role_gets_a_secret_that_only_it_may_read() {
 
 #[test]
 fn a_second_run_keeps_every_secret_and_prints_none() {
-    let directory = directory("again");
+    let directory = Folder::new();
     let mut said = Vec::new();
     let first = run(&directory, &["setup"]);
     let before = files(&directory);
@@ -103,7 +96,7 @@ fn a_second_run_keeps_every_secret_and_prints_none() {
 
 #[test]
 fn another_broker_and_prefix_keep_the_passwords() {
-    let directory = directory("moved");
+    let directory = Folder::new();
     printed(&directory, &["setup"]);
     let before = printed(&directory, &["credentials", "client", "--host", "b", "--port", "1"]);
     printed(&directory, &["setup", "--broker", "amqp://broker.example:5673", "--prefix", "jobs"]);
@@ -117,7 +110,7 @@ fn another_broker_and_prefix_keep_the_passwords() {
 
 #[test]
 fn credentials_print_what_a_client_on_the_host_needs() {
-    let directory = directory("printed");
+    let directory = Folder::new();
     printed(&directory, &["setup"]);
     let url = printed(&directory, &["credentials", "client", "--port", "5673"]);
     assert!(url.starts_with("amqp://client:"), "another user");
@@ -128,7 +121,7 @@ fn credentials_print_what_a_client_on_the_host_needs() {
 
 #[test]
 fn missing_or_unusable_settings_are_configuration_errors() {
-    let directory = directory("unusable");
+    let directory = Folder::new();
     let code = |arguments: &[&str]| run(&directory, arguments).status.code();
     assert_eq!(code(&["credentials", "client"]), Some(78));
     assert_eq!(code(&["setup", "--broker", "amqp://me@broker"]), Some(2));

@@ -1,14 +1,13 @@
 //! What a container's health check sees.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::cluster::{Cluster, served_by};
+use crate::cluster::{Cluster, Folder, served_by, until};
 
 fn code(arguments: &[&str]) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_simple-dist"));
@@ -48,15 +47,16 @@ fn a_distributor_is_asked_over_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_keeps_its_health_file_fresh() {
     let cluster = Cluster::new().await;
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alive");
-    let file = file.to_str().expect("it is text");
+    let folder = Folder::new();
+    let file = &folder.file("alive", "");
     let old = SystemTime::now() - Duration::from_secs(60);
-    File::create(file).and_then(|file| file.set_modified(old)).expect("it can be made");
+    let opened = OpenOptions::new().write(true).open(file);
+    opened.and_then(|file| file.set_modified(old)).expect("it is there");
     assert_eq!(code(&["--file", file]), Some(1));
     let _distributor = cluster.start(&["distributor"]);
     let mut worker = cluster.start(&["worker", "--health-file", file]);
     served_by(&cluster.client(), 1).await;
-    assert_eq!(code(&["--file", file]), Some(0));
+    until("it is fresh", || code(&["--file", file]) == Some(0)).await;
     worker.kill();
     fs::remove_file(file).expect("it was there");
     assert_eq!(code(&["--file", file]), Some(1));

@@ -7,7 +7,7 @@ use std::process::{Child, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::cluster::{self, Cluster, free_port, now, served_by};
+use crate::cluster::{self, Cluster, Folder, TIMEOUT, free_port, now, served_by};
 
 fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -21,7 +21,7 @@ fn under_way(site: &str) -> u64 {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = now();
     while !holds() {
-        assert!(begun.elapsed().as_secs() < 30, "{what}");
+        assert!(begun.elapsed() < TIMEOUT, "{what}");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
@@ -86,11 +86,9 @@ async fn map_begins_before_its_input_ends_and_names_what_fails() {
 #[tokio::test]
 async fn map_tells_programs_of_each_value_and_failure_in_one_object() {
     let cluster = Cluster::new().await;
-    let file = std::env::temp_dir().join(format!("numbers-{}", std::process::id()));
-    std::fs::write(&file, "20\n\nx\n-1\n").expect("there is room");
-    let named = file.to_str().expect("it is text");
+    let folder = Folder::new();
+    let named = &folder.file("numbers", "20\n\nx\n-1\n");
     let output = cluster.output(&["map", "fib", named, "--json", "--fail-fast", "--keep-going"]);
-    std::fs::remove_file(&file).expect("it is there");
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     let told = String::from_utf8_lossy(&output.stdout);
     let told: Vec<Value> =

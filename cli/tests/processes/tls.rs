@@ -28,41 +28,14 @@ fn files_that_cannot_be_used_are_bad_configuration() {
 
 #[cfg(feature = "tls")]
 mod built_in {
-    use std::path::PathBuf;
-
     use simple_dist_e2e::{Authority, TlsProxy};
 
     use super::{call, said};
-    use crate::cluster::{Cluster, Role};
-
-    /// Files of one test, deleted at its end.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let folder = format!("simple-dist-{name}-{}", std::process::id());
-            let folder = std::env::temp_dir().join(folder);
-            std::fs::create_dir_all(&folder).expect("there is room");
-            Self(folder)
-        }
-
-        fn file(&self, name: &str, text: &str) -> String {
-            let path = self.0.join(name);
-            std::fs::write(&path, text).expect("there is room");
-            path.to_str().expect("it is plain").to_owned()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            // If it is left behind, it does no harm.
-            let _left = std::fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::cluster::{Cluster, Folder, Role, TIMEOUT};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn every_role_takes_the_files_of_tls() {
-        let (cluster, folder) = (Cluster::new().await, Folder::new("roles"));
+        let (cluster, folder) = (Cluster::new().await, Folder::new());
         let (authority, people) = (Authority::new(), Authority::new());
         let shown = authority.sign("127.0.0.1");
         let proxy = TlsProxy::before(&cluster.site.url, &shown, Some(&people)).await;
@@ -93,13 +66,13 @@ mod built_in {
                 }
             }
         });
-        let called = tokio::time::timeout(std::time::Duration::from_secs(30), called).await;
+        let called = tokio::time::timeout(TIMEOUT, called).await;
         called.expect("a worker answers").expect("every call is right");
     }
 
     #[test]
     fn an_invalid_certificate_is_bad_configuration() {
-        let folder = Folder::new("empty");
+        let folder = Folder::new();
         let empty = folder.file("empty.pem", "");
         let output = call(&[("AMQP_URL", "amqps://127.0.0.1:9"), ("AMQP_CA_FILE", &empty)]);
         assert_eq!(output.status.code(), Some(78), "{}", said(&output));
