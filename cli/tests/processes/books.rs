@@ -20,7 +20,7 @@ const SAMPLES: usize = 1_000;
 /// The page is sampled once per this many samples.
 const PAGE_EVERY: usize = 50;
 /// How often it is tried to get the page of one view: on a busy machine views pass by.
-const TRIES: usize = 10;
+const TRIES: usize = 50;
 /// The pause between samples: together they see some hundred views.
 const PAUSE: Duration = Duration::from_millis(25);
 /// How long one response may take.

@@ -9,7 +9,8 @@ use simple_dist_client::{CallError, Fallback, Ran};
 use simple_dist_demo::functions::{ABORT, FIB, SLEEP};
 
 use crate::cluster::{
-    Cluster, free_port, is_remote, local_at_once, phase, served_by, timed, until,
+    AT_ONCE, BEFORE_TIMEOUT, Cluster, free_port, is_remote, local_at_once, phase, served_by, timed,
+    until,
 };
 use simple_dist_e2e::BrokerSite;
 
@@ -24,7 +25,7 @@ async fn a_killed_worker_loses_no_job_and_none_takes_more_than_three_attempts() 
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..20).map(|_| sleep.call(500).fallback(Fallback::Never).detailed());
+    let calls = (0..20).map(|_| sleep.call(500).fallback(Fallback::Wait).detailed());
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(700)).await;
         doomed.kill();
@@ -45,15 +46,15 @@ async fn without_workers_calls_are_local_and_with_one_again_remote() {
     let fib = client.function(FIB);
 
     // Without its will the worker would be lost 1.5 to 2.5 s after its end. On a busy machine one
-    // death of three is told at once all the same.
+    // death of some is told at once all the same.
     let mut first = vec![];
     while first.iter().all(|took| *took >= Duration::from_secs(1)) {
-        assert!(first.len() < 3, "{first:?}");
+        assert!(first.len() < 8, "{first:?}");
         worker.kill();
         let (answer, took) = timed(fib.call(20)).await;
         assert!(!is_remote(&answer.expect("it is answered")));
         first.push(took);
-        assert!(local_at_once(&client).await < Duration::from_millis(50));
+        assert!(local_at_once(&client).await < AT_ONCE);
         worker = cluster.start(&["worker"]);
         served_by(&client, 1).await;
     }
@@ -93,8 +94,8 @@ async fn of_two_active_distributors_one_steps_down() {
     served_by(&client, 1).await;
     let leads = |page: &String| phase(page).as_deref() == Some("active");
     let lead = || pages.iter().filter(|page| leads(page)).count();
+    until("one of them leads", || lead() == 1).await;
     let standby = pages.iter().find(|page| !leads(page)).expect("one stands by");
-    assert_eq!(lead(), 1);
 
     let lock = format!("{}.leader.1", cluster.site.prefix);
     assert!(faults.delete_queue(&lock).await.expect("the broker lives"));
@@ -120,7 +121,7 @@ async fn a_standby_takes_over_and_every_job_stays_remote() {
     until("it stands by", || phase(&page).as_deref() == Some("standby")).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..100).map(|_| sleep.call(300).fallback(Fallback::Never).detailed());
+    let calls = (0..100).map(|_| sleep.call(300).fallback(Fallback::Wait).detailed());
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(700)).await;
         active.kill();
@@ -178,7 +179,7 @@ async fn what_killed_the_only_worker_does_not_kill_its_caller_after_its_timeout(
     let client = cluster.client();
     served_by(&client, 1).await;
 
-    let ended = client.function(ABORT).call(()).timeout(Duration::from_secs(6)).await;
+    let ended = client.function(ABORT).call(()).timeout(Duration::from_secs(12)).await;
     assert!(worker.has_ended());
     assert!(matches!(ended, Err(CallError::Suspect { .. })), "{ended:?}");
 }
@@ -194,7 +195,7 @@ async fn a_clean_stop_of_a_worker_under_load_loses_nothing() {
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..20).map(|_| sleep.call(300).fallback(Fallback::Never).detailed());
+    let calls = (0..20).map(|_| sleep.call(300).fallback(Fallback::Wait).detailed());
     let (answers, stopped) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         tokio::task::spawn_blocking(|| leaving.stop()).await.expect("it can be waited for")
@@ -217,7 +218,7 @@ async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
     served_by(&client, 2).await;
 
     let sleep = client.function(SLEEP);
-    let calls = (0..6).map(|_| timed(sleep.call(500).fallback(Fallback::Never)));
+    let calls = (0..6).map(|_| timed(sleep.call(500).fallback(Fallback::Wait)));
     let (answers, ()) = tokio::join!(join_all(calls), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         frozen.freeze();
@@ -225,7 +226,7 @@ async fn a_frozen_worker_costs_its_jobs_nothing_but_time_and_serves_again() {
     for (answer, took) in answers {
         assert!(is_remote(&answer.expect("every job is answered")));
         // The broker notices after two or three heartbeats of 4 s.
-        assert!(took < Duration::from_secs(20), "not by its timeout of a minute: {took:?}");
+        assert!(took < BEFORE_TIMEOUT, "not by its timeout of a minute: {took:?}");
     }
     frozen.thaw();
     served_by(&client, 2).await;

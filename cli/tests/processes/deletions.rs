@@ -6,11 +6,8 @@ use std::time::Duration;
 use simple_dist_client::{Client, Fallback};
 use simple_dist_demo::functions::FIB;
 
-use crate::cluster::{Cluster, free_port, is_remote, now, served_by, timed};
+use crate::cluster::{Cluster, TIMEOUT, free_port, is_remote, now, served_by, timed};
 
-/// How soon workers must answer calls again. The goal is two seconds, but the test machine may be
-/// busy.
-const SOON: Duration = Duration::from_secs(20);
 /// Longer than it takes to report missing beats of the distributor.
 const HEARD: Duration = Duration::from_secs(4);
 
@@ -38,18 +35,21 @@ async fn deleted_queues_are_declared_again_and_calls_go_on() {
         back(&client, exchange).await;
     }
     // The client's binding was deleted with the exchange; it hears the distributor again all the
-    // same.
-    let begun = now();
-    while begun.elapsed() < HEARD {
+    // same: no call fails for so long. On a busy machine some may, at first.
+    let (begun, mut since) = (now(), now());
+    while since.elapsed() < HEARD {
         let (answer, took) = timed(client.function(FIB).call(20).fallback(Fallback::Never)).await;
-        assert!(is_remote(&answer.expect("it is answered")), "{took:?}");
+        if !answer.as_ref().is_ok_and(is_remote) {
+            assert!(begun.elapsed() < TIMEOUT, "{answer:?} after {took:?}");
+            since = now();
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // This queue has no consumer; it is declared again all the same.
     assert_eq!(cluster.site.depth("parked").await.expect("it is there"), 0);
 }
 
-/// Waits until workers answer calls again.
+/// Waits until workers answer calls again: in two seconds, if the machine is not busy.
 async fn back(client: &Client, what: &str) {
     let begun = now();
     loop {
@@ -58,7 +58,7 @@ async fn back(client: &Client, what: &str) {
         if answer.as_ref().is_ok_and(is_remote) {
             return;
         }
-        assert!(begun.elapsed() < SOON, "{what}: {answer:?}");
+        assert!(begun.elapsed() < TIMEOUT, "{what}: {answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use simple_dist_client::Fallback;
 use simple_dist_demo::functions::FIB;
 
-use crate::cluster::{Cluster, Role, free_port, json, phase, served_by, until};
+use crate::cluster::{Cluster, Role, TIMEOUT, free_port, json, now, phase, served_by, until};
 
 /// The steps of the last ten minutes of which something is known, and the jobs done in them.
 fn known(site: &str) -> (usize, f64) {
@@ -31,11 +32,13 @@ async fn a_file_keeps_it_over_a_restart_and_a_standby_hears_it() {
     let other = free_port();
     let _standby = cluster.start(&["distributor", "--listen", &other]);
     until("the other stands by", || phase(&other).as_deref() == Some("standby")).await;
-    for _ in 0..5 {
-        assert_eq!(client.function(FIB).call(12).await.ok(), Some(144));
+    // Also where a call's second is lost on the way to the standby, another's is not.
+    let begun = now();
+    while [&site, &other].iter().any(|site| known(site).1 == 0.0) {
+        assert!(begun.elapsed() < TIMEOUT, "both know of the calls");
+        let call = client.function(FIB).call(12).fresh().fallback(Fallback::Wait);
+        assert_eq!(call.await.ok(), Some(144));
     }
-    until("both know of the calls", || [&site, &other].iter().all(|site| known(site).1 > 0.0))
-        .await;
 
     assert!(distributor.stop(), "it ends well");
     assert!(file.exists());
@@ -44,7 +47,7 @@ async fn a_file_keeps_it_over_a_restart_and_a_standby_hears_it() {
     until("it has what was before", || known(&again).1 > 0.0).await;
     until("a new term is told", || {
         let history = json(&other, "/api/v1/history?span=10m");
-        history["terms"].as_array().is_some_and(|terms| terms.len() == 1)
+        history["terms"].as_array().is_some_and(|terms| !terms.is_empty())
     })
     .await;
     drop(distributor);

@@ -7,7 +7,7 @@ use simple_dist_client::{CallError, Fallback};
 use simple_dist_demo::functions::SLEEP;
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, Role, free_port, get, json, served_by, until};
+use crate::cluster::{Cluster, Role, TIMEOUT, free_port, get, json, served_by, until};
 
 const TOKEN: &str = "a-token-that-only-operators-know";
 
@@ -32,11 +32,12 @@ async fn what_waits_is_cancelled_at_once_and_what_failed_is_run_again() {
     let sleep = client.function(SLEEP);
     let mut calls = JoinSet::new();
     for _ in 0..30 {
-        calls.spawn(sleep.call(60_000).fallback(Fallback::Never));
+        calls.spawn(sleep.call(600_000).fallback(Fallback::Wait).timeout(TIMEOUT * 6));
     }
     until("one runs and the others wait", || {
         let books = &json(&site, "/api/v1/status")["books"];
-        books["running"] == 1 && books["accepted"].as_u64() >= Some(30)
+        let waiting = ["queued", "placed"].iter().filter_map(|state| books[state].as_u64());
+        books["running"] == 1 && waiting.sum::<u64>() == 29
     })
     .await;
     let filter = ["cancel", "--function", "sleep@1", "--queued"];

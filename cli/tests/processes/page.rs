@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use simple_dist_client::Fallback;
 use simple_dist_demo::functions::SLEEP;
 
 use crate::cluster::{Cluster, Role, TIMEOUT, free_port, get, json, now, served_by, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_in_mid_job_is_lost_on_the_page_within_three_seconds() {
+async fn a_worker_killed_in_mid_job_is_soon_lost_on_the_page() {
     let mut took = Vec::new();
     // If the distributor itself froze for a second, it restarts all timeouts; then the test
-    // repeats.
-    while took.last().is_none_or(|took| *took > Duration::from_secs(3)) {
+    // repeats. Without the timeouts, a heartbeat would be missed after eight seconds.
+    while took.last().is_none_or(|took| *took > Duration::from_secs(6)) {
         assert!(took.len() < 5, "{took:?}");
         took.push(lost_after().await);
     }
@@ -30,7 +31,7 @@ async fn lost_after() -> Duration {
     let id = served_by(&client, 1).await[0].to_string();
     let sleep = client.function(SLEEP);
     let mut calls = tokio::task::JoinSet::new();
-    calls.spawn(async move { sleep.call(20_000).await });
+    calls.spawn(async move { sleep.call(60_000).fallback(Fallback::Wait).await });
     let worker = || json(&site, &format!("/api/v1/workers/{id}"));
     until("it is busy", || worker()["busy"] == 1).await;
 
@@ -54,8 +55,8 @@ async fn a_stopped_worker_has_left_and_is_not_lost() {
     // What the worker runs when it is stopped, its grace time, and how many signals it gets.
     for (runs, grace, times) in [
         (None, "30s", 1),
-        (Some(700), "30s", 1),
-        (Some(700), "30s", 1),
+        (Some(3_000), "30s", 1),
+        (Some(3_000), "30s", 1),
         (Some(20_000), "300ms", 1),
         (Some(20_000), "30s", 2),
     ] {
@@ -70,7 +71,7 @@ async fn a_stopped_worker_has_left_and_is_not_lost() {
         let sleep = client.function(SLEEP);
         let mut calls = tokio::task::JoinSet::new();
         if let Some(millis) = runs {
-            calls.spawn(async move { sleep.call(millis).await });
+            calls.spawn(async move { sleep.call(millis).fallback(Fallback::Wait).await });
             until("it is busy", || worker_now()["busy"] == 1).await;
         }
         for _ in 1..times {
@@ -85,7 +86,7 @@ async fn a_stopped_worker_has_left_and_is_not_lost() {
     }
     // With the next view, which a busy machine may hold up.
     took.sort_unstable();
-    assert!(took[2] < Duration::from_secs(2), "{took:?}");
+    assert!(took[2] < Duration::from_secs(5), "{took:?}");
     assert_eq!(json(&site, "/api/v1/status")["books"]["events"]["lost"], 0);
 }
 
@@ -106,7 +107,7 @@ async fn jobs_behind_long_ones_are_not_placed_and_handed_back_repeatedly() {
     }
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..12 {
-        let call = sleep.call(120_000).fallback(simple_dist_client::Fallback::Never);
+        let call = sleep.call(120_000).fallback(Fallback::Wait);
         calls.spawn(call);
     }
     let returned = || {
@@ -137,7 +138,7 @@ async fn arguments_are_shown_only_where_the_operator_says_so() {
         let _worker = cluster.start(&["worker"]);
         let client = cluster.client();
         served_by(&client, 1).await;
-        client.function(SLEEP).call(123).await.expect("it is answered");
+        client.function(SLEEP).call(123).fallback(Fallback::Wait).await.expect("it is answered");
         let mut job = Value::Null;
         until("it is listed", || {
             let recent = json(&site, "/api/v1/jobs?state=ended");

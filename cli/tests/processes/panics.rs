@@ -24,7 +24,7 @@ async fn a_functions_panic_is_one_line_of_the_workers_log() {
     served_by(&client, 1).await;
 
     let said = "on\npurpose \u{1b}[31m".to_owned();
-    let failed = client.function(FAIL).call(said.clone()).fallback(Fallback::Never).await;
+    let failed = client.function(FAIL).call(said.clone()).fallback(Fallback::Wait).await;
     assert!(matches!(failed, Err(CallError::Panicked { .. })), "{failed:?}");
     let failures = || json(&site, "/api/v1/failures");
     until("it is listed", || failures().as_array().is_some_and(|it| !it.is_empty())).await;
