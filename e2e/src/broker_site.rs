@@ -11,7 +11,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Exchange
 use simple_dist_broker::{Broker, Faults, Handle};
 
 /// How long the broker may take for one operation.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A prefix at a broker; everything declared under it is deleted when this is dropped.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{BrokerSite, free_port, remote};
 
 /// How long the roles may take to stop.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a worker waits at shutdown for a job that a test left behind.
 const GRACE: Duration = Duration::from_secs(1);
 

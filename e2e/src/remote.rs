@@ -6,12 +6,12 @@ use simple_dist_client::{Fallback, Handle};
 use simple_dist_protocol::Argument;
 
 /// How long a worker may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Calls with this argument until a worker answers.
 ///
 /// # Panics
-/// Panics if none does within 20 s.
+/// Panics if none does within 30 s.
 pub async fn remote<A: Argument + Clone, R: Argument>(function: &Handle<A, R>, argument: A) -> R {
     let called = async {
         loop {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fantoccini::error::CmdError;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
+use futures_util::future::join_all;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use simple_dist_e2e::{Cluster, free_port};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep};
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How long a driver may take to start.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A browser and its driver; both stop when this is dropped.
 pub(crate) struct Browser {
@@ -87,12 +88,7 @@ impl Browser {
 
     /// The text of the first matching element; empty if there is none.
     pub(crate) async fn text(&self, selector: &str) -> String {
-        match self.page.find(Locator::Css(selector)).await {
-            // An element replaced in the meantime has no text; the next attempt finds its
-            // successor.
-            Ok(element) => element.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
-        }
+        self.texts(selector).await.into_iter().next().unwrap_or_default()
     }
 
     /// What this script returns.
@@ -100,9 +96,14 @@ impl Browser {
         self.page.execute(script, vec![]).await.expect("the script runs")
     }
 
-    /// Clicks the first matching element.
+    /// Clicks the first matching element; its successor, if an update replaces it just then.
     pub(crate) async fn click(&self, selector: &str) -> Result<(), CmdError> {
-        self.page.find(Locator::Css(selector)).await?.click().await
+        loop {
+            match self.page.find(Locator::Css(selector)).await?.click().await {
+                Err(error) if error.is_stale_element_reference() => {}
+                end => return end,
+            }
+        }
     }
 
     /// Shows the token of [`Cluster`].
@@ -112,14 +113,18 @@ impl Browser {
         self.click("form.login button").await
     }
 
-    /// The texts of all matching elements.
+    /// The texts of all matching elements; of their successors, if an update replaces them just then.
     pub(crate) async fn texts(&self, selector: &str) -> Vec<String> {
-        let elements = self.page.find_all(Locator::Css(selector)).await.unwrap_or_default();
-        let mut texts = Vec::new();
-        for element in elements {
-            texts.push(element.text().await.unwrap_or_default());
+        loop {
+            let elements = self.page.find_all(Locator::Css(selector)).await.unwrap_or_default();
+            let texts = join_all(elements.iter().map(|element| element.text())).await;
+            let replaced = |text: &Result<_, CmdError>| {
+                text.as_ref().is_err_and(CmdError::is_stale_element_reference)
+            };
+            if !texts.iter().any(replaced) {
+                return texts.into_iter().map(Result::unwrap_or_default).collect();
+            }
         }
-        texts
     }
 
     /// Waits until an element's text contains this, and returns how long that took.

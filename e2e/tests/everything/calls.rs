@@ -12,7 +12,8 @@ use simple_dist_e2e::Cluster;
 async fn a_call_is_answered_by_a_worker() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
-    let answer = client.function(FIB).call(20).detailed().await.expect("it is answered");
+    let answer = client.function(FIB).call(20).fallback(Fallback::Wait).detailed().await;
+    let answer = answer.expect("it is answered");
     assert_eq!(answer.value, 6765);
     assert!(matches!(answer.ran, Ran::Remote { attempt: 1, .. }));
     cluster.stop().await;
@@ -34,9 +35,9 @@ async fn a_map_gives_every_value_in_order() {
 async fn a_panic_is_an_answer_and_the_worker_lives() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
-    let failed = client.function(FAIL).call("on purpose".to_owned()).await;
+    let failed = client.function(FAIL).call("on purpose".to_owned()).fallback(Fallback::Wait).await;
     assert!(matches!(failed, Err(CallError::Panicked { .. })), "{failed:?}");
-    let answer = client.function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = client.function(FIB).call(20).fallback(Fallback::Wait).await;
     assert_eq!(answer.expect("the worker lives"), 6765);
     cluster.stop().await;
 }
@@ -64,7 +65,7 @@ async fn a_call_ends_by_its_timeout() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
     let call = client.function(SLEEP).call(60_000).timeout(Duration::from_millis(200));
-    let ended = tokio::time::timeout(Duration::from_secs(20), call.fallback(Fallback::Never)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), call.fallback(Fallback::Wait)).await;
     assert!(matches!(ended, Ok(Err(CallError::Timeout))), "{ended:?}");
     cluster.stop().await;
 }
@@ -74,7 +75,7 @@ async fn large_arguments_and_values_travel() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
     let bytes = serde_bytes::ByteBuf::from(vec![7; 4 * 1024 * 1024]);
-    let answer = client.function(ECHO).call(bytes.clone()).fallback(Fallback::Never).await;
+    let answer = client.function(ECHO).call(bytes.clone()).fallback(Fallback::Wait).await;
     assert_eq!(answer.expect("it is answered"), bytes);
     cluster.stop().await;
 }

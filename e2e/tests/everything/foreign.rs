@@ -337,7 +337,7 @@ async fn answers_beyond_the_limits_do_not_reach_the_caller() {
     let mut worker = Worker::at(&cluster).await;
     let client = cluster.client();
     let odd = client.function(ODD);
-    let call = |n| odd.call(n).fallback(Fallback::Never);
+    let call = |n| odd.call(n).fallback(Fallback::Wait);
 
     let bytes = limits::ARGUMENT_BYTES + 1;
     let oversized = Answer::Value(vec![0; bytes].into());
@@ -355,7 +355,7 @@ async fn answers_beyond_the_limits_do_not_reach_the_caller() {
     assert!(matches!(result, Err(CallError::BadValue { .. })), "{result:?}");
     let (result, ()) = tokio::join!(call(4), worker.answers(value(4)));
     assert_eq!(result.expect("nothing died"), 4);
-    let fib = client.function(FIB).call(20).fallback(Fallback::Never).await;
+    let fib = client.function(FIB).call(20).fallback(Fallback::Wait).await;
     assert_eq!(fib.expect("nobody else noticed"), 6765);
     cluster.stop().await;
 }

@@ -35,9 +35,10 @@ async fn wrong_types_are_typed_errors() {
     let cluster = Cluster::start().await;
     let client = cluster.client();
 
-    let wrong = client.function(FIB_OF_TEXT).call("twenty".to_owned()).await;
+    let wrong =
+        client.function(FIB_OF_TEXT).call("twenty".to_owned()).fallback(Fallback::Wait).await;
     assert!(matches!(wrong, Err(CallError::BadArguments { .. })), "{wrong:?}");
-    let wrong = client.function(FIB_TO_TEXT).call(20).await;
+    let wrong = client.function(FIB_TO_TEXT).call(20).fallback(Fallback::Wait).await;
     assert!(matches!(wrong, Err(CallError::BadValue { .. })), "{wrong:?}");
     let large = serde_bytes::ByteBuf::from(vec![0; 9 * 1024 * 1024]);
     let large = client.function(ECHO).call(large).fallback(Fallback::Never).await;
@@ -45,7 +46,7 @@ async fn wrong_types_are_typed_errors() {
     let nobody = client.function(NOBODY).call(1).fallback(Fallback::Never).await;
     assert!(matches!(nobody, Err(CallError::Unavailable { .. })), "{nobody:?}");
 
-    let answer = client.function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = client.function(FIB).call(20).fallback(Fallback::Wait).await;
     assert_eq!(answer.expect("nothing died"), 6765);
     cluster.stop().await;
 }
@@ -63,7 +64,7 @@ async fn a_value_too_large_to_send_is_computed_locally_or_is_a_clear_error() {
     let answer = odd.call(2).detailed().await.expect("the function has a value");
     assert_eq!(answer.value, Some(None));
     assert_eq!(answer.ran, Ran::Local { reason: Reason::Unsendable });
-    let refused = odd.call(2).fallback(Fallback::Never).await;
+    let refused = odd.call(2).fallback(Fallback::Wait).await;
     assert!(matches!(refused, Err(CallError::Unsendable { .. })), "{refused:?}");
     let by_json = client.dynamic_with(ODD.erased()).call(2.into()).await;
     assert!(matches!(by_json, Err(CallError::Unsendable { .. })), "{by_json:?}");
@@ -89,10 +90,10 @@ async fn garbage_is_parked_and_nothing_dies() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), parked).await.expect("all are parked");
+    tokio::time::timeout(Duration::from_secs(30), parked).await.expect("all are parked");
     assert_eq!(cluster.site.take("parked").await.expect("it is there").as_deref(), Some(&b""[..]));
 
-    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Wait).await;
     assert_eq!(answer.expect("nothing died"), 6765);
     cluster.stop().await;
 }
@@ -104,7 +105,7 @@ async fn messages_without_a_user_id_are_dropped() {
         let unsigned = BasicProperties::default();
         cluster.site.publish("submit", key, b"anything", unsigned).await.expect("it is taken");
     }
-    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Never).await;
+    let answer = cluster.client().function(FIB).call(20).fallback(Fallback::Wait).await;
     assert_eq!(answer.expect("nothing died"), 6765);
     assert_eq!(cluster.site.depth("parked").await.expect("it can be looked at"), 0);
     cluster.stop().await;

@@ -6,7 +6,7 @@ use simple_dist_client::Client;
 use simple_dist_link::{Certificates, Reason};
 
 /// How long a step of a test may take.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason that a client reports for having no connection to this URL.
 pub(crate) async fn problem(url: &str, certificates: Certificates) -> Reason {

@@ -1,7 +1,5 @@
 //! Which certificates are trusted, on both sides.
 
-use std::time::Duration;
-
 use simple_dist_client::{Client, Ran};
 use simple_dist_demo::functions::{self, FIB};
 use simple_dist_distributor::Distributor;
@@ -68,8 +66,7 @@ async fn a_broker_with_an_unknown_issuer_is_not_trusted_and_calls_run_locally() 
     let client = Client::builder(proxy.url()).certificates(with(&known)).connect();
     let client = client.expect("the URL is usable");
     let call = client.function(FIB).call(20).detailed();
-    let answer =
-        tokio::time::timeout(Duration::from_secs(20), call).await.expect("not by its timeout");
+    let answer = tokio::time::timeout(TIMEOUT, call).await.expect("not by its timeout");
     let answer = answer.expect("it runs here");
     assert_eq!(answer.value, 6765);
     assert!(matches!(answer.ran, Ran::Local { .. }));
