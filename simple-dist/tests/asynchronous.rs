@@ -32,11 +32,11 @@ async fn as_many_bodies_run_at_once_as_there_are_async_slots() {
             }
         })
         .await;
-    let meet = cluster.client().function(MEET).map(0..100).fallback(Fallback::Never);
+    let meet = cluster.client().function(MEET).map(0..100).fallback(Fallback::Wait);
     let values: Vec<u64> = timeout(LIMIT, meet.try_collect()).await.unwrap().unwrap();
     assert_eq!(values, (1..=100).collect::<Vec<_>>());
     let double = cluster.client().function(DOUBLE);
-    assert_eq!(double.call(4).fallback(Fallback::Never).await.unwrap(), 8);
+    assert_eq!(double.call(4).fallback(Fallback::Wait).await.unwrap(), 8);
     cluster.stop().await;
 }
 
@@ -66,9 +66,10 @@ async fn a_body_is_dropped_when_its_call_is_or_when_its_time_has_passed() {
     let mut tell = async || timeout(LIMIT, tells.recv()).await.expect("in time");
     let stuck = cluster.client().function(STUCK);
     for late in [false, true] {
-        let call = stuck.call(()).fallback(Fallback::Never);
+        let call = stuck.call(()).fallback(Fallback::Wait);
         if late {
-            let end = call.timeout(Duration::from_secs(1)).await;
+            // Long enough to begin.
+            let end = call.timeout(Duration::from_secs(3)).await;
             assert!(matches!(end, Err(CallError::Timeout)), "{end:?}");
             assert_eq!(tell().await, Some("begun"));
         } else {
@@ -97,7 +98,7 @@ async fn a_job_on_a_thread_sees_that_its_call_was_dropped() {
             told.try_send(0).unwrap();
         })
         .await;
-    let mut call = cluster.client().function(BUSY).call(()).fallback(Fallback::Never);
+    let mut call = cluster.client().function(BUSY).call(()).fallback(Fallback::Wait);
     tokio::select! {
         end = &mut call => panic!("{end:?}"),
         begun = timeout(LIMIT, tells.recv()) => assert_eq!(begun.unwrap(), Some(1)),

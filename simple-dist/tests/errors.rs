@@ -48,7 +48,7 @@ async fn an_error_comes_back_as_it_is_from_a_worker_and_from_here() {
     let remote = client.function(PARSE);
     let local = simple_dist::Client::local().expect("it starts");
     let local = local.function(PARSE).locally(|text| parse(&text));
-    for (parse, fallback) in [(remote, Fallback::Never), (local, Fallback::default())] {
+    for (parse, fallback) in [(remote, Fallback::Wait), (local, Fallback::default())] {
         let parsed = |text: &str| parse.call(text.to_owned()).fallback(fallback);
         assert_eq!(parsed("12").await, Ok(12));
         assert_eq!(parsed("").await, Err(CallError::Function(ParseError::Empty)));
@@ -57,7 +57,7 @@ async fn an_error_comes_back_as_it_is_from_a_worker_and_from_here() {
         assert_eq!(wrong.unwrap_err().to_string(), "the function failed: 'é' at 1 is no digit");
     }
 
-    let missing = client.function(READ).call("/no/such/file".to_owned()).fallback(Fallback::Never);
+    let missing = client.function(READ).call("/no/such/file".to_owned()).fallback(Fallback::Wait);
     let Err(CallError::Function(error)) = missing.await else { panic!("there is none") };
     assert!(error.as_str().contains("No such file"), "{error}");
 
@@ -66,7 +66,7 @@ async fn an_error_comes_back_as_it_is_from_a_worker_and_from_here() {
     assert_eq!(error.text, "'x' at 0 is no digit");
     assert_eq!(error.error["NotADigit"]["found"], "x");
 
-    let blind = client.function(PARSE_BLINDLY).call(String::new()).fallback(Fallback::Never).await;
+    let blind = client.function(PARSE_BLINDLY).call(String::new()).fallback(Fallback::Wait).await;
     let Err(CallError::BadValue { message }) = blind else { panic!("{blind:?}") };
     assert!(message.contains("there is nothing to parse"), "{message}");
     cluster.stop().await;
@@ -87,7 +87,7 @@ fn flaky() -> impl Fn((u32, bool)) -> Result<u32, String> + Send + Sync {
 #[tokio::test]
 async fn what_failed_is_tried_again_on_workers_as_often_as_its_caller_says() {
     let cluster = Cluster::start().serve(FLAKY, flaky()).await;
-    let flaky = cluster.client().function(FLAKY);
+    let flaky = cluster.client().function(FLAKY).fallback(Fallback::Wait);
     let again = |times| Retry::times(times).backoff(Duration::from_millis(1));
     let failed = |run: u32| Err(CallError::Function(format!("run {run}")));
     assert_eq!(flaky.call((9, false)).await, failed(1));

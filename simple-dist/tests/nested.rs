@@ -20,7 +20,7 @@ async fn cluster(slots: usize) -> Cluster {
     let client = Arc::clone(&known);
     let fib = move |n| {
         let fib = client.get().expect("it is called later").function(FIB);
-        let call = |n| fib.call(n).fallback(Fallback::Never).blocking().expect("a value");
+        let call = |n| fib.call(n).fallback(Fallback::Wait).blocking().expect("a value");
         if n < 2 { n } else { call(n - 1) + call(n - 2) }
     };
     let cluster = Cluster::start().slots(slots).serve(FIB, fib).await;
@@ -31,7 +31,7 @@ async fn cluster(slots: usize) -> Cluster {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fib_by_remote_calls_of_itself() {
     let cluster = cluster(2).await;
-    let call = cluster.client().function(FIB).call(13).fallback(Fallback::Never);
+    let call = cluster.client().function(FIB).call(13).fallback(Fallback::Wait);
     assert_eq!(timeout(LIMIT, call).await.expect("in time").unwrap(), 233);
     cluster.stop().await;
 }
@@ -39,7 +39,7 @@ async fn fib_by_remote_calls_of_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_parents_than_slots() {
     let cluster = cluster(2).await;
-    let calls = cluster.client().function(FIB).map([2; 4]).fallback(Fallback::Never);
+    let calls = cluster.client().function(FIB).map([2; 4]).fallback(Fallback::Wait);
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [1; 4]);
     cluster.stop().await;
@@ -50,7 +50,7 @@ async fn more_parents_than_slots() {
 async fn more_parents_than_may_lend_their_places() {
     let cluster = cluster(1).await;
     let calls = cluster.client().function(FIB).map([3; 300]).in_flight(300);
-    let calls = calls.fallback(Fallback::Never);
+    let calls = calls.fallback(Fallback::Wait);
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [2; 300]);
     cluster.stop().await;
@@ -85,12 +85,12 @@ async fn functions_on_threads_that_await_their_calls() {
     let client = Arc::clone(&known);
     let fib = move |n| {
         let fib = client.get().expect("it is called later").function(FIB);
-        let call = |n| fib.call(n).fallback(Fallback::Never);
+        let call = |n| fib.call(n).fallback(Fallback::Wait);
         if n < 2 { n } else { awaited(call(n - 1), call(n - 2)) }
     };
     let cluster = Cluster::start().slots(2).serve(FIB, fib).await;
     known.set(cluster.client().clone()).expect("it is set once");
-    let calls = cluster.client().function(FIB).map([6; 4]).fallback(Fallback::Never);
+    let calls = cluster.client().function(FIB).map([6; 4]).fallback(Fallback::Wait);
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [8; 4]);
     cluster.stop().await;
@@ -117,13 +117,13 @@ async fn async_functions_that_call_each_other() {
         let client = Arc::clone(&client);
         async move {
             let fib = client.get().expect("it is called later").function(FIB);
-            let call = async |n| fib.call(n).fallback(Fallback::Never).await.expect("a value");
+            let call = async |n| fib.call(n).fallback(Fallback::Wait).await.expect("a value");
             if n < 2 { n } else { call(n - 1).await + call(n - 2).await }
         }
     };
     let cluster = Cluster::start().async_slots(2).serve_async(FIB, fib).await;
     known.set(cluster.client().clone()).expect("it is set once");
-    let calls = cluster.client().function(FIB).map([5; 20]).fallback(Fallback::Never);
+    let calls = cluster.client().function(FIB).map([5; 20]).fallback(Fallback::Wait);
     let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
     assert_eq!(values, [5; 20]);
     cluster.stop().await;
@@ -158,7 +158,7 @@ async fn end_of_a_call_within(
 async fn a_cancelled_job_s_calls_are_cancelled() {
     let limit = |_| 10 * LIMIT;
     let end = end_of_a_call_within(limit, async |client, tells| {
-        let mut call = client.function(FIB).call(1).fallback(Fallback::Never);
+        let mut call = client.function(FIB).call(1).fallback(Fallback::Wait);
         tokio::select! {
             end = &mut call => panic!("{end:?}"),
             begun = timeout(LIMIT, tells.recv()) => assert_eq!(begun.unwrap(), Some(None)),
@@ -171,8 +171,8 @@ async fn a_cancelled_job_s_calls_are_cancelled() {
 async fn a_job_s_calls_have_no_more_time_than_itself() {
     let limit = |_| 10 * LIMIT;
     let end = end_of_a_call_within(limit, async |client, tells| {
-        let call = client.function(FIB).call(1).fallback(Fallback::Never);
-        let end = call.deadline(Duration::from_secs(1)).await;
+        let call = client.function(FIB).call(1).fallback(Fallback::Wait);
+        let end = call.deadline(Duration::from_secs(3)).await;
         assert_eq!(end, Err(CallError::Deadline));
         assert_eq!(timeout(LIMIT, tells.recv()).await.unwrap(), Some(None));
     });
@@ -193,7 +193,7 @@ fn a_local_run_s_calls_end_with_its_own() {
     });
     static END: OnceLock<Result<u64, CallError>> = OnceLock::new();
     let client = CLIENT.get_or_init(|| Client::local().unwrap());
-    let waits = client.function(WAITS).call(1).deadline(Duration::from_millis(100));
+    let waits = client.function(WAITS).call(1).deadline(Duration::from_secs(2));
     // Whichever comes first.
     assert!(matches!(waits.blocking(), Ok(1) | Err(CallError::Deadline)));
     assert_eq!(END.wait(), &Err(CallError::Deadline));

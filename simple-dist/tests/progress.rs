@@ -25,7 +25,7 @@ fn say(rows: u32) {
 
 /// The end of a call that goes on when it was heard that it is so far.
 async fn heard_until_the_last(client: &Client, goes_on: &Semaphore) {
-    let mut call = client.function(ROWS).call(100_000).fallback(Fallback::Never);
+    let mut call = client.function(ROWS).call(100_000).fallback(Fallback::Wait);
     let mut news = call.progress();
     let listens = async {
         let mut heard = 0;

@@ -14,8 +14,6 @@ use tokio::time::{Instant, timeout};
 
 /// As long as anything here may take before the test is red.
 const LIMIT: Duration = Duration::from_secs(100);
-/// How long one run takes.
-const RUN: Duration = Duration::from_millis(100);
 
 const SLOW: Function<u64, u64> = Function::new("slow", 1).deterministic();
 
@@ -38,7 +36,7 @@ async fn halves() -> (Cluster, Arc<AtomicU32>) {
 async fn a_later_equal_call_has_the_kept_value_or_error_until_a_fresh_one_renews_it() {
     let (cluster, runs) = halves().await;
     let other = Client::connect(cluster.url()).expect("the URL is usable");
-    let half = |client: &Client| client.function(HALF).fallback(Fallback::Never);
+    let half = |client: &Client| client.function(HALF).fallback(Fallback::Wait);
     let first = half(cluster.client()).call(42).detailed().await.expect("it has a value");
     assert!(matches!(first.ran, Ran::Remote { attempt: 1, .. }), "{:?}", first.ran);
     let second = half(&other).call(42).detailed().await.expect("it has a value");
@@ -81,7 +79,7 @@ async fn figures() {
     const KEPT: Function<u64, u64> = Function::new("kept", 1).memo(HOUR, 1 << 20);
     let cluster = Cluster::start().serve(SLOW, body(&runs)).serve(KEPT, body(&runs)).await;
     for (name, function) in [("without", SLOW), ("with a memo", KEPT)] {
-        let handle = cluster.client().function(function).fallback(Fallback::Never);
+        let handle = cluster.client().function(function).fallback(Fallback::Wait);
         let before = runs.load(Ordering::Relaxed);
         let took = one_after_another(handle).await;
         let runs = runs.load(Ordering::Relaxed) - before;
@@ -90,13 +88,13 @@ async fn figures() {
     cluster.stop().await;
 }
 
-/// A cluster that serves `slow`, and counts its runs.
-async fn cluster() -> (Cluster, Arc<AtomicU32>) {
+/// A cluster that serves `slow`, which takes so long, and counts its runs.
+async fn cluster(run: Duration) -> (Cluster, Arc<AtomicU32>) {
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
     let slow = move |n| {
         counted.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(RUN);
+        std::thread::sleep(run);
         n * 2
     };
     (Cluster::start().serve(SLOW, slow).await, runs)
@@ -104,11 +102,13 @@ async fn cluster() -> (Cluster, Arc<AtomicU32>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_equal_calls_of_two_clients_cost_one_run() {
-    let (cluster, runs) = cluster().await;
+    // Until then all are sent.
+    let (cluster, runs) = cluster(Duration::from_secs(3)).await;
     let other = Client::connect(cluster.url()).expect("the URL is usable");
+    timeout(LIMIT, other.connected()).await.expect("in time");
     let calls = (0..1000).map(|number| {
         let client = if number % 2 == 0 { cluster.client() } else { &other };
-        client.function(SLOW).call(21).fallback(Fallback::Never).into_future()
+        client.function(SLOW).call(21).fallback(Fallback::Wait).into_future()
     });
     let values = timeout(LIMIT, join_all(calls)).await.expect("in time");
     let values: Result<Vec<u64>, CallError> = values.into_iter().collect();
@@ -120,8 +120,9 @@ async fn a_thousand_equal_calls_of_two_clients_cost_one_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fresh_calls_run_each_by_itself() {
-    let (cluster, runs) = cluster().await;
-    let call = || cluster.client().function(SLOW).call(21).fresh().into_future();
+    let (cluster, runs) = cluster(Duration::from_millis(100)).await;
+    let call =
+        || cluster.client().function(SLOW).call(21).fresh().fallback(Fallback::Wait).into_future();
     let values = timeout(LIMIT, join_all([call(), call(), call()])).await.expect("in time");
     assert!(values.into_iter().all(|value| value == Ok(42)));
     assert_eq!(runs.load(Ordering::Relaxed), 3);

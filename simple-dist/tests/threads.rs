@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 /// As long as anything here may take before the test is red.
 const LIMIT: Duration = Duration::from_secs(100);
 /// And so many calls of functions that take no time: less than any call waits for its turn.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(45);
 
 const FIB: Function<u64, u64> = Function::new("fib", 1);
 
@@ -38,7 +38,7 @@ async fn check(
 async fn check_calls(cluster: Cluster, (parents, n): (usize, u64)) {
     let calls = cluster.client().function(FIB).map(vec![n; parents]).in_flight(parents);
     let began = Instant::now();
-    let values = calls.fallback(Fallback::Never).try_collect::<Vec<_>>();
+    let values = calls.fallback(Fallback::Wait).try_collect::<Vec<_>>();
     let values = timeout(LIMIT, values).await.expect("in time");
     let value = [0, 1, 1, 2, 3][n as usize];
     assert_eq!(values, Ok(vec![value; parents]));
@@ -47,7 +47,7 @@ async fn check_calls(cluster: Cluster, (parents, n): (usize, u64)) {
 }
 
 fn call(client: &Client, n: u64) -> u64 {
-    client.function(FIB).call(n).fallback(Fallback::Never).blocking().expect("a value")
+    client.function(FIB).call(n).fallback(Fallback::Wait).blocking().expect("a value")
 }
 
 /// On threads that are known by their name alone.
@@ -78,7 +78,7 @@ fn runtime() -> Runtime {
 fn by_tasks(client: &Client, both: [u64; 2]) -> [u64; 2] {
     let (job, runtime) = (job::current().expect("a worker runs it"), runtime());
     let tasks = both.map(|n| {
-        let call = client.function(FIB).call(n).fallback(Fallback::Never);
+        let call = client.function(FIB).call(n).fallback(Fallback::Wait);
         runtime.spawn(job.scope_async(call))
     });
     tasks.map(|task| runtime.block_on(task).expect("no panic").expect("a value"))
@@ -86,7 +86,7 @@ fn by_tasks(client: &Client, both: [u64; 2]) -> [u64; 2] {
 
 /// As futures of a runtime of the body's own.
 fn by_futures(client: &Client, both: [u64; 2]) -> [u64; 2] {
-    let call = |n| client.function(FIB).call(n).fallback(Fallback::Never);
+    let call = |n| client.function(FIB).call(n).fallback(Fallback::Wait);
     let [one, other] = both.map(call);
     let runtime = runtime::Builder::new_current_thread().build().expect("it starts");
     runtime.block_on(async { tokio::try_join!(one, other) }).expect("values").into()
@@ -137,7 +137,7 @@ async fn tasks_of_an_async_function() {
             let (fib, job) =
                 (client.get().expect("it is called later").function(FIB), job::current());
             let job = job.expect("a worker runs it");
-            let task = |n| tokio::spawn(job.scope_async(fib.call(n).fallback(Fallback::Never)));
+            let task = |n| tokio::spawn(job.scope_async(fib.call(n).fallback(Fallback::Wait)));
             let value = async |n| task(n).await.expect("no panic").expect("a value");
             if n < 2 { n } else { value(n - 1).await + value(n - 2).await }
         }
@@ -164,8 +164,8 @@ async fn calls_of_a_thread_that_is_given_its_job_end_with_the_job() {
     };
     let cluster = Cluster::start().slots(1).serve(FIB, parent).await;
     known.set(cluster.client().clone()).expect("it is set once");
-    let call = cluster.client().function(FIB).call(1).fallback(Fallback::Never);
-    let call = call.deadline(Duration::from_millis(300));
+    let call = cluster.client().function(FIB).call(1).fallback(Fallback::Wait);
+    let call = call.deadline(Duration::from_secs(2));
     assert_eq!(call.await, Err(CallError::Deadline));
     let end = tokio::task::spawn_blocking(move || end.recv_timeout(SOON)).await.expect("no panic");
     assert_eq!(end, Ok(Err(CallError::Deadline)));

@@ -81,7 +81,11 @@ fn the_thread_ends_with_the_last_handle() {
     drop(client);
     assert_eq!(double.call(1).blocking(), Ok(2));
     drop(double);
-    assert!(link.is_closed());
+    let ends = (0..20_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        link.is_closed()
+    });
+    assert!(ends, "the thread goes on");
 }
 
 #[tokio::test]

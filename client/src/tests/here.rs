@@ -39,10 +39,10 @@ async fn a_deadline_ends_a_call_whose_run_here_goes_on() {
     });
     static TOGETHER: Barrier = Barrier::new(2);
     let (client, _link) = offline_with(1);
-    let soon = Duration::from_millis(50);
-    let stuck = client.function(STUCK).call(1).deadline(soon);
+    // Long enough to begin.
+    let stuck = client.function(STUCK).call(1).deadline(Duration::from_secs(2));
     assert_eq!(stuck.await, Err(CallError::Deadline));
-    let waits = client.function(DOUBLE).call(1).deadline(soon);
+    let waits = client.function(DOUBLE).call(1).deadline(Duration::from_millis(50));
     assert_eq!(waits.await, Err(CallError::Deadline));
     TOGETHER.wait(); // the slot is free again
     assert_eq!(client.function(DOUBLE).call(4).await, Ok(8));

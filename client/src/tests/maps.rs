@@ -229,7 +229,8 @@ async fn a_whole_map_has_its_times() {
     static TOGETHER: Barrier = Barrier::new(2);
     let (client, _link) = offline_with(1);
     let soon = Duration::from_millis(50);
-    let stuck = client.function(STUCK).map(0..4).in_flight(2).deadline_all(soon);
+    // Long enough to begin.
+    let stuck = client.function(STUCK).map(0..4).in_flight(2).deadline_all(soon * 40);
     let ends: Vec<_> = timeout(LIMIT, stuck.collect()).await.expect("in time");
     assert_eq!(ends, [(); 4].map(|()| Err(CallError::Deadline)));
     let waits = client.function(DOUBLE).fallback(Fallback::Wait).map(0..3).in_flight(1);

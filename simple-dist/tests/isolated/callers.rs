@@ -68,7 +68,7 @@ pub(crate) async fn whatever_runs_here_costs_a_child_and_not_its_caller() {
     let others = (0..100).map(async |_| assert_eq!(nap.call(1).await.unwrap(), 1));
     tokio::join!(join_all(others), join_all(killers), join_all(endless), join_all(harmless));
     assert_eq!(killer.call("exit later".to_owned()).await.unwrap(), 1);
-    tokio::time::sleep(Duration::from_millis(200)).await; // what exits later has
+    tokio::time::sleep(Duration::from_secs(1)).await; // what exits later has
     assert_eq!(nap.call(1).await.unwrap(), 1);
     client.close().await;
     until_no_child().await;
@@ -79,13 +79,12 @@ pub(crate) async fn a_run_here_ends_with_its_call() {
     let killer = client.function(KILLER).locally(kill);
     let here = client.function(CHILD).locally(child);
     let (first, _) = here.call(()).await.unwrap();
-    let end = killer.call("loop".to_owned()).deadline(Duration::from_millis(300)).await;
+    let end = killer.call("loop".to_owned()).deadline(SHORT * 2).await;
     assert!(matches!(end, Err(CallError::Deadline)), "{end:?}");
     // There is one slot: the next call waits until the child is killed.
     let (second, _) = here.call(()).await.unwrap();
     assert!(first != second && !lives(first));
-    let call = killer.call("loop".to_owned());
-    assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+    leave_running(killer.call("loop".to_owned())).await;
     let (third, _) = here.call(()).await.unwrap();
     assert!(second != third && !lives(second));
     client.close().await;
@@ -106,7 +105,9 @@ pub(crate) async fn what_ended_the_only_worker_ends_a_child_of_its_caller() {
         killer.call("nothing".to_owned()).fallback(Fallback::Wait).await.unwrap();
         // As soon as nobody serves it any more, long before its time has passed.
         let end = killer.call(how.to_owned()).timeout(LIMIT * 2).await;
-        assert!(worker.0.try_wait().unwrap().is_some(), "{how}: it was the first");
+        while worker.0.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await; // it was the first
+        }
         let Err(CallError::Crashed { signal, code, output, .. }) = end else {
             panic!("{how}: {end:?}")
         };

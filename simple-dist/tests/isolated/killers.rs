@@ -23,9 +23,12 @@ use super::LIMIT;
 pub(crate) fn kill(how: String) -> u64 {
     let shell = |line: &str| Command::new("sh").args(["-c", line]).status().unwrap();
     match &*how {
-        "loop" => loop {
-            std::hint::spin_loop();
-        },
+        "loop" => {
+            job::current().unwrap().progress(0.0, "it runs");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "chatter" => loop {
             println!("again and again");
         },
