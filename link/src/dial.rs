@@ -137,7 +137,7 @@ mod tests {
         let found = [silent.local_addr().unwrap(), broker.addr()].into_iter();
         let (returns, cut) = (Returns::default(), CancellationToken::new());
         let answer = first_of(found, &url.endpoints()[0], limits::PREFLIGHT, &returns, &cut);
-        let answer = timeout(limits::PREFLIGHT + Duration::from_secs(2), answer).await;
+        let answer = timeout(limits::PREFLIGHT + Duration::from_secs(8), answer).await;
         answer.expect("the second is asked in time").unwrap();
     }
 

@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn a_task_runs_elsewhere_and_is_told_of_the_shutdown() {

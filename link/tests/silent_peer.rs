@@ -27,14 +27,15 @@ async fn a_silent_peer_is_told_in_time_and_costs_no_threads() {
         plan: Box::new(|_| Plan { declare: vec![], consume: vec![] }),
     });
     for _ in 0..2 {
-        let event = timeout(Duration::from_secs(5), events.recv()).await.unwrap();
+        let event = timeout(Duration::from_secs(20), events.recv()).await.unwrap();
         assert!(matches!(event, Some(Event::Down(Reason::Unreachable { .. }))), "{event:?}");
     }
-    assert!(began.elapsed() < Duration::from_secs(8));
+    // Three seconds each, where the broker would be given eight for a connection.
+    assert!(began.elapsed() < Duration::from_secs(14));
     assert_eq!(io_threads(), 0);
     let began = Instant::now();
     link.close().await;
-    assert!(began.elapsed() < Duration::from_secs(1), "closing does not wait for the peer");
+    assert!(began.elapsed() < Duration::from_secs(2), "closing does not wait for the peer");
 }
 
 /// Threads of the client library's connections.

@@ -92,9 +92,9 @@ fn many_channels_work_side_by_side() {
 #[test]
 fn heartbeats_keep_an_idle_connection() {
     run(async |server| {
-        let url = format!("{}%2f?heartbeat=1", server.url_as("guest:guest"));
+        let url = format!("{}%2f?heartbeat=2", server.url_as("guest:guest"));
         let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(3_500)).await;
+        tokio::time::sleep(Duration::from_millis(6_500)).await;
         assert!(connection.status().connected());
         connection.create_channel().await.unwrap();
     });

@@ -15,7 +15,8 @@ fn a_queues_messages_expire() {
     run(async |server| {
         let (_connection, channel) = server.open_confirming().await;
         let queue = server.name("queue");
-        declare(&channel, &queue, args([("x-message-ttl", int(200))])).await;
+        // Longer than it takes to look.
+        declare(&channel, &queue, args([("x-message-ttl", int(3_000))])).await;
         publish(&channel, &queue, "short-lived").await;
         assert_eq!(depth(&channel, &queue).await, 1);
         until_depth(&channel, &queue, 0).await;
@@ -67,10 +68,11 @@ fn time_goes_on_for_what_is_given_back() {
     run(async |server| {
         let (_connection, channel) = server.open_confirming().await;
         let queue = server.name("queue");
-        declare(&channel, &queue, args([("x-message-ttl", int(400))])).await;
+        // Longer than it takes to get it.
+        declare(&channel, &queue, args([("x-message-ttl", int(3_000))])).await;
         publish(&channel, &queue, "short-lived").await;
         let held = get(&channel, &queue).await;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
         held.nack(BasicNackOptions { requeue: true, ..Default::default() }).await.unwrap();
         let mut consumer = consume(&channel, &queue).await;
         assert!(nothing(&mut consumer).await);

@@ -189,7 +189,7 @@ fn an_exclusive_queue_ends_with_its_connection() {
         let name = server.name("queue");
         declared(&channel, &name, exclusive(), FieldTable::default()).await.unwrap();
         owner.close(200, "done".into()).await.unwrap();
-        eventually_gone(server, &name).await;
+        eventually_gone(server, &name, SELDOM).await;
     });
 }
 
@@ -198,13 +198,14 @@ fn an_unused_queue_expires() {
     run(async |server| {
         let (_connection, channel) = server.open_confirming().await;
         let (used, unused) = (server.name("used"), server.name("unused"));
-        for name in [&used, &unused] {
-            declare(&channel, name, args([("x-expires", int(300))])).await;
+        // Longer than it takes to use it.
+        for (name, expires) in [(&used, 3_000), (&unused, 300)] {
+            declare(&channel, name, args([("x-expires", int(expires))])).await;
         }
         let _consumer = consume(&channel, &used).await;
         publish(&channel, &unused, "keeps nothing alive").await;
-        eventually_gone(server, &unused).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        eventually_gone(server, &unused, SELDOM).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(depth(&channel, &used).await, 0);
     });
 }
@@ -214,17 +215,18 @@ fn use_puts_off_the_end_of_a_queue() {
     run(async |server| {
         let (_connection, channel) = server.open().await;
         let name = server.name("queue");
-        declare(&channel, &name, args([("x-expires", int(900))])).await;
+        const EXPIRES: i32 = 3_000;
+        declare(&channel, &name, args([("x-expires", int(EXPIRES))])).await;
         for round in 0..6 {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
             if round % 2 == 0 {
                 let got = channel.basic_get(name.as_str().into(), Default::default()).await;
                 assert!(got.unwrap().is_none());
             } else {
-                declare(&channel, &name, args([("x-expires", int(900))])).await;
+                declare(&channel, &name, args([("x-expires", int(EXPIRES))])).await;
             }
         }
-        eventually_gone(server, &name).await;
+        eventually_gone(server, &name, SELDOM * 3).await;
     });
 }
 

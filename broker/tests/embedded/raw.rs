@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Nothing in these tests takes longer, or it hangs.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,

@@ -202,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    const TEST: Duration = Duration::from_secs(10);
+    const TEST: Duration = Duration::from_secs(30);
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
     struct Served {
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_and_a_slow_head_are_closed() {
-        let limits = Limits { head: Duration::from_millis(50), ..Limits::default() };
+        let limits = Limits { head: Duration::from_millis(500), ..Limits::default() };
         let served = served(hello(), limits).await;
         for begin in [&b""[..], b"GET / HTTP/1.1\r\nhost:"] {
             let mut stream = served.connect().await;
@@ -313,7 +313,8 @@ mod tests {
             if answer.starts_with("HTTP/1.1 200") {
                 break;
             }
-            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            // Not even that, as long as the one before has it.
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
         }
         assert_eq!(all(&mut waits).await, "");
         drop(works);
@@ -358,7 +359,7 @@ mod tests {
         let app =
             Router::new().route("/", get(slow)).route("/never", get(std::future::pending::<()>));
         let served =
-            served(app, Limits { stop: Duration::from_millis(200), ..Limits::default() }).await;
+            served(app, Limits { stop: Duration::from_secs(2), ..Limits::default() }).await;
         let (mut slow, mut never) = (served.connect().await, served.connect().await);
         slow.write_all(ASK).await.unwrap();
         never.write_all(b"GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
