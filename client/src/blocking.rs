@@ -7,12 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use simple_dist_protocol::job::Origin;
 use simple_dist_protocol::nested;
 use tokio::task::coop::unconstrained;
 
 /// Waits for a future on this thread, also on one of a runtime's: of the budget that a task has
-/// there, nothing comes back while it waits. It lends its place meanwhile if it runs a job.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+/// there, nothing comes back while it waits. It lends its place meanwhile if it runs a job, or one has
+/// made the future.
+pub(crate) fn wait<F: Future>(origin: &Origin, future: F) -> F::Output {
+    origin.within(|| wait_here(future))
+}
+
+fn wait_here<F: Future>(future: F) -> F::Output {
     let woken = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
@@ -107,7 +113,7 @@ mod tests {
             let place = Arc::<Parking>::default();
             let job = Job::new(JobId::new(), 1, Arc::new(Parked(Arc::clone(&place))));
             job.within(|| {
-                wait(poll_fn(|context| {
+                wait_here(poll_fn(|context| {
                     if place.0.load(Ordering::Acquire) {
                         return Poll::Ready(());
                     }

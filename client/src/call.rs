@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use simple_dist_core::caller::CallOptions;
-use simple_dist_protocol::nested::{OpenCall, begin_call};
+use simple_dist_protocol::job::Origin;
+use simple_dist_protocol::nested::{OpenCall, begin_call, polled_elsewhere};
 use simple_dist_protocol::{Argument, Failure, JobId, NoError, Span};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -92,7 +93,7 @@ impl<A: Argument, R: Argument, E: Failure> Call<A, R, E> {
     /// # Errors
     /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<R, CallError<E>> {
-        blocking::wait(self)
+        blocking::wait(&self.pending.origin(), self)
     }
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Answer<R>, CallError<E>>> {
@@ -137,7 +138,7 @@ impl<A: Argument, R: Argument, E: Failure> Detailed<A, R, E> {
     /// # Errors
     /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Answer<R>, CallError<E>> {
-        blocking::wait(self)
+        blocking::wait(&self.call.pending.origin(), self)
     }
 }
 
@@ -155,6 +156,7 @@ pub(crate) struct Pending {
     client: Client,
     stub: Arc<Stub>,
     pub(crate) options: CallOptions,
+    origin: Origin,
     state: State,
     progress: ProgressSender,
     /// While the job that made it waits for it, if one did.
@@ -197,17 +199,28 @@ impl fmt::Debug for State {
 }
 
 impl Pending {
-    pub(crate) fn new(client: Client, stub: Arc<Stub>, options: CallOptions) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        stub: Arc<Stub>,
+        options: CallOptions,
+        origin: Origin,
+    ) -> Self {
         Self {
             client,
             stub,
             options,
+            origin,
             state: State::New,
             progress: ProgressSender::default(),
             open: None,
             parent: None,
             span: None,
         }
+    }
+
+    /// Where it was made.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin.clone()
     }
 
     /// How far it is.
@@ -223,9 +236,12 @@ impl Pending {
         arguments: impl FnOnce() -> Result<Arguments, CallError>,
     ) -> Poll<Outcome> {
         if let State::New = self.state {
-            self.open = Some(begin_call());
-            self.parent = Parent::current();
-            self.state = match arguments().and_then(|arguments| self.begin(arguments)) {
+            let begun = self.origin().within(|| {
+                self.open = Some(begin_call());
+                self.parent = Parent::current();
+                self.begin(arguments()?)
+            });
+            self.state = match begun {
                 Ok(state) => state,
                 Err(error) => {
                     self.leave();
@@ -259,7 +275,9 @@ impl Pending {
         let span = &*self.span.insert(Span::call(selector, id, options.trace.as_deref()));
         let run = |arguments| span.within(|| nested::run(&self.stub, &options, arguments));
         let is_refused = self.open.as_ref().is_some_and(OpenCall::is_refused);
-        let arguments = match if is_refused { run(arguments) } else { Err(arguments) } {
+        let apart = polled_elsewhere().filter(|_| is_refused);
+        let runs_here = is_refused && apart.is_none();
+        let arguments = match if runs_here { run(arguments) } else { Err(arguments) } {
             Ok(outcome) => return Ok(State::RanHere(Box::new(outcome))),
             Err(arguments) => arguments,
         };
@@ -270,6 +288,10 @@ impl Pending {
         let (stub, at) = (Arc::clone(&self.stub), Instant::now());
         let progress = self.progress.clone();
         let call = NewCall { id, stub, arguments, options, at, progress, reply };
+        if let Some(job) = apart {
+            nested::run_polled(job, call, self.client.begins().clone())?;
+            return Ok(State::Waiting { id, end });
+        }
         match self.client.begins().try_send(call) {
             Ok(()) => Ok(State::Waiting { id, end }),
             Err(TrySendError::Closed(_)) => Err(CallError::Closed),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde_json::Value;
 use simple_dist_core::caller::CallOptions;
+use simple_dist_protocol::job::Origin;
 use simple_dist_protocol::{AddressError, Erased, Selector, arguments_from_json, value_to_json};
 
 use crate::answer::Value as Given;
@@ -58,12 +59,13 @@ pub struct Dynamic {
     client: Client,
     stub: Arc<Stub>,
     options: CallOptions,
+    origin: Origin,
 }
 
 impl Dynamic {
     pub(crate) fn new(client: Client, stub: Arc<Stub>) -> Self {
         let options = client.options().clone();
-        Self { client, stub, options }
+        Self { client, stub, options, origin: Origin::of_handle() }
     }
 
     options!(options);
@@ -80,8 +82,8 @@ impl Dynamic {
             arguments_from_json(arguments).map(|bytes| Arguments::written(bytes.into()));
         let arguments =
             arguments.map_err(|error| CallError::BadArguments { message: error.to_string() });
-        let pending =
-            Pending::new(self.client.clone(), Arc::clone(&self.stub), self.options.clone());
+        let (client, stub) = (self.client.clone(), Arc::clone(&self.stub));
+        let pending = Pending::new(client, stub, self.options.clone(), self.origin.of_call());
         DynamicCall { arguments: Some(arguments), pending }
     }
 }
@@ -111,7 +113,7 @@ impl DynamicCall {
     /// # Errors
     /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Value, CallError<DynamicError>> {
-        blocking::wait(self)
+        blocking::wait(&self.pending.origin(), self)
     }
 
     fn poll_answer(
@@ -177,7 +179,7 @@ impl DetailedDynamic {
     /// # Errors
     /// [`CallError`], as when it is awaited.
     pub fn blocking(self) -> Result<Answer<Value>, CallError<DynamicError>> {
-        blocking::wait(self)
+        blocking::wait(&self.call.pending.origin(), self)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Iter, Stream};
 use simple_dist_core::caller::CallOptions;
+use simple_dist_protocol::job::Origin;
 use simple_dist_protocol::{Argument, Body, Failure, Function, NoError};
 
 use crate::call::Pending;
@@ -32,15 +33,21 @@ pub struct Handle<A, R, E = NoError> {
     stub: Arc<Stub>,
     function: Function<A, R, E>,
     pub(crate) options: CallOptions,
+    origin: Origin,
 }
 
 impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
     pub(crate) fn new(client: Client, function: Function<A, R, E>, stub: Arc<Stub>) -> Self {
         let options = client.options().clone();
-        Self { client, stub, function, options }
+        Self { client, stub, function, options, origin: Origin::of_handle() }
     }
 
     options!(options);
+
+    /// Where it was made.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
 
     /// With a body that may run in this process, when no worker can be had or as the call's
     /// [`Fallback`](crate::Fallback) says. That of a function that can fail returns a `Result`.
@@ -67,10 +74,8 @@ impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
 
     /// A call, which begins when it is awaited.
     pub fn call(&self, argument: A) -> Call<A, R, E> {
-        Call::new(
-            argument,
-            Pending::new(self.client.clone(), Arc::clone(&self.stub), self.options.clone()),
-        )
+        let (client, stub) = (self.client.clone(), Arc::clone(&self.stub));
+        Call::new(argument, Pending::new(client, stub, self.options.clone(), self.origin.of_call()))
     }
 
     /// A call for each argument, some of them at once.
@@ -96,7 +101,7 @@ impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
     /// # }
     /// ```
     pub fn map_stream<S: Stream<Item = A>>(&self, arguments: S) -> Map<A, R, S, E> {
-        Map::new(self.clone(), arguments)
+        Map::new(Self { origin: self.origin.of_call(), ..self.clone() }, arguments)
     }
 }
 
@@ -104,7 +109,8 @@ impl<A: Argument, R: Argument, E: Failure> Handle<A, R, E> {
 impl<A, R, E> Clone for Handle<A, R, E> {
     fn clone(&self) -> Self {
         let (client, stub) = (self.client.clone(), Arc::clone(&self.stub));
-        Self { client, stub, function: self.function, options: self.options.clone() }
+        let (options, origin) = (self.options.clone(), self.origin.clone());
+        Self { client, stub, function: self.function, options, origin }
     }
 }
 

@@ -113,7 +113,7 @@ fn run_all(taken_from: &Mutex<Receiver<Work>>, ends: &mpsc::Sender<LocalEnd>) {
             (Some(body), Input::Encoded(args)) if stub.target.isolated => {
                 child.run(id, &body.address, args, &host)
             }
-            _ => Job::new(id, 0, host).within(|| run(id, &stub, input)).map(Value::Erased),
+            _ => Job::new(id, 0, host).run(|| run(id, &stub, input)).map(Value::Erased),
         });
         if let Err(error) = &end {
             trace.fail(error.kind());

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt};
+use simple_dist_protocol::job::Origin;
 use simple_dist_protocol::{Argument, Failure, NoError};
 
 use self::calls::Calls;
@@ -184,7 +185,7 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> Map<A, R, S, E> 
     /// # }
     /// ```
     pub fn blocking(self) -> BlockingMap<Self> {
-        BlockingMap { items: self }
+        BlockingMap { origin: self.calls.origin(), items: self }
     }
 }
 
@@ -197,7 +198,7 @@ pub struct DetailedMap<A: Argument, R: Argument, S, E: Failure = NoError> {
 impl<A: Argument, R: Argument, S: Stream<Item = A>, E: Failure> DetailedMap<A, R, S, E> {
     /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
     pub fn blocking(self) -> BlockingMap<Self> {
-        BlockingMap { items: self }
+        BlockingMap { origin: self.calls.origin(), items: self }
     }
 }
 
@@ -215,7 +216,7 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> KeyedMap<A, R
 
     /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
     pub fn blocking(self) -> BlockingMap<Self> {
-        BlockingMap { items: self }
+        BlockingMap { origin: self.calls.origin(), items: self }
     }
 }
 
@@ -228,7 +229,7 @@ pub struct DetailedKeyedMap<A: Argument, R: Argument, S, K, E: Failure = NoError
 impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> DetailedKeyedMap<A, R, S, K, E> {
     /// An iterator that waits on this thread: see [`Call::blocking`](crate::Call::blocking).
     pub fn blocking(self) -> BlockingMap<Self> {
-        BlockingMap { items: self }
+        BlockingMap { origin: self.calls.origin(), items: self }
     }
 }
 
@@ -305,6 +306,7 @@ debug!(Map<S>, DetailedMap<S>, KeyedMap<S, K>, DetailedKeyedMap<S, K>);
 #[must_use = "calls begin when the iterator is asked for a value"]
 #[derive(Debug)]
 pub struct BlockingMap<M> {
+    origin: Origin,
     items: M,
 }
 
@@ -312,7 +314,7 @@ impl<M: Stream + Unpin> Iterator for BlockingMap<M> {
     type Item = M::Item;
 
     fn next(&mut self) -> Option<Self::Item> {
-        blocking::wait(self.items.next())
+        blocking::wait(&self.origin, self.items.next())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -9,8 +9,8 @@ use opentelemetry_sdk::trace::{
 };
 use simple_dist_client::{Client, Fallback};
 use simple_dist_e2e::Cluster;
-use simple_dist_protocol::{Function, PureFunction};
-use simple_dist_worker::Worker;
+use simple_dist_protocol::{Function, PureFunction, job};
+use simple_dist_worker::{Builder, Worker};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 const THREAD: Function<u64, u64> = Function::new("thread", 1);
 const TASK: Function<u64, u64> = Function::new("task", 1);
+const OF_THREAD: Function<u64, u64> = Function::new("of_thread", 1);
+const OF_TASK: Function<u64, u64> = Function::new("of_task", 1);
 const DOUBLE: PureFunction<u64, u64> = Function::pure("double", 1, |n| {
     // What a function records itself.
     drop(global::tracer("test").start("inner"));
@@ -47,6 +49,22 @@ impl Spans {
     }
 }
 
+/// Serves jobs that call another on a thread and in a task that they start.
+fn elsewhere(worker: Builder, cluster: &Cluster) -> Builder {
+    let (blocking, awaiting) = (cluster.client(), cluster.client());
+    let worker = worker.serve(OF_THREAD, move |n| {
+        let (job, double) = (job::current().expect("a worker runs it"), blocking.function(DOUBLE));
+        let call = move || job.scope(|| double.call(n).fallback(Fallback::Wait).blocking());
+        std::thread::spawn(call).join().expect("no panic").expect("a value")
+    });
+    worker.serve_async(OF_TASK, move |n| {
+        let call = awaiting.function(DOUBLE).call(n).fallback(Fallback::Wait);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(call);
+        async move { tasks.join_next().await.expect("one").expect("no panic").expect("a value") }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn in_traces_every_span_has_the_parent_that_made_it() {
     let spans = Spans(InMemorySpanExporter::default());
@@ -67,12 +85,13 @@ async fn in_traces_every_span_has_the_parent_that_made_it() {
             call.await.expect("a value")
         }
     });
+    let worker = elsewhere(worker, &cluster);
     let mut roles = JoinSet::new();
     roles.spawn(worker.run(std::future::pending()));
     let client = cluster.client();
 
-    // A job on a thread, and one in a task, that each call another.
-    for function in [THREAD, TASK] {
+    // A job on a thread, and one in a task, that each call another, there or elsewhere.
+    for function in [THREAD, TASK, OF_THREAD, OF_TASK] {
         let name = function.address().to_string();
         let tracer = global::tracer("test");
         let caller = Context::current().with_span(tracer.start(format!("caller of {name}")));

@@ -21,18 +21,21 @@
 //! Who runs jobs, who writes functions and who calls others from within them do not know each
 //! other; they meet here.
 
+mod origin;
 mod slot_thread;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use self::origin::Origin;
 pub use self::slot_thread::{SlotThread, run_one_at_a_time};
-use crate::JobId;
 use crate::nested::{self, Nesting};
+use crate::{JobId, Span};
 
 thread_local! {
     static CURRENT: RefCell<Option<Job>> = const { RefCell::new(None) };
@@ -40,21 +43,39 @@ thread_local! {
 
 /// The job that this thread or async body runs, on a worker or in its caller's process; none
 /// outside a function that is called, and none on threads and in tasks that it starts, which may be
-/// given it: see [`Job::scope`] and [`Job::scope_async`].
+/// given it: see [`Job::scope`] and [`Job::scope_async`]. What calls it makes remember it.
 pub fn current() -> Option<Job> {
+    of_scope().filter(|job| !job.is_guess)
+}
+
+/// The same, or what is taken for it.
+fn of_scope() -> Option<Job> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// A job that runs; see [`current`]. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Job {
+    run: Arc<Run>,
+    /// Whether this is another thread than its own.
+    is_elsewhere: bool,
+    /// Whether this thread is only taken for one of the job's.
+    is_guess: bool,
+}
+
+/// One run of a job, or of a call of its own in its place.
+#[derive(Debug)]
+struct Run {
     id: JobId,
     attempt: u32,
     host: Arc<dyn Host>,
-    /// So many calls of its own run in place within each other.
+    /// What its calls are parts of.
+    trace: Span,
+    /// So many calls run in place around this one.
     depth: u32,
-    /// Whether this is another thread than its own.
-    is_elsewhere: bool,
+    /// Held by the one of its tasks' calls that runs in place.
+    turn: Mutex<()>,
+    has_ended: AtomicBool,
 }
 
 /// What runs a job, as far as the job may ask it.
@@ -83,30 +104,36 @@ pub type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Job {
     #[doc(hidden)]
     pub fn new(id: JobId, attempt: u32, host: Arc<dyn Host>) -> Self {
-        Self { id, attempt, host, depth: 0, is_elsewhere: false }
+        Self::at_depth(0, (id, attempt), host)
+    }
+
+    fn at_depth(depth: u32, (id, attempt): (JobId, u32), host: Arc<dyn Host>) -> Self {
+        let (trace, turn, has_ended) = (Span::current(), Mutex::default(), AtomicBool::default());
+        let run = Run { id, attempt, host, trace, depth, turn, has_ended };
+        Self { run: Arc::new(run), is_elsewhere: false, is_guess: false }
     }
 
     /// Its id, which the log and the status page show.
     pub fn id(&self) -> JobId {
-        self.id
+        self.run.id
     }
 
     /// Which execution of it on a worker this is, from 1; 0 in its caller's process.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.run.attempt
     }
 
     /// How long somebody waits for its value yet: [`Duration::MAX`] in its caller's process, if the
     /// call has no deadline.
     pub fn remaining(&self) -> Duration {
-        self.host.remaining()
+        self.run.host.remaining()
     }
 
     /// Whether nobody waits for its value any more: it was cancelled, or its time has passed. An
     /// async body is dropped then; a thread cannot be stopped, so a function that takes long asks
     /// now and then, and returns anything. Calls that it waits for end by themselves.
     pub fn is_cancelled(&self) -> bool {
-        self.host.is_stopped() || self.remaining().is_zero()
+        self.run.host.is_stopped() || self.remaining().is_zero()
     }
 
     /// Says how far it is, from 0 to 1, and in words of which 200 bytes are kept: for the status page,
@@ -128,15 +155,15 @@ impl Job {
     /// # assert_eq!(sum(vec![1, 2]), 3);
     /// ```
     pub fn progress(&self, fraction: f32, text: impl fmt::Display) {
-        if self.depth == 0 {
-            self.host.progress(fraction, &text);
+        if self.run.depth == 0 {
+            self.run.host.progress(fraction, &text);
         }
     }
 
     /// Ends when it is cancelled, or stopped at the end of its time.
     #[doc(hidden)]
     pub fn stopped(&self) -> Stopped {
-        Arc::clone(&self.host).stopped()
+        Arc::clone(&self.run.host).stopped()
     }
 
     /// Runs the closure as a part of the job on a thread that the job has started, such as one of rayon's:
@@ -160,7 +187,7 @@ impl Job {
     /// # assert_eq!(halves([2, 4]), [1, 2]);
     /// ```
     pub fn scope<T>(&self, body: impl FnOnce() -> T) -> T {
-        Self { is_elsewhere: true, ..self.clone() }.within(body)
+        self.run.trace.within_if_none(|| Self { is_elsewhere: true, ..self.clone() }.within(body))
     }
 
     /// The future as a part of the job, in whichever task: as [`scope`](Self::scope) for what is spawned.
@@ -180,13 +207,41 @@ impl Job {
 
     /// How its calls are waited for.
     pub(crate) fn nesting(&self) -> Nesting {
-        self.host.nesting()
+        self.run.host.nesting()
     }
 
     /// So many calls of its own run in place within each other.
     #[doc(hidden)]
     pub fn depth(&self) -> u32 {
-        self.depth
+        self.run.depth
+    }
+
+    /// It ends when the guard is dropped: calls that it made and that begin later are nobody's.
+    #[doc(hidden)]
+    pub fn end_guard(&self) -> EndGuard {
+        EndGuard(Arc::clone(&self.run))
+    }
+
+    /// Runs the body as this job, which ends with it.
+    #[doc(hidden)]
+    pub fn run<T>(self, body: impl FnOnce() -> T) -> T {
+        let _ends = self.end_guard();
+        self.within(body)
+    }
+
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.run.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Runs the body while no other call of the job's tasks is in its turn.
+    #[doc(hidden)]
+    pub fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
+        let _turn = self.run.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        body()
     }
 
     /// Runs the body as this job.
@@ -199,14 +254,14 @@ impl Job {
     /// The same, on a thread that is as good as its own.
     #[doc(hidden)]
     pub fn within_own_thread<T>(self, body: impl FnOnce() -> T) -> T {
-        Self { is_elsewhere: false, ..self }.within(body)
+        Self { is_elsewhere: false, is_guess: false, ..self }.within(body)
     }
 }
 
 /// The job that this thread runs, or else the one that has started the thread, as far as that is known.
 #[doc(hidden)]
 pub fn of_thread() -> Option<Job> {
-    current().or_else(slot_thread::job_of_starter)
+    of_scope().or_else(slot_thread::job_of_starter)
 }
 
 /// Whether this thread runs a part of a job whose own is another.
@@ -219,8 +274,24 @@ pub fn is_elsewhere() -> bool {
 #[doc(hidden)]
 pub fn in_place<T>(body: impl FnOnce() -> T) -> T {
     match of_thread() {
-        Some(job) => Job { depth: job.depth + 1, ..job }.within(body),
+        Some(Job { run, is_elsewhere, .. }) => {
+            let (known, host) = ((run.id, run.attempt), Arc::clone(&run.host));
+            let job = Job::at_depth(run.depth + 1, known, host);
+            Job { is_elsewhere, ..job }.run(body)
+        }
         None => nested::frame(body),
+    }
+}
+
+/// See [`Job::end_guard`].
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "dropped, the job has ended"]
+pub struct EndGuard(Arc<Run>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Release);
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::{Address, RunError, job};
+use crate::job::{self, Job};
+use crate::{Address, RunError};
 
 /// How the calls of a job are waited for.
 #[derive(Debug, Clone)]
@@ -152,7 +153,7 @@ enum Held {
 
 /// A call begins.
 pub fn begin_call() -> OpenCall {
-    let is_polled = STATE.try_with(|state| matches!(*state.borrow(), State::Runs)) == Ok(true);
+    let is_polled = is_polled();
     OpenCall(match nesting() {
         Some(Nesting::Task(calls)) => Held::Counted { _until_dropped: Counted::new(calls) },
         Some(Nesting::Thread(place)) if is_polled => {
@@ -161,6 +162,16 @@ pub fn begin_call() -> OpenCall {
         Some(Nesting::InPlace) if is_polled => Held::Refused,
         Some(Nesting::Thread(_) | Nesting::InPlace) | None => Held::Nothing,
     })
+}
+
+/// The job whose calls are polled on this thread, if that is none of its own: somebody else may need it.
+pub fn polled_elsewhere() -> Option<Job> {
+    job::of_thread().filter(|job| job.is_elsewhere() && is_polled())
+}
+
+/// Whether calls on this thread are polled, and not [waited](wait) for.
+fn is_polled() -> bool {
+    STATE.try_with(|state| matches!(*state.borrow(), State::Runs)) == Ok(true)
 }
 
 impl OpenCall {
@@ -209,7 +220,7 @@ pub(crate) fn frame<T>(run: impl FnOnce() -> T) -> T {
 
 /// How the calls are waited for that this thread makes.
 fn nesting() -> Option<Nesting> {
-    job::of_thread().map(|job| job.nesting())
+    job::of_thread().filter(|job| !job.has_ended()).map(|job| job.nesting())
 }
 
 fn become_(state: State) -> State {
@@ -230,14 +241,14 @@ impl Drop for Waiting {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::AtomicU8;
     use std::task::Wake;
     use std::time::Duration;
 
     use super::*;
     use crate::JobId;
-    use crate::job::{Host, Job, Stopped};
+    use crate::job::{Host, Stopped};
 
     /// It lends so many times, and counts how often it was given back.
     #[derive(Debug, Default)]
@@ -284,7 +295,7 @@ mod tests {
         }
     }
 
-    fn job(nesting: Nesting) -> Job {
+    pub(crate) fn job(nesting: Nesting) -> Job {
         Job::new(JobId::new(), 1, Arc::new(Nested(nesting)))
     }
 
@@ -379,6 +390,29 @@ mod tests {
         drop(one);
         std::thread::scope(|scope| scope.spawn(|| drop(other)).join().unwrap());
         assert_eq!(few.seen(), (0, 2));
+    }
+
+    #[test]
+    fn a_thread_that_polls_a_part_of_a_job_is_none_of_the_job_s() {
+        let (_, job) = few(1);
+        assert!(polled_elsewhere().is_none(), "there is no job");
+        assert!(job.clone().within(polled_elsewhere).is_none(), "it is the job's own");
+        assert_eq!(job.scope(polled_elsewhere).map(|job| job.id()), Some(job.id()));
+        let waits = || {
+            let _waiting = wait();
+            polled_elsewhere()
+        };
+        assert!(job.scope(waits).is_none(), "it waits anyway");
+    }
+
+    #[test]
+    fn a_job_that_has_ended_lends_nothing_and_runs_nothing() {
+        let (few, job) = few(1);
+        drop(job.end_guard());
+        assert!(!job.scope(|| begin_call().is_refused()));
+        few.left.store(0, Ordering::Release);
+        assert!(!job.scope(|| begin_call().is_refused()));
+        assert_eq!(few.seen(), (0, 0));
     }
 
     #[test]

@@ -25,6 +25,11 @@ impl Span {
         Self
     }
 
+    /// The one that is current.
+    pub fn current() -> Self {
+        Self
+    }
+
     /// The wait of a job for its run.
     pub fn queue(
         _: impl Display,
@@ -48,6 +53,11 @@ impl Span {
 
     /// What this does.
     pub fn within<T>(&self, run: impl FnOnce() -> T) -> T {
+        run()
+    }
+
+    /// What this does.
+    pub fn within_if_none<T>(&self, run: impl FnOnce() -> T) -> T {
         run()
     }
 

@@ -55,6 +55,11 @@ impl Span {
         queue.context.span().end_with_timestamp(to);
     }
 
+    /// The one that is current on this thread, which somebody else ends.
+    pub fn current() -> Self {
+        Self { context: Context::current(), is_ours: false }
+    }
+
     fn begin(span: SpanBuilder, parent: &Context) -> Self {
         let span = global::tracer("simple-dist").build_with_context(span, parent);
         Self { context: parent.with_span(span), is_ours: true }
@@ -86,6 +91,11 @@ impl Span {
     pub fn within<T>(&self, run: impl FnOnce() -> T) -> T {
         let _attached = self.context.clone().attach();
         run()
+    }
+
+    /// The same where no span is current.
+    pub fn within_if_none<T>(&self, run: impl FnOnce() -> T) -> T {
+        if Context::current().has_active_span() { run() } else { self.within(run) }
     }
 
     /// Whatever this does, on whichever thread, is part of the span.

@@ -1,11 +1,12 @@
 //! Functions that call others of their own pool.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use simple_dist::testing::Cluster;
 use simple_dist::{CallError, Client, Fallback, Function, PureFunction, job};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -106,6 +107,46 @@ fn local_runs_that_await_their_calls() {
     let client = CLIENT.get_or_init(|| Client::local().unwrap());
     let calls = client.function(LOCAL).map([5; 64]).deadline(LIMIT).blocking();
     assert_eq!(calls.map(Result::unwrap).collect::<Vec<_>>(), [5; 64]);
+}
+
+/// On a runtime of one thread, which none of them may keep.
+#[tokio::test]
+async fn local_runs_whose_calls_are_spawned() {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    const LOCAL: PureFunction<u64, u64> = Function::pure("local", 1, |n| {
+        let value = |n| {
+            let runtime = RUNTIME.wait();
+            let task = runtime.spawn(CLIENT.wait().function(LOCAL).call(n));
+            runtime.block_on(task).expect("no panic").expect("a value")
+        };
+        if n < 2 { n } else { value(n - 1) + value(n - 2) }
+    });
+    RUNTIME.get_or_init(Handle::current);
+    let client = CLIENT.get_or_init(|| Client::local().unwrap());
+    let calls = client.function(LOCAL).map([5; 64]);
+    let values: Vec<u64> = timeout(LIMIT, calls.try_collect()).await.expect("in time").unwrap();
+    assert_eq!(values, [5; 64]);
+}
+
+/// However many tasks make them, and each on a thread of its own.
+#[test]
+fn what_a_local_run_s_tasks_call_runs_one_at_a_time() {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    static RUNNING: Mutex<()> = Mutex::new(());
+    const ALONE: PureFunction<u64, bool> = Function::pure("alone", 1, |n| {
+        let alone = RUNNING.try_lock();
+        std::thread::sleep(Duration::from_millis(n));
+        alone.is_ok()
+    });
+    const PARENT: PureFunction<u64, bool> = Function::pure("parent", 1, |n| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("it starts");
+        let alone = CLIENT.wait().function(ALONE);
+        let tasks = [n; 8].map(|n| runtime.spawn(alone.call(n)));
+        tasks.map(|task| runtime.block_on(task).expect("no panic").expect("a value")) == [true; 8]
+    });
+    let client = CLIENT.get_or_init(|| Client::local().unwrap());
+    assert_eq!(client.function(PARENT).call(10).blocking(), Ok(true));
 }
 
 /// They wait on tasks, more than there are async slots.

@@ -96,7 +96,7 @@ fn run_all(given: &Receiver<Given>, functions: Vec<Erased>, ran: &Sender) {
             Some(body) => {
                 let run = Run { job: id, function, attempt: None };
                 let run = || run.log_panics(|| body.run(&args));
-                Job::new(id, 0, host).within(run).into()
+                Job::new(id, 0, host).run(run).into()
             }
             None => Answer::NotServed,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::Stream;
 use simple_dist_core::caller::CallOptions;
+use simple_dist_protocol::job::Origin;
 use simple_dist_protocol::{Argument, Failure};
 use tokio::time::Instant;
 
@@ -65,6 +66,11 @@ impl<A: Argument, R: Argument, S: Stream<Item = A>, K, E: Failure> Calls<A, R, S
         let Self { handle, arguments, key: _, in_flight, whole, running, progress, teller } = self;
         let running = Running::new(running.is_ordered());
         Calls { handle, arguments, key, in_flight, whole, running, progress, teller }
+    }
+
+    /// Where the map was made.
+    pub(super) fn origin(&self) -> Origin {
+        self.handle.origin().clone()
     }
 
     pub(super) fn ordered(&mut self, ordered: bool) {

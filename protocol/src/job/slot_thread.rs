@@ -41,7 +41,7 @@ impl SlotThread {
     pub fn run<T>(&self, job: Job, body: impl FnOnce() -> T) -> T {
         let set = |job| slots().get_mut(&self.0).map(|slot| *slot = job);
         set(Some(job.clone()));
-        let end = job.within(body);
+        let end = job.run(body);
         set(None);
         end
     }
@@ -78,7 +78,7 @@ pub(super) fn job_of_starter() -> Option<Job> {
         let started = slots.get(&name)?.as_ref();
         started.or_else(|| slots.values().flatten().next())?.clone()
     };
-    Some(Job { is_elsewhere: true, ..job })
+    Some(Job { is_elsewhere: true, is_guess: true, ..job })
 }
 
 fn read_name() -> Option<String> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use simple_dist_core::worker::{Event, Number, Work};
-use simple_dist_protocol::job::Job;
+use simple_dist_protocol::job::{EndGuard, Job};
 use simple_dist_protocol::message::Answer;
 use simple_dist_protocol::nested::{Calls, Nesting};
 use simple_dist_protocol::panic_log::Run as Logged;
@@ -73,9 +73,9 @@ async fn run_all(Run { jobs, setting }: Run, shared: Arc<Shared>) {
 
 async fn run_one(work: Work, setting: &Setting, shared: &Shared) -> Event {
     let calls = Calls::default();
-    let job = setting.job(&work, shared.began, Nesting::Task(calls.clone()));
     let (span, logged) = setting.begins(&work);
     let trace = begin_span(&work);
+    let job = trace.within(|| setting.job(&work, shared.began, Nesting::Task(calls.clone())));
     let Setting { slot, control, .. } = setting;
     let slot = *slot;
     let Work { number, function, args, .. } = work;
@@ -86,6 +86,7 @@ async fn run_one(work: Work, setting: &Setting, shared: &Shared) -> Event {
             let run = Attended {
                 run: function.run(args),
                 logged,
+                _ends: job.end_guard(),
                 job,
                 place: (slot, number),
                 calls,
@@ -114,6 +115,7 @@ struct Attended {
     run: AsyncRun,
     logged: Logged,
     job: Job,
+    _ends: EndGuard,
     place: (usize, Number),
     calls: Calls,
     /// Whether the worker was told that it waits.
@@ -125,7 +127,7 @@ impl Future for Attended {
     type Output = Result<Vec<u8>, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { run, logged, job, place, calls, waits, happened } = &mut *self;
+        let Self { run, logged, job, place, calls, waits, happened, .. } = &mut *self;
         let end = calls.poll(context, |context| {
             let poll = || Pin::new(run).poll(context);
             job.clone().within(|| logged.clone().log_panics(poll))

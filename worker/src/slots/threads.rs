@@ -137,13 +137,14 @@ impl Slot {
         let Self { thread, runners, place: now, shared } = self;
         let place = Arc::new(Place::new(Arc::clone(shared), setting.slot, work.number));
         *now.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&place));
-        let job = setting.job(&work, shared.began, Nesting::Thread(Arc::clone(&place) as _));
         let (span, logged) = setting.begins(&work);
         let trace = match &shared.listener {
             Listener::Service(_) => begin_span(&work),
             // Which has begun it.
             Listener::Parent(_) => Span::of_another(work.trace.as_deref()),
         };
+        let nesting = Nesting::Thread(Arc::clone(&place) as _);
+        let job = trace.within(|| setting.job(&work, shared.began, nesting));
         let Work { number, function, args, .. } = work;
         let _entered = span.enter();
         let began = Instant::now();
