@@ -180,8 +180,11 @@ async fn beyond_the_limit_in_tasks() {
     check(1, (150, 3), |client, both| spawned(client, both, runtime().handle())).await;
 }
 
+/// Spawns a task that calls.
+type Spawn = fn(Handle<u64, u64>, u64) -> JoinHandle<Result<u64, CallError>>;
+
 /// `fib` as an async function, each call of itself in a task that is spawned in this way.
-async fn check_async(spawn: fn(Handle<u64, u64>, u64) -> JoinHandle<Result<u64, CallError>>) {
+async fn check_async(spawn: Spawn) {
     let known = Arc::new(OnceLock::<Client>::new());
     let client = Arc::clone(&known);
     let fib = move |n| {

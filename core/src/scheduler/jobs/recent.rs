@@ -256,7 +256,6 @@ mod tests {
                 recent.keep(Key { user, id: JobId::new() }, answered, false, Duration::ZERO);
             }
             let (counted, taken) = (recent.bytes, resident() - before);
-            println!("{many} of {size}: {} each, counted {}", taken / many, counted / many);
             assert!(taken < counted && counted < 2 * taken, "{many}: {taken} of {counted}");
             kept.push(recent);
         }
