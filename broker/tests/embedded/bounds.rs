@@ -140,12 +140,11 @@ async fn a_publisher_that_dies_while_it_is_blocked_frees_what_it_sent() {
     publisher.send(&publish_to(1, "nowhere")).await;
     publisher.send(&header(1, 16_000_000, &[0, 0])).await;
     let part = frame(3, 1, &[7; 4_000]);
-    let publishing = async {
+    let mut publishing = Box::pin(async {
         loop {
             publisher.send(&part).await;
         }
-    };
-    tokio::pin!(publishing);
+    });
     tokio::select! {
         () = &mut publishing => unreachable!("it goes on"),
         _alarmed = until(&broker, |stats| stats.alarmed) => {}
