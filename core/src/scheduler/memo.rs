@@ -199,7 +199,7 @@ pub(crate) mod tests {
         CallKey { user: None, digest: CallDigest::of(&"fib@1".parse().unwrap(), &[number]) }
     }
 
-    fn answered(value: Bytes) -> Answered {
+    pub(crate) fn answered(value: Bytes) -> Answered {
         Answered {
             answer: Answer::Value(value),
             worker: None,

@@ -228,11 +228,10 @@ fn ended_bytes(ended: &Ended) -> usize {
 mod tests {
     use bytes::Bytes;
     use simple_dist_protocol::JobId;
-    use simple_dist_protocol::message::Answer;
 
     use super::*;
     use crate::scheduler::ids::UserRef;
-    use crate::scheduler::memo::tests::resident;
+    use crate::scheduler::memo::tests::{answered, resident};
 
     #[test]
     #[ignore = "it measures the process's memory: run it alone"]
@@ -243,16 +242,7 @@ mod tests {
             let before = resident();
             let mut recent = Recent::new((usize::MAX, Duration::MAX));
             for _ in 0..many {
-                let answered = Answered {
-                    answer: Answer::Value(Bytes::from(vec![1; size])),
-                    worker: None,
-                    attempt: 1,
-                    waited_ms: 2,
-                    took_us: 3,
-                    bound: None,
-                    coalesced: false,
-                    memo_age_ms: None,
-                };
+                let answered = answered(Bytes::from(vec![1; size]));
                 recent.keep(Key { user, id: JobId::new() }, answered, false, Duration::ZERO);
             }
             let (counted, taken) = (recent.bytes, resident() - before);
