@@ -289,7 +289,7 @@ impl Pending {
         let progress = self.progress.clone();
         let call = NewCall { id, stub, arguments, options, at, progress, reply };
         if let Some(job) = apart {
-            nested::run_polled(job, call, self.client.begins().clone())?;
+            nested::run_polled(&job, call, self.client.begins().clone())?;
             return Ok(State::Waiting { id, end });
         }
         match self.client.begins().try_send(call) {

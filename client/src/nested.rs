@@ -77,30 +77,26 @@ fn apart<T: Send>(
     })
 }
 
-/// Runs a call in place that a runtime polls, whose thread what is called may need: on a thread of its own,
-/// one at a time for each job, however many tasks make them. What cannot be run is sent.
+/// Runs a call in place that a runtime polls, whose thread what is called may need: on one of the job's, in
+/// turn with its others. What cannot be run is sent.
 pub(crate) fn run_polled(
-    job: Job,
+    job: &Job,
     call: NewCall,
     begins: mpsc::Sender<NewCall>,
 ) -> Result<(), CallError> {
-    let of = job.clone();
     let run = move || {
-        of.in_turn(|| {
-            if call.reply.is_closed() {
-                return;
-            }
-            let trace = Span::of_another(call.options.trace.as_deref());
-            // Where nobody waits any more, or the client is gone, the call has ended.
-            match trace.within(|| run(&call.stub, &call.options, call.arguments)) {
-                Ok(outcome) => _ = call.reply.send(outcome),
-                Err(arguments) => _ = begins.blocking_send(NewCall { arguments, ..call }),
-            }
-        });
+        if call.reply.is_closed() {
+            return;
+        }
+        let trace = Span::of_another(call.options.trace.as_deref());
+        // Where nobody waits any more, or the client is gone, the call has ended.
+        match trace.within(|| run(&call.stub, &call.options, call.arguments)) {
+            Ok(outcome) => _ = call.reply.send(outcome),
+            Err(arguments) => _ = begins.blocking_send(NewCall { arguments, ..call }),
+        }
     };
-    let thread = thread::Builder::new().stack_size(local::STACK);
-    let started = thread.spawn(move || job.within_own_thread(run));
-    started.map(drop).map_err(|_| CallError::Unavailable { reason: Reason::Nested })
+    job.in_turn(thread::Builder::new().stack_size(local::STACK), run)
+        .map_err(|_| CallError::Unavailable { reason: Reason::Nested })
 }
 
 /// The job that makes a call.

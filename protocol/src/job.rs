@@ -23,17 +23,19 @@
 
 mod origin;
 mod slot_thread;
+mod turns;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use self::origin::Origin;
 pub use self::slot_thread::{SlotThread, run_one_at_a_time};
+use self::turns::Turns;
 use crate::nested::{self, Nesting};
 use crate::{JobId, Span};
 
@@ -73,8 +75,7 @@ struct Run {
     trace: Span,
     /// So many calls run in place around this one.
     depth: u32,
-    /// Held by the one of its tasks' calls that runs in place.
-    turn: Mutex<()>,
+    turns: Mutex<Turns>,
     has_ended: AtomicBool,
 }
 
@@ -108,8 +109,8 @@ impl Job {
     }
 
     fn at_depth(depth: u32, (id, attempt): (JobId, u32), host: Arc<dyn Host>) -> Self {
-        let (trace, turn, has_ended) = (Span::current(), Mutex::default(), AtomicBool::default());
-        let run = Run { id, attempt, host, trace, depth, turn, has_ended };
+        let (trace, turns, has_ended) = (Span::current(), Mutex::default(), AtomicBool::default());
+        let run = Run { id, attempt, host, trace, depth, turns, has_ended };
         Self { run: Arc::new(run), is_elsewhere: false, is_guess: false }
     }
 
@@ -235,13 +236,6 @@ impl Job {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.run.has_ended.load(Ordering::Acquire)
-    }
-
-    /// Runs the body while no other call of the job's tasks is in its turn.
-    #[doc(hidden)]
-    pub fn in_turn<T>(&self, body: impl FnOnce() -> T) -> T {
-        let _turn = self.run.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        body()
     }
 
     /// Runs the body as this job.

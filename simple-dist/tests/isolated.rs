@@ -269,10 +269,10 @@ where
     A: simple_dist::Argument,
     R: simple_dist::Argument + std::fmt::Debug,
 {
-    let mut news = call.progress();
+    let mut progress = call.progress();
     tokio::select! {
         end = &mut call => panic!("it ends: {end:?}"),
-        _runs = news.next() => {}
+        _runs = progress.next() => {}
     }
 }
 

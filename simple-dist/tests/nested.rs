@@ -129,7 +129,7 @@ async fn local_runs_whose_calls_are_spawned() {
     assert_eq!(values, [5; 64]);
 }
 
-/// However many tasks make them, and each on a thread of its own.
+/// However many tasks make them.
 #[test]
 fn what_a_local_run_s_tasks_call_runs_one_at_a_time() {
     static CLIENT: OnceLock<Client> = OnceLock::new();

@@ -52,7 +52,8 @@ async fn a_signal_or_a_closed_stdout_cancels_what_is_under_way_and_says_how_much
             Some(how) => signal(&map, how),
             None => drop(map.stdout.take()),
         }
-        let output = map.wait_with_output().expect("it ends");
+        until("it ends", || map.try_wait().expect("it is a child").is_some());
+        let output = map.wait_with_output().expect("it has ended");
         drop(input);
         assert_eq!(output.status.code(), Some(code), "{}", words(&output));
         assert!(words(&output).contains("5 calls cancelled"), "{}", words(&output));

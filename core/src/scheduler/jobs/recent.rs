@@ -228,10 +228,45 @@ fn ended_bytes(ended: &Ended) -> usize {
 mod tests {
     use bytes::Bytes;
     use simple_dist_protocol::JobId;
+    use simple_dist_protocol::message::Answer;
 
     use super::*;
     use crate::scheduler::ids::UserRef;
     use crate::scheduler::memo::tests::{answered, resident};
+
+    #[test]
+    fn what_was_forgotten_and_kept_again_stays_for_its_own_time() {
+        let (user, id) = (UserRef::of(&UserName::http()), JobId::new());
+        let (key, other) = (Key { user, id }, Key { user, id: JobId::new() });
+        let mut recent = Recent::new((3 * (OVERHEAD + 1), Duration::from_secs(10)));
+        let value = |recent: &Recent| recent.find(key).map(|kept| kept.answered.answer.clone());
+        let kept = |value: u8| Some(Answer::Value(Bytes::from(vec![value])));
+        let keep = |recent: &mut Recent, key, value: u8, seconds| {
+            let answered = answered(Bytes::from(vec![value]));
+            recent.keep(key, answered, false, Duration::from_secs(seconds));
+        };
+        keep(&mut recent, key, 1, 0);
+        keep(&mut recent, key, 9, 0);
+        assert_eq!(value(&recent), kept(1), "the first counts");
+        recent.forget(key);
+        assert_eq!(value(&recent), None);
+        keep(&mut recent, other, 2, 1);
+        keep(&mut recent, key, 3, 5);
+        recent.age(Duration::from_secs(11));
+        assert_eq!(
+            value(&recent),
+            kept(3),
+            "what was forgotten is dropped, and takes nothing along"
+        );
+        assert!(recent.find(other).is_some() && recent.bytes == 2 * (OVERHEAD + 1));
+        for seconds in 6..8 {
+            keep(&mut recent, Key { user, id: JobId::new() }, 4, seconds);
+        }
+        assert!(recent.find(other).is_none(), "the oldest makes room");
+        assert_eq!(value(&recent), kept(3));
+        recent.age(Duration::from_secs(20));
+        assert!(recent.index.is_empty() && recent.bytes == 0);
+    }
 
     #[test]
     #[ignore = "it measures the process's memory: run it alone"]
