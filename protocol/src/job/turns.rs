@@ -73,6 +73,7 @@ impl Job {
 mod tests {
     use std::sync::mpsc;
     use std::thread::{self, Builder};
+    use std::time::Duration;
 
     use crate::job;
     use crate::nested::Nesting;
@@ -93,9 +94,9 @@ mod tests {
             };
             job.in_turn(Builder::new(), call).unwrap();
         }
-        drop(tell);
         go.send(()).unwrap();
-        let seen: Vec<_> = told.iter().collect();
+        let next = |_| told.recv_timeout(Duration::from_secs(30)).expect("each has its turn");
+        let seen: Vec<_> = (0..100).map(next).collect();
         let (_, thread, _) = seen[0];
         let expected: Vec<_> = (0..100).map(|number| (number, thread, Some(job.id()))).collect();
         assert_eq!(seen, expected);
