@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{AnswerTimeout, FaultSender};
+use super::bell::Bell;
 use super::reason::Reason;
 
 /// Acks a delivery. If it is dropped without an ack, the message is delivered again on the next
@@ -65,6 +66,7 @@ impl Receipts {
 /// waits.
 pub(super) struct Acker {
     pub(super) channel: Channel,
+    pub(super) bell: Bell,
     pub(super) receipts: mpsc::Receiver<u64>,
     pub(super) answer_timeout: AnswerTimeout,
 }
@@ -85,7 +87,9 @@ impl Acker {
             }
             for ack in tags.settle(waiting.drain(..)) {
                 let options = BasicAckOptions { multiple: ack.multiple };
-                self.answer_timeout.wait(self.channel.basic_ack(ack.tag, options)).await?;
+                let bell = std::slice::from_ref(&self.bell);
+                let acked = Bell::rung_by(bell, self.channel.basic_ack(ack.tag, options));
+                self.answer_timeout.wait(acked).await?;
             }
         }
     }

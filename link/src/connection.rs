@@ -9,8 +9,8 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::bell::Bell;
 use super::dial::dial;
 use super::frame_filter::Returns;
 use super::kit::Kit;
@@ -44,8 +44,17 @@ pub(super) struct Broker {
     pub(super) publishing: Connection,
     /// Returned messages of the publishing connection.
     pub(super) returns: Returns,
-    /// Cuts both connections.
-    cut: CancellationToken,
+    bells: Bells,
+}
+
+/// Those of the consuming and the publishing connection, which are cut when dropped: otherwise their
+/// threads would wait for them for good.
+pub(super) struct Bells([Bell; 2]);
+
+impl Drop for Bells {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Bell::cut);
+    }
 }
 
 impl Connector {
@@ -82,18 +91,17 @@ impl Connector {
 
     /// Makes both connections to one address; on failure the next address is up.
     async fn connect_once(&mut self) -> Result<Broker, Reason> {
-        let (cut, returns) = (CancellationToken::new(), Returns::default());
-        // An unfinished attempt must not leave a thread behind that waits for it.
-        let unfinished = cut.clone().drop_guard();
+        let bell = || Bell::new().map_err(|error| Reason::Lost(error.to_string()));
+        let (bells, returns) = (Bells([bell()?, bell()?]), Returns::default());
         let (endpoint, ..) = &self.endpoints[self.turn];
         let at = endpoint.to_string();
-        let connected = tokio::try_join!(self.consuming(&cut), self.publishing(&cut, &returns));
+        let connected =
+            tokio::try_join!(self.consuming(&bells.0[0]), self.publishing(&bells.0[1], &returns));
         if connected.is_err() {
             self.turn = (self.turn + 1) % self.endpoints.len();
         }
         let (consuming, publishing) = connected?;
-        unfinished.disarm();
-        Ok(Broker { at, consuming, publishing, returns, cut })
+        Ok(Broker { at, consuming, publishing, returns, bells })
     }
 
     /// How long each step may take, such that the next address is tried before callers give up on
@@ -103,10 +111,10 @@ impl Connector {
         (limits::PREFLIGHT / count).max(SHARE_MIN)
     }
 
-    async fn consuming(&self, cut: &CancellationToken) -> Result<Connection, Reason> {
+    async fn consuming(&self, bell: &Bell) -> Result<Connection, Reason> {
         let (endpoint, ..) = &self.endpoints[self.turn];
         let (uri, properties, kit) = (endpoint.uri(), properties(&self.name), Kit::new());
-        kit.put(dial(endpoint, self.share(), &Returns::default(), cut).await?);
+        kit.put(dial(endpoint, self.share(), &Returns::default(), bell).await?);
         let connecting = Connection::connect_uri_with_runtime(uri, properties, Runtime::new(kit));
         match timeout(limits::BROKER, connecting).await {
             Ok(connected) => fit(connected.map_err(|error| refusal(endpoint, &error))?),
@@ -115,13 +123,9 @@ impl Connector {
     }
 
     /// Taken out of the pool for good: connections of an old generation are never reused.
-    async fn publishing(
-        &self,
-        cut: &CancellationToken,
-        returns: &Returns,
-    ) -> Result<Connection, Reason> {
+    async fn publishing(&self, bell: &Bell, returns: &Returns) -> Result<Connection, Reason> {
         let (endpoint, kit, pool) = &self.endpoints[self.turn];
-        kit.put(dial(endpoint, self.share(), returns, cut).await?);
+        kit.put(dial(endpoint, self.share(), returns, bell).await?);
         match pool.get().await {
             Ok(object) => fit(Object::take(object)),
             Err(PoolError::Backend(error)) => Err(refusal(endpoint, &error)),
@@ -159,8 +163,23 @@ impl Broker {
     /// Closes the connections within a limit, and drops them. A blocked connection cannot be closed
     /// properly.
     pub(super) async fn close(&self) {
-        tokio::join!(close(&self.consuming), close(&self.publishing));
-        self.cut.cancel();
+        self.asking(async { tokio::join!(close(&self.consuming), close(&self.publishing)) }).await;
+        self.bells.0.iter().for_each(Bell::cut);
+    }
+
+    /// Rings both bells after each step of what asks the broker something.
+    pub(super) async fn asking<F: Future>(&self, work: F) -> F::Output {
+        Bell::rung_by(&self.bells.0, work).await
+    }
+
+    /// What wakes the thread of the consuming connection.
+    pub(super) fn consuming_bell(&self) -> &Bell {
+        &self.bells.0[0]
+    }
+
+    /// What wakes the thread of the publishing connection.
+    pub(super) fn publishing_bell(&self) -> &Bell {
+        &self.bells.0[1]
     }
 }
 

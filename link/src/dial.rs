@@ -10,10 +10,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
+use super::bell::Bell;
 use super::frame_filter::Returns;
 use super::reason::Reason;
+use super::socket::Socket;
 use super::url::Endpoint;
 use super::wire::{Stream, Wire};
 use simple_dist_protocol::limits;
@@ -27,10 +28,10 @@ pub(super) async fn dial(
     endpoint: &Endpoint,
     limit: Duration,
     returns: &Returns,
-    cut: &CancellationToken,
+    bell: &Bell,
 ) -> Result<Wire, Reason> {
     let address = endpoint.address();
-    let problem = match timeout(limits::BROKER, answering(endpoint, limit, returns, cut)).await {
+    let problem = match timeout(limits::BROKER, answering(endpoint, limit, returns, bell)).await {
         Ok(Ok(wire)) => return Ok(wire),
         Ok(Err(error))
             if endpoint.tls().is_some() && error.kind() == io::ErrorKind::InvalidData =>
@@ -47,11 +48,11 @@ async fn answering(
     endpoint: &Endpoint,
     limit: Duration,
     returns: &Returns,
-    cut: &CancellationToken,
+    bell: &Bell,
 ) -> io::Result<Wire> {
     let lookup = lookup_host(endpoint.host_and_port());
     let found = within(limit, lookup, "its name is not resolved").await?;
-    first_of(in_turn(found.collect()), endpoint, limit, returns, cut).await
+    first_of(in_turn(found.collect()), endpoint, limit, returns, bell).await
 }
 
 async fn first_of(
@@ -59,7 +60,7 @@ async fn first_of(
     endpoint: &Endpoint,
     limit: Duration,
     returns: &Returns,
-    cut: &CancellationToken,
+    bell: &Bell,
 ) -> io::Result<Wire> {
     let mut trying = FuturesUnordered::new();
     let mut problem = io::Error::from(io::ErrorKind::AddrNotAvailable);
@@ -79,7 +80,7 @@ async fn first_of(
         };
         let answer = async {
             let stream = secured(endpoint, connected?).await?;
-            Wire::greet(stream, returns.clone(), cut.clone()).await
+            Wire::greet(stream, returns.clone(), bell.clone()).await
         };
         match within(limit, answer, "it says nothing").await {
             Ok(wire) => return Ok(wire),
@@ -100,6 +101,7 @@ async fn within<T>(
 async fn secured(endpoint: &Endpoint, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
     // Small messages must not wait for the next.
     stream.set_nodelay(true)?;
+    let stream = Socket::Dialled(stream);
     match endpoint.tls() {
         Some(tls) => Ok(Box::new(tls.wrap(endpoint.host_and_port().0, stream).await?)),
         None => Ok(Box::new(stream)),
@@ -135,8 +137,8 @@ mod tests {
         let broker = Broker::builder().start().await.unwrap();
         let url: BrokerUrl = broker.url().parse().unwrap();
         let found = [silent.local_addr().unwrap(), broker.addr()].into_iter();
-        let (returns, cut) = (Returns::default(), CancellationToken::new());
-        let answer = first_of(found, &url.endpoints()[0], limits::PREFLIGHT, &returns, &cut);
+        let (returns, bell) = (Returns::default(), Bell::new().unwrap());
+        let answer = first_of(found, &url.endpoints()[0], limits::PREFLIGHT, &returns, &bell);
         let answer = timeout(limits::PREFLIGHT + Duration::from_secs(8), answer).await;
         answer.expect("the second is asked in time").unwrap();
     }

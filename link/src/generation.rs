@@ -111,9 +111,9 @@ impl LiveGeneration {
         for (channel, waiting) in channels.into_iter().zip([jobs_waiting, control_waiting]) {
             let signed_by = of.signed.then_some(of.user);
             let (events, largest) = (live.events.clone(), of.largest.clone());
-            let (timeout, returns) = (live.answer_timeout.clone(), live.broker.returns.clone());
+            let (timeout, broker) = (live.answer_timeout.clone(), &live.broker);
             let publisher =
-                Publisher::new(channel, waiting, signed_by, events, timeout, returns, largest);
+                Publisher::new(channel, waiting, signed_by, events, timeout, broker, largest);
             live.tasks.spawn(publisher.run(live.closing.clone()));
         }
         granted.into_iter().for_each(|granted| live.hand_over(granted));
@@ -175,7 +175,9 @@ impl LiveGeneration {
         let channel = granted.channel.clone();
         self.consumers.begin(granted, || {
             let (handed_in, receipts) = Receipts::new(self.faults.clone());
-            let acker = Acker { channel, receipts, answer_timeout: self.answer_timeout.clone() };
+            let bell = self.broker.consuming_bell().clone();
+            let answer_timeout = self.answer_timeout.clone();
+            let acker = Acker { channel, bell, receipts, answer_timeout };
             self.tasks.spawn(acker.run(self.closing.clone()));
             handed_in
         });

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_rs::Tokio;
@@ -16,13 +16,21 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
+use super::bell::Bell;
 use super::wire::Wire;
 
 /// Serves the library's connections, one after another.
 #[derive(Debug, Clone)]
 pub(super) struct Kit {
     tokio: Tokio,
-    next: Arc<Mutex<Option<Wire>>>,
+    next: Arc<Mutex<Next>>,
+}
+
+/// The connection that the library gets next, and what wakes its thread.
+#[derive(Debug, Default)]
+struct Next {
+    wire: Option<Wire>,
+    bell: Option<Bell>,
 }
 
 impl Kit {
@@ -33,7 +41,12 @@ impl Kit {
 
     /// The connection that the library gets next, whatever address it asks for.
     pub(super) fn put(&self, wire: Wire) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+        let bell = Some(wire.bell().clone());
+        *self.next() = Next { wire: Some(wire), bell };
+    }
+
+    fn next(&self) -> MutexGuard<'_, Next> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +70,8 @@ impl Executor for Kit {
         &self,
         work: F,
     ) -> Task<Self::Task<T>> {
-        self.tokio.spawn(silent(work))
+        let bell = self.next().bell.clone();
+        self.tokio.spawn(silent(async move { Bell::rung_by(bell.as_slice(), work).await }))
     }
 
     fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
@@ -91,7 +105,7 @@ impl Reactor for Kit {
         &self,
         _: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let next = self.next().wire.take();
         let next = next.map(TokioAsyncReadCompatExt::compat);
         std::future::ready(next.ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }

@@ -11,6 +11,7 @@
 
 mod acks;
 mod answer;
+mod bell;
 mod broker_calls;
 mod certificates;
 mod connection;
@@ -31,6 +32,7 @@ mod publisher;
 mod questions;
 mod reason;
 mod session;
+mod socket;
 mod supervisor;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;

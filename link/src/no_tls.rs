@@ -3,9 +3,8 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
-
 use super::certificates::Certificates;
+use super::socket::Socket;
 use super::url_error::UrlError;
 
 /// Never constructed.
@@ -18,7 +17,7 @@ impl Tls {
     }
 
     #[expect(clippy::unused_async, reason = "as with TLS")]
-    pub(super) async fn wrap(&self, _: &str, _: TcpStream) -> io::Result<TcpStream> {
+    pub(super) async fn wrap(&self, _: &str, _: Socket) -> io::Result<Socket> {
         match *self {}
     }
 }

@@ -22,6 +22,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{AnswerTimeout, LOOK};
+use super::bell::Bell;
+use super::connection::Broker;
 use super::declare::short;
 use super::event::{Event, Settled};
 use super::frame_filter::{Returns, VERSION_HEADER};
@@ -86,6 +88,7 @@ pub(super) struct Publisher {
     events: mpsc::Sender<Event>,
     answer_timeout: AnswerTimeout,
     returns: Returns,
+    bell: Bell,
     largest: Largest,
 }
 
@@ -179,7 +182,7 @@ impl Publisher {
         signed_by: Option<&UserName>,
         events: mpsc::Sender<Event>,
         answer_timeout: AnswerTimeout,
-        returns: Returns,
+        broker: &Broker,
         largest: Largest,
     ) -> Self {
         Self {
@@ -191,7 +194,8 @@ impl Publisher {
             unconfirmed: Unconfirmed::default(),
             events,
             answer_timeout,
-            returns,
+            returns: broker.returns.clone(),
+            bell: broker.publishing_bell().clone(),
             largest,
         }
     }
@@ -257,6 +261,7 @@ impl Publisher {
             let _written_or_not_yet = futures_util::poll!(publish.as_mut());
             sending.push(publish);
         }
+        self.bell.ring();
         let mut confirms = Vec::with_capacity(messages.len());
         for mut publish in sending {
             let written = async {

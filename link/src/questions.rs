@@ -92,7 +92,7 @@ impl Questions {
 
     pub(super) fn cancel(&mut self, leaving: Vec<(Channel, lapin::Consumer)>, reply: Reply<()>) {
         let timeout = self.answer_timeout.clone();
-        self.running.spawn(async move {
+        self.start(async move {
             let cancelled = cancel(&leaving).await;
             (Kind::Consuming, vec![], ended(&timeout, reply, cancelled))
         });
@@ -101,7 +101,7 @@ impl Questions {
     /// Uses the channel of a cancelled consumer, if there is one.
     pub(super) fn consume(&mut self, idle: Option<Channel>, next: Consume, reply: Reply<()>) {
         let (broker, timeout) = (self.broker.clone(), self.answer_timeout.clone());
-        self.running.spawn(async move {
+        self.start(async move {
             let granted = async {
                 let channel = open(&broker, Kind::Consuming, idle).await?;
                 in_time(consume(channel, next)).await
@@ -118,10 +118,18 @@ impl Questions {
         let idle = &mut self.idle[Kind::Consuming as usize];
         let idle = idle.split_off(idle.len().saturating_sub(declared.len()));
         let broker = self.broker.clone();
-        self.running.spawn(async move {
+        self.start(async move {
             let (idle, failed) = declare_all(&broker.consuming, &declared, idle).await;
             (Kind::Consuming, idle, Ended::DeclaredAgain(failed))
         });
+    }
+
+    fn start(
+        &mut self,
+        question: impl Future<Output = (Kind, Vec<Channel>, Ended)> + Send + 'static,
+    ) {
+        let broker = self.broker.clone();
+        self.running.spawn(async move { broker.asking(question).await });
     }
 
     fn ask<T: Send + 'static, F: Future<Output = Result<T, Failure>> + Send>(
@@ -132,7 +140,7 @@ impl Questions {
     ) {
         let idle = self.idle[kind as usize].pop();
         let (broker, timeout) = (self.broker.clone(), self.answer_timeout.clone());
-        self.running.spawn(async move {
+        self.start(async move {
             let (channel, result) = match open(&broker, kind, idle).await {
                 Ok(channel) => (Some(channel.clone()), question(broker, channel).await),
                 Err(failure) => (None, Err(failure)),

@@ -91,7 +91,7 @@ impl Supervisor {
         let (blocking, blocked) = watch::channel(false);
         let watch = Watch::new(&broker, blocking, self.events.clone());
         let (broker, began) = (Arc::new(broker), Instant::now());
-        let prepared = unless(closing, self.prepare(&broker)).await;
+        let prepared = unless(closing, broker.asking(self.prepare(&broker))).await;
         let (mut live, mut over) = (None, None);
         match prepared {
             None => {}

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 
 use rustls_native_certs::load_native_certs;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -13,7 +12,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::certificates::{Certificates, Identity};
+use super::socket::Socket;
 use super::url_error::UrlError;
+use super::wire::Stream;
 
 /// Makes TLS connections.
 #[derive(Clone)]
@@ -44,14 +45,16 @@ impl Tls {
     }
 
     /// Performs the handshake on an established connection.
-    pub(super) async fn wrap(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn wrap(&self, host: &str, stream: Socket) -> io::Result<TlsStream<Socket>> {
         let host = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         self.0.connect(host, stream).await
+    }
+}
+
+impl Stream for TlsStream<Socket> {
+    fn socket(&mut self) -> &mut Socket {
+        self.get_mut().0
     }
 }
 

@@ -4,14 +4,15 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::io::poll_read_buf;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::bell::Bell;
 use super::frame_filter::{FrameFilter, Returns};
+use super::socket::Socket;
 
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 /// What a frame of the method `connection.start` begins with.
@@ -20,9 +21,16 @@ const METHOD_FRAME: u8 = 1;
 const READ: usize = 64 * 1024;
 
 /// The transport: TCP, or TLS on it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The TCP connection below.
+    fn socket(&mut self) -> &mut Socket;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl Stream for Socket {
+    fn socket(&mut self) -> &mut Socket {
+        self
+    }
+}
 
 /// A connection whose broker has answered the protocol header.
 pub(super) struct Wire {
@@ -36,7 +44,9 @@ pub(super) struct Wire {
     greeting: usize,
     /// The task that waits for that.
     reader: Option<Waker>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    bell: Bell,
+    /// Whether the last read got nothing, so that the library has dealt with all before it.
+    nothing_left: bool,
 }
 
 impl Wire {
@@ -45,7 +55,7 @@ impl Wire {
     pub(super) async fn greet(
         mut stream: Box<dyn Stream>,
         returns: Returns,
-        cut: CancellationToken,
+        bell: Bell,
     ) -> io::Result<Self> {
         stream.write_all(PROTOCOL_HEADER).await?;
         stream.flush().await?;
@@ -56,6 +66,7 @@ impl Wire {
         if inbox[0] != METHOD_FRAME {
             return Err(io::Error::other("it does not speak AMQP 0-9-1"));
         }
+        stream.socket().leave_runtime(bell.clone())?;
         Ok(Self {
             stream,
             frame_filter: FrameFilter::new(returns),
@@ -63,8 +74,14 @@ impl Wire {
             outbox: Bytes::new(),
             greeting: PROTOCOL_HEADER.len(),
             reader: None,
-            cut: Box::pin(cut.cancelled_owned()),
+            bell,
+            nothing_left: false,
         })
+    }
+
+    /// Wakes the library's thread for it.
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
     }
 
     /// Fills the buffer with what is ready; false if nothing is.
@@ -89,18 +106,29 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.cut.as_mut().poll(context).is_ready() {
+        if this.bell.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         if this.greeting > 0 {
             this.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
+        let mut may_wait = std::mem::take(&mut this.nothing_left);
         while !this.hand_out(buffer)? {
+            // Once: TLS reads ahead, and what it has then must not wait for what comes next.
+            if std::mem::take(&mut may_wait) {
+                this.stream.socket().let_wait();
+            }
             this.inbox.reserve(READ);
-            let read = poll_read_buf(Pin::new(&mut this.stream), context, &mut this.inbox);
-            if ready!(read)? == 0 {
-                break;
+            match poll_read_buf(Pin::new(&mut this.stream), context, &mut this.inbox)? {
+                Poll::Ready(0) => break,
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    // The library deals with what it has, then reads again.
+                    this.nothing_left = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
         }
         Poll::Ready(Ok(()))
