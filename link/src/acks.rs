@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use lapin::Channel;
 use lapin::options::BasicAckOptions;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{AnswerTimeout, FaultSender};
 use super::bell::Bell;
-use super::reason::Reason;
+use super::reason::{Reason, reason};
 
 /// Acks a delivery. If it is dropped without an ack, the message is delivered again on the next
 /// generation.
@@ -73,7 +74,7 @@ pub(super) struct Acker {
 
 impl Acker {
     pub(super) async fn run(mut self, closing: CancellationToken) -> Result<(), Reason> {
-        let (mut tags, mut waiting) = (Tags::default(), Vec::new());
+        let (mut tags, mut waiting, mut writing) = (Tags::default(), Vec::new(), Vec::new());
         loop {
             let count = tokio::select! {
                 count = self.receipts.recv_many(&mut waiting, BATCH) => count,
@@ -82,15 +83,23 @@ impl Acker {
                     continue;
                 }
             };
+            for written in writing.drain(..) {
+                self.answer_timeout.wait(written).await?;
+            }
             if count == 0 {
                 return Ok(());
             }
             for ack in tags.settle(waiting.drain(..)) {
                 let options = BasicAckOptions { multiple: ack.multiple };
-                let bell = std::slice::from_ref(&self.bell);
-                let acked = Bell::rung_by(bell, self.channel.basic_ack(ack.tag, options));
-                self.answer_timeout.wait(acked).await?;
+                let channel = self.channel.clone();
+                let mut ack = Box::pin(async move { channel.basic_ack(ack.tag, options).await });
+                // This hands it over. That it is written needs to wake nobody: the next asks.
+                match ack.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(acked) => acked.map_err(|error| reason(&error))?,
+                    Poll::Pending => writing.push(ack),
+                }
             }
+            self.bell.ring();
         }
     }
 }
