@@ -328,13 +328,13 @@ impl Publisher {
 
 /// Waits until something waits, and not before this time; then takes all that does. Cancel-safe.
 async fn gather(items: &mut mpsc::Receiver<Outgoing>, lists: &mut Lists, pace: Option<Instant>) {
-    if let Some(at) = pace {
-        sleep_until(at).await;
-    }
     if lists.held() == 0 {
         let mut taken = Vec::new();
         items.recv_many(&mut taken, HELD).await;
         taken.into_iter().for_each(|item| lists.push(item));
+    }
+    if let Some(at) = pace {
+        sleep_until(at).await;
     }
     while lists.held() < HELD
         && let Ok(item) = items.try_recv()
