@@ -63,6 +63,35 @@ async fn a_cancelled_source_is_silent_acks_what_it_had_and_can_be_consumed_again
 }
 
 #[tokio::test]
+async fn acks_leave_by_themselves() {
+    const MESSAGES: u64 = 64;
+    let mut installation = Installation::new().await;
+    let queue = installation.queue(1);
+    let consume = vec![Consume { prefetch: 1, ..consumed(1, &queue.name) }];
+    let mut publishing = Tested::start(declared(&[&queue]));
+    let mut consuming = Tested::start(Plan { consume, ..declared(&[&queue]) });
+    let (session, route) = (publishing.up().await, installation.route(&queue.name));
+    for item in 0..MESSAGES {
+        session.publish(outgoing(&route, item, Lane::Jobs)).unwrap();
+        publishing.settled(1).await;
+    }
+    consuming.up().await;
+    // Heartbeats would take them along, one every few seconds.
+    let all = async {
+        for _ in 0..MESSAGES {
+            match consuming.next().await {
+                Event::Delivery(came) => came.receipt.ack(),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    timeout(LIMIT, all).await.expect("each ack makes the next message come");
+    publishing.link.close().await;
+    consuming.link.close().await;
+    installation.sweep().await;
+}
+
+#[tokio::test]
 async fn what_is_unacked_comes_again_and_says_so() {
     let mut installation = Installation::new().await;
     let queue = installation.queue(1);
