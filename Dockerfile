@@ -2,6 +2,9 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libjemalloc2 \
+ && rm -rf /var/lib/apt/lists/*
 ENV CARGO_PROFILE_RELEASE_DEBUG=none \
     CARGO_PROFILE_RELEASE_STRIP=symbols
 
@@ -48,8 +51,9 @@ RUN groupadd --gid 10001 simple-dist \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/target/release/simple-dist /usr/local/bin/
 
-# The C library takes what is large from the system, and gives it back: left alone, it stops to.
-ENV MALLOC_MMAP_THRESHOLD_=131072
+# It takes less time than the C library's allocator, and gives back to the system what is free.
+COPY --from=build /usr/lib/*-linux-gnu/libjemalloc.so.2 /usr/local/lib/
+ENV LD_PRELOAD=/usr/local/lib/libjemalloc.so.2
 
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

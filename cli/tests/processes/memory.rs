@@ -73,7 +73,7 @@ async fn callers_that_do_not_read_do_not_exhaust_the_memory() {
     let cluster = Cluster::new().await;
     let site = free_port();
     let mut command = cluster.command(&["distributor"]);
-    // As in the image.
+    // What `docs/DEPLOYMENT.md` says for glibc.
     command.env("LISTEN", &site).env("MALLOC_MMAP_THRESHOLD_", "131072");
     let distributor = Role::run(&mut command);
     let _worker = cluster.start(&["worker", "--slots", "2"]);
