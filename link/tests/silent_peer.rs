@@ -1,21 +1,34 @@
-//! A peer that accepts connections and never says a word. Alone in its process, whose threads
-//! are counted.
+//! A peer that accepts connections and never says a word, or only its first. Alone in its process,
+//! whose threads are counted.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not know as such")]
 
 use std::time::Duration;
 
 use simple_dist_link::{Event, Link, Options, Plan, Reason};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+
+/// `connection.start`.
+const START: &[u8] =
+    b"\x01\0\0\0\0\0\x1c\0\x0a\0\x0a\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US\xce";
 
 #[tokio::test]
 async fn a_silent_peer_is_told_in_time_and_costs_no_threads() {
+    // Three seconds for each attempt, where the broker would be given eight for a connection.
+    told_without_threads(b"", Duration::from_secs(14)).await;
+    told_without_threads(START, Duration::from_secs(40)).await;
+}
+
+/// Tries twice to connect to a peer that says this and no more.
+async fn told_without_threads(says: &'static [u8], limit: Duration) {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://{}", silent.local_addr().unwrap());
     let mut accepted = tokio::task::JoinSet::new();
     accepted.spawn(async move {
         let mut held = Vec::new();
-        while let Ok(connection) = silent.accept().await {
+        while let Ok((mut connection, _)) = silent.accept().await {
+            connection.write_all(says).await.unwrap();
             held.push(connection);
         }
     });
@@ -30,12 +43,16 @@ async fn a_silent_peer_is_told_in_time_and_costs_no_threads() {
         let event = timeout(Duration::from_secs(20), events.recv()).await.unwrap();
         assert!(matches!(event, Some(Event::Down(Reason::Unreachable { .. }))), "{event:?}");
     }
-    // Three seconds each, where the broker would be given eight for a connection.
-    assert!(began.elapsed() < Duration::from_secs(14));
-    assert_eq!(io_threads(), 0);
+    assert!(began.elapsed() < limit);
     let began = Instant::now();
     link.close().await;
     assert!(began.elapsed() < Duration::from_secs(2), "closing does not wait for the peer");
+    let gone = async {
+        while io_threads() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), gone).await.expect("its threads end");
 }
 
 /// Threads of the client library's connections.
