@@ -24,12 +24,12 @@ COPY cli/Cargo.toml cli/
 COPY e2e/Cargo.toml e2e/
 RUN for crate in */; do mkdir "$crate/src" && touch "$crate/src/lib.rs"; done \
  && mv cli/src/lib.rs cli/src/main.rs && echo 'fn main() {}' >cli/src/main.rs \
- && cargo build --release --locked --package simple-dist-cli --features otel
+ && cargo build --release --locked --package simple-dist-cli
 
 # The sources, made newer than what was built of the empty ones.
 COPY . .
 RUN find . -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --package simple-dist-cli --features otel
+ && cargo build --release --locked --package simple-dist-cli
 
 
 FROM debian:bookworm-slim

@@ -26,7 +26,6 @@ mod rollout;
 mod setup;
 mod suggestion;
 mod top;
-#[cfg_attr(not(feature = "otel"), path = "no_traces.rs")]
 mod traces;
 mod up;
 

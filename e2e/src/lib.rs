@@ -4,7 +4,6 @@
 
 mod broker_site;
 mod cluster;
-#[cfg(feature = "otel")]
 mod collector;
 mod free_port;
 mod relay;
@@ -15,7 +14,6 @@ mod vhost;
 
 pub use self::broker_site::BrokerSite;
 pub use self::cluster::Cluster;
-#[cfg(feature = "otel")]
 pub use self::collector::{Collected, Collector};
 pub use self::free_port::free_port;
 pub use self::relay::Relay;

@@ -22,6 +22,5 @@ mod rollout;
 mod slow;
 mod tls;
 mod top;
-#[cfg(feature = "otel")]
 mod traces;
 mod up;
