@@ -92,7 +92,7 @@ impl Wire {
     pub(crate) fn submit(&self, submission: &Submission, token: u64) -> Result<(), Full> {
         self.session.publish(Outgoing {
             route: Arc::clone(&self.submit),
-            body: codec::encode_message(submission),
+            body: codec::encode_sharing(submission, Some(&submission.args)),
             work: Duration::ZERO,
             token: Some(token),
             lane: Lane::Jobs,
@@ -123,7 +123,7 @@ impl Wire {
     fn tell(&self, message: &FromClient) {
         let told = self.session.publish(Outgoing {
             route: Arc::clone(&self.control),
-            body: codec::encode_message(message),
+            body: codec::encode_message(message).into(),
             work: Duration::ZERO,
             token: None,
             lane: Lane::Control,
@@ -159,7 +159,7 @@ mod tests {
             has_fallback: false,
             fresh: false,
         };
-        let item = Bytes::from(codec::encode(&job).unwrap());
+        let item = codec::encode_message(&job).into();
         let bytes = codec::join(&envelope(client, generation), [&item].into_iter());
         let message = FromClient::Submit(Submit { client, generation, jobs: vec![job] });
         assert_eq!(codec::decode::<FromClient>(&bytes).unwrap(), message);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use simple_dist_link::{Lane, Outgoing, Route};
-use simple_dist_protocol::codec::{encode_message, envelope};
+use simple_dist_protocol::codec::{encode_message, encode_sharing, envelope};
 use simple_dist_protocol::message::{Control, Deliveries, Delivery, Place, Placement, Presence};
 use simple_dist_protocol::topology::{Name, Topology};
 use simple_dist_protocol::{Generation, PoolId, Term, UserName, WorkerId};
@@ -69,7 +69,7 @@ impl Wire {
         });
         Outgoing {
             route: Arc::clone(route),
-            body: encode_message(placement),
+            body: encode_sharing(placement, Some(&placement.args)),
             work,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -95,7 +95,7 @@ impl Wire {
         });
         Outgoing {
             route: Arc::clone(route),
-            body: encode_message(delivery),
+            body: encode_sharing(delivery, delivery.payload()),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -107,7 +107,7 @@ impl Wire {
         let queue = self.topology.client(&to.user, to.client, to.generation);
         Outgoing {
             route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
-            body: encode_message(&Deliveries { term, jobs: Vec::new() }),
+            body: encode_message(&Deliveries { term, jobs: Vec::new() }).into(),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Jobs,
@@ -126,7 +126,7 @@ impl Wire {
         let queue = self.topology.worker(user, worker, generation);
         Outgoing {
             route: Arc::new(to_queue(&self.topology, queue.name, true, None)),
-            body: encode_message(control),
+            body: encode_message(control).into(),
             work: Duration::ZERO,
             token: Some(token.0),
             lane: Lane::Control,
@@ -163,7 +163,7 @@ impl Wire {
 }
 
 fn unconfirmed(route: &Arc<Route>, body: Bytes, lane: Lane) -> Outgoing {
-    let route = Arc::clone(route);
+    let (route, body) = (Arc::clone(route), body.into());
     Outgoing { route, body, work: Duration::ZERO, token: None, lane }
 }
 

@@ -72,7 +72,7 @@ impl Message {
         }
         let body = match &route.envelope {
             Some(envelope) => codec::join(envelope, bodies.iter()).into(),
-            None => bodies.pop().unwrap_or_default(),
+            None => bodies.pop().unwrap_or_default().into_bytes(),
         };
         Self { route: route.clone(), body, weight, tokens }
     }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn item(route: &Arc<Route>, token: u64, size: usize, work: Duration) -> Outgoing {
-        let body = Bytes::from(vec![0xc0; size]);
+        let body = Bytes::from(vec![0xc0; size]).into();
         Outgoing { route: route.clone(), body, work, token: Some(token), lane: Lane::Jobs }
     }
 
@@ -188,7 +188,7 @@ mod tests {
         let ids: Vec<JobId> = (0..20).map(JobId::from_u128).collect();
         let mut lists = Lists::default();
         for id in &ids {
-            let body = codec::encode(id).unwrap().into();
+            let body = codec::encode_message(id).into();
             let item = item(&route, 0, 0, Duration::ZERO);
             lists.push(Outgoing { body, token: None, ..item });
         }

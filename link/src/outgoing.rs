@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
+use simple_dist_protocol::codec::Encoded;
 use simple_dist_protocol::topology::Name;
 
 /// The most items waiting for one publisher.
@@ -43,7 +44,7 @@ pub struct Outgoing {
     /// The route.
     pub route: Arc<Route>,
     /// The encoded item, or the whole message if the route has no envelope.
-    pub body: Bytes,
+    pub body: Encoded,
     /// The measured run time of the job in it, or zero: a list carries at most
     /// [`LIST_WORK`](simple_dist_protocol::limits::LIST_WORK).
     pub work: Duration,
@@ -98,6 +99,6 @@ impl Queue {
 }
 
 /// The bytes that an item counts for.
-pub(super) fn weight(body: &Bytes) -> usize {
+pub(super) fn weight(body: &Encoded) -> usize {
     body.len().min(WAITING_BYTES)
 }

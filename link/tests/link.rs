@@ -201,7 +201,7 @@ fn consumed(tag: usize, queue: &Name) -> Consume {
 }
 
 fn outgoing(route: &Arc<Route>, token: u64, lane: Lane) -> Outgoing {
-    let body = Bytes::from(token.to_be_bytes().to_vec());
+    let body = Bytes::from(token.to_be_bytes().to_vec()).into();
     Outgoing { route: route.clone(), body, work: Duration::ZERO, token: Some(token), lane }
 }
 

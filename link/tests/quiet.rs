@@ -50,7 +50,7 @@ fn secret(topology: &Topology, key: Name, token: u64) -> Outgoing {
     let exchange = topology.default_exchange();
     Outgoing {
         route: Arc::new(Route { exchange, key, mandatory: true, envelope: None }),
-        body: Bytes::from_static(SECRET.as_bytes()),
+        body: Bytes::from_static(SECRET.as_bytes()).into(),
         work: Duration::ZERO,
         token: Some(token),
         lane: Lane::Jobs,

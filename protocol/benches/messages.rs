@@ -9,6 +9,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use simple_dist_protocol::codec::Encoded;
 use simple_dist_protocol::message::{
     Answer, Answered, Answers, Delivered, Deliveries, Delivery, End, Ended, FromClient, FromWorker,
     Marks, Place, Placement, Submission, Submit,
@@ -40,8 +41,8 @@ fn measure<I: Serialize, M: Serialize + DeserializeOwned>(
     group.throughput(Throughput::Elements(u64::try_from(LIST).unwrap()));
     let items: Vec<I> = (0..LIST).map(item).collect();
     let envelope = codec::envelope(&message(vec![]));
-    let written = || items.iter().map(codec::encode_message).collect();
-    let join = |items: Vec<Bytes>| codec::join(&envelope, items.iter());
+    let written = || items.iter().map(|item| codec::encode_message(item).into()).collect();
+    let join = |items: Vec<Encoded>| codec::join(&envelope, items.iter());
     group.bench_function("write", |bencher| bencher.iter(|| join(written())));
     let bytes = join(written());
     group.bench_function("read", |bencher| {

@@ -6,6 +6,7 @@ mod fit;
 use std::any::type_name;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
@@ -141,20 +142,109 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// # Panics
 /// If it cannot be written: a mistake in the message's type.
 pub fn encode_message<T: Serialize>(message: &T) -> Bytes {
+    encode_sharing(message, None).bytes
+}
+
+/// The same for a message with an argument or a value in it, which is shared if it is large.
+///
+/// # Panics
+/// If it cannot be written: a mistake in the message's type.
+pub fn encode_sharing<T: Serialize>(message: &T, value: Option<&Bytes>) -> Encoded {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();
-        rmp_serde::encode::write_named(buffer, message).expect("our own messages can be written");
-        match buffer.len() {
+        let (written, shared) = match value.filter(|value| value.len() >= LARGE) {
+            // By the writer of a plain buffer, which is faster.
+            None => (rmp_serde::encode::write_named(buffer, message), None),
+            Some(value) => {
+                let mut writer = Sharing { buffer, value, at: None };
+                let written = rmp_serde::encode::write_named(&mut writer, message);
+                (written, writer.at.map(|at| Box::new((at, value.clone()))))
+            }
+        };
+        written.expect("our own messages can be written");
+        let bytes = match buffer.len() {
             ..LARGE => Bytes::copy_from_slice(buffer),
             LARGE.. => std::mem::take(buffer).into(),
-        }
+        };
+        Encoded { bytes, shared }
     })
 }
 
-/// From so many bytes on it costs less to give a buffer away than to copy what is in it.
+/// An encoded message, or item of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Encoded {
+    bytes: Bytes,
+    /// A value that belongs there in them.
+    shared: Option<Box<(usize, Bytes)>>,
+}
+
+impl Encoded {
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.shared.as_ref().map_or(0, |shared| shared.1.len())
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it in one piece.
+    pub fn into_bytes(self) -> Bytes {
+        if self.shared.is_none() {
+            return self.bytes;
+        }
+        let mut all = Vec::with_capacity(self.len());
+        self.write_to(&mut all);
+        all.into()
+    }
+
+    fn write_to(&self, buffer: &mut Vec<u8>) {
+        match self.shared.as_deref() {
+            None => buffer.extend_from_slice(&self.bytes),
+            Some((at, value)) => {
+                let (before, after) = self.bytes.split_at(*at);
+                buffer.extend_from_slice(before);
+                buffer.extend_from_slice(value);
+                buffer.extend_from_slice(after);
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Encoded {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, shared: None }
+    }
+}
+
+/// Writes everything but this value.
+struct Sharing<'a> {
+    buffer: &'a mut Vec<u8>,
+    value: &'a Bytes,
+    /// Where it would have been.
+    at: Option<usize>,
+}
+
+impl Write for Sharing<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if std::ptr::eq(data, &raw const **self.value) {
+            self.at = Some(self.buffer.len());
+        } else {
+            self.buffer.extend_from_slice(data);
+        }
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// From so many bytes on it costs less to share what is there, or to give it away, than to copy it.
 const LARGE: usize = 16 * 1024;
 
 /// Decodes a message, an argument or a value from all of the bytes.
@@ -192,9 +282,9 @@ pub fn envelope<T: Serialize>(empty: &T) -> Bytes {
 /// A list message from its [`envelope`] and its encoded items.
 pub fn join<'a>(
     envelope: &[u8],
-    items: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    items: impl ExactSizeIterator<Item = &'a Encoded> + Clone,
 ) -> Vec<u8> {
-    let size = envelope.len() + 5 + items.clone().map(Bytes::len).sum::<usize>();
+    let size = envelope.len() + 5 + items.clone().map(Encoded::len).sum::<usize>();
     let mut bytes = Vec::with_capacity(size);
     bytes.extend_from_slice(envelope);
     match items.len() {
@@ -205,9 +295,7 @@ pub fn join<'a>(
             bytes.extend_from_slice(&count.to_be_bytes());
         }
     }
-    for item in items {
-        bytes.extend_from_slice(item);
-    }
+    items.for_each(|item| item.write_to(&mut bytes));
     bytes
 }
 
@@ -221,8 +309,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::{FromClient, Ids};
-    use crate::{ClientId, Generation, JobId};
+    use crate::message::{Answer, End, Ended, FromClient, Ids};
+    use crate::{Attempt, ClientId, Generation, JobId, JobKey, Term};
 
     fn ask(ids: Vec<JobId>) -> FromClient {
         FromClient::Ask(Ids { client: ClientId::from_u128(1), generation: Generation(2), ids })
@@ -232,7 +320,7 @@ mod tests {
         #[test]
         fn a_joined_list_is_the_message_with_that_list(count in 1_usize..300) {
             let ids: Vec<JobId> = (0..count as u128).map(JobId::from_u128).collect();
-            let items: Vec<Bytes> = ids.iter().map(|id| encode(id).unwrap().into()).collect();
+            let items: Vec<Encoded> = ids.iter().map(|id| encode_message(id).into()).collect();
             let joined = join(&envelope(&ask(vec![])), items.iter());
             prop_assert_eq!(joined, encode(&ask(ids)).unwrap());
         }
@@ -240,6 +328,27 @@ mod tests {
         #[test]
         fn random_bytes_are_an_error_and_nothing_worse(bytes: Vec<u8>) {
             let _message_or_error = decode::<FromClient>(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_large_value_is_shared_and_stands_where_it_belongs() {
+        for (size, shared) in [(0, false), (LARGE - 1, false), (LARGE, true), (100_000, true)] {
+            let value = Bytes::from(vec![7; size]);
+            let ended = Ended {
+                key: JobKey { user: "u".parse().unwrap(), id: JobId::from_u128(1) },
+                attempt: Attempt { term: Term(1), number: 1 },
+                end: End::Answer(Answer::Value(value.clone())),
+                took_us: 9,
+            };
+            let item = encode_sharing(&ended, ended.payload());
+            let is_shared =
+                item.shared.as_ref().is_some_and(|own| own.1.as_ptr() == value.as_ptr());
+            assert_eq!(is_shared, shared, "{size}");
+            let bytes = encode(&ended).unwrap();
+            assert_eq!(item.len(), bytes.len());
+            assert_eq!(join(&[], [&item].into_iter())[1..], bytes);
+            assert_eq!(item.into_bytes(), bytes);
         }
     }
 

@@ -119,7 +119,7 @@ pub const DELIVERY_LIMIT: u64 = 10;
 /// The most unfinished jobs of a distributor, and the most bytes of their arguments.
 pub const CAPACITY: (usize, usize) = (1_000_000, 1024 * 1024 * 1024);
 /// The recent answers that a distributor keeps for jobs sent again: bytes and age.
-pub const RECENT: (usize, Duration) = (64 * 1024 * 1024, Duration::from_secs(120));
+pub const RECENT: (usize, Duration) = (32 * 1024 * 1024, Duration::from_secs(120));
 
 /// The heartbeat of connections: a dead peer is noticed after two to three of them.
 pub const HEARTBEAT: Duration = Duration::from_secs(4);

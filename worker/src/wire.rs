@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use simple_dist_link::{ConsumerTag, Lane, Outgoing, Route};
 use simple_dist_protocol::WorkerId;
-use simple_dist_protocol::codec::{self, encode_message};
+use simple_dist_protocol::codec::{self, encode_message, encode_sharing};
 use simple_dist_protocol::message::{Answers, FromWorker};
 use simple_dist_protocol::topology::Topology;
 
@@ -62,25 +62,23 @@ impl Wire {
     }
 
     pub(crate) fn message(&self, publication: Publication) -> Outgoing {
+        let whole = |message| encode_message::<FromWorker>(&message).into();
         let (route, body, token, lane) = match publication {
             Publication::Beat(beat) => {
                 let token = Some(Token::Beat(beat.seq));
-                (&self.beats, encode_message(&FromWorker::Beat(beat)), token, Lane::Control)
+                (&self.beats, whole(FromWorker::Beat(beat)), token, Lane::Control)
             }
             Publication::Running(started) => {
-                (&self.beats, encode_message(&FromWorker::Started(started)), None, Lane::Control)
+                (&self.beats, whole(FromWorker::Started(started)), None, Lane::Control)
             }
             Publication::Progress(told) => {
-                (&self.beats, encode_message(&FromWorker::Progress(told)), None, Lane::Control)
+                (&self.beats, whole(FromWorker::Progress(told)), None, Lane::Control)
             }
-            Publication::Begins { started, token } => (
-                &self.begins,
-                encode_message(&FromWorker::Started(started)),
-                Some(token),
-                Lane::Jobs,
-            ),
+            Publication::Begins { started, token } => {
+                (&self.begins, whole(FromWorker::Started(started)), Some(token), Lane::Jobs)
+            }
             Publication::Ended { ended, token } => {
-                (&self.answers, encode_message(&ended), Some(token), Lane::Jobs)
+                (&self.answers, encode_sharing(&ended, ended.payload()), Some(token), Lane::Jobs)
             }
         };
         Outgoing {

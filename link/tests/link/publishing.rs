@@ -17,7 +17,7 @@ async fn items_travel_as_lists_and_arrive_signed() {
     });
     let sent: Vec<JobId> = (0..1000).map(JobId::from_u128).collect();
     for (token, id) in (0..).zip(&sent) {
-        let body = codec::encode(id).unwrap().into();
+        let body = codec::encode_message(id).into();
         let item = outgoing(&route, token, Lane::Control);
         session.publish(Outgoing { body, ..item }).unwrap();
     }
@@ -170,7 +170,7 @@ async fn a_message_that_is_too_large_for_the_broker_is_refused_from_the_second_t
             mandatory: true,
             envelope: None,
         }),
-        body: Bytes::from(vec![0; size]),
+        body: Bytes::from(vec![0; size]).into(),
         work: Duration::ZERO,
         token: Some(token),
         lane: Lane::Jobs,
@@ -201,7 +201,7 @@ async fn a_publisher_takes_so_many_bytes_and_the_other_lane_goes_on() {
             mandatory: true,
             envelope: None,
         }),
-        body: megabyte.clone(),
+        body: megabyte.clone().into(),
         work: Duration::ZERO,
         token: None,
         lane,

@@ -111,10 +111,10 @@ impl Answer {
     }
 
     /// What a value or an error of the function is encoded as.
-    pub fn payload(&self) -> &[u8] {
+    pub fn payload(&self) -> Option<&Bytes> {
         match self {
-            Self::Value(value) => value,
-            Self::Failed { error, .. } => error,
+            Self::Value(value) => Some(value),
+            Self::Failed { error, .. } => Some(error),
             Self::Panicked { .. }
             | Self::BadArguments { .. }
             | Self::Poisoned { .. }
@@ -122,7 +122,7 @@ impl Answer {
             | Self::TooLarge { .. }
             | Self::Busy
             | Self::Cancelled
-            | Self::Expired => &[],
+            | Self::Expired => None,
         }
     }
 

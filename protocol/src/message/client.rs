@@ -153,6 +153,16 @@ pub struct Delivery {
     pub body: Delivered,
 }
 
+impl Delivery {
+    /// What a value or an error in it is encoded as.
+    pub fn payload(&self) -> Option<&Bytes> {
+        match &self.body {
+            Delivered::Answer(answered) => answered.answer.payload(),
+            Delivered::Struck(_) | Delivered::Unknown | Delivered::Progress(_) => None,
+        }
+    }
+}
+
 /// News of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Delivered {

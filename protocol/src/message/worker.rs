@@ -71,6 +71,16 @@ pub struct Ended {
     pub took_us: u64,
 }
 
+impl Ended {
+    /// What a value or an error in it is encoded as.
+    pub fn payload(&self) -> Option<&Bytes> {
+        match &self.end {
+            End::Answer(answer) => answer.payload(),
+            End::Returned { .. } | End::Crashed(_) => None,
+        }
+    }
+}
+
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum End {

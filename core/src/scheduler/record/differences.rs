@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use simple_dist_protocol::message::Answer;
+
 use super::history::preview;
 use crate::scheduler::fact::Differed;
 use crate::view::{Difference, DifferingAnswer};
@@ -31,7 +33,7 @@ impl Differences {
     /// The payload with this digest.
     pub(super) fn find(&self, of: &str) -> Option<&[u8]> {
         let answers = self.kept.iter().rev().flat_map(|(_, differed)| &differed.runs);
-        let mut payloads = answers.map(|(_, answer)| answer.payload());
+        let mut payloads = answers.map(|(_, answer)| payload(answer));
         payloads.find(|payload| digest(payload) == of)
     }
 
@@ -48,7 +50,7 @@ impl Differences {
                 .runs
                 .iter()
                 .map(|(worker, answer)| {
-                    let payload = answer.payload();
+                    let payload = payload(answer);
                     DifferingAnswer {
                         worker: *worker,
                         kind: answer.kind().to_owned(),
@@ -66,6 +68,10 @@ impl Differences {
 fn bytes(differed: &Differed) -> usize {
     let answers: usize = differed.runs.iter().map(|(_, answer)| answer.weight()).sum();
     differed.args.len() + answers
+}
+
+fn payload(answer: &Answer) -> &[u8] {
+    answer.payload().map_or(&[], |payload| payload)
 }
 
 fn digest(payload: &[u8]) -> String {
