@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::time::SystemTime;
 
 use opentelemetry::trace::{
-    FutureExt as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
-    TraceFlags, TraceId, TraceState, Tracer as _,
+    FutureExt as _, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status,
+    TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, global};
 
@@ -25,14 +25,13 @@ impl Span {
     /// current where the call begins.
     pub fn call(function: impl Display, job: JobId, traceparent: Option<&str>) -> Self {
         let parent = traceparent.map_or_else(Context::current, remote);
-        let call = span("call", SpanKind::Client, &function, job);
-        Self::begin(call, &parent)
+        Self::begin("call", SpanKind::Client, (&function, job), &parent, None)
     }
 
     /// A run's, in the process that runs the job: a child of the call's.
     pub fn run(function: impl Display, job: JobId, traceparent: Option<&str>) -> Self {
         let parent = traceparent.map_or_else(Context::new, remote);
-        Self::begin(span("run", SpanKind::Server, &function, job), &parent)
+        Self::begin("run", SpanKind::Server, (&function, job), &parent, None)
     }
 
     /// One that another process has begun, and ends.
@@ -49,8 +48,8 @@ impl Span {
         (from, to): (SystemTime, SystemTime),
         failure: Option<&'static str>,
     ) {
-        let queue = span("queue", SpanKind::Internal, &function, job).with_start_time(from);
-        let queue = Self::begin(queue, &remote(traceparent));
+        let (kind, parent) = (SpanKind::Internal, remote(traceparent));
+        let queue = Self::begin("queue", kind, (&function, job), &parent, Some(from));
         failure.into_iter().for_each(|kind| queue.fail(kind));
         queue.context.span().end_with_timestamp(to);
     }
@@ -60,8 +59,26 @@ impl Span {
         Self { context: Context::current(), is_ours: false }
     }
 
-    fn begin(span: SpanBuilder, parent: &Context) -> Self {
-        let span = global::tracer("simple-dist").build_with_context(span, parent);
+    fn begin(
+        what: &'static str,
+        kind: SpanKind,
+        (function, job): (&impl Display, JobId),
+        parent: &Context,
+        from: Option<SystemTime>,
+    ) -> Self {
+        let mut span = SpanBuilder::from_name(what).with_kind(kind);
+        span.start_time = from;
+        let mut span = global::tracer("simple-dist").build_with_context(span, parent);
+        // Without a provider, a span without an id.
+        if !span.span_context().is_valid() {
+            return Self { context: parent.clone(), is_ours: false };
+        }
+        // Texts that nobody reads would cost a worker a twentieth of its time for an empty job.
+        if span.is_recording() {
+            span.update_name(format!("{what} {function}"));
+            span.set_attribute(KeyValue::new("simple_dist.function", function.to_string()));
+            span.set_attribute(KeyValue::new("simple_dist.job", job.to_string()));
+        }
         Self { context: parent.with_span(span), is_ours: true }
     }
 
@@ -77,7 +94,10 @@ impl Span {
 
     /// Says more of it.
     pub fn set(&self, key: &'static str, value: impl Display) {
-        self.context.span().set_attribute(KeyValue::new(key, value.to_string()));
+        let span = self.context.span();
+        if span.is_recording() {
+            span.set_attribute(KeyValue::new(key, value.to_string()));
+        }
     }
 
     /// It failed, in one word. No text of the function's: it may tell what is secret.
@@ -110,13 +130,6 @@ impl Drop for Span {
             self.context.span().end();
         }
     }
-}
-
-fn span(what: &str, kind: SpanKind, function: &impl Display, job: JobId) -> SpanBuilder {
-    SpanBuilder::from_name(format!("{what} {function}")).with_kind(kind).with_attributes([
-        KeyValue::new("simple_dist.function", function.to_string()),
-        KeyValue::new("simple_dist.job", job.to_string()),
-    ])
 }
 
 /// The span that a W3C `traceparent` names; none if it is malformed.
