@@ -7,6 +7,11 @@ use simple_dist_protocol::limits;
 const LOGGED: usize = 64 * 1024;
 /// A line is cut into lines of this length.
 const LINE: usize = 4 * 1024;
+/// So much of the headline is kept.
+const HEADLINE: usize = 512;
+
+/// The first line of a backtrace; those below are indented, or notes.
+const BACKTRACE: &str = "stack backtrace:";
 
 /// What has been printed.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(crate) struct Output {
     line: Vec<u8>,
     /// The last of it.
     tail: Vec<u8>,
+    /// The last line that is not of a backtrace: what happened.
+    headline: String,
     /// What of this job may yet be logged.
     left: usize,
     /// Whether there was ever any.
@@ -23,12 +30,13 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { line: vec![], tail: vec![], left: LOGGED, any: false }
+        Self { line: vec![], tail: vec![], headline: String::new(), left: LOGGED, any: false }
     }
 
     /// A new job prints from now on.
     pub(crate) fn begin(&mut self) {
         self.tail.clear();
+        self.headline.clear();
         self.left = LOGGED;
     }
 
@@ -46,6 +54,7 @@ impl Output {
         self.keep(bytes);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             if self.left == 0 {
+                self.headline.clear();
                 return self.line.clear();
             }
             self.line.extend_from_slice(&piece[..piece.len().min(LINE)]);
@@ -63,6 +72,9 @@ impl Output {
         if text.is_empty() || self.left == 0 {
             return;
         }
+        if ![" ", "note: ", BACKTRACE].iter().any(|start| text.starts_with(start)) {
+            text[..text.floor_char_boundary(HEADLINE)].clone_into(&mut self.headline);
+        }
         log(text);
         self.left = self.left.saturating_sub(line.len());
         if self.left == 0 {
@@ -70,10 +82,19 @@ impl Output {
         }
     }
 
-    /// The last of it, as text.
+    /// The last of it, as text, after its headline.
     pub(crate) fn tail(&self) -> String {
-        let excess = self.tail.len().saturating_sub(limits::CRASH_OUTPUT_BYTES);
-        String::from_utf8_lossy(&self.tail[excess..]).trim().to_owned()
+        let last = |most| {
+            let tail = &self.tail[self.tail.len().saturating_sub(most)..];
+            String::from_utf8_lossy(tail).trim().to_owned()
+        };
+        let tail = last(limits::CRASH_OUTPUT_BYTES);
+        if tail.contains(&self.headline) {
+            return tail;
+        }
+        let above = format!("{}\n[...]\n", self.headline);
+        let below = last(limits::CRASH_OUTPUT_BYTES - above.len());
+        above + &below
     }
 }
 
@@ -90,6 +111,21 @@ mod tests {
         output.end_line(&mut log);
         assert_eq!(logged, ["one", "two", "\u{fffd}three"]);
         assert_eq!(output.tail(), "one\ntwo\n\n\u{fffd}three");
+    }
+
+    #[test]
+    fn what_happened_is_kept_above_a_long_backtrace() {
+        let (mut output, happened) = (Output::new(), "memory allocation of 9 bytes failed");
+        output.push(format!("before\n{happened}\n{BACKTRACE}\n").as_bytes(), &mut |_| {});
+        output.push("   0: frame\n      at ./file.rs\n".repeat(3).as_bytes(), &mut |_| {});
+        assert!(output.tail().starts_with(&format!("before\n{happened}\n{BACKTRACE}\n   0:")));
+        output.push("   9: frame\n      at ./file.rs\n".repeat(99).as_bytes(), &mut |_| {});
+        output.push(b"note: Some details are omitted\n", &mut |_| {});
+        let tail = output.tail();
+        assert!(tail.starts_with(&format!("{happened}\n[...]\n")), "{tail}");
+        assert!(tail.ends_with("are omitted") && tail.len() <= limits::CRASH_OUTPUT_BYTES);
+        output.begin();
+        assert_eq!(output.tail(), "");
     }
 
     #[test]
