@@ -12,7 +12,7 @@ use crate::inside::CHILD_OF;
 
 /// Processes that start others, or another program, while they are looked for are looked for so often.
 const LOOKS: usize = 10;
-/// How long that may take them.
+/// Between two looks at one that executes another program.
 const PAUSE: Duration = Duration::from_micros(500);
 
 /// What tells the processes of one child from all others.

@@ -1,12 +1,12 @@
 //! MessagePack with limits: maps with names, so that fields can be added and other languages can
 //! read them.
 
+mod encoded;
 mod fit;
 
 use std::any::type_name;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +15,8 @@ use rmp_serde::decode::Error as RmpError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use self::encoded::Encoded;
+use self::encoded::Sharing;
 use self::fit::Fit;
 use crate::limits;
 
@@ -161,7 +163,7 @@ pub fn encode_sharing<T: Serialize>(message: &T, value: Option<&Bytes>) -> Encod
             Some(value) => {
                 let mut writer = Sharing { buffer, value, at: None };
                 let written = rmp_serde::encode::write_named(&mut writer, message);
-                (written, writer.at.map(|at| Box::new((at, value.clone()))))
+                (written, writer.shared())
             }
         };
         written.expect("our own messages can be written");
@@ -171,77 +173,6 @@ pub fn encode_sharing<T: Serialize>(message: &T, value: Option<&Bytes>) -> Encod
         };
         Encoded { bytes, shared }
     })
-}
-
-/// An encoded message, or item of a list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Encoded {
-    bytes: Bytes,
-    /// A value that belongs there in them.
-    shared: Option<Box<(usize, Bytes)>>,
-}
-
-impl Encoded {
-    /// Its length in bytes.
-    pub fn len(&self) -> usize {
-        self.bytes.len() + self.shared.as_ref().map_or(0, |shared| shared.1.len())
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// All of it in one piece.
-    pub fn into_bytes(self) -> Bytes {
-        if self.shared.is_none() {
-            return self.bytes;
-        }
-        let mut all = Vec::with_capacity(self.len());
-        self.write_to(&mut all);
-        all.into()
-    }
-
-    fn write_to(&self, buffer: &mut Vec<u8>) {
-        match self.shared.as_deref() {
-            None => buffer.extend_from_slice(&self.bytes),
-            Some((at, value)) => {
-                let (before, after) = self.bytes.split_at(*at);
-                buffer.extend_from_slice(before);
-                buffer.extend_from_slice(value);
-                buffer.extend_from_slice(after);
-            }
-        }
-    }
-}
-
-impl From<Bytes> for Encoded {
-    fn from(bytes: Bytes) -> Self {
-        Self { bytes, shared: None }
-    }
-}
-
-/// Writes everything but this value.
-struct Sharing<'a> {
-    buffer: &'a mut Vec<u8>,
-    value: &'a Bytes,
-    /// Where it would have been.
-    at: Option<usize>,
-}
-
-impl Write for Sharing<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        if std::ptr::eq(data, &raw const **self.value) {
-            self.at = Some(self.buffer.len());
-        } else {
-            self.buffer.extend_from_slice(data);
-        }
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// From so many bytes on it costs less to share what is there, or to give it away, than to copy it.

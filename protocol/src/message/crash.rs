@@ -23,7 +23,8 @@ pub struct Crash {
     /// The most memory that it had resident, in bytes; 0 if that is not known.
     #[serde(default)]
     pub memory_bytes: u64,
-    /// The end of what it printed, after what a backtrace is of, at most [`CRASH_OUTPUT_BYTES`](limits::CRASH_OUTPUT_BYTES).
+    /// The end of what it printed, at most [`CRASH_OUTPUT_BYTES`](limits::CRASH_OUTPUT_BYTES); above it,
+    /// if that is only a backtrace, the line before that.
     #[serde(default)]
     pub output: String,
     /// What else is known: that it reached a limit, or that it lives on but does not answer.
